@@ -1,0 +1,11 @@
+"""A Flask extension for people who keep files in MongoDB.
+
+:class:`PyMongo` is the connection, and builds the blueprint that serves GridFS over HTTP.
+"""
+
+from pymongo import ASCENDING, DESCENDING
+
+from .converters import BSONObjectIdConverter
+from .extension import PyMongo
+
+__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "PyMongo"]

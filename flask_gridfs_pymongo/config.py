@@ -1,0 +1,211 @@
+"""``PREFIX_*`` settings to client options: pure, no I/O.
+
+Each setting is one row of a table: the driver's option and the check its value passes. Every error names the setting,
+and none of them quotes a URI or a password.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo.errors import ConfigurationError, InvalidURI
+from pymongo.read_preferences import ReadPreference, _ServerMode
+from pymongo.uri_parser import parse_uri
+
+_MODES = {
+    spelling: getattr(ReadPreference, name)
+    for name in ("PRIMARY", "PRIMARY_PREFERRED", "SECONDARY", "SECONDARY_PREFERRED", "NEAREST")
+    for spelling in (name, getattr(ReadPreference, name).mongos_mode)
+}
+# These name their own source ($external) and, PLAIN apart, do without a password.
+_EXTERNAL_MECHANISMS = {"GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", "MONGODB-X509", "PLAIN"}
+_PASSWORD_MECHANISMS = {None, "DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What :class:`PyMongo` needs to make its client, checked.
+
+    ``options`` are keyword arguments of ``MongoClient`` and may hold a password, so they stay out of the repr.
+    """
+
+    dbname: str
+    options: dict[str, Any] = field(repr=False)
+    mongomock: bool = False
+
+
+def _integer(setting: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise ValueError
+        return int(value)
+    except ValueError:
+        raise TypeError(f"{setting} must be an integer, not {value!r}") from None
+
+
+def _at_least_zero(setting: str, value: Any) -> int:
+    number = _integer(setting, value)
+    if number < 0:
+        raise ValueError(f"{setting} must be 0 or more, not {number}")
+    return number
+
+
+def _port(setting: str, value: Any) -> int:
+    port = _integer(setting, value)
+    if not 0 < port < 65536:
+        raise ValueError(f"{setting} must be from 1 to 65535, not {port}")
+    return port
+
+
+def _boolean(setting: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{setting} must be True or False, not {value!r}")
+    return value
+
+
+def _string(setting: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{setting} must be a str, not {type(value).__name__}")
+    return value
+
+
+def _host(setting: str, value: Any) -> str | list[str]:
+    hosts = value if isinstance(value, (list, tuple)) else [value]
+    if not hosts or not all(isinstance(host, str) and host for host in hosts):
+        raise TypeError(f"{setting} must be a host name, 'host:port', or a list of them")
+    if any("://" in host for host in hosts):
+        raise ValueError(f"{setting} takes host names; put a MongoDB URI in {setting[:-4]}URI")
+    return list(hosts)
+
+
+def _mechanism(setting: str, value: Any) -> str:
+    if value == "MONGODB-CR":
+        raise ValueError(
+            f"{setting}: MONGODB-CR is gone since MongoDB 4.0; leave {setting} out and driver and server agree"
+        )
+    return _string(setting, value)
+
+
+def _read_preference(setting: str, value: Any) -> _ServerMode:
+    if isinstance(value, _ServerMode):
+        return value
+    if not isinstance(value, str) or value not in _MODES:
+        raise ValueError(f"{setting} must be a pymongo.ReadPreference or one of {', '.join(_MODES)}, not {value!r}")
+    mode: _ServerMode = _MODES[value]
+    return mode
+
+
+def _document_class(setting: str, value: Any) -> Any:
+    try:
+        CodecOptions(document_class=value)
+    except TypeError as error:
+        raise TypeError(f"{setting}: {error}") from None
+    return value
+
+
+_Check = Callable[[str, Any], Any]
+# suffix -> (the driver's option, the check). First those that a URI replaces, then those that it may leave open.
+_WITHOUT_URI: dict[str, tuple[str, _Check]] = {
+    "HOST": ("host", _host),
+    "PORT": ("port", _port),
+    "USERNAME": ("username", _string),
+    "PASSWORD": ("password", _string),
+    "AUTH_SOURCE": ("authSource", _string),
+    "AUTH_MECHANISM": ("authMechanism", _mechanism),
+    "REPLICA_SET": ("replicaSet", _string),
+    "READ_PREFERENCE": ("read_preference", _read_preference),
+    "MAX_POOL_SIZE": ("maxPoolSize", _at_least_zero),
+}
+_WITH_URI_TOO: dict[str, tuple[str, _Check]] = {
+    "SOCKET_TIMEOUT_MS": ("socketTimeoutMS", _at_least_zero),
+    "CONNECT_TIMEOUT_MS": ("connectTimeoutMS", _at_least_zero),
+    "SERVER_SELECTION_TIMEOUT_MS": ("serverSelectionTimeoutMS", _at_least_zero),
+    "DOCUMENT_CLASS": ("document_class", _document_class),
+    "CONNECT": ("connect", _boolean),
+}
+
+
+def read(
+    config: Mapping[str, Any],
+    prefix: str,
+    app_name: str,
+    uri: str | None = None,
+    client_options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the settings that start with *prefix* and an underscore.
+
+    :param config: the application's configuration; a setting that is None counts as not set
+    :param app_name: the database name where no setting gives one
+    :param uri: a MongoDB URI that beats ``PREFIX_URI``
+    :param client_options: options for ``MongoClient`` that beat the settings
+    :raises TypeError, ValueError: naming the setting that is wrong
+    """
+
+    def setting(suffix: str) -> Any:
+        return config.get(f"{prefix}_{suffix}")
+
+    def take(rows: Mapping[str, tuple[str, _Check]]) -> dict[str, Any]:
+        found = {}
+        for suffix, (option, check) in rows.items():
+            if (value := setting(suffix)) is not None:
+                found[option] = check(f"{prefix}_{suffix}", value)
+        return found
+
+    if (auto_start := setting("AUTO_START_REQUEST")) is not None:
+        _boolean(f"{prefix}_AUTO_START_REQUEST", auto_start)
+        warnings.warn(
+            f"{prefix}_AUTO_START_REQUEST has no effect since PyMongo 3; remove it",
+            DeprecationWarning,
+            stacklevel=4,
+        )
+    options: dict[str, Any] = {"tz_aware": True, **take(_WITH_URI_TOO)}
+    uri = setting("URI") if uri is None else uri
+    mongomock = False
+    if uri is not None:
+        mongomock = isinstance(uri, str) and uri.startswith("mongomock://")
+        named, dbname = _parse(f"{prefix}_URI", uri)
+        options = {name: value for name, value in options.items() if name.lower() not in named}
+        options["host"] = re.sub("^mongomock:", "mongodb:", uri)
+    else:
+        dbname = setting("DBNAME")
+        options |= {"host": ["localhost"], "port": 27017, **take(_WITHOUT_URI)}
+        _check_credentials(prefix, options)
+        if "username" in options and options.get("authMechanism") not in _EXTERNAL_MECHANISMS:
+            options.setdefault("authSource", "admin" if dbname is None else dbname)
+    options |= client_options or {}
+    return Settings(_database_name(prefix, app_name if dbname is None else dbname), options, mongomock)
+
+
+def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:
+    """The options that *uri* names, in lower case, and its database."""
+    # An SRV address needs the network to be resolved; its options and its database do not.
+    plain = re.sub(r"^(mongodb\+srv|mongomock)://", "mongodb://", _string(setting, uri))
+    try:
+        parsed = parse_uri(plain, warn=True)
+    except (InvalidURI, ConfigurationError, ValueError, TypeError):
+        # The driver's message may quote a piece of a password that was not escaped.
+        raise ValueError(
+            f"{setting} is not a MongoDB URI (mongodb://user:password@host:port/database?option=value); "
+            "in user and password, percent-encode every : / ? # [ ] @ and %"
+        ) from None
+    return {name.lower() for name in parsed["options"]}, parsed["database"]
+
+
+def _check_credentials(prefix: str, options: Mapping[str, Any]) -> None:
+    both_or_neither = ("username" in options) == ("password" in options)
+    if not both_or_neither and options.get("authMechanism") in _PASSWORD_MECHANISMS:
+        raise ValueError(f"set both {prefix}_USERNAME and {prefix}_PASSWORD, or neither")
+
+
+def _database_name(prefix: str, name: Any) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r'[^/\\. "$*<>:|?\0]+', name) or len(name.encode()) > 63:
+        raise ValueError(
+            f'{name!r} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); '
+            f"set {prefix}_DBNAME, or name the database in {prefix}_URI"
+        )
+    return name

@@ -1,0 +1,308 @@
+"""The extension object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+from weakref import WeakSet
+
+from bson.objectid import ObjectId
+from flask import Blueprint, Flask, Response, abort, current_app, has_app_context
+
+from . import config
+from .converters import BSONObjectIdConverter
+from .http.headers import IMMUTABLE, cache_control
+from .store import FileStore
+from .uploads import uploads_blueprint
+from .uploads.blueprint import Authorize
+from .uploads.downloads import send
+from .wrappers import Database, MongoClient
+
+_RESERVED = {"_id", "chunk_size", "chunkSize", "contentType", "length", "previous", "sha256", "uploadDate"}
+
+
+class _Connection:
+    """One process's client, and the buckets that were used through it."""
+
+    def __init__(self, settings: config.Settings) -> None:
+        if settings.mongomock:
+            from .mock import MongoClient as MockClient
+
+            self.client: Any = MockClient(settings.options["host"], tz_aware=True)
+        else:
+            self.client = MongoClient(**settings.options)
+        self._stores: dict[tuple[str, str], FileStore] = {}
+
+    def store(self, dbname: str, base: str) -> FileStore:
+        """The bucket *base* of the database *dbname*."""
+        key = dbname, base
+        if key not in self._stores:
+            self._stores[key] = FileStore(self.client[dbname], base)
+        return self._stores[key]
+
+
+class _State:
+    """What one application and one prefix have: checked settings, and a connection for each process.
+
+    A client must not cross a fork (gunicorn's ``--preload``), so every process makes its own on first use. The
+    parent's stays referenced, so that it is not taken for one that was forgotten open.
+    """
+
+    def __init__(self, owner: PyMongo, settings: config.Settings) -> None:
+        self.owner = owner
+        self.settings = settings
+        self._connections: dict[int, _Connection] = {}
+
+    @property
+    def connection(self) -> _Connection:
+        pid = os.getpid()
+        connection = self._connections.get(pid)
+        if connection is None:
+            made = _Connection(self.settings)
+            connection = self._connections.setdefault(pid, made)  # no lock: one held in a fork is held for ever
+            if connection is not made:
+                made.client.close()
+        return connection
+
+
+class PyMongo:
+    """MongoDB for Flask applications: the connection, and the files in GridFS.
+
+    ::
+
+        mongo = PyMongo(app)
+        app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
+
+    :param app: the application; None: call :meth:`init_app` later
+    :param config_prefix: the settings read are those that begin with it and an underscore
+    :param uri: a MongoDB URI, used in place of ``PREFIX_URI``
+    :param client_options: options of :class:`pymongo.MongoClient`, used in place of the settings
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        config_prefix: str = "MONGO",
+        *,
+        uri: str | None = None,
+        **client_options: Any,
+    ) -> None:
+        self._config_prefix = config_prefix
+        self._uri = uri
+        self._client_options = client_options
+        self._apps: WeakSet[Flask] = WeakSet()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(
+        self, app: Flask, config_prefix: str | None = None, *, uri: str | None = None, **client_options: Any
+    ) -> None:
+        """Prepare *app* for this object; nothing connects before the first use.
+
+        What is not given here is as it was given to the constructor. Registers the ``ObjectId`` URL converter.
+
+        :raises TypeError, ValueError: naming the setting that is wrong
+        :raises RuntimeError: where *app* has this object, or another one with this prefix, already
+        """
+        prefix = self._config_prefix if config_prefix is None else config_prefix
+        settings = config.read(
+            app.config,
+            prefix,
+            app.name,
+            self._uri if uri is None else uri,
+            self._client_options | client_options,
+        )
+        states = app.extensions.setdefault("pymongo", {})
+        if any(state.owner is self for state in states.values()):
+            raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
+        state = _State(self, settings)
+        if states.setdefault(prefix, state) is not state:
+            raise RuntimeError(
+                f"the app {app.name!r} has a PyMongo object with the config_prefix {prefix!r} already; "
+                "give this one another config_prefix"
+            )
+        app.url_map.converters["ObjectId"] = BSONObjectIdConverter
+        self._apps.add(app)
+
+    def _state(self) -> _State:
+        app: Flask
+        if has_app_context():
+            app = current_app._get_current_object()  # type: ignore[attr-defined]
+        elif len(self._apps) == 1:
+            (app,) = self._apps
+        elif self._apps:
+            raise RuntimeError("this PyMongo object has several apps; use it within app.app_context()")
+        else:
+            raise RuntimeError("this PyMongo object has no app; call init_app(app) first")
+        for state in app.extensions.get("pymongo", {}).values():
+            if state.owner is self:
+                found: _State = state
+                return found
+        raise RuntimeError(f"this PyMongo object is not initialized for the app {app.name!r}; call init_app(app) first")
+
+    @property
+    def cx(self) -> MongoClient:
+        """The client: a :class:`.wrappers.MongoClient`."""
+        client: MongoClient = self._state().connection.client
+        return client
+
+    @property
+    def db(self) -> Database:
+        """The database that the settings name: a :class:`.wrappers.Database`."""
+        return self.cx[self._state().settings.dbname]
+
+    def _store(self, base: str, db: str | None) -> FileStore:
+        state = self._state()
+        return state.connection.store(state.settings.dbname if db is None else db, base)
+
+    def send_file(
+        self,
+        filename: str,
+        base: str = "fs",
+        version: int = -1,
+        cache_for: int = IMMUTABLE,
+        *,
+        db: str | None = None,
+        as_attachment: bool | None = None,
+        download_name: str | None = None,
+    ) -> Response:
+        """Answer the current request with a file: whole, a range of it, or 304, 412 or 416 (RFC 9110).
+
+        ::
+
+            @app.route("/uploads/<path:filename>")
+            def get_upload(filename):
+                return mongo.send_file(filename)
+
+        :param filename: the name it was saved under
+        :param base: the bucket's name
+        :param version: 0 the first one uploaded, 1 the second; -1 the newest, -2 the one before it
+        :param cache_for: seconds for which browsers and proxies may keep it
+        :param db: the database's name; that of :attr:`db` where None
+        :param as_attachment: whether browsers save it or show it; None: only types in which no script can run are
+            shown. False for a type such as HTML lets its author act in your origin.
+        :param download_name: what a client is to call it
+        :return: an instance of ``app.response_class``
+        :raises werkzeug.exceptions.NotFound: where there is no such file or version
+        """
+        _check_type("filename", filename, str)
+        _check_type("version", version, int)
+        _check_type("cache_for", cache_for, int)
+        _check_type("download_name", download_name, (str, type(None)))
+        _check_bucket(base, db)
+        if cache_for < 0:
+            raise ValueError(f"cache_for must be 0 seconds or more, not {cache_for}")
+        store = self._store(base, db)
+        file = store.find(filename, version)
+        if file is None:
+            abort(404)
+        return send(
+            store,
+            file,
+            cache_control=cache_control(cache_for, public=True),
+            as_attachment=as_attachment,
+            download_name=download_name,
+        )
+
+    def save_file(
+        self,
+        filename: str,
+        fileobj: Any,
+        base: str = "fs",
+        content_type: str | None = None,
+        *,
+        db: str | None = None,
+        **fields: Any,
+    ) -> ObjectId:
+        """Save what *fileobj* reads as the newest version of *filename*, which is stored as it is.
+
+        ::
+
+            @app.route("/uploads/<path:filename>", methods=["POST"])
+            def save_upload(filename):
+                mongo.save_file(filename, request.files["file"])
+                return redirect(url_for("get_upload", filename=filename))
+
+        :param filename: the name
+        :param fileobj: has a ``read`` method that returns bytes
+        :param base: the bucket's name
+        :param content_type: guessed from the name, else from the first bytes, where None
+        :param db: the database's name; that of :attr:`db` where None
+        :param fields: further fields of the files document, ``metadata`` for one
+        :return: the ``_id`` of the new revision
+        :raises TypeError: for an argument of another type, or a field that the store itself sets
+        """
+        _check_type("filename", filename, str)
+        _check_type("content_type", content_type, (str, type(None)))
+        _check_type("metadata", fields.get("metadata"), (Mapping, type(None)))
+        _check_bucket(base, db)
+        if not callable(getattr(fileobj, "read", None)):
+            raise TypeError("fileobj must have a read() method that returns bytes")
+        if reserved := sorted(_RESERVED & fields.keys()):
+            raise TypeError(f"save_file() sets {', '.join(reserved)} itself; put your own value under another name")
+        saved = self._store(base, db).save(filename, fileobj, content_type=content_type, fields=fields)
+        file_id: ObjectId = saved.id
+        return file_id
+
+    def uploads_blueprint(
+        self,
+        name: str = "uploads",
+        *,
+        url_prefix: str | None = None,
+        base: str = "fs",
+        db: str | None = None,
+        authorize: Authorize | None = None,
+        read_only: bool = False,
+        max_size: int | None = None,
+        max_request_size: int | None = None,
+        cache_for: int | None = None,
+        public: bool = False,
+        trusted_origins: Collection[str] = (),
+    ) -> Blueprint:
+        """Build a blueprint that serves a bucket: listing, upload, download, versions.
+
+        Its endpoints are ``index`` (``/``) and ``file`` (``/<path:filename>``). Call it again with other names and
+        bases to serve several buckets.
+
+        :param name: the blueprint's name, so that ``url_for("uploads.file", filename=...)`` finds it
+        :param url_prefix: where it lives
+        :param base: the bucket's name
+        :param db: the database's name; that of :attr:`db` where None
+        :param authorize: ``authorize(action, filename)``, asked before anything is read or stored; *action* is
+            ``list`` (*filename* is None), ``read``, ``write`` or ``delete``. Falsy means 403; it may also abort.
+            Without it reading and adding are open to all, and deleting is refused.
+        :param read_only: only reading is left
+        :param max_size: bytes in a file; None: no limit
+        :param max_request_size: bytes in a request; the application's ``MAX_CONTENT_LENGTH`` holds too
+        :param cache_for: seconds for which a name's newest version may be kept; None: asked for each time
+        :param public: whether shared caches (a CDN) may keep files
+        :param trusted_origins: origins (``https://example.com``) whose pages may upload here
+        :return: for ``app.register_blueprint``
+        """
+        _check_bucket(base, db)
+        return uploads_blueprint(
+            lambda: self._store(base, db),
+            name,
+            url_prefix=url_prefix,
+            authorize=authorize,
+            read_only=read_only,
+            max_size=max_size,
+            max_request_size=max_request_size,
+            cache_for=cache_for,
+            public=public,
+            trusted_origins=trusted_origins,
+        )
+
+
+def _check_type(argument: str, value: Any, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind):
+        names = " or ".join(
+            "None" if one is type(None) else one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,))
+        )
+        raise TypeError(f"{argument} must be {names}, not {type(value).__name__}")
+
+
+def _check_bucket(base: Any, db: Any) -> None:
+    _check_type("base", base, str)
+    _check_type("db", db, (str, type(None)))

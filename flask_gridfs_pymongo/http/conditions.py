@@ -1,0 +1,124 @@
+"""Preconditions (RFC 9110 section 13): what a conditional request asks of the selected representation.
+
+Field values are parsed by the RFC's grammar and nothing wider: a tag or date that is broken selects nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from enum import Enum
+
+from werkzeug.datastructures import Headers
+
+Fields = Headers | Mapping[str, str]
+
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_DAY, _LONG_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)", "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_MONTH, _TIME = f"(?P<month>{'|'.join(_MONTHS)})", r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_DATES = [
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        rf"{_DAY}, (?P<day>\d\d) {_MONTH} (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
+        rf"{_LONG_DAY}, (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
+        rf"{_DAY} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
+    )
+]
+_TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
+_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
+
+
+class Outcome(Enum):
+    """What the preconditions say: perform the method, or answer 304 or 412 instead."""
+
+    PERFORM = 200
+    NOT_MODIFIED = 304
+    FAILED = 412
+
+
+def parse_date(value: str) -> datetime | None:
+    """Parse an HTTP-date in any of its three formats (RFC 9110 section 5.6.7); None for anything else."""
+    for pattern in _DATES:
+        if match := pattern.fullmatch(value):
+            break
+    else:
+        return None
+    year = int(match["year"])
+    now = datetime.now(timezone.utc)
+    if len(match["year"]) == 2:  # more than 50 years ahead means the past century
+        year += now.year // 100 * 100
+        year -= 100 if year > now.year + 50 else 0
+    second = min(int(match["second"]), 59) if match["second"] == "60" else int(match["second"])
+    try:
+        return datetime(
+            year,
+            _MONTHS.index(match["month"]) + 1,
+            int(match["day"]),
+            int(match["hour"]),
+            int(match["minute"]),
+            second,
+            tzinfo=timezone.utc,
+        )
+    except ValueError:
+        return None
+
+
+def parse_tags(value: str) -> list[tuple[bool, str]]:
+    """Parse a list of entity tags (RFC 9110 section 8.8.3) to pairs of "is weak" and opaque tag.
+
+    Empty where the list is broken anywhere: then no tag of it matches.
+    """
+    if not _TAGS.fullmatch(value):
+        return []
+    return [(bool(weak), tag) for weak, tag in re.findall(_TAG, value)]
+
+
+def last_modified(date: datetime) -> datetime:
+    """The Last-Modified of what changed at *date*: whole seconds, never in the future (RFC 9110 section 8.8.2.1)."""
+    return min(date, datetime.now(timezone.utc)).replace(microsecond=0)
+
+
+def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime | None = None) -> Outcome:
+    """Evaluate If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since in the order of section 13.2.2.
+
+    :param headers: the request's header fields
+    :param etag: the opaque tag of the current representation's strong validator, None where there is none
+    :param modified: its Last-Modified
+    """
+    reading = method in ("GET", "HEAD")
+    if (value := headers.get("If-Match")) is not None:
+        if not _matches(value, etag, weakly=False):
+            return Outcome.FAILED
+    elif (since := _date(headers, "If-Unmodified-Since")) and modified and modified > since:
+        return Outcome.FAILED
+    if (value := headers.get("If-None-Match")) is not None:
+        if _matches(value, etag, weakly=True):
+            return Outcome.NOT_MODIFIED if reading else Outcome.FAILED
+    elif reading and (since := _date(headers, "If-Modified-Since")) and modified and modified <= since:
+        return Outcome.NOT_MODIFIED
+    return Outcome.PERFORM
+
+
+def range_applies(headers: Fields, etag: str, modified: datetime) -> bool:
+    """Whether If-Range, where there is one, lets the Range field count (RFC 9110 section 13.1.5).
+
+    The comparison is strong for a tag and exact for a date.
+    """
+    value = headers.get("If-Range")
+    if value is None:
+        return True
+    if (date := parse_date(value)) is not None:
+        return date == modified
+    return value == f'"{etag}"'
+
+
+def _matches(value: str, etag: str | None, weakly: bool) -> bool:
+    if etag is None:
+        return False
+    return value.strip() == "*" or any(tag == etag and (weakly or not weak) for weak, tag in parse_tags(value))
+
+
+def _date(headers: Fields, name: str) -> datetime | None:
+    value = headers.get(name)
+    return parse_date(value) if value is not None else None

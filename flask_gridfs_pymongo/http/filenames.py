@@ -1,0 +1,87 @@
+"""Names that came from outside, and names in a header."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+_MAX_BYTES = 255
+# Cc, Cs, and what turns the direction of text around (MITRE T1036.002).
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
+
+
+def clean(name: str) -> str:
+    """Clean a client's file name; the result may be empty, and cleaning it again changes nothing.
+
+    Normalises to NFC, removes control, surrogate and bidirectional format characters, takes both slashes as
+    separators of folders, drops empty, ``.`` and ``..`` segments and outer spaces, and cuts to 255 bytes of UTF-8
+    before the extension.
+    """
+    while (cleaned := _clean_once(name)) != name:
+        name = cleaned
+    return name
+
+
+def _clean_once(name: str) -> str:
+    visible = "".join(
+        character
+        for character in unicodedata.normalize("NFC", name)
+        if character not in _BIDI and unicodedata.category(character) not in ("Cc", "Cs")
+    )
+    segments = (segment.strip() for segment in re.split(r"[/\\]", visible))
+    return _cut("/".join(segment for segment in segments if segment not in ("", ".", "..")))
+
+
+def _cut(name: str) -> str:
+    if len(name.encode()) <= _MAX_BYTES:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    ending = (dot + extension).encode()
+    if not stem or "/" in extension or len(ending) > _MAX_BYTES // 2:
+        stem, ending = name, b""
+    kept = stem.encode()[: _MAX_BYTES - len(ending)].decode(errors="ignore")
+    return kept + ending.decode()
+
+
+def survives_url(name: str) -> bool:
+    """Whether a path made of *name* comes back from clients as the same name.
+
+    Browsers resolve dot segments, routers refuse a leading slash and line breaks, and servers bound a URL's length.
+    """
+    return (
+        bool(name)
+        and not name.startswith("/")
+        and not any(segment in (".", "..") for segment in name.split("/"))
+        and not re.search(r"[\0-\x1f\x7f\u0085\u2028\u2029]", name)
+        and len(quote(name)) <= 2000
+    )
+
+
+def content_disposition(kind: str, name: str) -> str:
+    """Build a Content-Disposition (RFC 6266) that is one line of printable ASCII, whatever the name.
+
+    The last segment of *name* goes into ``filename*`` (RFC 8187); ``filename`` holds a plain ASCII likeness for old
+    clients, with nothing in it that they disagree about.
+
+    :param kind: ``inline`` or ``attachment``
+    """
+    last = name.rpartition("/")[2]
+    stem, dot, extension = last.rpartition(".")
+    if not dot:
+        stem, extension = last, ""
+    fallback = _ascii(stem) or "download"
+    if ascii_extension := _ascii(extension):
+        fallback += f".{ascii_extension}"
+    value = f'{kind}; filename="{fallback}"'
+    if fallback != last and last:
+        value += f"; filename*=UTF-8''{quote(last, safe=_ATTR_CHAR, errors='replace')}"
+    return value
+
+
+def _ascii(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    kept = "".join(character for character in decomposed if not unicodedata.combining(character))
+    replaced = re.sub(r"[^A-Za-z0-9 ._-]", "_", kept)
+    return replaced if re.search(r"[A-Za-z0-9]", replaced) else ""

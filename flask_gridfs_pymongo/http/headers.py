@@ -1,0 +1,83 @@
+"""Header fields that depend on numbers and types alone: caching, and the guard around content from strangers."""
+
+from __future__ import annotations
+
+import re
+
+from .filenames import content_disposition
+
+IMMUTABLE = 31_536_000
+"""seconds: a year, as long as any cache keeps anything"""
+NO_STORE = "no-store"
+
+INLINE_TYPES = frozenset(
+    "text/plain image/avif image/bmp image/gif image/jpeg image/png image/webp"
+    " audio/aac audio/flac audio/mp4 audio/mpeg audio/ogg audio/wav audio/webm audio/x-wav"
+    " video/matroska video/mp4 video/mpeg video/ogg video/quicktime video/webm".split()
+)
+"""What a browser may show in the page's origin: no script runs in any of them."""
+
+_MEDIA_TYPE = re.compile(
+    r"""([a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+)\s*(?:;\s*charset\s*=\s*"?([a-z0-9_.:+-]+)"?\s*)?""",
+    re.IGNORECASE,
+)
+_LOCKED = "default-src 'none'; sandbox"
+_SHOWN = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
+# With sandbox Chromium's media document has the origin "null" and may not fetch its own file.
+_PLAYED = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"
+
+PAGE = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self';"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": NO_STORE,
+}
+"""The header fields of our own pages and of our JSON."""
+
+
+def cache_control(max_age: int | None, *, public: bool = False, immutable: bool = False) -> str:
+    """Build a Cache-Control (RFC 9111 section 5.2.2).
+
+    :param max_age: seconds; None: keep it, and ask each time whether it is still the one
+    """
+    directives = ["public" if public else "private", "no-cache" if max_age is None else f"max-age={max_age}"]
+    return ", ".join([*directives, "immutable"] if immutable else directives)
+
+
+def media_type(stored: str) -> tuple[str, str]:
+    """Make a stored content type fit for a header.
+
+    :return: the bare type in lower case, and the field's value; both ``application/octet-stream`` where what is
+        stored is no media type. Text without a charset is called UTF-8.
+    """
+    match = _MEDIA_TYPE.fullmatch(stored.strip())
+    if match is None:
+        return "application/octet-stream", "application/octet-stream"
+    bare, charset = match[1].lower(), match[2]
+    if charset is None and bare.startswith("text/"):
+        charset = "utf-8"
+    return bare, f"{bare}; charset={charset}" if charset else bare
+
+
+def content_headers(stored_type: str, name: str, as_attachment: bool | None = None) -> dict[str, str]:
+    """The header fields that keep a stranger's file from acting in the application's origin.
+
+    :param stored_type: the file's content type as stored
+    :param name: what the file is to be called when it is saved
+    :param as_attachment: None: inline only for :data:`INLINE_TYPES`; True and False are the caller's decision
+    """
+    bare, value = media_type(stored_type)
+    attachment = bare not in INLINE_TYPES if as_attachment is None else as_attachment
+    if attachment or bare not in INLINE_TYPES:
+        policy = _LOCKED
+    else:
+        policy = _PLAYED if bare.startswith(("audio/", "video/")) else _SHOWN
+    return {
+        "Content-Type": value,
+        "Content-Disposition": content_disposition("attachment" if attachment else "inline", name),
+        "Content-Security-Policy": policy,
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }

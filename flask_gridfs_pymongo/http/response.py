@@ -1,0 +1,104 @@
+"""The one place where preconditions, ranges and header fields become a response."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from werkzeug.http import http_date
+from werkzeug.wrappers import Request, Response
+
+from . import conditions, ranges
+from .conditions import Outcome
+from .ranges import ByteRange
+
+R = TypeVar("R", bound=Response)
+
+
+class Pieces(Protocol):
+    """Bytes on their way: an iterable that holds something open until it is closed."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What a stored file is to HTTP (RFC 9110 section 3.2)."""
+
+    etag: str
+    """the opaque tag, without quotes"""
+    modified: datetime
+    length: int
+    """bytes"""
+    headers: Mapping[str, str]
+    """the representation's own header fields, Content-Type among them"""
+    read: Callable[[int, int], Pieces]
+    """``read(start, stop)``: the bytes, *stop* not among them"""
+
+
+def respond(request: Request, representation: Representation, response_class: type[R]) -> R:
+    """Answer a GET or HEAD: 200, 206, 304, 412 or 416, in the order of RFC 9110 section 13.2.2."""
+    modified = conditions.last_modified(representation.modified)
+    validators = {"ETag": f'"{representation.etag}"', "Last-Modified": http_date(modified)}
+    outcome = conditions.evaluate(request.method, request.headers, representation.etag, modified)
+    if outcome is Outcome.NOT_MODIFIED:
+        # Section 15.4.5: of the fields of a 200, those that guide a cache, nothing about the content.
+        kept = {name: value for name, value in representation.headers.items() if not name.startswith("Content-")}
+        return _bare(response_class, 304, kept | {"ETag": validators["ETag"]})
+    guard = {"X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
+    if outcome is Outcome.FAILED:
+        return _bare(response_class, 412, guard | validators)
+
+    headers = {**representation.headers, **validators, "Accept-Ranges": "bytes"}
+    length = representation.length
+    field = request.headers.get("Range") if request.method == "GET" else None
+    if field is not None and not conditions.range_applies(request.headers, representation.etag, modified):
+        field = None
+    selected = None if field is None else ranges.select(field, length)
+    if selected == []:
+        return _bare(response_class, 416, guard | validators | {"Content-Range": f"bytes */{length}"})
+    if selected is not None and len(selected) > 1:
+        return _multipart(representation, selected, headers, response_class)
+    whole = ByteRange(0, length)
+    part = selected[0] if selected else whole
+    if selected:
+        headers["Content-Range"] = part.content_range(length)
+    headers["Content-Length"] = str(part.stop - part.start)
+    body = () if request.method == "HEAD" else representation.read(*part)
+    return response_class(body, 206 if selected else 200, headers, direct_passthrough=True)
+
+
+def _bare(response_class: type[R], status: int, headers: Mapping[str, str]) -> R:
+    response = response_class(b"", status, dict(headers))
+    response.headers.pop("Content-Type", None)
+    if status == 304:
+        response.headers.pop("Content-Length", None)
+    return response
+
+
+def _multipart(
+    representation: Representation, parts: list[ByteRange], headers: dict[str, str], response_class: type[R]
+) -> R:
+    """Section 14.6. Content-Range stands in each part, not in the head of the message."""
+    boundary, content_type, length = secrets.token_hex(16), headers["Content-Type"], representation.length
+    heads = [ranges.part_head(boundary, content_type, part, length) for part in parts]
+    end = ranges.closing(boundary)
+    total = sum(map(len, heads)) + sum(part.stop - part.start for part in parts) + len(end)
+    headers |= {"Content-Type": f"multipart/byteranges; boundary={boundary}", "Content-Length": str(total)}
+
+    def body() -> Generator[bytes, None, None]:
+        for head, part in zip(heads, parts, strict=True):
+            yield head
+            pieces = representation.read(*part)
+            try:
+                yield from pieces
+            finally:
+                pieces.close()
+        yield end
+
+    return response_class(body(), 206, headers, direct_passthrough=True)

@@ -1,0 +1,147 @@
+"""A file's media type: from its name, else from its first bytes.
+
+The table is our own, so that a file has the same type on every host (:mod:`mimetypes` reads the host's files).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+
+SNIFF_BYTES = 4096
+"""How many of a file's first bytes :func:`guess` looks at."""
+
+UNKNOWN = "application/octet-stream"
+
+_logger = logging.getLogger("flask_gridfs_pymongo")
+
+_TYPES = {
+    extension: media_type
+    for media_type, extensions in {
+        "application/epub+zip": "epub",
+        "application/gzip": "gz tgz",
+        "application/json": "json map",
+        "application/manifest+json": "webmanifest",
+        "application/msword": "doc dot",
+        "application/pdf": "pdf",
+        "application/postscript": "ai eps ps",
+        "application/rtf": "rtf",
+        "application/vnd.ms-excel": "xls xlt",
+        "application/vnd.ms-fontobject": "eot",
+        "application/vnd.ms-powerpoint": "pot pps ppt",
+        "application/vnd.oasis.opendocument.presentation": "odp",
+        "application/vnd.oasis.opendocument.spreadsheet": "ods",
+        "application/vnd.oasis.opendocument.text": "odt",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+        "application/vnd.rar": "rar",
+        "application/vnd.sqlite3": "sqlite sqlite3",
+        "application/wasm": "wasm",
+        "application/x-7z-compressed": "7z",
+        "application/x-bzip2": "bz2",
+        "application/x-msdownload": "dll exe",
+        "application/x-sh": "sh",
+        "application/x-tar": "tar",
+        "application/x-xz": "xz",
+        "application/xhtml+xml": "xht xhtml",
+        "application/xml": "xml xsd xsl xslt",
+        "application/zip": "zip",
+        "application/zstd": "zst",
+        "audio/aac": "aac",
+        "audio/flac": "flac",
+        "audio/midi": "mid midi",
+        "audio/mp4": "m4a",
+        "audio/mpeg": "mp2 mp3",
+        "audio/ogg": "oga ogg opus",
+        "audio/wav": "wav",
+        "audio/webm": "weba",
+        "audio/x-aiff": "aif aifc aiff",
+        "font/otf": "otf",
+        "font/ttf": "ttf",
+        "font/woff": "woff",
+        "font/woff2": "woff2",
+        "image/avif": "avif",
+        "image/bmp": "bmp",
+        "image/gif": "gif",
+        "image/heic": "heic",
+        "image/heif": "heif",
+        "image/jpeg": "jpe jpeg jpg",
+        "image/jxl": "jxl",
+        "image/png": "png",
+        "image/svg+xml": "svg svgz",
+        "image/tiff": "tif tiff",
+        "image/vnd.adobe.photoshop": "psd",
+        "image/vnd.microsoft.icon": "ico",
+        "image/webp": "webp",
+        "message/rfc822": "eml mht mhtml",
+        "text/calendar": "ics",
+        "text/css": "css",
+        "text/csv": "csv",
+        "text/html": "htm html",
+        "text/javascript": "js mjs",
+        "text/markdown": "markdown md",
+        "text/plain": "c cfg conf cpp h ini log py rs rst text toml ts txt yaml yml",
+        "text/tab-separated-values": "tsv",
+        "text/vcard": "vcard vcf",
+        "text/vtt": "vtt",
+        "video/matroska": "mkv",
+        "video/mp2t": "m2ts mts",
+        "video/mp4": "m4v mp4",
+        "video/mpeg": "mpeg mpg",
+        "video/ogg": "ogv",
+        "video/quicktime": "mov qt",
+        "video/webm": "webm",
+        "video/x-msvideo": "avi",
+    }.items()
+    for extension in extensions.split()
+}
+_MEDIA = ("audio/", "image/", "video/")
+_NOT_MEDIA = re.compile(r"text/|image/svg|application/(?:.*\+?xml|pdf|zip|x-dosexec|x-executable|javascript)$")
+
+
+def guess(filename: str | None, head: bytes = b"") -> str:
+    """Guess a media type from a file's name, else from its first bytes.
+
+    The bytes can also take a claim back: what calls itself an image, audio or video and begins as text, markup, a
+    PDF or a program is what its bytes say, and so is not shown inline.
+
+    :param filename: the name; only its last extension counts
+    :param head: the first bytes of the content, :data:`SNIFF_BYTES` of them at most
+    :return: ``type/subtype``, ``application/octet-stream`` where nothing is known
+    """
+    extension = (filename or "").rpartition(".")[2].lower() if "." in (filename or "") else ""
+    by_name = _TYPES.get(extension)
+    if by_name is not None and not by_name.startswith(_MEDIA):
+        return by_name
+    by_bytes = _sniff(head[:SNIFF_BYTES]) if head else UNKNOWN
+    if by_name is not None and not _NOT_MEDIA.match(by_bytes):
+        return by_name
+    return by_bytes
+
+
+def _without_libmagic(head: bytes) -> str:
+    return UNKNOWN
+
+
+def _load() -> Callable[[bytes], str]:
+    try:
+        import magic
+    except ImportError:
+        _logger.warning(
+            "python-magic finds no libmagic (Debian: apt-get install libmagic1); types are guessed from names alone"
+        )
+        return _without_libmagic
+    return lambda head: magic.from_buffer(head, mime=True)
+
+
+_sniffer: Callable[[bytes], str] | None = None
+
+
+def _sniff(head: bytes) -> str:
+    global _sniffer
+    if _sniffer is None:
+        _sniffer = _load()
+    found = _sniffer(head)
+    return UNKNOWN if found.startswith(("inode/", "application/x-empty")) else found

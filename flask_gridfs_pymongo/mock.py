@@ -1,0 +1,63 @@
+"""The same extension over mongomock, in the process: ``MONGO_URI = "mongomock://localhost/name"``.
+
+For an application's own tests. Imported only for that scheme, so that mongomock is needed only there.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+try:
+    mongomock: Any = import_module("mongomock")
+except ImportError as error:
+    raise ImportError("a mongomock:// URI needs mongomock: pip install mongomock") from error
+
+from .wrappers import CollectionMixin
+
+
+class Collection(CollectionMixin, mongomock.Collection):  # type: ignore[misc]
+    """mongomock's collection with what :class:`.wrappers.Collection` adds."""
+
+    def with_options(self, *args: Any, **kwargs: Any) -> Collection:
+        return _collection(self.database, super().with_options(*args, **kwargs))
+
+
+class Database(mongomock.Database):  # type: ignore[misc]
+    """mongomock's database with our collections."""
+
+    def get_collection(self, *args: Any, **kwargs: Any) -> Collection:
+        return _collection(self, super().get_collection(*args, **kwargs))
+
+    def with_options(self, *args: Any, **kwargs: Any) -> Database:
+        return _database(self.client, super().with_options(*args, **kwargs))
+
+
+class MongoClient(mongomock.MongoClient):  # type: ignore[misc]
+    """mongomock's client with our databases."""
+
+    def get_database(self, *args: Any, **kwargs: Any) -> Database:
+        return _database(self, super().get_database(*args, **kwargs))
+
+
+def _collection(database: Database, mock: Any) -> Collection:
+    return Collection(
+        database,
+        mock.name,
+        mock._db_store,
+        write_concern=mock.write_concern,
+        read_concern=mock.read_concern,
+        read_preference=mock.read_preference,
+        codec_options=mock.codec_options,
+    )
+
+
+def _database(client: MongoClient, mock: Any) -> Database:
+    return Database(
+        client,
+        mock.name,
+        mock._store,
+        read_preference=mock.read_preference,
+        codec_options=mock.codec_options,
+        read_concern=mock.read_concern,
+    )

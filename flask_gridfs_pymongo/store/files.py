@@ -1,0 +1,209 @@
+"""Find, list, save and delete the files of one bucket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.objectid import ObjectId
+from pymongo import ASCENDING, DESCENDING, ReadPreference
+from pymongo.errors import OperationFailure
+from pymongo.write_concern import WriteConcern
+
+from .model import StoredFile
+from .reader import Reader
+from .writer import Writer
+
+_logger = logging.getLogger("flask_gridfs_pymongo")
+_NAMES_PER_SCAN = 128
+_READ_SIZE = 256 * 1024
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Version(NamedTuple):
+    """A revision and its number: 0 is the first one."""
+
+    number: int
+    file: StoredFile
+
+
+class Row(NamedTuple):
+    """A line of the listing: the newest revision of a name, and how many there are."""
+
+    file: StoredFile
+    versions: int
+
+
+class FileStore:
+    """One GridFS bucket.
+
+    :param database: the database, of the driver or of mongomock
+    :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
+    """
+
+    def __init__(self, database: Any, base: str = "fs") -> None:
+        self._indexed = False
+        # A document class, naive dates or a lax write concern are the application's for its own collections.
+        options: dict[str, Any] = {"write_concern": _durable(getattr(database, "write_concern", WriteConcern()))}
+        if isinstance(database.codec_options, CodecOptions):  # mongomock's are its own, and need no change
+            options["codec_options"] = database.codec_options.with_options(
+                document_class=dict, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP
+            )
+        self.files = database[f"{base}.files"].with_options(**options)
+        self.chunks = database[f"{base}.chunks"].with_options(**options)
+
+    def find(self, filename: str, version: int = -1) -> StoredFile | None:
+        """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it."""
+        if abs(version) >= 2**31:
+            return None  # past what the server can skip
+        direction, skip = (ASCENDING, version) if version >= 0 else (DESCENDING, -version - 1)
+        found = self._in_order(filename, direction, skip, 1)
+        return StoredFile.from_document(found[0]) if found else None
+
+    def get(self, file_id: ObjectId) -> StoredFile | None:
+        """Return the revision with this ``_id``."""
+        document = self.files.find_one({"_id": file_id})
+        return StoredFile.from_document(document) if document else None
+
+    def newest(self, filename: str) -> StoredFile | None:
+        """Return the newest revision as the primary knows it, for a writer to follow."""
+        primary = self.files.with_options(read_preference=ReadPreference.PRIMARY)
+        found = self._in_order(filename, DESCENDING, 0, 1, primary)
+        return StoredFile.from_document(found[0]) if found else None
+
+    def count(self, filename: str) -> int:
+        """Return how many revisions there are."""
+        return int(self.files.count_documents({"filename": filename}))
+
+    def versions(self, filename: str, before: int | None = None, limit: int = 100) -> list[Version]:
+        """Return at most *limit* revisions of *filename*, newest first, from the one before number *before* on."""
+        total = self.count(filename)
+        top = total if before is None else max(0, min(before, total))
+        documents = self._in_order(filename, DESCENDING, total - top, min(limit, top)) if top else []
+        return [Version(top - 1 - i, StoredFile.from_document(found)) for i, found in enumerate(documents)]
+
+    def _in_order(
+        self, filename: str, direction: int, skip: int, limit: int, files: Any = None
+    ) -> list[dict[str, Any]]:
+        """The documents at places *skip* to *skip + limit* of the total order: upload date, then ``_id``.
+
+        The index gives the order by date. The neighbours tell where dates tie; only there the server sorts, and only
+        the documents of that date.
+        """
+        files = self.files if files is None else files
+        lead = min(skip, 1)
+        found = list(
+            files.find({"filename": filename}).sort("uploadDate", direction).skip(skip - lead).limit(lead + limit + 1)
+        )
+        ordered: list[dict[str, Any]] = []
+        place = 0
+        for date, group in groupby(found, key=lambda document: document.get("uploadDate")):
+            tied = list(group)
+            wanted = min(place + len(tied), lead + limit) - max(place, lead)
+            if wanted > 0 and len(tied) > 1:
+                first = 0
+                if place == 0 and skip > 0:  # the group may have begun before what was fetched
+                    earlier = {"$lt" if direction == ASCENDING else "$gt": date}
+                    first = max(0, skip - files.count_documents({"filename": filename, "uploadDate": earlier}))
+                same_date = files.find({"filename": filename, "uploadDate": date}).sort("_id", direction)
+                ordered += same_date.skip(first).limit(wanted)
+            elif wanted > 0:
+                ordered += tied
+            place += len(tied)
+        return ordered
+
+    def names(self, after: str | None = None) -> Iterator[Row]:
+        """Walk the names in order, from the one behind *after* on, with the newest revision of each.
+
+        Reads the index in pieces; a name with more revisions than a piece holds is stepped over, not walked through.
+        """
+        bound: dict[str, str] = {"$gte": ""} if after is None else {"$gt": after}
+        scan = _NAMES_PER_SCAN
+        while True:
+            by_name = self.files.find({"filename": bound}).sort([("filename", ASCENDING), ("uploadDate", ASCENDING)])
+            documents = list(by_name.limit(scan))
+            groups = [list(group) for _, group in groupby(documents, key=lambda found: found["filename"])]
+            for group in groups:
+                filename = group[0]["filename"]
+                whole = len(documents) < scan or group is not groups[-1]
+                tied = len(group) > 1 and group[-2]["uploadDate"] == group[-1]["uploadDate"]
+                newest = StoredFile.from_document(group[-1]) if whole and not tied else self.find(filename)
+                if newest is not None:
+                    yield Row(newest, len(group) if whole else self.count(filename))
+                bound = {"$gt": filename}
+            if len(documents) < scan:
+                return
+
+    def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
+        """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""
+        return Reader(self.chunks, file, start, file.length if stop is None else stop)
+
+    def writer(self, filename: str, max_size: int | None = None) -> Writer:
+        """Begin an upload under *filename*."""
+        self._ensure_indexes()
+        return Writer(self, filename, max_size)
+
+    def save(
+        self,
+        filename: str,
+        source: _Readable | Iterable[bytes],
+        *,
+        content_type: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        max_size: int | None = None,
+        check: Callable[[StoredFile | None], None] | None = None,
+    ) -> StoredFile:
+        """Save what *source* reads or yields as the newest version of *filename*; see :meth:`Writer.commit`."""
+        with self.writer(filename, max_size) as writer:
+            for block in _blocks(source):
+                writer.write(block)
+            return writer.commit(content_type, fields, check)
+
+    def delete(self, file_id: Any) -> bool:
+        """Delete one revision, its document first. Returns whether it was there."""
+        deleted = self.files.delete_one({"_id": file_id}).deleted_count
+        self.chunks.delete_many({"files_id": file_id})
+        return bool(deleted)
+
+    def delete_all(self, filename: str) -> int:
+        """Delete every revision of *filename*, the oldest first; returns how many."""
+        ids = [found["_id"] for found in self.files.find({"filename": filename}, {"_id": 1}).sort("uploadDate")]
+        return sum(self.delete(file_id) for file_id in ids)
+
+    def _ensure_indexes(self) -> None:
+        """Create the two indexes that the GridFS specification names, and the one that orders our writers."""
+        if self._indexed:
+            return
+        for collection, keys, options in (
+            (self.files, [("filename", ASCENDING), ("uploadDate", ASCENDING)], {}),
+            (self.chunks, [("files_id", ASCENDING), ("n", ASCENDING)], {"unique": True}),
+            (
+                self.files,
+                [("previous", ASCENDING)],
+                {"unique": True, "partialFilterExpression": {"previous": {"$exists": True}}},
+            ),
+        ):
+            try:
+                collection.create_index(keys, **options)
+            except OperationFailure as error:
+                _logger.warning("%s: cannot create the index %s: %s", collection.full_name, keys, error)
+        self._indexed = True
+
+
+def _durable(concern: WriteConcern) -> WriteConcern:
+    """The application's write concern where it is an acknowledged one, else ``majority``."""
+    return concern if concern.document.get("w") else WriteConcern(**{**concern.document, "w": "majority"})
+
+
+def _blocks(source: _Readable | Iterable[bytes]) -> Iterator[bytes]:
+    if not hasattr(source, "read"):
+        yield from source
+        return
+    while block := source.read(_READ_SIZE):
+        yield block

@@ -1,0 +1,156 @@
+"""Bytes into ``fs.chunks``, then the document of ``fs.files``, which is the commit point."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from bson.objectid import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from .. import mimetype
+from .model import StoredFile
+
+if TYPE_CHECKING:
+    from .files import FileStore
+
+CHUNK_SIZE = 255 * 1024
+"""bytes; the GridFS specification's default"""
+_CHUNKS_PER_INSERT = 4
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class FileTooLarge(Exception):
+    """More bytes were written than the writer's limit allows."""
+
+
+class Writer:
+    """One upload: :meth:`write` its bytes, then :meth:`commit` it or :meth:`abort` it.
+
+    As a context manager it aborts what was not committed. Until the commit nobody sees the file; whatever dies before
+    leaves chunks that no files document refers to.
+
+    :param max_size: bytes; one more and :meth:`write` raises :class:`FileTooLarge`
+    """
+
+    def __init__(self, store: FileStore, filename: str, max_size: int | None = None) -> None:
+        self.id = ObjectId()
+        self.filename = filename
+        self.length = 0
+        self._store = store
+        self._max_size = max_size
+        self._buffer = bytearray()
+        self._sha256 = hashlib.sha256()
+        self._head = b""
+        self._chunks: list[dict[str, Any]] = []
+        self._next = 0
+        self._open = True
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Take the next bytes of the content; returns how many.
+
+        :raises TypeError: for text
+        :raises FileTooLarge: past the limit
+        """
+        if isinstance(data, str):
+            raise TypeError("the content must be bytes, not str; open the file in binary mode ('rb')")
+        self.length += len(data)
+        if self._max_size is not None and self.length > self._max_size:
+            raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
+        self._sha256.update(data)
+        self._buffer += data
+        while len(self._buffer) >= CHUNK_SIZE:
+            self._cut(CHUNK_SIZE)
+        return len(data)
+
+    def _cut(self, size: int) -> None:
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._head = self._head or data[: mimetype.SNIFF_BYTES]
+        self._chunks.append({"_id": ObjectId(), "files_id": self.id, "n": self._next, "data": data})
+        self._next += 1
+        if len(self._chunks) == _CHUNKS_PER_INSERT:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._chunks:
+            self._store.chunks.insert_many(self._chunks)
+            self._chunks = []
+
+    def commit(
+        self,
+        content_type: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        check: Callable[[StoredFile | None], None] | None = None,
+    ) -> StoredFile:
+        """Make the file the newest version of its name.
+
+        Each files document names the version it follows, under a unique index: of two writers that saw the same
+        newest version one wins, and the other looks again. So versions are totally ordered, and never dated before
+        the one that they follow, whatever the clocks say.
+
+        :param content_type: guessed from the name and the first bytes where None
+        :param fields: further fields of the files document
+        :param check: called with the version that this one is to follow (None for the first one), again after each
+            lost race; what it raises ends the upload
+        """
+        if self._buffer:
+            self._cut(len(self._buffer))
+        self._flush()
+        content_type = content_type or mimetype.guess(self.filename, self._head)
+        document = {
+            **(fields or {}),
+            "_id": self.id,
+            "filename": self.filename,
+            "length": self.length,
+            "chunkSize": CHUNK_SIZE,
+            "contentType": content_type,
+            "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
+            "sha256": self._sha256.hexdigest(),
+        }
+        while True:
+            newest = self._store.newest(self.filename)
+            if check is not None:
+                check(newest)
+            document["previous"] = {"name": self.filename, "_id": newest.id if newest else None}
+            document["uploadDate"] = _date_after(newest)
+            try:
+                self._store.files.insert_one(document)
+                break
+            except DuplicateKeyError:
+                self._release(document["previous"], newest)
+        self._open = False
+        return StoredFile.from_document(document)
+
+    def _release(self, previous: dict[str, Any], newest: StoredFile | None) -> None:
+        """Free the place after *previous* where its holder is no longer a later version of this name.
+
+        So it is when another tool renamed or redated it. A holder that is one has won the race and keeps the place.
+        """
+        elsewhere: list[dict[str, Any]] = [{"filename": {"$ne": self.filename}}]
+        if newest is not None:
+            elsewhere.append({"uploadDate": {"$lte": newest.upload_date}})
+        self._store.files.update_one({"previous": previous, "$or": elsewhere}, {"$unset": {"previous": ""}})
+
+    def abort(self) -> None:
+        """Remove what was written, unless it was committed."""
+        if self._open:
+            self._open = False
+            self._store.chunks.delete_many({"files_id": self.id})
+
+
+def _date_after(newest: StoredFile | None) -> datetime:
+    now = datetime.now(timezone.utc)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what BSON keeps
+    return now if newest is None else max(now, newest.upload_date + _MILLISECOND)

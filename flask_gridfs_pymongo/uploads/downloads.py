@@ -1,0 +1,41 @@
+"""A stored file as the answer to the current request."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask import Response, current_app, request
+
+from ..http.headers import content_headers
+from ..http.response import Representation, respond
+from ..store import FileStore, StoredFile
+
+
+def send(
+    store: FileStore,
+    file: StoredFile,
+    *,
+    cache_control: str,
+    as_attachment: bool | None = None,
+    download_name: str | None = None,
+) -> Response:
+    """Answer with *file*, or with what the request's preconditions and ranges make of it.
+
+    :param cache_control: the field's value
+    :param as_attachment: None lets the type decide (:func:`.headers.content_headers`)
+    :param download_name: what a client is to call the file; its stored name where None
+    """
+    name = file.filename if download_name is None else download_name
+    fields = content_headers(file.content_type, name, as_attachment)
+    fields["Cache-Control"] = cache_control
+    representation = Representation(
+        etag=file.etag,
+        modified=file.upload_date,
+        length=file.length,
+        headers=fields,
+        read=partial(store.read, file),
+    )
+    response_class: Any = current_app.response_class
+    answer: Response = respond(request, representation, response_class)
+    return answer

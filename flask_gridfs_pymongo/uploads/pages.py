@@ -1,0 +1,108 @@
+"""What is not a file: listings, a file's page and errors, as HTML for people and JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timezone
+from http import HTTPStatus
+from typing import Any
+
+from bson.objectid import ObjectId
+from flask import Response, current_app, json, render_template, request, url_for
+
+from ..http.filenames import survives_url
+from ..http.headers import PAGE
+from ..store import StoredFile
+
+_FOLDER = "flask_gridfs_pymongo"
+
+
+def prefers_json() -> bool:
+    """Whether the client ranks JSON above HTML; one that takes anything gets HTML."""
+    accept = request.accept_mimetypes
+    return accept.quality("application/json") > accept.quality("text/html")
+
+
+def is_browser() -> bool:
+    """Whether the client names text/html, and JSON not above it."""
+    return not prefers_json() and any(
+        value.lower() == "text/html" and quality > 0 for value, quality in request.accept_mimetypes
+    )
+
+
+def page(template: str, data: Mapping[str, Any], **more: Any) -> Response:
+    """Answer with *data*: the JSON itself, or the page that shows it.
+
+    :param more: what only the page needs
+    """
+    if prefers_json():
+        return _answer(json.dumps(data), "application/json")
+    return _answer(render_template(f"{_FOLDER}/{template}", **data, **more), "text/html; charset=utf-8")
+
+
+def created(data: Mapping[str, Any], location: str | None) -> Response:
+    """Answer 201 with *data*."""
+    response = _answer(json.dumps(data), "application/json", 201)
+    if location is not None:
+        response.headers["Location"] = location
+    return response
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with an error: problem details (RFC 9457) for programs, a readable page for people.
+
+    :param headers: fields to send along
+    """
+    title = HTTPStatus(status).phrase
+    if is_browser():
+        body = render_template(f"{_FOLDER}/error.html", status=status, title=title, detail=detail)
+        response = _answer(body, "text/html; charset=utf-8", status)
+    else:
+        data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        response = _answer(json.dumps(data), "application/problem+json", status)
+    response.headers.update(headers or {})
+    return response
+
+
+def _answer(body: str, content_type: str, status: int = 200) -> Response:
+    headers = {**PAGE, "Content-Type": content_type, "Vary": "Accept"}
+    return current_app.response_class(body, status, headers)
+
+
+def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
+    """What our JSON says of a revision."""
+    return {
+        "filename": file.filename,
+        "id": str(file.id),
+        "length": file.length,
+        "content_type": file.content_type,
+        "upload_date": file.upload_date.astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "sha256": file.sha256,
+        "etag": f'"{file.etag}"',
+        "url": url_of(file),
+        "permanent_url": permanent_url(file),
+        **more,
+    }
+
+
+def url_of(file: StoredFile) -> str:
+    """The URL of the newest version of this name; of this revision where the name does not survive a URL."""
+    if survives_url(file.filename):
+        return url_for(".file", filename=file.filename)
+    return url_for(".index", id=str(file.id))
+
+
+def permanent_url(file: StoredFile) -> str | None:
+    """The URL of this very revision; None where another tool gave it an ``_id`` of another type."""
+    if not isinstance(file.id, ObjectId):
+        return None
+    if survives_url(file.filename):
+        return url_for(".file", filename=file.filename, id=str(file.id))
+    return url_for(".index", id=str(file.id))
+
+
+def versions_url(file: StoredFile, before: int | None = None) -> str:
+    """The URL of the list of all versions of this file's name, those before number *before*."""
+    if survives_url(file.filename):
+        return url_for(".file", filename=file.filename, versions="", before=before)
+    return url_for(".index", id=str(file.id), versions="", before=before)

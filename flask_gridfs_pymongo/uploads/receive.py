@@ -1,0 +1,149 @@
+"""Bodies of requests into the store: a raw PUT, or the files of a form."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import IO, Any, cast
+
+from flask import Request, abort
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from ..http.filenames import clean
+from ..store import FileStore, FileTooLarge, StoredFile, Writer
+
+_READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
+_Check = Callable[[StoredFile | None], None]
+
+
+def save_body(request: Request, store: FileStore, filename: str, *, max_size: int | None, check: _Check) -> StoredFile:
+    """Save the raw body under *filename*, which is clean.
+
+    :param max_size: bytes
+    :param check: as in :meth:`.Writer.commit`; also called once before the body is read
+    """
+    length = request.content_length
+    if length is not None and max_size is not None and length > max_size:
+        raise _too_large(max_size)
+    check(store.newest(filename))
+    with store.writer(filename, max_size) as writer:
+        try:
+            stream = _stream(request)
+            while block := stream.read(_READ_SIZE):
+                writer.write(block)
+        except FileTooLarge:
+            raise _too_large(max_size) from None
+        if length is not None and writer.length != length:
+            abort(400, f"The body ended after {writer.length} of {length} bytes; nothing was stored.")
+        return writer.commit(fields=_claimed(request.content_type), check=check)
+
+
+def save_form(
+    request: Request,
+    store: FileStore,
+    *,
+    filename: str | None,
+    permit: Callable[[str], None],
+    max_size: int | None,
+) -> list[StoredFile]:
+    """Save every file of a form, all or none of them.
+
+    The parts go into the store while they arrive; nothing is kept in memory or on disk. Where something has parsed
+    the form before (Flask-WTF does), they come from what it kept.
+
+    :param filename: the name for the only file; None: each part's own, cleaned
+    :param permit: called with each name before a byte of it is stored; raises to refuse
+    :param max_size: bytes in each file
+    """
+    with ExitStack() as uploads:
+        parts: list[_Part] = []
+
+        def begin(name: str | None, claim: str | None) -> _Part:
+            if filename is not None and parts:
+                abort(400, f"One file at a time goes to the name {filename!r}.")
+            target = clean(name or "") if filename is None else filename
+            if not target:
+                abort(400, f"The file name {name!r} has nothing left when it is cleaned; choose another one.")
+            permit(target)
+            parts.append(_Part(uploads.enter_context(store.writer(target, max_size)), claim))
+            return parts[-1]
+
+        try:
+            if "files" in request.__dict__:  # parsed already
+                for _, storage in request.files.items(multi=True):
+                    if storage.filename:
+                        part = begin(storage.filename, storage.content_type)
+                        while block := storage.stream.read(_READ_SIZE):
+                            part.write(block)
+            else:
+                _parse(request, begin)
+        except FileTooLarge:
+            raise _too_large(max_size) from None
+        if not parts:
+            abort(
+                400,
+                "The form has no file: send multipart/form-data with at least one part that has a filename.",
+            )
+        return [part.writer.commit(fields=_claimed(part.claim)) for part in parts]
+
+
+def _parse(request: Request, begin: Callable[[str | None, str | None], _Part]) -> None:
+    def stream_factory(
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return cast("IO[bytes]", begin(filename, content_type) if filename else _Unnamed())
+
+    parser = FormDataParser(
+        stream_factory,
+        max_form_memory_size=request.max_form_memory_size,
+        max_form_parts=request.max_form_parts,
+        silent=False,
+    )
+    try:
+        parser.parse(_stream(request), request.mimetype, request.content_length, request.mimetype_params)
+    except ValueError as error:
+        raise BadRequest(f"The form is broken or was cut off ({error}); nothing was stored.") from None
+
+
+def _stream(request: Request) -> IO[bytes]:
+    try:
+        return request.stream
+    except RequestEntityTooLarge:
+        limit = request.max_content_length
+        raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; nothing was stored.") from None
+
+
+class _Part:
+    """What the form parser writes one file into."""
+
+    def __init__(self, writer: Writer, claim: str | None) -> None:
+        self.writer = writer
+        self.claim = claim
+
+    def write(self, data: bytes) -> int:
+        return self.writer.write(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 0  # the parser's sign for the end of a part
+
+
+class _Unnamed(io.BytesIO):
+    """An empty file field, as browsers send it where nothing was chosen."""
+
+    def write(self, data: Any) -> int:
+        if data:
+            abort(400, "A file part has no file name; nothing was stored.")
+        return 0
+
+
+def _claimed(content_type: str | None) -> dict[str, Any]:
+    return {"metadata": {"clientContentType": content_type[:255]}} if content_type else {}
+
+
+def _too_large(max_size: int | None) -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"A file may have at most {max_size} bytes; nothing was stored.")
