@@ -1,0 +1,118 @@
+"""What the tests stand on: a real mongod, mongomock beside it, and a real WSGI server where the wire matters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pymongo
+import pytest
+from flask import Flask
+
+from examples import mongod as server
+from flask_gridfs_pymongo import PyMongo
+
+ROOT = Path(__file__).parent.parent
+
+
+def missing(reason: str) -> None:
+    """Skip on a user's machine; in CI nothing may be missing."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a MongoDB server, without a database name: ``mongodb://host:port``."""
+    with ExitStack() as stack:
+        address = os.environ.get("MONGO_URI")
+        if address is None:
+            try:
+                server.find()
+            except SystemExit as error:
+                missing(str(error))
+            address = f"mongodb://127.0.0.1:{stack.enter_context(server.running(tmp_path_factory.mktemp('mongod')))}"
+        yield address.rstrip("/")
+
+
+@pytest.fixture
+def uri(mongod: str) -> Iterator[str]:
+    """The URI of a database that is new, and gone after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield f"{mongod}/{name}"
+    with pymongo.MongoClient(mongod) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(params=["mongod", "mongomock"])
+def either_uri(request: pytest.FixtureRequest) -> str:
+    """Like ``uri``, and once more in mongomock."""
+    if request.param == "mongod":
+        found: str = request.getfixturevalue("uri")
+        return found
+    return f"mongomock://localhost/test_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def app() -> Flask:
+    app = Flask("tests")
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def mongo(app: Flask, either_uri: str) -> Iterator[PyMongo]:
+    """A PyMongo object of ``app``, on mongod and on mongomock."""
+    mongo = PyMongo(app, uri=either_uri)
+    yield mongo
+    mongo.cx.close()
+
+
+@pytest.fixture
+def real(app: Flask, uri: str) -> Iterator[PyMongo]:
+    """A PyMongo object of ``app`` on mongod alone."""
+    mongo = PyMongo(app, uri=uri)
+    yield mongo
+    mongo.cx.close()
+
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """``serve("tests.live:create_app()", *options, NAME="value")`` runs gunicorn and gives its address."""
+    with ExitStack() as stack:
+
+        def start(application: str, *options: str, **environ: str) -> str:
+            log = tmp_path / f"gunicorn-{uuid.uuid4().hex}.log"
+            command = [sys.executable, "-W", "error", "-m", "gunicorn", "-b", "127.0.0.1:0", "-k", "gthread"]
+            output = stack.enter_context(log.open("wb"))
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [*command, "--threads", "8", *options, application],
+                    cwd=ROOT,
+                    env={**os.environ, **environ},
+                    stdout=output,
+                    stderr=output,
+                )
+            )
+            stack.callback(process.terminate)
+            return _listening(process, log)
+
+        yield start
+
+
+def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
+    with log.open() as lines:
+        while process.poll() is None:
+            line = lines.readline()
+            if "Listening at: " in line:
+                return line.split("Listening at: ")[1].split()[0]
+    raise AssertionError(log.read_text())

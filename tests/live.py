@@ -1,0 +1,28 @@
+"""The application that gunicorn runs for the tests."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from flask_gridfs_pymongo import PyMongo
+
+
+def create_app(**options: Any) -> Flask:
+    """``/uploads`` is the blueprint with *options*, ``/sent/NAME`` is ``send_file``."""
+    app = Flask(__name__)
+    mongo = PyMongo(app, uri=os.environ["LIVE_URI"])
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", **options))
+
+    @app.get("/sent/<path:filename>")
+    def sent(filename: str) -> Response:
+        return mongo.send_file(filename)
+
+    @app.get("/ping")
+    def ping() -> dict[str, Any]:
+        return {"ok": mongo.db.command("ping")["ok"], "pid": os.getpid()}
+
+    return app
