@@ -75,19 +75,19 @@ def test_a_range_is_read_as_it_is_sliced(store: FileStore, start: int, stop: int
 
 def test_the_document_is_what_the_specification_says_and_a_little_more(store: FileStore) -> None:
     before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
-    saved = store.save("a.png", [b"x" * 10], fields={"owner": "me", "metadata": {"k": 1}})
+    saved = store.save("a.txt", [b"x" * 10], fields={"owner": "me", "metadata": {"k": 1}})
     document = store.files.find_one({"_id": saved.id})
     date = document.pop("uploadDate")
     assert before <= date <= datetime.now(timezone.utc)
     assert document == {
         "_id": saved.id,
-        "filename": "a.png",
+        "filename": "a.txt",
         "length": 10,
         "chunkSize": CHUNK_SIZE,
         "contentType": "text/plain",
         "metadata": {"k": 1, "contentType": "text/plain"},
         "sha256": hashlib.sha256(b"x" * 10).hexdigest(),
-        "previous": {"name": "a.png", "_id": None},
+        "previous": {"name": "a.txt", "_id": None},
         "owner": "me",
     }
 
