@@ -116,3 +116,28 @@ def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
             if "Listening at: " in line:
                 return line.split("Listening at: ")[1].split()[0]
     raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the gallery, started as the README starts it: on a mongod of its own."""
+    try:
+        server.find()
+    except SystemExit as error:
+        missing(str(error))
+    folder = tmp_path_factory.mktemp("gallery")
+    environ = {name: value for name, value in os.environ.items() if name != "MONGO_URI"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.gallery"],
+        cwd=ROOT,
+        env={**environ, "PORT": "0", "GALLERY_DATA": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = next((line for line in process.stdout if "http://" in line), None)
+        assert address is not None, "the gallery did not start"
+        yield address.split()[4]
+        process.terminate()
+        assert process.wait(30) == 0
+    assert not list(folder.glob("mongod.lock")) or (folder / "mongod.lock").read_text() == "", "mongod was not stopped"

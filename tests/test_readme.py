@@ -1,0 +1,74 @@
+"""Every command and snippet of README.rst does what it says there."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT, missing
+
+BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n(?:   :name: (\w+)\n)?\n((?:   .*\n|\n)+)", re.MULTILINE)
+README = (ROOT / "README.rst").read_text()
+
+
+def blocks(language: str, name: str = "") -> list[str]:
+    found = [match for match in BLOCK.findall(README) if match[:2] == (language, name)]
+    return [re.sub("^   ", "", text, flags=re.MULTILINE).strip() + "\n" for _, _, text in found]
+
+
+@pytest.mark.parametrize("name", ["gallery", "tests"])
+def test_a_set_up_command_is_one_line(name: str) -> None:
+    """.ci/run runs them as they stand."""
+    (command,) = blocks("console", name)
+    assert re.fullmatch(r"\$ python3 -m venv [^\n]+\n", command)
+
+
+def test_the_curl_session(gallery: str, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        missing("install curl (Debian: apt-get install curl)")
+    steps = [
+        step for block in blocks("console", "curl") for step in re.split(r"^\$ ", block, flags=re.MULTILINE) if step
+    ]
+    assert len(steps) > 10
+    for step in steps:
+        command, _, expected = step.partition("\n")
+        command = command.replace("http://127.0.0.1:8000/", gallery)
+        run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        printed = run.stdout.replace("\r\n", "\n")
+        assert doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS), (command, printed, run.stderr)
+
+
+@pytest.mark.parametrize("snippet", blocks("python"))
+def test_a_snippet_runs(snippet: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    namespace: dict[str, Any] = {"__name__": "readme"}
+    exec(snippet.replace("mongodb://localhost/shop", uri), namespace)  # noqa: S102
+    app = namespace["app"]
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+    assert rules
+    # What a snippet leaves to the defaults is at localhost:27017; here it is at the tests' server.
+    for state in app.extensions["pymongo"].values():
+        state.settings.options["host"] = uri
+        state.settings.options.pop("port", None)
+    for rule in rules:
+        url = rule.rule.replace("<path:filename>", "none").replace("<ObjectId:task_id>", "4cf139def4b6a1134c4ea6c4")
+        assert app.test_client().get(url).status_code == (200 if url.endswith("/") else 404)
+    for state in app.extensions["pymongo"].values():
+        state.connection.client.close()
+
+
+def test_every_argument_and_setting_is_documented() -> None:
+    import inspect
+
+    from flask_gridfs_pymongo import PyMongo, config
+
+    arguments = [*inspect.signature(PyMongo.uploads_blueprint).parameters][2:]
+    settings = [f"MONGO_{suffix}" for suffix in (*config._WITHOUT_URI, *config._WITH_URI_TOO, "URI", "DBNAME")]
+    assert [name for name in (*arguments, *settings) if f"``{name}``" not in README] == []
