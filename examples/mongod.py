@@ -35,12 +35,15 @@ def running(folder: Path, *options: str) -> Iterator[int]:
         command += ["--port", "0"]
     # A session of its own: Ctrl-C reaches the application alone, which then stops the server in order.
     log = folder / "mongod.log"
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as it:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as process,
+    ):
         try:
-            yield _wait_for_port(it, log)
+            yield _wait_for_port(process, log)
         finally:
-            it.terminate()
-            it.wait()
+            process.terminate()
+            process.wait()
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:

@@ -23,7 +23,7 @@ def test_a_valid_id_reaches_the_view_as_an_objectid(tasks: Flask) -> None:
     assert answer.text == "ObjectId('4cf139def4b6a1134c4ea6c4')"
 
 
-@pytest.mark.parametrize("bad", ["1", "4cf139def4b6a1134c4ea6c", "4cf139def4b6a1134c4ea6cg", "twelve-chars", "%00" * 24])
+@pytest.mark.parametrize("bad", ["1", "4cf139def4b6a1134c4ea6c", "4cf139def4b6a1134c4ea6cg", "twelve-chars", "%0" * 12])
 def test_anything_else_is_a_404(tasks: Flask, bad: str) -> None:
     assert tasks.test_client().get(f"/{bad}").status_code == 404
 

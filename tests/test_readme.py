@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import doctest
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 

@@ -18,9 +18,12 @@ def samples() -> Iterator[tuple[str, io.BytesIO]]:
     yield "northern lights.png", _png(lambda x, y: _lights(x, y))
     yield "tide.png", _png(lambda x, y: _mix((9, 40, 74), (126, 203, 206), y + 0.05 * math.sin(25 * x + 9 * y * y)))
     yield "music/chime.wav", _chime()
-    yield "welcome.txt", io.BytesIO(
-        b"Welcome!\n\nDrop your own files on the gallery, or send them with curl:\n\n"
-        b"    curl -T photo.jpg http://127.0.0.1:8000/files/\n"
+    yield (
+        "welcome.txt",
+        io.BytesIO(
+            b"Welcome!\n\nDrop your own files on the gallery, or send them with curl:\n\n"
+            b"    curl -T photo.jpg http://127.0.0.1:8000/files/\n"
+        ),
     )
 
 
