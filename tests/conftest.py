@@ -7,7 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pymongo
@@ -82,6 +82,22 @@ def real(app: Flask, uri: str) -> Iterator[PyMongo]:
     mongo.cx.close()
 
 
+@contextmanager
+def start_gunicorn(application: str, log: Path, *options: str, **environ: str) -> Iterator[str]:
+    """Run gunicorn with threads on a port that the system chose, warnings being errors; gives its address."""
+    command = [sys.executable, "-W", "error", "-m", "gunicorn", "-b", "127.0.0.1:0", "-k", "gthread", "--threads", "8"]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [*command, *options, application], cwd=ROOT, env={**os.environ, **environ}, stdout=output, stderr=output
+        ) as process,
+    ):
+        try:
+            yield _listening(process, log)
+        finally:
+            process.terminate()
+
+
 Serve = Callable[..., str]
 
 
@@ -92,19 +108,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         def start(application: str, *options: str, **environ: str) -> str:
             log = tmp_path / f"gunicorn-{uuid.uuid4().hex}.log"
-            command = [sys.executable, "-W", "error", "-m", "gunicorn", "-b", "127.0.0.1:0", "-k", "gthread"]
-            output = stack.enter_context(log.open("wb"))
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [*command, "--threads", "8", *options, application],
-                    cwd=ROOT,
-                    env={**os.environ, **environ},
-                    stdout=output,
-                    stderr=output,
-                )
-            )
-            stack.callback(process.terminate)
-            return _listening(process, log)
+            return stack.enter_context(start_gunicorn(application, log, *options, **environ))
 
         yield start
 

@@ -15,6 +15,7 @@ from . import conditions, ranges
 from .conditions import Outcome
 from .ranges import ByteRange
 
+_NOT_IN_304 = ("Content-Type", "Content-Disposition", "Repr-Digest")
 R = TypeVar("R", bound=Response)
 
 
@@ -33,6 +34,8 @@ class Representation:
     etag: str
     """the opaque tag, without quotes"""
     modified: datetime
+    date_is_strong: bool
+    """whether whole seconds tell it from what it was before (RFC 9110 section 8.8.2.2)"""
     length: int
     """bytes"""
     headers: Mapping[str, str]
@@ -48,7 +51,7 @@ def respond(request: Request, representation: Representation, response_class: ty
     outcome = conditions.evaluate(request.method, request.headers, representation.etag, modified)
     if outcome is Outcome.NOT_MODIFIED:
         # Section 15.4.5: of the fields of a 200, those that guide a cache, nothing about the content.
-        kept = {name: value for name, value in representation.headers.items() if not name.startswith("Content-")}
+        kept = {name: value for name, value in representation.headers.items() if name not in _NOT_IN_304}
         return _bare(response_class, 304, kept | {"ETag": validators["ETag"]})
     guard = {"X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
     if outcome is Outcome.FAILED:
@@ -57,7 +60,8 @@ def respond(request: Request, representation: Representation, response_class: ty
     headers = {**representation.headers, **validators, "Accept-Ranges": "bytes"}
     length = representation.length
     field = request.headers.get("Range") if request.method == "GET" else None
-    if field is not None and not conditions.range_applies(request.headers, representation.etag, modified):
+    strong_date = modified if representation.date_is_strong else None
+    if field is not None and not conditions.range_applies(request.headers, representation.etag, strong_date):
         field = None
     selected = None if field is None else ranges.select(field, length)
     if selected == []:

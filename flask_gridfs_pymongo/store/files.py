@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
@@ -64,8 +66,7 @@ class FileStore:
         if abs(version) >= 2**31:
             return None  # past what the server can skip
         direction, skip = (ASCENDING, version) if version >= 0 else (DESCENDING, -version - 1)
-        found = self._in_order(filename, direction, skip, 1)
-        return StoredFile.from_document(found[0]) if found else None
+        return next(iter(self._in_order(filename, direction, skip, 1)), None)
 
     def get(self, file_id: ObjectId) -> StoredFile | None:
         """Return the revision with this ``_id``."""
@@ -75,8 +76,7 @@ class FileStore:
     def newest(self, filename: str) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow."""
         primary = self.files.with_options(read_preference=ReadPreference.PRIMARY)
-        found = self._in_order(filename, DESCENDING, 0, 1, primary)
-        return StoredFile.from_document(found[0]) if found else None
+        return next(iter(self._in_order(filename, DESCENDING, 0, 1, primary)), None)
 
     def count(self, filename: str) -> int:
         """Return how many revisions there are."""
@@ -86,13 +86,11 @@ class FileStore:
         """Return at most *limit* revisions of *filename*, newest first, from the one before number *before* on."""
         total = self.count(filename)
         top = total if before is None else max(0, min(before, total))
-        documents = self._in_order(filename, DESCENDING, total - top, min(limit, top)) if top else []
-        return [Version(top - 1 - i, StoredFile.from_document(found)) for i, found in enumerate(documents)]
+        files = self._in_order(filename, DESCENDING, total - top, min(limit, top)) if top else []
+        return [Version(top - 1 - place, file) for place, file in enumerate(files)]
 
-    def _in_order(
-        self, filename: str, direction: int, skip: int, limit: int, files: Any = None
-    ) -> list[dict[str, Any]]:
-        """The documents at places *skip* to *skip + limit* of the total order: upload date, then ``_id``.
+    def _in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any = None) -> list[StoredFile]:
+        """The revisions at places *skip* to *skip + limit* of the total order: upload date, then ``_id``.
 
         The index gives the order by date. The neighbours tell where dates tie; only there the server sorts, and only
         the documents of that date.
@@ -117,7 +115,10 @@ class FileStore:
             elif wanted > 0:
                 ordered += tied
             place += len(tied)
-        return ordered
+        seconds = Counter(map(_second, found))
+        return [
+            StoredFile.from_document(document, shares_second=seconds[_second(document)] > 1) for document in ordered
+        ]
 
     def names(self, after: str | None = None) -> Iterator[Row]:
         """Walk the names in order, from the one behind *after* on, with the newest revision of each.
@@ -195,6 +196,11 @@ class FileStore:
             except OperationFailure as error:
                 _logger.warning("%s: cannot create the index %s: %s", collection.full_name, keys, error)
         self._indexed = True
+
+
+def _second(document: Mapping[str, Any]) -> Any:
+    date = document.get("uploadDate")
+    return date.replace(microsecond=0) if isinstance(date, datetime) else date
 
 
 def _durable(concern: WriteConcern) -> WriteConcern:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
@@ -37,9 +38,11 @@ class StoredFile:
     content_type: str
     sha256: str | None
     """of the content, in hexadecimal; None where another tool wrote the file"""
+    shares_second: bool = field(default=False, compare=False)
+    """whether a version beside this one is dated within the same second, so that seconds do not tell them apart"""
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> StoredFile:
+    def from_document(cls, document: Mapping[str, Any], *, shares_second: bool = False) -> StoredFile:
         """Read a files document, also one that another tool wrote."""
         name = document.get("filename")
         filename = name if isinstance(name, str) else ""
@@ -56,7 +59,8 @@ class StoredFile:
             chunk_size=int(document["chunkSize"]),
             upload_date=_upload_date(document),
             content_type=content_type,
-            sha256=sha256 if isinstance(sha256, str) else None,
+            sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
+            shares_second=shares_second,
         )
 
     @cached_property

@@ -75,12 +75,9 @@ class Uploads:
             caching = cache_control(IMMUTABLE, public=self.public, immutable=True)
         else:
             caching = cache_control(self.cache_for, public=self.public)
-        return send(
-            self.store(),
-            file,
-            cache_control=caching,
-            as_attachment=True if "download" in request.args else None,
-        )
+        attach = True if "download" in request.args else None
+        answer = send(self.store(), file, cache_control=caching, as_attachment=attach)
+        return pages.explain(answer) if answer.status_code >= 400 else answer
 
     def _listing(self) -> Response:
         self._permit("list", None)

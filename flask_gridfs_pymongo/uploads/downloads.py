@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, current_app, request
 
+from ..http.digests import is_wanted, repr_digest
 from ..http.headers import content_headers
 from ..http.response import Representation, respond
 from ..store import FileStore, StoredFile
@@ -29,9 +30,12 @@ def send(
     name = file.filename if download_name is None else download_name
     fields = content_headers(file.content_type, name, as_attachment)
     fields["Cache-Control"] = cache_control
+    if file.sha256 and is_wanted(request.headers):
+        fields["Repr-Digest"] = repr_digest(file.sha256)
     representation = Representation(
         etag=file.etag,
         modified=file.upload_date,
+        date_is_strong=not file.shares_second,
         length=file.length,
         headers=fields,
         read=partial(store.read, file),

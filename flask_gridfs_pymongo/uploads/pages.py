@@ -20,7 +20,8 @@ _FOLDER = "flask_gridfs_pymongo"
 def prefers_json() -> bool:
     """Whether the client ranks JSON above HTML; one that takes anything gets HTML."""
     accept = request.accept_mimetypes
-    return accept.quality("application/json") > accept.quality("text/html")
+    json_quality = max(accept.quality("application/json"), accept.quality("application/problem+json"))
+    return json_quality > accept.quality("text/html")
 
 
 def is_browser() -> bool:
@@ -62,6 +63,16 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
         response = _answer(json.dumps(data), "application/problem+json", status)
     response.headers.update(headers or {})
     return response
+
+
+def explain(refusal: Response) -> Response:
+    """Give a file's 412 or 416 the body of an error."""
+    detail = {
+        412: "The file is not (or no longer) what the request's preconditions say.",
+        416: "The file has none of the bytes that Range asks for.",
+    }[refusal.status_code]
+    fields = {name: value for name, value in refusal.headers.items() if name != "Content-Length"}
+    return problem(refusal.status_code, detail, fields)
 
 
 def _answer(body: str, content_type: str, status: int = 200) -> Response:

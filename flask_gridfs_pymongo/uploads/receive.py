@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from flask import Request, abort
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from ..http.digests import expected
 from ..http.filenames import clean
 from ..store import FileStore, FileTooLarge, StoredFile, Writer
 
@@ -27,16 +29,27 @@ def save_body(request: Request, store: FileStore, filename: str, *, max_size: in
     length = request.content_length
     if length is not None and max_size is not None and length > max_size:
         raise _too_large(max_size)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        abort(415, "What is stored is what a GET answers: send the body without Content-Encoding.")
+    try:
+        digests = [(digest, hashlib.new(digest.algorithm)) for digest in expected(request.headers)]
+    except ValueError as error:
+        abort(400, f"{error}; nothing was stored.")
     check(store.newest(filename))
+    body = _Body(request)
     with store.writer(filename, max_size) as writer:
         try:
-            stream = _stream(request)
-            while block := stream.read(_READ_SIZE):
+            while block := body.read(_READ_SIZE):
                 writer.write(block)
+                for _, computed in digests:
+                    computed.update(block)
         except FileTooLarge:
             raise _too_large(max_size) from None
         if length is not None and writer.length != length:
             abort(400, f"The body ended after {writer.length} of {length} bytes; nothing was stored.")
+        for digest, computed in digests:
+            if computed.digest() != digest.digest:
+                abort(400, f"The body does not match its {digest.field}; nothing was stored.")
         return writer.commit(fields=_claimed(request.content_type), check=check)
 
 
@@ -105,17 +118,27 @@ def _parse(request: Request, begin: Callable[[str | None, str | None], _Part]) -
         silent=False,
     )
     try:
-        parser.parse(_stream(request), request.mimetype, request.content_length, request.mimetype_params)
+        body = cast("IO[bytes]", _Body(request))
+        parser.parse(body, request.mimetype, request.content_length, request.mimetype_params)
     except ValueError as error:
         raise BadRequest(f"The form is broken or was cut off ({error}); nothing was stored.") from None
 
 
-def _stream(request: Request) -> IO[bytes]:
-    try:
-        return request.stream
-    except RequestEntityTooLarge:
-        limit = request.max_content_length
-        raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; nothing was stored.") from None
+class _Body:
+    """The request's body, read with errors that tell the client what is wrong."""
+
+    def __init__(self, request: Request) -> None:
+        try:
+            self._stream = request.stream
+        except RequestEntityTooLarge:
+            limit = request.max_content_length
+            raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; nothing was stored.") from None
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError:  # gunicorn's, where a chunked body breaks off
+            raise BadRequest("The body broke off; nothing was stored.") from None
 
 
 class _Part:
