@@ -271,7 +271,12 @@ class TestWriting:
         kept = put(store, "b", b"kept")
         for size in (1, 3 * CHUNK_SIZE):
             put(store, "a", content(size))
-        assert store.delete_all("a") == 2
+        seen = store.find("a")
+        assert seen is not None
+        since = put(store, "a", b"since")
+        assert store.delete_all(seen) == 2
+        assert store.find("a", 0) == since
+        assert store.delete(since.id)
         assert (store.find("a"), self.orphans(store), read(store, kept)) == (None, 0, b"kept")
         assert not store.delete(ObjectId())
 

@@ -145,6 +145,16 @@ class TestForms:
         assert two.status_code == 400
         assert len(uploads.get("/uploads/mine.txt?versions", headers=JSON).json["versions"]) == 1
 
+    def test_preconditions_of_a_named_one(self, client: Client) -> None:
+        uploads = client()
+        post = lambda **fields: uploads.post("/uploads/a", data=form((b"x", "b")), headers=fields).status_code  # noqa: E731
+        assert [post(**{"If-None-Match": "*"}), post(**{"If-None-Match": "*"}), post(**{"If-Match": '"x"'})] == [
+            201,
+            412,
+            412,
+        ]
+        assert len(uploads.get("/uploads/a?versions", headers=JSON).json["versions"]) == 1
+
     BOUNDARY = "frontier"
 
     def post_raw(self, client: FlaskClient, body: bytes, **more: Any) -> TestResponse:

@@ -173,9 +173,13 @@ class FileStore:
         self.chunks.delete_many({"files_id": file_id})
         return bool(deleted)
 
-    def delete_all(self, filename: str) -> int:
-        """Delete every revision of *filename*, the oldest first; returns how many."""
-        ids = [found["_id"] for found in self.files.find({"filename": filename}, {"_id": 1}).sort("uploadDate")]
+    def delete_all(self, newest: StoredFile) -> int:
+        """Delete *newest* and every older revision of its name; returns how many.
+
+        What was uploaded since the caller looked is newer, and stays.
+        """
+        old = {"filename": newest.filename, "uploadDate": {"$lte": newest.upload_date}}
+        ids = [found["_id"] for found in self.files.find(old, {"_id": 1}).sort("uploadDate", ASCENDING)]
         return sum(self.delete(file_id) for file_id in ids)
 
     def _ensure_indexes(self) -> None:

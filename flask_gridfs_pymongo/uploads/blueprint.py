@@ -125,9 +125,11 @@ class Uploads:
         file = self._find(filename, "delete")
         _check_preconditions(file)
         if "id" in request.args or "version" in request.args:
-            self.store().delete(file.id)
+            deleted = self.store().delete(file.id)
         else:
-            self.store().delete_all(file.filename)
+            deleted = self.store().delete_all(file) > 0
+        if not deleted:
+            abort(404, "It was deleted meanwhile.")
         return _empty(204)
 
     def _post(self, filename: str | None) -> BaseResponse:
@@ -145,6 +147,7 @@ class Uploads:
                 filename=None if filename is None else _clean_or_400(filename),
                 permit=lambda name: self._permit("write", name),
                 max_size=self.max_size,
+                check=_check_preconditions if filename is not None else None,
             )
         if pages.is_browser():
             return redirect(url_for(".index"), 303)
@@ -307,7 +310,7 @@ def uploads_blueprint(
     )
     blueprint = Blueprint(name, __name__, url_prefix=url_prefix, template_folder="../templates")
     options: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
-    blueprint.add_url_rule("/", "index", uploads.view, **options)
+    blueprint.add_url_rule("/", "index", uploads.view, strict_slashes=False, **options)
     blueprint.add_url_rule("/<path:filename>", "file", uploads.view, **options)
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(uploads.limit)

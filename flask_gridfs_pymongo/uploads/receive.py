@@ -60,6 +60,7 @@ def save_form(
     filename: str | None,
     permit: Callable[[str], None],
     max_size: int | None,
+    check: _Check | None = None,
 ) -> list[StoredFile]:
     """Save every file of a form, all or none of them.
 
@@ -69,7 +70,11 @@ def save_form(
     :param filename: the name for the only file; None: each part's own, cleaned
     :param permit: called with each name before a byte of it is stored; raises to refuse
     :param max_size: bytes in each file
+    :param check: for a *filename*, as in :func:`save_body`
     """
+    if filename is not None and check is not None:
+        permit(filename)
+        check(store.newest(filename))
     with ExitStack() as uploads:
         parts: list[_Part] = []
 
@@ -99,7 +104,7 @@ def save_form(
                 400,
                 "The form has no file: send multipart/form-data with at least one part that has a filename.",
             )
-        return [part.writer.commit(fields=_claimed(part.claim)) for part in parts]
+        return [part.writer.commit(fields=_claimed(part.claim), check=check) for part in parts]
 
 
 def _parse(request: Request, begin: Callable[[str | None, str | None], _Part]) -> None:
