@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson.codec_options import CodecOptions
+from pymongo.common import validate_auth_mechanism
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.read_preferences import ReadPreference, _ServerMode
-from pymongo.uri_parser import parse_uri
+from pymongo.uri_parser import parse_uri, split_hosts
 
 _MODES = {
     spelling: getattr(ReadPreference, name)
@@ -80,6 +81,10 @@ def _host(setting: str, value: Any) -> str | list[str]:
         raise TypeError(f"{setting} must be a host name, 'host:port', or a list of them")
     if any("://" in host for host in hosts):
         raise ValueError(f"{setting} takes host names; put a MongoDB URI in {setting[:-4]}URI")
+    try:
+        split_hosts(",".join(hosts))
+    except (ConfigurationError, ValueError):
+        raise ValueError(f"{setting} must be a host name or 'host:port', the port from 1 to 65535") from None
     return list(hosts)
 
 
@@ -88,7 +93,8 @@ def _mechanism(setting: str, value: Any) -> str:
         raise ValueError(
             f"{setting}: MONGODB-CR is gone since MongoDB 4.0; leave {setting} out and driver and server agree"
         )
-    return _string(setting, value)
+    mechanism: str = validate_auth_mechanism(setting, _string(setting, value))
+    return mechanism
 
 
 def _read_preference(setting: str, value: Any) -> _ServerMode:
@@ -174,17 +180,31 @@ def read(
     else:
         dbname = setting("DBNAME")
         options |= {"host": ["localhost"], "port": 27017, **take(_WITHOUT_URI)}
+    options |= client_options or {}
+    if uri is None:
         _check_credentials(prefix, options)
         if "username" in options and options.get("authMechanism") not in _EXTERNAL_MECHANISMS:
             options.setdefault("authSource", "admin" if dbname is None else dbname)
-    options |= client_options or {}
-    return Settings(_database_name(prefix, app_name if dbname is None else dbname), options, mongomock)
+    name = app_name if dbname is None else dbname
+    if not _is_database_name(name):
+        # What an unescaped password leaves of a URI may look like a database: it is not quoted.
+        wrong = f"{name!r}" if uri is None or dbname is None else f"the database in {prefix}_URI"
+        advice = (
+            f"set {prefix}_DBNAME" if uri is None else f"name a database in {prefix}_URI, which beats {prefix}_DBNAME"
+        )
+        raise ValueError(
+            f'{wrong} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); {advice}'
+        )
+    return Settings(name, options, mongomock)
 
 
 def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:
     """The options that *uri* names, in lower case, and its database."""
     # An SRV address needs the network to be resolved; its options and its database do not.
-    plain = re.sub(r"^(mongodb\+srv|mongomock)://", "mongodb://", _string(setting, uri))
+    plain, _, query = re.sub(r"^(mongodb\+srv|mongomock)://", "mongodb://", _string(setting, uri)).partition("?")
+    if uri.startswith("mongodb+srv://"):  # these options are an error with any other scheme
+        query = "&".join(option for option in re.split("[&;]", query) if not option.lower().startswith("srv"))
+    plain += f"?{query}" if query else ""
     try:
         parsed = parse_uri(plain, warn=True)
     except (InvalidURI, ConfigurationError, ValueError, TypeError):
@@ -202,10 +222,6 @@ def _check_credentials(prefix: str, options: Mapping[str, Any]) -> None:
         raise ValueError(f"set both {prefix}_USERNAME and {prefix}_PASSWORD, or neither")
 
 
-def _database_name(prefix: str, name: Any) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r'[^/\\. "$*<>:|?\0]+', name) or len(name.encode()) > 63:
-        raise ValueError(
-            f'{name!r} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); '
-            f"set {prefix}_DBNAME, or name the database in {prefix}_URI"
-        )
-    return name
+def _is_database_name(name: Any) -> bool:
+    fits = isinstance(name, str) and len(name.encode()) < 64
+    return fits and re.fullmatch(r'[^/\\. "$*<>:|?\0]+', name) is not None

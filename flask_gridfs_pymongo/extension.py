@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from threading import Semaphore
 from typing import Any
 from weakref import WeakSet
 
 from bson.objectid import ObjectId
-from flask import Blueprint, Flask, Response, abort, current_app, has_app_context
+from flask import Blueprint, Flask, Response, abort, current_app, has_app_context, request
 
 from . import config
 from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, cache_control
+from .http.response import sends_all
 from .store import FileStore
 from .uploads import uploads_blueprint
 from .uploads.blueprint import Authorize
 from .uploads.downloads import send
 from .wrappers import Database, MongoClient
 
+_STREAMS = 100  # with no limit on the pool
 _RESERVED = {"_id", "chunk_size", "chunkSize", "contentType", "length", "previous", "sha256", "uploadDate"}
 
 
@@ -26,19 +29,23 @@ class _Connection:
     """One process's client, and the buckets that were used through it."""
 
     def __init__(self, settings: config.Settings) -> None:
+        self._streams: Semaphore | None = None
         if settings.mongomock:
             from .mock import MongoClient as MockClient
 
-            self.client: Any = MockClient(settings.options["host"], tz_aware=True)
+            self.client: Any = MockClient(settings.options["host"], tz_aware=settings.options.get("tz_aware", True))
         else:
             self.client = MongoClient(**settings.options)
+            # Half the pool at most: the rest is for requests that are over soon.
+            pool_size = self.client.options.pool_options.max_pool_size
+            self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
         self._stores: dict[tuple[str, str], FileStore] = {}
 
     def store(self, dbname: str, base: str) -> FileStore:
         """The bucket *base* of the database *dbname*."""
         key = dbname, base
         if key not in self._stores:
-            self._stores[key] = FileStore(self.client[dbname], base)
+            self._stores[key] = FileStore(self.client[dbname], base, self._streams)
         return self._stores[key]
 
 
@@ -114,14 +121,14 @@ class PyMongo:
             self._client_options | client_options,
         )
         states = app.extensions.setdefault("pymongo", {})
-        if any(state.owner is self for state in states.values()):
-            raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
-        state = _State(self, settings)
-        if states.setdefault(prefix, state) is not state:
+        if prefix in states:
             raise RuntimeError(
                 f"the app {app.name!r} has a PyMongo object with the config_prefix {prefix!r} already; "
-                "give this one another config_prefix"
+                "each needs one of its own"
             )
+        if any(state.owner is self for state in states.values()):
+            raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
+        states[prefix] = _State(self, settings)
         app.url_map.converters["ObjectId"] = BSONObjectIdConverter
         self._apps.add(app)
 
@@ -189,12 +196,13 @@ class PyMongo:
         _check_type("filename", filename, str)
         _check_type("version", version, int)
         _check_type("cache_for", cache_for, int)
+        _check_type("as_attachment", as_attachment, (bool, type(None)))
         _check_type("download_name", download_name, (str, type(None)))
         _check_bucket(base, db)
         if cache_for < 0:
             raise ValueError(f"cache_for must be 0 seconds or more, not {cache_for}")
         store = self._store(base, db)
-        file = store.find(filename, version)
+        file = store.find(filename, version, first_chunk=sends_all(request))
         if file is None:
             abort(404)
         return send(

@@ -6,6 +6,7 @@ hold everything, so that mongomock's classes (:mod:`flask_gridfs_pymongo.mock`) 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pymongo.collection
@@ -40,11 +41,11 @@ class LegacyMixin:
     def insert(
         self, doc_or_docs: Any, *, safe: bool | None = None, continue_on_error: bool = False, **concern: Any
     ) -> Any:
-        """Insert a document, or a list of them. Returns its ``_id``, or the list of theirs."""
+        """Insert a document, or several. Returns its ``_id``, or the list of theirs."""
         collection = self._written_with(safe, concern)
-        if isinstance(doc_or_docs, (list, tuple)):
-            return collection.insert_many(doc_or_docs, ordered=not continue_on_error).inserted_ids
-        return collection.insert_one(doc_or_docs).inserted_id
+        if isinstance(doc_or_docs, Mapping):
+            return collection.insert_one(doc_or_docs).inserted_id
+        return collection.insert_many(list(doc_or_docs), ordered=not continue_on_error).inserted_ids
 
     def update(
         self,
@@ -79,7 +80,7 @@ class LegacyMixin:
         """
         if spec_or_id is None:
             spec_or_id = {}
-        elif not isinstance(spec_or_id, dict):
+        elif not isinstance(spec_or_id, Mapping):
             spec_or_id = {"_id": spec_or_id}
         collection = self._written_with(safe, concern)
         result = (collection.delete_many if multi else collection.delete_one)(spec_or_id)
