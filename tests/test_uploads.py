@@ -636,7 +636,7 @@ class TestErrors:
     def test_a_database_that_fails_is_503_without_its_words(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(*args: Any) -> None:
+        def fail(*args: Any, **options: Any) -> None:
             raise ServerSelectionTimeoutError("secret.host:27017: connection refused")
 
         monkeypatch.setattr(FileStore, "find", fail)

@@ -16,6 +16,7 @@ from .conditions import Outcome
 from .ranges import ByteRange
 
 _NOT_IN_304 = ("Content-Type", "Content-Disposition", "Repr-Digest")
+_PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 R = TypeVar("R", bound=Response)
 
 
@@ -42,6 +43,12 @@ class Representation:
     """the representation's own header fields, Content-Type among them"""
     read: Callable[[int, int], Pieces]
     """``read(start, stop)``: the bytes, *stop* not among them"""
+
+
+def sends_all(request: Request) -> bool:
+    """Whether this is the plain GET that is answered with the whole representation, from its first byte on."""
+    fields = request.headers
+    return request.method == "GET" and "Range" not in fields and not any(name in fields for name in _PRECONDITIONS)
 
 
 def respond(request: Request, representation: Representation, response_class: type[R]) -> R:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
+from threading import Semaphore
 from typing import Any, NamedTuple, Protocol
 
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -47,10 +48,13 @@ class FileStore:
 
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
+    :param streams: how many exhaust cursors the client may still have open; None: use none
     """
 
-    def __init__(self, database: Any, base: str = "fs") -> None:
+    def __init__(self, database: Any, base: str = "fs", streams: Semaphore | None = None) -> None:
+        self._streams = streams
         self._indexed = False
+        self._joins = True
         options: dict[str, Any] = {}
         if isinstance(database.codec_options, CodecOptions):  # mongomock has its own, which need no change
             # A document class, naive dates or a lax write concern are the application's for its own collections.
@@ -61,17 +65,52 @@ class FileStore:
         self.files = database[f"{base}.files"].with_options(**options)
         self.chunks = database[f"{base}.chunks"].with_options(**options)
 
-    def find(self, filename: str, version: int = -1) -> StoredFile | None:
-        """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it."""
+    def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
+        """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it.
+
+        :param first_chunk: the first chunk is going to be read: bring it along where that costs no further round trip
+        """
+        if version == -1 and first_chunk and (found := self._joined({"filename": filename})):
+            return found
         if abs(version) >= 2**31:
             return None  # past what the server can skip
         direction, skip = (ASCENDING, version) if version >= 0 else (DESCENDING, -version - 1)
         return next(iter(self._in_order(filename, direction, skip, 1)), None)
 
-    def get(self, file_id: ObjectId) -> StoredFile | None:
-        """Return the revision with this ``_id``."""
+    def get(self, file_id: ObjectId, *, first_chunk: bool = False) -> StoredFile | None:
+        """Return the revision with this ``_id``; *first_chunk* as in :meth:`find`."""
+        if first_chunk and (found := self._joined({"_id": file_id})):
+            return found
         document = self.files.find_one({"_id": file_id})
         return StoredFile.from_document(document) if document else None
+
+    def _joined(self, selection: dict[str, Any]) -> StoredFile | None:
+        """The newest revision that matches and its first chunk, in one round trip; None: ask in plain queries.
+
+        The document beside it comes along too: where their dates tie, plain queries sort it out.
+        """
+        if not self._joins:
+            return None
+        by_date: list[dict[str, Any]] = [{"$match": selection}, {"$sort": {"uploadDate": DESCENDING}}]
+        first_chunk = {
+            "from": self.chunks.name,
+            "localField": "_id",
+            "foreignField": "files_id",
+            "pipeline": [{"$match": {"n": 0}}],
+            "as": "chunks",
+        }
+        beside = {"coll": self.files.name, "pipeline": [*by_date, {"$skip": 1}, {"$limit": 1}]}
+        pipeline = [*by_date, {"$limit": 1}, {"$lookup": first_chunk}, {"$unionWith": beside}]
+        try:
+            found = list(self.files.aggregate(pipeline))
+        except (NotImplementedError, OperationFailure) as error:  # mongomock; an older or a sharded server
+            _logger.info("%s: first chunks are read on their own: %s", self.files.full_name, error)
+            self._joins = False
+            return None
+        if not found or (len(found) == 2 and found[0].get("uploadDate") == found[1].get("uploadDate")):
+            return None
+        chunks = found[0]["chunks"]
+        return StoredFile.from_document(found[0], first_chunk=chunks[0]["data"] if chunks else None)
 
     def newest(self, filename: str) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow."""
@@ -144,7 +183,7 @@ class FileStore:
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""
-        return Reader(self.chunks, file, start, file.length if stop is None else stop)
+        return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
 
     def writer(self, filename: str, max_size: int | None = None) -> Writer:
         """Begin an upload under *filename*."""

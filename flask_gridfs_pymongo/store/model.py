@@ -38,11 +38,15 @@ class StoredFile:
     content_type: str
     sha256: str | None
     """of the content, in hexadecimal; None where another tool wrote the file"""
+    first_chunk: bytes | None = field(default=None, compare=False, repr=False)
+    """where it came along with the document"""
     shares_second: bool = field(default=False, compare=False)
     """whether a version beside this one is dated within the same second, so that seconds do not tell them apart"""
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any], *, shares_second: bool = False) -> StoredFile:
+    def from_document(
+        cls, document: Mapping[str, Any], *, first_chunk: bytes | None = None, shares_second: bool = False
+    ) -> StoredFile:
         """Read a files document, also one that another tool wrote."""
         name = document.get("filename")
         filename = name if isinstance(name, str) else ""
@@ -60,6 +64,7 @@ class StoredFile:
             upload_date=_upload_date(document),
             content_type=content_type,
             sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
+            first_chunk=first_chunk,
             shares_second=shares_second,
         )
 

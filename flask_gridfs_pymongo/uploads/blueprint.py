@@ -21,6 +21,7 @@ from ..http import origin
 from ..http.conditions import Outcome, evaluate, last_modified
 from ..http.filenames import clean
 from ..http.headers import IMMUTABLE, cache_control
+from ..http.response import sends_all
 from ..store import FileStore, StoredFile
 from . import pages
 from .downloads import send
@@ -66,7 +67,8 @@ class Uploads:
             return send_from_directory(_STATIC, asset, max_age=3600)
         if filename is None and "id" not in request.args:
             return self._listing()
-        file = self._find(filename, "read")
+        page = "versions" in request.args or "details" in request.args
+        file = self._find(filename, "read", first_chunk=not page and sends_all(request))
         if "versions" in request.args:
             return self._versions(file.filename)
         if "details" in request.args:
@@ -154,7 +156,7 @@ class Uploads:
         data = {"files": [pages.describe(file) for file in saved]}
         return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
 
-    def _find(self, filename: str | None, action: str) -> StoredFile:
+    def _find(self, filename: str | None, action: str, *, first_chunk: bool = False) -> StoredFile:
         """The revision that the URL selects, or 404; *action* on its name is permitted, or 403."""
         if filename is not None:
             self._permit(action, filename)
@@ -163,13 +165,13 @@ class Uploads:
             if version is not None:
                 abort(400, "Give ?id or ?version, not both.")
             try:
-                file = self.store().get(ObjectId(request.args["id"]))
+                file = self.store().get(ObjectId(request.args["id"]), first_chunk=first_chunk)
             except InvalidId:
                 abort(400, "?id must be 24 hexadecimal digits.")
         elif filename is None:
             abort(400, "Give ?id.")
         else:
-            file = self.store().find(filename, -1 if version is None else version)
+            file = self.store().find(filename, -1 if version is None else version, first_chunk=first_chunk)
         if file is None or filename not in (None, file.filename):
             abort(404, "There is no such file or version.")
         self._permit(action, file.filename)
