@@ -37,29 +37,27 @@ class Outcome(Enum):
     FAILED = 412
 
 
-def parse_date(value: str) -> datetime | None:
-    """Parse an HTTP-date in any of its three formats (RFC 9110 section 5.6.7); None for anything else."""
+def parse_date(value: str, now: datetime | None = None) -> datetime | None:
+    """Parse an HTTP-date in any of its three formats (RFC 9110 section 5.6.7); None for anything else.
+
+    :param now: what a year of two digits is read against; the present where None
+    """
     for pattern in _DATES:
         if match := pattern.fullmatch(value):
             break
     else:
         return None
     year = int(match["year"])
-    now = datetime.now(timezone.utc)
-    if len(match["year"]) == 2:  # more than 50 years ahead means the past century
+    day, hour, minute, second = (int(match[part]) for part in ("day", "hour", "minute", "second"))
+    second -= second == 60  # a leap second
+    rest = (_MONTHS.index(match["month"]) + 1, day, hour, minute, second)
+    if len(match["year"]) == 2:
+        now = now or datetime.now(timezone.utc)
         year += now.year // 100 * 100
-        year -= 100 if year > now.year + 50 else 0
-    second = min(int(match["second"]), 59) if match["second"] == "60" else int(match["second"])
+        if (year - 50, *rest) > now.timetuple()[:6]:  # more than 50 years ahead means the past century
+            year -= 100
     try:
-        return datetime(
-            year,
-            _MONTHS.index(match["month"]) + 1,
-            int(match["day"]),
-            int(match["hour"]),
-            int(match["minute"]),
-            second,
-            tzinfo=timezone.utc,
-        )
+        return datetime(year, *rest, tzinfo=timezone.utc)
     except ValueError:
         return None
 
@@ -87,12 +85,12 @@ def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime 
     :param modified: its Last-Modified
     """
     reading = method in ("GET", "HEAD")
-    if (value := headers.get("If-Match")) is not None:
+    if (value := _field(headers, "If-Match")) is not None:
         if not _matches(value, etag, weakly=False):
             return Outcome.FAILED
     elif (since := _date(headers, "If-Unmodified-Since")) and modified and modified > since:
         return Outcome.FAILED
-    if (value := headers.get("If-None-Match")) is not None:
+    if (value := _field(headers, "If-None-Match")) is not None:
         if _matches(value, etag, weakly=True):
             return Outcome.NOT_MODIFIED if reading else Outcome.FAILED
     elif reading and (since := _date(headers, "If-Modified-Since")) and modified and modified <= since:
@@ -100,12 +98,14 @@ def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime 
     return Outcome.PERFORM
 
 
-def range_applies(headers: Fields, etag: str, modified: datetime) -> bool:
+def range_applies(headers: Fields, etag: str, modified: datetime | None) -> bool:
     """Whether If-Range, where there is one, lets the Range field count (RFC 9110 section 13.1.5).
 
     The comparison is strong for a tag and exact for a date.
+
+    :param modified: the Last-Modified, None where it is no strong validator (section 8.8.2.2)
     """
-    value = headers.get("If-Range")
+    value = _field(headers, "If-Range")
     if value is None:
         return True
     if (date := parse_date(value)) is not None:
@@ -116,9 +116,14 @@ def range_applies(headers: Fields, etag: str, modified: datetime) -> bool:
 def _matches(value: str, etag: str | None, weakly: bool) -> bool:
     if etag is None:
         return False
-    return value.strip() == "*" or any(tag == etag and (weakly or not weak) for weak, tag in parse_tags(value))
+    return value == "*" or any(tag == etag and (weakly or not weak) for weak, tag in parse_tags(value))
 
 
 def _date(headers: Fields, name: str) -> datetime | None:
-    value = headers.get(name)
+    value = _field(headers, name)
     return parse_date(value) if value is not None else None
+
+
+def _field(headers: Fields, name: str) -> str | None:
+    value = headers.get(name)
+    return value.strip(" \t") if value is not None else None  # not every server strips it (section 5.5)

@@ -7,7 +7,8 @@ import unicodedata
 from urllib.parse import quote
 
 _MAX_BYTES = 255
-# Cc, Cs, and what turns the direction of text around (MITRE T1036.002).
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
+# What turns the direction of text around (MITRE T1036.002).
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 
@@ -15,9 +16,9 @@ _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 def clean(name: str) -> str:
     """Clean a client's file name; the result may be empty, and cleaning it again changes nothing.
 
-    Normalises to NFC, removes control, surrogate and bidirectional format characters, takes both slashes as
-    separators of folders, drops empty, ``.`` and ``..`` segments and outer spaces, and cuts to 255 bytes of UTF-8
-    before the extension.
+    Normalises to NFC, removes control, surrogate, line separating and bidirectional format characters, takes both
+    slashes as separators of folders, drops empty, ``.`` and ``..`` segments and outer spaces, and cuts to 255 bytes of
+    UTF-8 before the extension.
     """
     while (cleaned := _clean_once(name)) != name:
         name = cleaned
@@ -28,7 +29,7 @@ def _clean_once(name: str) -> str:
     visible = "".join(
         character
         for character in unicodedata.normalize("NFC", name)
-        if character not in _BIDI and unicodedata.category(character) not in ("Cc", "Cs")
+        if character not in _BIDI and unicodedata.category(character) not in _UNSEEN
     )
     segments = (segment.strip() for segment in re.split(r"[/\\]", visible))
     return _cut("/".join(segment for segment in segments if segment not in ("", ".", "..")))
@@ -48,13 +49,14 @@ def _cut(name: str) -> str:
 def survives_url(name: str) -> bool:
     """Whether a path made of *name* comes back from clients as the same name.
 
-    Browsers resolve dot segments, routers refuse a leading slash and line breaks, and servers bound a URL's length.
+    Browsers resolve dot segments, routers refuse a leading slash and line breaks, servers bound a URL's length, and
+    UTF-8 has no lone surrogates.
     """
     return (
         bool(name)
         and not name.startswith("/")
         and not any(segment in (".", "..") for segment in name.split("/"))
-        and not re.search(r"[\0-\x1f\x7f\u0085\u2028\u2029]", name)
+        and not re.search(r"[\0-\x1f\x7f\u0085\u2028\u2029\ud800-\udfff]", name)
         and len(quote(name)) <= 2000
     )
 

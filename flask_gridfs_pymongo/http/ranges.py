@@ -8,7 +8,7 @@ from typing import NamedTuple
 MAX_RANGES = 16
 """Parts of one answer; who asks for more gets the whole representation."""
 _MAX_HEADER = 1024
-_FIELD = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL)
+_FIELD = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _SPEC = re.compile(r"(\d*)-(\d*)", re.ASCII)
 
 
