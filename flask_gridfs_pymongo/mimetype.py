@@ -9,6 +9,8 @@ import logging
 import re
 from collections.abc import Callable
 
+from .http.headers import INLINE_TYPES
+
 SNIFF_BYTES = 4096
 """How many of a file's first bytes :func:`guess` looks at."""
 
@@ -97,15 +99,18 @@ _TYPES = {
     }.items()
     for extension in extensions.split()
 }
-_MEDIA = ("audio/", "image/", "video/")
-_NOT_MEDIA = re.compile(r"text/|image/svg|application/(?:.*\+?xml|pdf|zip|x-dosexec|x-executable|javascript)$")
+_SHOWN_MEDIA = frozenset(media_type for media_type in INLINE_TYPES if not media_type.startswith("text/"))
+_NOT_MEDIA = re.compile(
+    r"text/|image/svg|application/(?:.*xml|json|pdf|zip|(?:x-)?javascript|x-dosexec|vnd\.microsoft\.portable-executable"
+    r"|x-(?:pie-)?executable|x-sharedlib|x-object|x-mach-binary|x-java-applet|java-archive|x-shockwave-flash)\Z"
+)
 
 
 def guess(filename: str | None, head: bytes = b"") -> str:
     """Guess a media type from a file's name, else from its first bytes.
 
-    The bytes can also take a claim back: what calls itself an image, audio or video and begins as text, markup, a
-    PDF or a program is what its bytes say, and so is not shown inline.
+    The bytes can also take a claim back: what calls itself an image, audio or video that browsers show, and begins as
+    text, markup, a PDF or a program, is what its bytes say. What a name makes an attachment, no bytes make inline.
 
     :param filename: the name; only its last extension counts
     :param head: the first bytes of the content, :data:`SNIFF_BYTES` of them at most
@@ -113,7 +118,7 @@ def guess(filename: str | None, head: bytes = b"") -> str:
     """
     extension = (filename or "").rpartition(".")[2].lower() if "." in (filename or "") else ""
     by_name = _TYPES.get(extension)
-    if by_name is not None and not by_name.startswith(_MEDIA):
+    if by_name is not None and by_name not in _SHOWN_MEDIA:
         return by_name
     by_bytes = _sniff(head[:SNIFF_BYTES]) if head else UNKNOWN
     if by_name is not None and not _NOT_MEDIA.match(by_bytes):

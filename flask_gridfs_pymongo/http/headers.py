@@ -17,14 +17,15 @@ INLINE_TYPES = frozenset(
 )
 """What a browser may show in the page's origin: no script runs in any of them."""
 
-_MEDIA_TYPE = re.compile(
-    r"""([a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+)\s*(?:;\s*charset\s*=\s*"?([a-z0-9_.:+-]+)"?\s*)?""",
-    re.IGNORECASE,
-)
+_WORD = "[a-z0-9!#$&^_.+-]+"
+_PARAMETER = rf"""\s*;\s*({_WORD})\s*=\s*({_WORD}|"[a-z0-9!#$&^_.+:/=, -]*")"""
+_PARAMETERS = re.compile(_PARAMETER, re.IGNORECASE | re.ASCII)
+_MEDIA_TYPE = re.compile(rf"({_WORD}/{_WORD})((?:{_PARAMETER})*)", re.IGNORECASE | re.ASCII)
 _LOCKED = "default-src 'none'; sandbox"
 _SHOWN = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
 # With sandbox Chromium's media document has the origin "null" and may not fetch its own file.
 _PLAYED = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"
+_PDF = "application/pdf"  # which Safari does not show in a sandbox either
 
 PAGE = {
     "Content-Security-Policy": (
@@ -49,16 +50,17 @@ def cache_control(max_age: int | None, *, public: bool = False, immutable: bool 
 def media_type(stored: str) -> tuple[str, str]:
     """Make a stored content type fit for a header.
 
-    :return: the bare type in lower case, and the field's value; both ``application/octet-stream`` where what is
-        stored is no media type. Text without a charset is called UTF-8.
+    :return: the bare type in lower case, and the field's value with its parameters; both
+        ``application/octet-stream`` where what is stored is no media type. Text without a charset is called UTF-8.
     """
     match = _MEDIA_TYPE.fullmatch(stored.strip())
     if match is None:
         return "application/octet-stream", "application/octet-stream"
-    bare, charset = match[1].lower(), match[2]
-    if charset is None and bare.startswith("text/"):
-        charset = "utf-8"
-    return bare, f"{bare}; charset={charset}" if charset else bare
+    bare = match[1].lower()
+    parameters = [(name.lower(), value) for name, value in _PARAMETERS.findall(match[2])]
+    if bare.startswith("text/") and "charset" not in dict(parameters):
+        parameters.append(("charset", "utf-8"))
+    return bare, "; ".join([bare, *(f"{name}={value}" for name, value in parameters)])
 
 
 def content_headers(stored_type: str, name: str, as_attachment: bool | None = None) -> dict[str, str]:
@@ -70,10 +72,10 @@ def content_headers(stored_type: str, name: str, as_attachment: bool | None = No
     """
     bare, value = media_type(stored_type)
     attachment = bare not in INLINE_TYPES if as_attachment is None else as_attachment
-    if attachment or bare not in INLINE_TYPES:
+    if attachment or bare not in INLINE_TYPES | {_PDF}:
         policy = _LOCKED
     else:
-        policy = _PLAYED if bare.startswith(("audio/", "video/")) else _SHOWN
+        policy = _PLAYED if bare.startswith(("audio/", "video/", _PDF)) else _SHOWN
     return {
         "Content-Type": value,
         "Content-Disposition": content_disposition("attachment" if attachment else "inline", name),

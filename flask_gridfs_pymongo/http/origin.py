@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from .conditions import Fields
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# As browsers write it (RFC 6454 section 6.2): lower case, no user, no path.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = ()) -> bool:
@@ -30,20 +33,20 @@ def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = 
     if not origin:
         return True
     try:
-        return urlsplit(origin).netloc.lower() == host.lower()
+        sender = urlsplit(origin).netloc
     except ValueError:
         return False
+    return bool(sender) and sender.lower() == host.lower()
 
 
 def check_trusted(origins: Collection[str]) -> frozenset[str]:
     """Check origins that an application trusts.
 
-    :raises ValueError: for what is not a scheme and a host, such as ``https://example.com/path``
+    :raises ValueError: for what no browser sends as an origin, such as ``https://example.com/path``
     """
     if isinstance(origins, str):
         raise TypeError("trusted_origins must be a list of origins, not one str")
     for origin in origins:
-        parts = urlsplit(origin)
-        if not parts.scheme or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+        if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"trusted_origins: {origin!r} is not an origin such as 'https://example.com'")
     return frozenset(origins)
