@@ -1,7 +1,7 @@
 """What is compared, each an application for gunicorn: ours, Flask-PyMongo 3.0.1, and the limit.
 
-The limit is the least that the same answer takes: the driver and Flask, or WSGI alone for a download, with nothing decided
-and nothing checked.
+The limit is the least that the same answer takes: the driver and Flask, or WSGI alone for a download, with nothing
+decided and nothing checked.
 """
 
 from __future__ import annotations

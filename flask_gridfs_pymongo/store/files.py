@@ -37,7 +37,7 @@ class Version(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of the listing: the newest revision of a name, and how many there are."""
+    """A line of the listing: the newest revision of a name, and how many there are; 1,000 stands for more, too."""
 
     file: StoredFile
     versions: int
@@ -117,9 +117,9 @@ class FileStore:
         primary = self.files.with_options(read_preference=ReadPreference.PRIMARY)
         return next(iter(self._in_order(filename, DESCENDING, 0, 1, primary)), None)
 
-    def count(self, filename: str) -> int:
-        """Return how many revisions there are."""
-        return int(self.files.count_documents({"filename": filename}))
+    def count(self, filename: str, **options: int) -> int:
+        """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
+        return int(self.files.count_documents({"filename": filename}, **options))
 
     def versions(self, filename: str, before: int | None = None, limit: int = 100) -> list[Version]:
         """Return at most *limit* revisions of *filename*, newest first, from the one before number *before* on."""
@@ -176,7 +176,7 @@ class FileStore:
                 tied = len(group) > 1 and group[-2]["uploadDate"] == group[-1]["uploadDate"]
                 newest = StoredFile.from_document(group[-1]) if whole and not tied else self.find(filename)
                 if newest is not None:
-                    yield Row(newest, len(group) if whole else self.count(filename))
+                    yield Row(newest, len(group) if whole else self.count(filename, limit=1000))
                 bound = {"$gt": filename}
             if len(documents) < scan:
                 return

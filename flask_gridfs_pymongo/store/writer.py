@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -42,11 +43,14 @@ class Writer:
         self.length = 0
         self._store = store
         self._max_size = max_size
-        self._buffer = bytearray()
         self._sha256 = hashlib.sha256()
         self._head = b""
-        self._chunks: list[dict[str, Any]] = []
+        self._pieces: list[bytes] = []  # of the next chunk
+        self._size = 0  # of them together
+        self._chunks: list[dict[str, Any]] = []  # of the next insert
         self._next = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._inserting: Future[Any] | None = None
         self._open = True
 
     def __enter__(self) -> Writer:
@@ -69,24 +73,43 @@ class Writer:
         if self._max_size is not None and self.length > self._max_size:
             raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
         self._sha256.update(data)
-        self._buffer += data
-        while len(self._buffer) >= CHUNK_SIZE:
-            self._cut(CHUNK_SIZE)
+        self._pieces.append(bytes(data))
+        self._size += len(data)
+        if self._size >= CHUNK_SIZE:
+            joined = b"".join(self._pieces)
+            whole = self._size - self._size % CHUNK_SIZE
+            for start in range(0, whole, CHUNK_SIZE):
+                self._add(joined[start : start + CHUNK_SIZE])
+            self._pieces, self._size = [joined[whole:]], self._size - whole
         return len(data)
 
-    def _cut(self, size: int) -> None:
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
+    def _add(self, data: bytes) -> None:
         self._head = self._head or data[: mimetype.SNIFF_BYTES]
         self._chunks.append({"_id": ObjectId(), "files_id": self.id, "n": self._next, "data": data})
         self._next += 1
         if len(self._chunks) == _CHUNKS_PER_INSERT:
-            self._flush()
+            self._insert()
 
-    def _flush(self) -> None:
+    def _insert(self) -> None:
+        """Insert the chunks in a thread, while the next ones arrive; wait for those before them, so that a slow
+        server slows the client and not more than two inserts are in memory."""
+        self._settle()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "gridfs-writer")
+        self._inserting = self._thread.submit(self._store.chunks.insert_many, self._chunks)
+        self._chunks = []
+
+    def _settle(self) -> None:
+        inserting, self._inserting = self._inserting, None
+        if inserting is not None:
+            inserting.result()
+
+    def _finish(self) -> None:
+        if last := b"".join(self._pieces):
+            self._add(last)
+        self._settle()
         if self._chunks:
             self._store.chunks.insert_many(self._chunks)
-            self._chunks = []
 
     def commit(
         self,
@@ -105,9 +128,7 @@ class Writer:
         :param check: called with the version that this one is to follow (None for the first one), again after each
             lost race; what it raises ends the upload
         """
-        if self._buffer:
-            self._cut(len(self._buffer))
-        self._flush()
+        self._finish()
         content_type = content_type or mimetype.guess(self.filename, self._head)
         document = {
             **(fields or {}),
@@ -130,7 +151,7 @@ class Writer:
                 break
             except DuplicateKeyError:
                 self._release(document["previous"], newest)
-        self._open = False
+        self._close()
         return StoredFile.from_document(document)
 
     def _release(self, previous: dict[str, Any], newest: StoredFile | None) -> None:
@@ -146,8 +167,13 @@ class Writer:
     def abort(self) -> None:
         """Remove what was written, unless it was committed."""
         if self._open:
-            self._open = False
+            self._close()
             self._store.chunks.delete_many({"files_id": self.id})
+
+    def _close(self) -> None:
+        self._open = False
+        if self._thread is not None:
+            self._thread.shutdown()  # waits for an insert on its way
 
 
 def _date_after(newest: StoredFile | None) -> datetime:
