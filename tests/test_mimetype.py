@@ -44,7 +44,7 @@ NAMES = [
         ("a.pdf", "application/pdf"),
         ("a.zip", "application/zip"),
         ("a.gz", "application/gzip"),
-        ("a.7z", *["application/x-7z-compressed"]),
+        ("a.7z", "application/x-7z-compressed"),
     ],
     *[("a.exe", "application/x-msdownload"), ("a.sh", "application/x-sh"), ("a.eml", "message/rfc822")],
     *[

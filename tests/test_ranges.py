@@ -183,12 +183,12 @@ def spaced(count: int) -> str:
     return "bytes=" + ",".join(f"{n * 2}-{n * 2}" for n in range(count))
 
 
-@pytest.mark.parametrize("count", [1, 2, MAX_RANGES - 1, MAX_RANGES])
+@pytest.mark.parametrize("count", [1, 2, 15, 16])
 def test_up_to_the_cap(count: int) -> None:
     assert select(spaced(count), 1000) == [(n * 2, n * 2 + 1) for n in range(count)]
 
 
-@pytest.mark.parametrize("count", [MAX_RANGES + 1, 100])
+@pytest.mark.parametrize("count", [17, 100])
 def test_beyond_the_cap_the_field_is_ignored(count: int) -> None:
     assert select(spaced(count), 1000) is None
 

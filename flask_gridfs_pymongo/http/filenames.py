@@ -40,7 +40,7 @@ def _cut(name: str) -> str:
         return name
     stem, dot, extension = name.rpartition(".")
     ending = (dot + extension).encode()
-    if not stem or "/" in extension or len(ending) > _MAX_BYTES // 2:
+    if "/" in extension or len(ending) > _MAX_BYTES // 2:
         stem, ending = name, b""
     kept = stem.encode()[: _MAX_BYTES - len(ending)].decode(errors="ignore")
     return kept + ending.decode()
