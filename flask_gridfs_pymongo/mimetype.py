@@ -9,12 +9,17 @@ import logging
 import re
 from collections.abc import Callable
 
-from .http.headers import INLINE_TYPES
-
 SNIFF_BYTES = 4096
 """How many of a file's first bytes :func:`guess` looks at."""
 
 UNKNOWN = "application/octet-stream"
+
+INLINE_TYPES = frozenset(
+    "text/plain image/avif image/bmp image/gif image/jpeg image/png image/webp"
+    " audio/aac audio/flac audio/mp4 audio/mpeg audio/ogg audio/wav audio/webm audio/x-wav"
+    " video/matroska video/mp4 video/mpeg video/ogg video/quicktime video/webm".split()
+)
+"""What a browser may show in the page's origin: no script runs in any of them."""
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 

@@ -11,13 +11,13 @@ from werkzeug.http import parse_cache_control_header, parse_options_header
 
 from flask_gridfs_pymongo.http.headers import (
     IMMUTABLE,
-    INLINE_TYPES,
     NO_STORE,
     PAGE,
     cache_control,
     content_headers,
     media_type,
 )
+from flask_gridfs_pymongo.mimetype import INLINE_TYPES
 
 examples = settings(derandomize=True, max_examples=300, deadline=None, database=None)
 UNKNOWN = "application/octet-stream"

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_gridfs_pymongo import mimetype
-from flask_gridfs_pymongo.http.headers import INLINE_TYPES, content_headers, media_type
-from flask_gridfs_pymongo.mimetype import SNIFF_BYTES, UNKNOWN, guess
+from flask_gridfs_pymongo.http.headers import content_headers, media_type
+from flask_gridfs_pymongo.mimetype import INLINE_TYPES, SNIFF_BYTES, UNKNOWN, guess
 
 from .conftest import missing
 

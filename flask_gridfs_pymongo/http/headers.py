@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import re
 
+from ..mimetype import INLINE_TYPES
 from .filenames import content_disposition
 
 IMMUTABLE = 31_536_000
 """seconds: a year, as long as any cache keeps anything"""
 NO_STORE = "no-store"
-
-INLINE_TYPES = frozenset(
-    "text/plain image/avif image/bmp image/gif image/jpeg image/png image/webp"
-    " audio/aac audio/flac audio/mp4 audio/mpeg audio/ogg audio/wav audio/webm audio/x-wav"
-    " video/matroska video/mp4 video/mpeg video/ogg video/quicktime video/webm".split()
-)
-"""What a browser may show in the page's origin: no script runs in any of them."""
 
 _WORD = "[a-z0-9!#$&^_.+-]+"
 _PARAMETER = rf"""\s*;\s*({_WORD})\s*=\s*({_WORD}|"[a-z0-9!#$&^_.+:/=, -]*")"""
