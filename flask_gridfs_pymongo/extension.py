@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
-from threading import Semaphore
 from typing import Any
 from weakref import WeakSet
 
@@ -12,65 +10,17 @@ from bson.objectid import ObjectId
 from flask import Blueprint, Flask, Response, abort, current_app, has_app_context, request
 
 from . import config
+from .connection import AppState
 from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, cache_control
 from .http.response import sends_all
 from .store import FileStore
 from .uploads import uploads_blueprint
-from .uploads.blueprint import Authorize
 from .uploads.downloads import send
+from .uploads.views import Authorize
 from .wrappers import Database, MongoClient
 
-_STREAMS = 100  # with no limit on the pool
 _RESERVED = {"_id", "chunk_size", "chunkSize", "contentType", "length", "previous", "sha256", "uploadDate"}
-
-
-class _Connection:
-    """One process's client, and the buckets that were used through it."""
-
-    def __init__(self, settings: config.Settings) -> None:
-        self._streams: Semaphore | None = None
-        if settings.mongomock:
-            from .mock import MongoClient as MockClient
-
-            self.client: Any = MockClient(settings.options["host"], tz_aware=settings.options.get("tz_aware", True))
-        else:
-            self.client = MongoClient(**settings.options)
-            # Half the pool at most: the rest is for requests that are over soon.
-            pool_size = self.client.options.pool_options.max_pool_size
-            self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
-        self._stores: dict[tuple[str, str], FileStore] = {}
-
-    def store(self, dbname: str, base: str) -> FileStore:
-        """The bucket *base* of the database *dbname*."""
-        key = dbname, base
-        if key not in self._stores:
-            self._stores[key] = FileStore(self.client[dbname], base, self._streams)
-        return self._stores[key]
-
-
-class _State:
-    """What one application and one prefix have: checked settings, and a connection for each process.
-
-    A client must not cross a fork (gunicorn's ``--preload``), so every process makes its own on first use. The
-    parent's stays referenced, so that it is not taken for one that was forgotten open.
-    """
-
-    def __init__(self, owner: PyMongo, settings: config.Settings) -> None:
-        self.owner = owner
-        self.settings = settings
-        self._connections: dict[int, _Connection] = {}
-
-    @property
-    def connection(self) -> _Connection:
-        pid = os.getpid()
-        connection = self._connections.get(pid)
-        if connection is None:
-            made = _Connection(self.settings)
-            connection = self._connections.setdefault(pid, made)  # no lock: one held in a fork is held for ever
-            if connection is not made:
-                made.client.close()
-        return connection
 
 
 class PyMongo:
@@ -128,11 +78,11 @@ class PyMongo:
             )
         if any(state.owner is self for state in states.values()):
             raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
-        states[prefix] = _State(self, settings)
+        states[prefix] = AppState(self, settings)
         app.url_map.converters["ObjectId"] = BSONObjectIdConverter
         self._apps.add(app)
 
-    def _state(self) -> _State:
+    def _state(self) -> AppState:
         app: Flask
         if has_app_context():
             app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -144,7 +94,7 @@ class PyMongo:
             raise RuntimeError("this PyMongo object has no app; call init_app(app) first")
         for state in app.extensions.get("pymongo", {}).values():
             if state.owner is self:
-                found: _State = state
+                found: AppState = state
                 return found
         raise RuntimeError(f"this PyMongo object is not initialized for the app {app.name!r}; call init_app(app) first")
 

@@ -1,0 +1,61 @@
+"""What an extension object keeps for each application: its settings, and a client in each process."""
+
+from __future__ import annotations
+
+import os
+from threading import Semaphore
+from typing import Any
+
+from . import config
+from .store import FileStore
+from .wrappers import MongoClient
+
+_STREAMS = 100  # with no limit on the pool
+
+
+class Connection:
+    """One process's client, and the buckets that were used through it."""
+
+    def __init__(self, settings: config.Settings) -> None:
+        self._streams: Semaphore | None = None
+        if settings.mongomock:
+            from .mock import MongoClient as MockClient
+
+            self.client: Any = MockClient(settings.options["host"], tz_aware=settings.options.get("tz_aware", True))
+        else:
+            self.client = MongoClient(**settings.options)
+            # Half the pool at most: the rest is for requests that are over soon.
+            pool_size = self.client.options.pool_options.max_pool_size
+            self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
+        self._stores: dict[tuple[str, str], FileStore] = {}
+
+    def store(self, dbname: str, base: str) -> FileStore:
+        """The bucket *base* of the database *dbname*."""
+        key = dbname, base
+        if key not in self._stores:
+            self._stores[key] = FileStore(self.client[dbname], base, self._streams)
+        return self._stores[key]
+
+
+class AppState:
+    """What one application and one prefix have: checked settings, and a connection for each process.
+
+    A client must not cross a fork (gunicorn's ``--preload``), so every process makes its own on first use. The
+    parent's stays referenced, so that it is not taken for one that was forgotten open.
+    """
+
+    def __init__(self, owner: object, settings: config.Settings) -> None:
+        self.owner = owner  # the PyMongo object that this is the state of
+        self.settings = settings
+        self._connections: dict[int, Connection] = {}
+
+    @property
+    def connection(self) -> Connection:
+        pid = os.getpid()
+        connection = self._connections.get(pid)
+        if connection is None:
+            made = Connection(self.settings)
+            connection = self._connections.setdefault(pid, made)  # no lock: one held in a fork is held for ever
+            if connection is not made:
+                made.client.close()
+        return connection
