@@ -19,7 +19,7 @@ from bson.objectid import ObjectId
 from flask import Flask, Response
 from werkzeug.exceptions import NotFound
 
-from flask_gridfs_pymongo import PyMongo, extension
+from flask_gridfs_pymongo import PyMongo, connection
 
 from .conftest import Serve
 
@@ -164,12 +164,12 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The clients that were made since."""
     clients: list[Any] = []
 
-    class Recorded(extension.MongoClient):
+    class Recorded(connection.MongoClient):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             clients.append(self)
 
-    monkeypatch.setattr(extension, "MongoClient", Recorded)
+    monkeypatch.setattr(connection, "MongoClient", Recorded)
     return clients
 
 
