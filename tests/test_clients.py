@@ -86,7 +86,7 @@ def test_chromiums_player_seeks_by_ranges(server: str, page: Page) -> None:  # n
             video.readyState >= 1 ? seek() : video.onloadedmetadata = seek;
         })"""
     )
-    assert position == [110, 120, None]
+    assert position == [pytest.approx(110, abs=1), 120, None]  # it goes on playing
     starts = [int(asked.split("=")[1].split("-")[0]) for status, asked in answers if status == 206 and asked]
     assert max(starts, default=0) > 5_000_000
 
