@@ -22,6 +22,7 @@ from .writer import Writer
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _NAMES_PER_SCAN = 128
+_MANY = 100  # versions; the listing counts no further
 _READ_SIZE = 256 * 1024
 
 
@@ -37,7 +38,7 @@ class Version(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of the listing: the newest revision of a name, and how many there are; 1,000 stands for more, too."""
+    """A line of the listing: the newest revision of a name, and how many there are; 100 stands for more, too."""
 
     file: StoredFile
     versions: int
@@ -176,7 +177,8 @@ class FileStore:
                 tied = len(group) > 1 and group[-2]["uploadDate"] == group[-1]["uploadDate"]
                 newest = StoredFile.from_document(group[-1]) if whole and not tied else self.find(filename)
                 if newest is not None:
-                    yield Row(newest, len(group) if whole else self.count(filename, limit=1000))
+                    seen = len(group) if whole or len(group) > _MANY else self.count(filename, limit=_MANY)
+                    yield Row(newest, min(seen, _MANY))
                 bound = {"$gt": filename}
             if len(documents) < scan:
                 return
