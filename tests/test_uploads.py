@@ -199,6 +199,12 @@ class TestForms:
         assert answer.json["detail"]
         assert nothing_stored(mongo)
 
+    @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", None])
+    def test_another_kind_of_body_is_400(self, client: Client, mongo: PyMongo, content_type: str | None) -> None:
+        answer = client().post("/uploads/", data=b"file=x", content_type=content_type)
+        assert (answer.status_code, "multipart/form-data" in answer.json["detail"]) == (400, True)
+        assert nothing_stored(mongo)
+
     def test_a_body_shorter_than_announced_is_400(self, client: Client, mongo: PyMongo) -> None:
         uploads = client()
         for request_of in (
@@ -644,10 +650,14 @@ class TestErrors:
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert "secret" not in answer.text
 
-    def test_the_applications_own_404_stays_its_own(self, app: Flask, client: Client) -> None:
-        client()
-        app.register_error_handler(404, lambda error: ("mine", 404))
-        assert app.test_client().get("/elsewhere").text == "mine"
+    def test_the_applications_handlers_and_ours_keep_apart(self, app: Flask, client: Client) -> None:
+        uploads = client(authorize=lambda action, filename: filename != "secret" or abort(401))
+        for code in (401, 404, 405):
+            app.register_error_handler(code, lambda error: ("mine", error.code))
+        assert uploads.get("/elsewhere").text == "mine"
+        assert uploads.get("/uploads/secret").text == "mine"  # a login page, for one
+        assert uploads.get("/uploads/none").json["status"] == 404
+        assert uploads.patch("/uploads/none").json["status"] == 405
 
 
 def test_two_blueprints_live_side_by_side(app: Flask, mongo: PyMongo) -> None:

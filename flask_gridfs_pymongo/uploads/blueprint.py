@@ -15,6 +15,9 @@ from ..store import FileStore
 from . import pages
 from .views import Authorize, Uploads
 
+# Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
+_OURS = (400, 403, 404, 405, 412, 413, 415)
+
 
 def _problem(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
@@ -86,7 +89,8 @@ def uploads_blueprint(
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(uploads.limit)
     blueprint.after_request(_guard)
-    blueprint.register_error_handler(HTTPException, _problem)
+    for error in (*_OURS, HTTPException):
+        blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)
 
     @blueprint.record

@@ -17,6 +17,7 @@ from ..http.filenames import clean
 from ..store import FileStore, FileTooLarge, StoredFile, Writer
 
 _READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
+_NO_FILE = "The form has no file: send multipart/form-data with at least one part that has a filename."
 _Check = Callable[[StoredFile | None], None]
 
 
@@ -95,15 +96,12 @@ def save_form(
                         part = begin(storage.filename, storage.content_type)
                         while block := storage.stream.read(_READ_SIZE):
                             part.write(block)
-            else:
+            elif request.mimetype == "multipart/form-data":  # any other form would be read into memory as a whole
                 _parse(request, begin)
         except FileTooLarge:
             raise _too_large(max_size) from None
         if not parts:
-            abort(
-                400,
-                "The form has no file: send multipart/form-data with at least one part that has a filename.",
-            )
+            abort(400, _NO_FILE)
         return [part.writer.commit(fields=_claimed(part.claim), check=check) for part in parts]
 
 
