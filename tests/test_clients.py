@@ -19,6 +19,7 @@ from flask_gridfs_pymongo import PyMongo
 
 from .conftest import missing, start_gunicorn
 from .test_browser import browser, page  # noqa: F401  (fixtures)
+from .test_readme import blocks
 
 DATA = random.Random(5).randbytes(3_500_000)
 
@@ -101,15 +102,7 @@ http {{
     proxy_cache_path {folder}/cache keys_zone=files:1m;
     server {{
         listen unix:{folder}/nginx.sock;
-        location / {{
-            slice 1m;
-            proxy_cache files;
-            proxy_cache_key $uri$is_args$args$slice_range;
-            proxy_set_header Range $slice_range;
-            proxy_http_version 1.1;
-            proxy_pass {address};
-            add_header X-Cache $upstream_cache_status;
-        }}
+        {location}
     }}
 }}
 """
@@ -120,7 +113,10 @@ def test_nginx_serves_ranges_of_a_permanent_url_from_its_cache(server: str, tmp_
     if nginx is None:
         missing("install nginx (Debian: apt-get install nginx-light)")
     address = server.removesuffix("/uploads/")
-    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, address=address))
+    (location,) = blocks("nginx")  # the README's own
+    location = location.replace("http://127.0.0.1:8000", address)
+    location = location.replace("slice 1m;", "slice 1m; add_header X-Cache $upstream_cache_status;")
+    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, location=location))
     details = curl("-H", "Accept: application/json", f"{server}data?details", cwd=tmp_path)
     permanent = details.split('"permanent_url": "')[1].split('"')[0]
     start, stop = 1_000_000, 2_200_000  # in three slices
