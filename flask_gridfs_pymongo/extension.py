@@ -17,7 +17,7 @@ from .http.response import sends_all
 from .store import FileStore
 from .uploads import uploads_blueprint
 from .uploads.downloads import send
-from .uploads.views import Authorize
+from .uploads.views import Authorize, Uploads
 from .wrappers import Database, MongoClient
 
 _RESERVED = {"_id", "chunk_size", "chunkSize", "contentType", "length", "previous", "sha256", "uploadDate"}
@@ -239,10 +239,8 @@ class PyMongo:
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
-        return uploads_blueprint(
-            lambda: self._store(base, db),
-            name,
-            url_prefix=url_prefix,
+        uploads = Uploads(
+            store=lambda: self._store(base, db),
             authorize=authorize,
             read_only=read_only,
             max_size=max_size,
@@ -251,6 +249,7 @@ class PyMongo:
             public=public,
             trusted_origins=trusted_origins,
         )
+        return uploads_blueprint(uploads, name, url_prefix)
 
 
 def _check_type(argument: str, value: Any, kind: type | tuple[type, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from typing import Any
 
 from flask import Blueprint, Response, current_app
@@ -10,10 +9,8 @@ from flask.blueprints import BlueprintSetupState
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
-from ..http import origin
-from ..store import FileStore
 from . import pages
-from .views import Authorize, Uploads
+from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
 _OURS = (400, 403, 404, 405, 412, 413, 415)
@@ -44,44 +41,8 @@ def _any_method(state: BlueprintSetupState) -> None:
             rule.methods = None
 
 
-def uploads_blueprint(
-    store: Callable[[], FileStore],
-    name: str = "uploads",
-    *,
-    url_prefix: str | None = None,
-    authorize: Authorize | None = None,
-    read_only: bool = False,
-    max_size: int | None = None,
-    max_request_size: int | None = None,
-    cache_for: int | None = None,
-    public: bool = False,
-    trusted_origins: Collection[str] = (),
-) -> Blueprint:
-    """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents the parameters.
-
-    :param store: gives the bucket to serve
-    """
-    for argument, value in {
-        "max_size": max_size,
-        "max_request_size": max_request_size,
-        "cache_for": cache_for,
-    }.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise TypeError(f"{argument} must be an int or None, not {value!r}")
-        if value is not None and value < 0:
-            raise ValueError(f"{argument} must be 0 or more, not {value}")
-    if authorize is not None and not callable(authorize):
-        raise TypeError("authorize must be a function of (action, filename)")
-    uploads = Uploads(
-        store=store,
-        authorize=authorize,
-        read_only=read_only,
-        max_size=max_size,
-        max_request_size=max_request_size,
-        cache_for=cache_for,
-        public=public,
-        trusted_origins=origin.check_trusted(trusted_origins),
-    )
+def uploads_blueprint(uploads: Uploads, name: str, url_prefix: str | None) -> Blueprint:
+    """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents what an application decides."""
     blueprint = Blueprint(name, __name__, url_prefix=url_prefix, template_folder="../templates")
     options: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
     blueprint.add_url_rule("/", "index", uploads.view, strict_slashes=False, **options)
@@ -95,7 +56,7 @@ def uploads_blueprint(
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:
-        if authorize is None and not read_only:
+        if uploads.authorize is None and not uploads.read_only:
             state.app.logger.warning(
                 "%s: anyone who reaches %s/ may add files; give uploads_blueprint() an authorize function, "
                 "or read_only=True",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ _LIMITS = {"max_form_parts": 100, "max_form_memory_size": 128 * 1024}  # less br
 
 @dataclass(frozen=True)
 class Uploads:
-    """The view of one blueprint, and what its application decided; :func:`uploads_blueprint` explains each."""
+    """The view of one blueprint, and what its application decided; :meth:`.PyMongo.uploads_blueprint` explains each."""
 
     store: Callable[[], FileStore]
     authorize: Authorize | None
@@ -43,7 +43,18 @@ class Uploads:
     max_request_size: int | None
     cache_for: int | None
     public: bool
-    trusted_origins: frozenset[str]
+    trusted_origins: Collection[str]
+
+    def __post_init__(self) -> None:
+        for argument in ("max_size", "max_request_size", "cache_for"):
+            value = getattr(self, argument)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise TypeError(f"{argument} must be an int or None, not {value!r}")
+            if value is not None and value < 0:
+                raise ValueError(f"{argument} must be 0 or more, not {value}")
+        if self.authorize is not None and not callable(self.authorize):
+            raise TypeError("authorize must be a function of (action, filename)")
+        origin.check_trusted(self.trusted_origins)
 
     def view(self, filename: str | None = None) -> BaseResponse:
         """Answer every request: for one name, or for the root where *filename* is None."""
