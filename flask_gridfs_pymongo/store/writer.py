@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bson.objectid import ObjectId
+from pymongo import ReadPreference
 from pymongo.errors import DuplicateKeyError
 
 from .. import mimetype
-from .model import StoredFile
+from .model import CorruptFile, StoredFile
 
 if TYPE_CHECKING:
     from .files import FileStore
@@ -110,6 +111,9 @@ class Writer:
         self._settle()
         if self._chunks:
             self._store.chunks.insert_many(self._chunks)
+        stored = self._store.chunks.with_options(read_preference=ReadPreference.PRIMARY)
+        if stored.count_documents({"files_id": self.id}) != self._next:
+            raise CorruptFile(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
 
     def commit(
         self,
@@ -127,6 +131,7 @@ class Writer:
         :param fields: further fields of the files document
         :param check: called with the version that this one is to follow (None for the first one), again after each
             lost race; what it raises ends the upload
+        :raises CorruptFile: where chunks that were written are gone
         """
         self._finish()
         content_type = content_type or mimetype.guess(self.filename, self._head)
