@@ -217,6 +217,8 @@ class PyMongo:
         cache_for: int | None = None,
         public: bool = False,
         trusted_origins: Collection[str] = (),
+        title: str = "Files",
+        stylesheet: str | None = None,
     ) -> Blueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
@@ -236,6 +238,8 @@ class PyMongo:
         :param cache_for: seconds for which a name's newest version may be kept; None: asked for each time
         :param public: whether shared caches (a CDN) may keep files
         :param trusted_origins: origins (``https://example.com``) whose pages may upload here
+        :param title: what the pages call themselves
+        :param stylesheet: the URL of a stylesheet that the pages load after their own, from the same origin
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
@@ -248,6 +252,8 @@ class PyMongo:
             cache_for=cache_for,
             public=public,
             trusted_origins=trusted_origins,
+            title=title,
+            stylesheet=stylesheet,
         )
         return uploads_blueprint(uploads, name, url_prefix)
 

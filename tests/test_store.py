@@ -17,6 +17,7 @@ from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import CorruptFile, FileStore, FileTooLarge, StoredFile
+from flask_gridfs_pymongo.store.listing import by_name
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 SIZES = [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 4 * CHUNK_SIZE, 9 * CHUNK_SIZE + 7]
@@ -142,7 +143,7 @@ class TestVersions:
 
     def test_equal_dates_in_the_listing(self, store: FileStore) -> None:
         expected = self.tied(store, "abbb")
-        (row,) = store.names()
+        (row,) = by_name(store).rows
         assert (row.file.id, row.versions) == (expected[-1], 4)
 
     def test_uploads_from_many_threads_are_all_kept_in_one_order(self, real_store: FileStore) -> None:
@@ -158,14 +159,14 @@ class TestListing:
     def test_names_come_in_order_with_their_newest_version(self, store: FileStore) -> None:
         for name in ["b", "a", "c/d", "b", "ä", "b"]:
             put(store, name, name.encode())
-        assert [(row.file.filename, row.versions) for row in store.names()] == [
+        assert [(row.file.filename, row.versions) for row in by_name(store).rows] == [
             ("a", 1),
             ("b", 3),
             ("c/d", 1),
             ("ä", 1),
         ]
-        assert [row.file.filename for row in store.names(after="b")] == ["c/d", "ä"]
-        assert next(iter(store.names(after="a"))).file == store.find("b")
+        assert [row.file.filename for row in by_name(store, "b").rows] == ["c/d", "ä"]
+        assert by_name(store, "a").rows[0].file == store.find("b")
 
     @pytest.mark.parametrize("versions", [1, 99, 100, 127, 128, 129, 300])
     def test_a_name_with_many_versions_is_stepped_over(self, store: FileStore, versions: int) -> None:
@@ -175,7 +176,7 @@ class TestListing:
             {"filename": name, "length": 0, "chunkSize": 5, "uploadDate": start + timedelta(seconds=n)}
             for n, name in enumerate(names)
         )
-        rows = [(row.file.filename, row.versions, row.file.upload_date) for row in store.names()]
+        rows = [(row.file.filename, row.versions, row.file.upload_date) for row in by_name(store).rows]
         assert rows == [
             ("a", 3, start + timedelta(seconds=2)),
             ("b", min(versions, 100), start + timedelta(seconds=2 + versions)),
@@ -183,7 +184,7 @@ class TestListing:
         ]
 
     def test_an_empty_bucket_has_no_names(self, store: FileStore) -> None:
-        assert list(store.names()) == []
+        assert by_name(store) == ([], [], None)
         assert store.versions("a") == []
 
 

@@ -1,7 +1,7 @@
 """Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP."""
 
-from .files import FileStore, Row, Version
+from .files import FileStore, Version
 from .model import CorruptFile, StoredFile
 from .writer import FileTooLarge, Writer
 
-__all__ = ["CorruptFile", "FileStore", "FileTooLarge", "Row", "StoredFile", "Version", "Writer"]
+__all__ = ["CorruptFile", "FileStore", "FileTooLarge", "StoredFile", "Version", "Writer"]

@@ -21,8 +21,6 @@ from .reader import Reader
 from .writer import Writer
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
-_NAMES_PER_SCAN = 128
-_MANY = 100  # versions; the listing counts no further
 _READ_SIZE = 256 * 1024
 
 
@@ -35,13 +33,6 @@ class Version(NamedTuple):
 
     number: int
     file: StoredFile
-
-
-class Row(NamedTuple):
-    """A line of the listing: the newest revision of a name, and how many there are; 100 stands for more, too."""
-
-    file: StoredFile
-    versions: int
 
 
 class FileStore:
@@ -159,29 +150,6 @@ class FileStore:
         return [
             StoredFile.from_document(document, shares_second=seconds[_second(document)] > 1) for document in ordered
         ]
-
-    def names(self, after: str | None = None) -> Iterator[Row]:
-        """Walk the names in order, from the one behind *after* on, with the newest revision of each.
-
-        Reads the index in pieces; a name with more revisions than a piece holds is stepped over, not walked through.
-        """
-        bound: dict[str, str] = {"$gte": ""} if after is None else {"$gt": after}
-        scan = _NAMES_PER_SCAN
-        while True:
-            by_name = self.files.find({"filename": bound}).sort([("filename", ASCENDING), ("uploadDate", ASCENDING)])
-            documents = list(by_name.limit(scan))
-            groups = [list(group) for _, group in groupby(documents, key=lambda found: found["filename"])]
-            for group in groups:
-                filename = group[0]["filename"]
-                whole = len(documents) < scan or group is not groups[-1]
-                tied = len(group) > 1 and group[-2]["uploadDate"] == group[-1]["uploadDate"]
-                newest = StoredFile.from_document(group[-1]) if whole and not tied else self.find(filename)
-                if newest is not None:
-                    seen = len(group) if whole or len(group) > _MANY else self.count(filename, limit=_MANY)
-                    yield Row(newest, min(seen, _MANY))
-                bound = {"$gt": filename}
-            if len(documents) < scan:
-                return
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""

@@ -50,6 +50,7 @@ def uploads_blueprint(uploads: Uploads, name: str, url_prefix: str | None) -> Bl
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(uploads.limit)
     blueprint.after_request(_guard)
+    blueprint.context_processor(uploads.context)
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)

@@ -56,7 +56,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     """
     title = HTTPStatus(status).phrase
     if is_browser():
-        body = render_template(f"{_FOLDER}/error.html", status=status, title=title, detail=detail)
+        body = render_template(f"{_FOLDER}/error.html", status=status, reason=title, detail=detail)
         response = _answer(body, "text/html; charset=utf-8", status)
     else:
         data = {"type": "about:blank", "title": title, "status": status, "detail": detail}

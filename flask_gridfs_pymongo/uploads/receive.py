@@ -59,6 +59,7 @@ def save_form(
     store: FileStore,
     *,
     filename: str | None,
+    folder: str = "",
     permit: Callable[[str], None],
     max_size: int | None,
     check: _Check | None = None,
@@ -69,6 +70,7 @@ def save_form(
     the form before (Flask-WTF does), they come from what it kept.
 
     :param filename: the name for the only file; None: each part's own, cleaned
+    :param folder: what goes before each part's own name
     :param permit: called with each name before a byte of it is stored; raises to refuse
     :param max_size: bytes in each file
     :param check: for a *filename*, as in :func:`save_body`
@@ -82,7 +84,8 @@ def save_form(
         def begin(name: str | None, claim: str | None) -> _Part:
             if filename is not None and parts:
                 abort(400, f"One file at a time goes to the name {filename!r}.")
-            target = clean(name or "") if filename is None else filename
+            own = clean(name or "")
+            target = (clean(f"{folder}/{own}") if own else "") if filename is None else filename
             if not target:
                 abort(400, f"The file name {name!r} has nothing left when it is cleaned; choose another one.")
             permit(target)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bson.errors import InvalidId
-from bson.objectid import ObjectId
 from flask import Response, abort, current_app, redirect, request, send_from_directory, url_for
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
@@ -21,14 +17,15 @@ from ..http.filenames import clean
 from ..http.headers import IMMUTABLE, cache_control
 from ..http.response import sends_all
 from ..store import FileStore, StoredFile
-from . import pages
+from . import listings, pages
+from .arguments import number, object_id
 from .downloads import send
 from .receive import save_body, save_form
 
 Authorize = Callable[[str, "str | None"], Any]
 
 _STATIC = Path(__file__).parent.parent / "static"
-_PAGE_SIZE = 100
+_PAGE_SIZE = 100  # versions
 _LIMITS = {"max_form_parts": 100, "max_form_memory_size": 128 * 1024}  # less breaks Werkzeug's 64 KiB reads
 
 
@@ -44,6 +41,8 @@ class Uploads:
     cache_for: int | None
     public: bool
     trusted_origins: Collection[str]
+    title: str
+    stylesheet: str | None
 
     def __post_init__(self) -> None:
         for argument in ("max_size", "max_request_size", "cache_for"):
@@ -76,6 +75,8 @@ class Uploads:
             return send_from_directory(_STATIC, asset, max_age=3600)
         if filename is None and "id" not in request.args:
             return self._listing()
+        if "delete" in request.args:
+            return self._confirmation(filename)
         page = "versions" in request.args or "details" in request.args
         file = self._find(filename, "read", first_chunk=not page and sends_all(request))
         if "versions" in request.args:
@@ -91,19 +92,18 @@ class Uploads:
         return pages.explain(answer) if answer.status_code >= 400 else answer
 
     def _listing(self) -> Response:
-        self._permit("list", None)
-        rows = list(islice(self.store().names(request.args.get("after")), _PAGE_SIZE + 1))
-        more, rows = rows[_PAGE_SIZE:], rows[:_PAGE_SIZE]
-        data = {
-            "files": [
-                pages.describe(row.file, versions=row.versions) for row in rows if self._may("read", row.file.filename)
-            ],
-            "next": url_for(".index", after=rows[-1].file.filename) if more else None,
-        }
-        return pages.page("listing.html", data, read_only=self.read_only, max_size=self.max_size)
+        self._permit("list", request.args.get("folder") or None)
+        data = listings.build(self.store(), request.args, self._may)
+        return pages.page(
+            "listing.html",
+            data,
+            read_only=self.read_only,
+            may_write=not self.read_only,
+            max_size=self.max_size,
+        )
 
     def _versions(self, filename: str) -> Response:
-        before = _number(request.args, "before")
+        before = number(request.args, "before")
         found = self.store().versions(filename, before, _PAGE_SIZE)
         more = bool(found) and found[-1].number > 0
         data = {
@@ -112,6 +112,15 @@ class Uploads:
             "next": pages.versions_url(found[-1].file, found[-1].number) if more else None,
         }
         return pages.page("versions.html", data, **self._rights(filename))
+
+    def _confirmation(self, filename: str | None) -> Response:
+        """Ask before a form deletes anything, where a page runs no script."""
+        if self.read_only:
+            abort(403, "Nothing can be deleted here: the application made it read_only.")
+        file = self._find(filename, "delete")
+        single = "id" in request.args or "version" in request.args
+        versions = 1 if single else self.store().count(file.filename)
+        return pages.page("delete.html", pages.describe(file, versions=versions, single=single))
 
     def _put(self, filename: str | None) -> Response:
         name = _clean_or_400(filename)
@@ -144,6 +153,7 @@ class Uploads:
         return _empty(204)
 
     def _post(self, filename: str | None) -> BaseResponse:
+        folder = request.args.get("folder", "")
         if "delete" in request.args:
             deleted = self._delete(filename)
             return redirect(url_for(".index"), 303) if pages.is_browser() else deleted
@@ -156,12 +166,13 @@ class Uploads:
                 request,
                 self.store(),
                 filename=None if filename is None else _clean_or_400(filename),
+                folder=folder,
                 permit=lambda name: self._permit("write", name),
                 max_size=self.max_size,
                 check=_check_preconditions if filename is not None else None,
             )
         if pages.is_browser():
-            return redirect(url_for(".index"), 303)
+            return redirect(url_for(".index", folder=folder or None), 303)
         data = {"files": [pages.describe(file) for file in saved]}
         return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
 
@@ -169,14 +180,11 @@ class Uploads:
         """The revision that the URL selects, or 404; *action* on its name is permitted, or 403."""
         if filename is not None:
             self._permit(action, filename)
-        version = _number(request.args, "version")
-        if "id" in request.args:
+        version, file_id = number(request.args, "version"), object_id(request.args, "id")
+        if file_id is not None:
             if version is not None:
                 abort(400, "Give ?id or ?version, not both.")
-            try:
-                file = self.store().get(ObjectId(request.args["id"]), first_chunk=first_chunk)
-            except InvalidId:
-                abort(400, "?id must be 24 hexadecimal digits.")
+            file = self.store().get(file_id, first_chunk=first_chunk)
         elif filename is None:
             abort(400, "Give ?id.")
         else:
@@ -219,6 +227,11 @@ class Uploads:
             "may_delete": writable and self._may("delete", filename),
         }
 
+    def context(self) -> dict[str, Any]:
+        """What every template gets; ``_`` is the one place that all their texts go through."""
+        translate = current_app.jinja_env.globals.get("gettext", str)  # Flask-Babel sets it
+        return {"title": self.title, "stylesheet": self.stylesheet, "_": translate}
+
     def limit(self, endpoint: str | None, values: dict[str, Any] | None) -> None:
         """Set the request's limits before anybody, also an application's ``before_request``, parses its form."""
         for name, bound in {"max_content_length": self.max_request_size, **_LIMITS}.items():
@@ -231,15 +244,6 @@ def _empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
     response = current_app.response_class(status=status, headers=headers)
     del response.headers["Content-Type"]
     return response
-
-
-def _number(args: Mapping[str, str], name: str) -> int | None:
-    value = args.get(name)
-    if value is None:
-        return None
-    if not re.fullmatch(r"-?[0-9]{1,19}", value) or not -(2**63) <= int(value) < 2**63:
-        abort(400, f"?{name} must be a whole number of at most 64 bits.")
-    return int(value)
 
 
 def _clean_or_400(filename: str | None) -> str:

@@ -1,0 +1,29 @@
+"""Values of the query string; what is wrong with one is a 400 that says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bson.errors import InvalidId
+from bson.objectid import ObjectId
+from flask import abort
+
+
+def number(args: Mapping[str, str], name: str) -> int | None:
+    """A whole number of at most 64 bits, or None where it is not given."""
+    value = args.get(name)
+    if value is None:
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,19}", value) or not -(2**63) <= int(value) < 2**63:
+        abort(400, f"?{name} must be a whole number of at most 64 bits.")
+    return int(value)
+
+
+def object_id(args: Mapping[str, str], name: str) -> ObjectId | None:
+    """An ObjectId, or None where it is not given."""
+    value = args.get(name)
+    try:
+        return None if value is None else ObjectId(value)
+    except InvalidId:
+        abort(400, f"?{name} must be 24 hexadecimal digits.")

@@ -1,0 +1,86 @@
+"""The listing: which page of which names the query string asks for."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from flask import abort, url_for
+
+from ..store import FileStore, listing
+from ..store.listing import ORDERS, Key, Page
+from . import pages
+from .arguments import number
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_PAGE_SIZE = 100
+_LONGEST = {"q": 100, "prefix": 1000, "folder": 1000, "after": 16_000}  # characters
+
+
+def build(store: FileStore, args: Mapping[str, str], may: Callable[[str, str], bool]) -> dict[str, Any]:
+    """Return a listing as our JSON and our page have it.
+
+    :param args: the query string: *order*, *q*, *prefix*, *folder*; *after* and *at* say where the page begins
+    :param may: whether an action on a name is permitted; what is not is left out
+    """
+    order = args.get("order", "name")
+    if order != "name" and order not in ORDERS:
+        abort(400, f"?order must be one of name, {', '.join(ORDERS)}.")
+    texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
+    folder = texts["folder"] if "folder" in args else None
+    if folder and not folder.endswith("/"):
+        abort(400, "?folder must end with a slash, or be empty.")
+    part, prefix = texts["q"], folder or texts["prefix"]
+    after = texts["after"] if "after" in args else None
+    if order != "name":
+        key = None if after is None else Key(after, _value(order, args))
+        page = listing.ordered(store, order, key, _PAGE_SIZE, prefix=prefix, part=part)
+    elif folder is None or part:
+        page = listing.by_name(store, after, _PAGE_SIZE, prefix=prefix, part=part)
+    else:
+        page = listing.in_folder(store, folder, after, _PAGE_SIZE)
+    return {
+        "files": [
+            pages.describe(row.file, versions=row.versions) for row in page.rows if may("read", row.file.filename)
+        ],
+        "folders": [
+            {"name": path, "url": url_for(".index", folder=path)} for path in page.folders if may("list", path)
+        ],
+        "next": _next(page, order, args),
+        "order": order,
+        "folder": folder,
+        "prefix": texts["prefix"],
+        "q": part,
+    }
+
+
+def _text(args: Mapping[str, str], name: str, longest: int) -> str:
+    value = args.get(name, "")
+    if len(value) > longest or "\0" in value:
+        abort(400, f"?{name} may have at most {longest} characters, none of them NUL.")
+    return unicodedata.normalize("NFC", value) if name == "q" else value
+
+
+def _value(order: str, args: Mapping[str, str]) -> datetime | int | str | None:
+    """Where a page begins in an order other than by name: milliseconds since 1970, bytes or a media type."""
+    if order == "type":
+        return args.get("at")
+    found = number(args, "at")
+    if found is None:
+        abort(400, "?after needs ?at in this order.")
+    try:
+        return _EPOCH + timedelta(milliseconds=found) if order == "newest" else found
+    except OverflowError:
+        abort(400, "?at is no time in milliseconds since 1970.")
+
+
+def _next(page: Page, order: str, args: Mapping[str, str]) -> str | None:
+    if page.next is None:
+        return None
+    value = page.next.value
+    if isinstance(value, datetime):
+        value = (value - _EPOCH) // timedelta(milliseconds=1)
+    kept: dict[str, Any] = {name: args[name] for name in ("q", "prefix", "folder") if name in args}
+    return url_for(".index", **kept, order=None if order == "name" else order, at=value, after=page.next.filename)
