@@ -21,7 +21,7 @@ from pymongo import monitoring
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import FileStore
-from flask_gridfs_pymongo.store.listing import by_name
+from flask_gridfs_pymongo.store.listing import ORDERS, by_name, in_folder, ordered
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import Serve
@@ -54,6 +54,15 @@ def stages(plan: Any) -> set[str]:
     return set().union(*map(stages, plan)) if isinstance(plan, list) else set()
 
 
+def pages(store: FileStore, order: str) -> None:
+    """Two pages, with the index that an application may add."""
+    field, direction, _ = ORDERS[order]
+    store.files.create_index([(field, direction), ("filename", 1)])
+    page = ordered(store, order, limit=2)
+    assert page.next
+    ordered(store, order, page.next, 2)
+
+
 QUERIES: dict[str, Callable[[FileStore], Any]] = {
     "the newest version": lambda store: store.find("b"),
     "the newest version with its first chunk": lambda store: store.find("b", first_chunk=True),
@@ -64,6 +73,11 @@ QUERIES: dict[str, Callable[[FileStore], Any]] = {
     "all versions": lambda store: store.versions("b", limit=3),
     "the first page": lambda store: by_name(store, limit=2),
     "a later page": lambda store: by_name(store, "b", 2),
+    "a folder": lambda store: in_folder(store, "", limit=2),
+    "a part of the name": lambda store: by_name(store, part="B"),
+    "newest first": lambda store: pages(store, "newest"),
+    "by size": lambda store: pages(store, "size"),
+    "by type": lambda store: pages(store, "type"),
     "the chunks": lambda store: [list(store.read(file)) for file in [store.find("large")] if file],
     "some chunks": lambda store: [list(store.read(file, 9, CHUNK_SIZE * 3)) for file in [store.find("large")] if file],
 }

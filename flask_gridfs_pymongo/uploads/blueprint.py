@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 from flask.blueprints import BlueprintSetupState
-from pymongo.errors import PyMongoError
+from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from . import pages
@@ -26,6 +26,11 @@ def _problem(error: HTTPException) -> Any:
 def _unavailable(error: PyMongoError) -> Response:
     current_app.logger.error("the database failed: %s", error)
     return pages.problem(503, "The database does not answer; try again.", {"Retry-After": "5"})
+
+
+def _too_slow(error: ExecutionTimeout) -> Response:
+    detail = "This takes too long here: choose a prefix, or the order by name. An index helps: flask gridfs index."
+    return pages.problem(503, detail, {"Retry-After": "5"})
 
 
 def _guard(response: Response) -> Response:
@@ -54,6 +59,7 @@ def uploads_blueprint(uploads: Uploads, name: str, url_prefix: str | None) -> Bl
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)
+    blueprint.register_error_handler(ExecutionTimeout, _too_slow)
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:

@@ -1,0 +1,243 @@
+"""store/listing.py and its query string: every order walks all names once, whatever the pages cut."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pymongo.errors import ExecutionTimeout
+
+from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.store import FileStore, listing
+from flask_gridfs_pymongo.store.listing import Key, by_name, in_folder, ordered
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+JSON = {"Accept": "application/json"}
+# name, day, bytes, type; in the order of upload
+FILES: list[tuple[str, int, int, str | None]] = [
+    ("b.txt", 1, 50, "text/plain"),
+    ("a.txt", 2, 10, "text/plain"),
+    ("b.txt", 3, 20, "text/html"),
+    ("photos/x.png", 4, 20, "image/png"),
+    ("photos/2024/y.png", 5, 70, "image/png"),
+    ("Ärger.txt", 6, 20, None),
+    ("photos0", 6, 0, None),
+    ("a.txt", 9, 10, "text/plain"),
+    ("b.txt", 7, 50, "text/plain"),
+]
+NEWEST = ["a.txt", "b.txt", "photos0", "Ärger.txt", "photos/2024/y.png", "photos/x.png"]
+LARGEST = ["photos/2024/y.png", "b.txt", "photos/x.png", "Ärger.txt", "a.txt", "photos0"]
+BY_TYPE = ["photos0", "Ärger.txt", "photos/2024/y.png", "photos/x.png", "a.txt", "b.txt"]
+BY_NAME = ["a.txt", "b.txt", "photos/2024/y.png", "photos/x.png", "photos0", "Ärger.txt"]
+
+
+@pytest.fixture
+def store(mongo: PyMongo) -> FileStore:
+    store = FileStore(mongo.db)
+    for name, day, length, content_type in FILES:
+        document: dict[str, Any] = {"filename": name, "uploadDate": START + timedelta(days=day)}
+        document |= {"length": length, "chunkSize": 100}
+        store.files.insert_one(document | ({"contentType": content_type} if content_type else {}))
+    return store
+
+
+def walk(store: FileStore, order: str, limit: int, **filters: str) -> list[str]:
+    """All names, page by page."""
+    names: list[str] = []
+    after: Key | None = None
+    while True:
+        if order == "name":
+            page = by_name(store, after and after.filename, limit, **filters)
+        else:
+            page = ordered(store, order, after, limit, **filters)
+        assert len(page.rows) <= limit
+        names += [row.file.filename for row in page.rows]
+        after = page.next
+        if after is None:
+            return names
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("order", "expected"), [("name", BY_NAME), ("newest", NEWEST), ("size", LARGEST), ("type", BY_TYPE)]
+)
+@pytest.mark.parametrize(
+    ("prefix", "part"),
+    [
+        ("", ""),
+        ("photos", ""),
+        ("photos/", ""),
+        ("", "TXT"),
+        ("", "är"),
+        ("", "."),
+        ("p", ".png"),
+        ("", "(a+)+$"),
+        ("z", ""),
+    ],
+)
+def test_each_order_has_each_name_once(
+    store: FileStore, order: str, expected: list[str], limit: int, prefix: str, part: str
+) -> None:
+    wanted = [name for name in expected if name.startswith(prefix) and part.lower() in name.lower()]
+    assert walk(store, order, limit, prefix=prefix, part=part) == wanted
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 3])
+@pytest.mark.parametrize(("order", "expected"), [("newest", NEWEST), ("size", LARGEST), ("type", BY_TYPE)])
+def test_older_versions_are_passed_over_however_the_queries_cut(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, order: str, expected: list[str], candidates: int
+) -> None:
+    monkeypatch.setattr(listing, "_CANDIDATES", candidates)
+    assert walk(store, order, 2) == expected
+
+
+@pytest.mark.parametrize("order", ["newest", "size", "type"])
+def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    whole = walk(store, order, 100)
+    monkeypatch.setattr(listing, "monotonic", iter(range(0, 10**6, 2)).__next__)  # two seconds a look
+    assert len(ordered(store, order).rows) <= 1
+    assert walk(store, order, 100) == whole
+
+
+def test_a_row_has_the_newest_version_and_their_number(store: FileStore) -> None:
+    (row, *_) = ordered(store, "size", prefix="b").rows
+    assert (row.file, row.versions) == (store.find("b.txt"), 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "files", "folders"),
+    [
+        ("", ["a.txt", "b.txt", "photos0", "Ärger.txt"], ["photos/"]),
+        ("photos/", ["photos/x.png"], ["photos/2024/"]),
+        ("photos/2024/", ["photos/2024/y.png"], []),
+        ("none/", [], []),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_a_folder_has_what_is_directly_in_it(
+    store: FileStore, path: str, files: list[str], folders: list[str], limit: int
+) -> None:
+    found: tuple[list[str], list[str]] = ([], [])
+    after: str | None = None
+    while True:
+        page = in_folder(store, path, after, limit)
+        assert len(page.rows) + len(page.folders) <= limit
+        found[0].extend(row.file.filename for row in page.rows)
+        found[1].extend(page.folders)
+        if page.next is None:
+            break
+        after = page.next.filename
+    assert found == (files, folders)
+
+
+def test_a_folder_is_stepped_over(real: PyMongo) -> None:
+    store = FileStore(real.db)
+    for name in ["a", *(f"full/{n:04}" for n in range(300)), "z"]:
+        store.files.insert_one({"filename": name, "length": 0, "chunkSize": 1, "uploadDate": START})
+    page = in_folder(store, "")
+    assert ([row.file.filename for row in page.rows], page.folders) == (["a", "z"], ["full/"])
+
+
+@pytest.mark.parametrize("last", ["\ud7ff", "\U0010ffff", "/", "ä", "\U0010fffe"])
+def test_a_prefix_may_end_in_any_character(store: FileStore, last: str) -> None:
+    for name in [last, last + "\U0010ffff", last + "a"]:
+        store.files.insert_one({"filename": name, "length": 0, "chunkSize": 1, "uploadDate": START})
+    assert walk(store, "name", 2, prefix=last) == sorted([last, last + "\U0010ffff", last + "a"])
+
+
+class TestQueryString:
+    @pytest.fixture
+    def client(self, app: Flask, mongo: PyMongo, store: FileStore) -> FlaskClient:
+        app.register_blueprint(mongo.uploads_blueprint(url_prefix="/u", read_only=True))
+        return app.test_client()
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ("", BY_NAME),
+            ("?order=name", BY_NAME),
+            ("?order=newest", NEWEST),
+            ("?order=size", LARGEST),
+            ("?order=type", BY_TYPE),
+            ("?order=newest&prefix=photos/", ["photos/2024/y.png", "photos/x.png"]),
+            ("?q=A%CC%88rg", ["Ärger.txt"]),  # typed as two characters
+            ("?folder=", ["a.txt", "b.txt", "photos0", "Ärger.txt"]),
+            ("?folder=photos/", ["photos/x.png"]),
+            ("?folder=photos/&q=png", ["photos/2024/y.png", "photos/x.png"]),
+            ("?folder=photos/&order=size", ["photos/2024/y.png", "photos/x.png"]),
+        ],
+    )
+    def test_what_it_lists(
+        self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, query: str, names: list[str]
+    ) -> None:
+        for size in (100, 1):
+            monkeypatch.setattr("flask_gridfs_pymongo.uploads.listings._PAGE_SIZE", size)
+            found, url = [], f"/u/{query}"
+            while url:
+                answer = client.get(url, headers=JSON)
+                assert answer.status_code == 200
+                found += [file["filename"] for file in answer.json["files"]]
+                url = answer.json["next"]
+            assert found == names
+            assert client.get(f"/u/{query}", headers={"Accept": "text/html"}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "?order=color",
+            "?q=" + "a" * 101,
+            "?q=%00",
+            "?prefix=" + "a" * 1001,
+            "?folder=photos",
+            "?order=size&after=a",
+            "?order=size&after=a&at=x",
+            "?order=newest&after=a&at=9223372036854775807",
+        ],
+    )
+    def test_what_is_wrong_with_it_is_said(self, client: FlaskClient, query: str) -> None:
+        answer = client.get(f"/u/{query}", headers=JSON)
+        assert answer.status_code == 400
+        assert "?" in answer.json["detail"]
+
+    @pytest.mark.parametrize("accept", ["application/json", "text/html"])
+    def test_what_takes_too_long_says_what_helps(
+        self, app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, accept: str
+    ) -> None:
+        def slow(*args: Any, **options: Any) -> None:
+            raise ExecutionTimeout("operation exceeded time limit", 50)
+
+        monkeypatch.setattr(listing, "_candidates", slow)
+        answer = client.get("/u/?order=newest", headers={"Accept": accept})
+        assert answer.status_code == 503
+        assert "flask gridfs index" in answer.text
+        assert "exceeded" not in answer.text
+
+    def test_folders_are_shown_to_those_who_may_list_them(self, app: Flask, mongo: PyMongo, store: FileStore) -> None:
+        asked: list[tuple[str, str | None]] = []
+
+        def authorize(action: str, filename: str | None) -> bool:
+            asked.append((action, filename))
+            return filename != "photos/"
+
+        app.register_blueprint(mongo.uploads_blueprint("v", url_prefix="/v", authorize=authorize))
+        client = app.test_client()
+        assert client.get("/v/?folder=", headers=JSON).json["folders"] == []
+        assert ("list", "photos/") in asked
+        assert client.get("/v/?folder=photos/", headers=JSON).status_code == 403
+        assert client.get("/v/?folder=photos/2024/", headers=JSON).status_code == 200
+
+    def test_a_form_adds_to_the_folder(self, app: Flask, mongo: PyMongo) -> None:
+        app.register_blueprint(mongo.uploads_blueprint("w", url_prefix="/w"))
+        client = app.test_client()
+        data = {"file": [(b"1", "../one.txt"), (b"2", "sub/two.txt")]}
+        files = {"file": [(io.BytesIO(content), name) for content, name in data["file"]]}
+        answer = client.post("/w/?folder=a/b/", data=files, headers=JSON)
+        assert [file["filename"] for file in answer.json["files"]] == ["a/b/one.txt", "a/b/sub/two.txt"]
+        answer = client.post("/w/?folder=a/", data={"file": (io.BytesIO(b""), "..")}, headers=JSON)
+        assert answer.status_code == 400
