@@ -22,7 +22,7 @@ import pymongo
 from bson.objectid import ObjectId
 
 from flask_gridfs_pymongo.store import FileStore
-from flask_gridfs_pymongo.store.listing import by_name
+from flask_gridfs_pymongo.store.listing import Key, by_name, ordered
 
 ROOT = Path(__file__).parent.parent
 BLOCK = os.urandom(1024 * 1024)
@@ -212,7 +212,8 @@ def stalled_uploads(server: Server, length: int, clients: int) -> float:
         return (settled(server.pid) - before) / clients
 
 
-LISTINGS = ("newest version", "first page", "late page", "past a name of many versions")
+LISTINGS = ("newest version", "first page", "late page", "past a name of many versions", "newest first")
+_START = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
 
 class Filled(NamedTuple):
@@ -229,11 +230,11 @@ def filled(uri: str, names: int, versions: int) -> Iterator[tuple[Filled, Filled
         def fill(base: str, names: int, versions: int) -> Filled:
             bucket = FileStore(db, base)
             bucket.writer("").abort()  # makes the indexes
-            start = datetime(2020, 1, 1, tzinfo=timezone.utc)
+            bucket.files.create_index([("uploadDate", -1), ("filename", 1)])  # flask gridfs index newest
             same = {"length": 0, "chunkSize": CHUNK, "contentType": "text/plain"}
             all_names = [f"n{n:06}" for n in range(names)] + ["m"] * versions
             documents = (
-                {"filename": name, "uploadDate": start + timedelta(seconds=n), **same}
+                {"filename": name, "uploadDate": _START + timedelta(seconds=n), **same}
                 for n, name in enumerate(all_names)
             )
             while some := list(islice(documents, 10_000)):
@@ -252,6 +253,8 @@ def list_time(bucket: Filled, case: str) -> float:
             assert bucket.store.find("m")
         elif case == "first page":
             assert len(by_name(bucket.store, "m").rows) == 100
+        elif case == "newest first":
+            assert len(ordered(bucket.store, "newest", Key("n", _START + timedelta(seconds=bucket.names))).rows) == 100
         elif case == "late page":
             assert len(by_name(bucket.store, late).rows) == 100
         else:
