@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from threading import Semaphore
 from typing import Any
+
+from flask import Flask, current_app, has_app_context
 
 from . import config
 from .store import FileStore
@@ -59,3 +62,30 @@ class AppState:
             if connection is not made:
                 made.client.close()
         return connection
+
+
+def app_of(apps: Collection[Flask]) -> Flask:
+    """The current application, or outside of any the only one of *apps*.
+
+    :raises RuntimeError: saying what to do, where there is none
+    """
+    if has_app_context():
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        return app
+    if len(apps) == 1:
+        return next(iter(apps))
+    if apps:
+        raise RuntimeError("this PyMongo object has several apps; use it within app.app_context()")
+    raise RuntimeError("this PyMongo object has no app; call init_app(app) first")
+
+
+def state_of(owner: object, app: Flask) -> AppState:
+    """What *app* has for the PyMongo object *owner*.
+
+    :raises RuntimeError: where it was not initialized for *app*
+    """
+    for state in app.extensions.get("pymongo", {}).values():
+        if state.owner is owner:
+            found: AppState = state
+            return found
+    raise RuntimeError(f"this PyMongo object is not initialized for the app {app.name!r}; call init_app(app) first")

@@ -7,17 +7,19 @@ from typing import Any
 from weakref import WeakSet
 
 from bson.objectid import ObjectId
-from flask import Blueprint, Flask, Response, abort, current_app, has_app_context, request
+from flask import Blueprint, Flask, Response, abort, current_app, request
 
 from . import config
-from .connection import AppState
+from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, cache_control
 from .http.response import sends_all
+from .signals import file_saved
 from .store import FileStore
 from .uploads import uploads_blueprint
 from .uploads.downloads import send
-from .uploads.views import Authorize, Uploads
+from .uploads.options import Authorize
+from .uploads.views import Uploads
 from .wrappers import Database, MongoClient
 
 _RESERVED = {"_id", "chunk_size", "chunkSize", "contentType", "length", "previous", "sha256", "uploadDate"}
@@ -71,32 +73,19 @@ class PyMongo:
             self._client_options | client_options,
         )
         states = app.extensions.setdefault("pymongo", {})
-        if prefix in states:
+        if prefix not in states and any(state.owner is self for state in list(states.values())):
+            raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
+        mine = AppState(self, settings)
+        if states.setdefault(prefix, mine) is not mine:  # in one step: another thread may be here
             raise RuntimeError(
                 f"the app {app.name!r} has a PyMongo object with the config_prefix {prefix!r} already; "
                 "each needs one of its own"
             )
-        if any(state.owner is self for state in states.values()):
-            raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
-        states[prefix] = AppState(self, settings)
         app.url_map.converters["ObjectId"] = BSONObjectIdConverter
         self._apps.add(app)
 
     def _state(self) -> AppState:
-        app: Flask
-        if has_app_context():
-            app = current_app._get_current_object()  # type: ignore[attr-defined]
-        elif len(self._apps) == 1:
-            (app,) = self._apps
-        elif self._apps:
-            raise RuntimeError("this PyMongo object has several apps; use it within app.app_context()")
-        else:
-            raise RuntimeError("this PyMongo object has no app; call init_app(app) first")
-        for state in app.extensions.get("pymongo", {}).values():
-            if state.owner is self:
-                found: AppState = state
-                return found
-        raise RuntimeError(f"this PyMongo object is not initialized for the app {app.name!r}; call init_app(app) first")
+        return state_of(self, app_of(self._apps))
 
     @property
     def cx(self) -> MongoClient:
@@ -200,8 +189,42 @@ class PyMongo:
         if reserved := sorted(_RESERVED & fields.keys()):
             raise TypeError(f"save_file() sets {', '.join(reserved)} itself; put your own value under another name")
         saved = self._store(base, db).save(filename, fileobj, content_type=content_type, fields=fields)
+        file_saved.send(app_of(self._apps), file=saved)
         file_id: ObjectId = saved.id
         return file_id
+
+    def uploads_url(
+        self,
+        filename: str,
+        expires_in: int = 3600,
+        version: int = -1,
+        *,
+        name: str = "uploads",
+        as_attachment: bool | None = None,
+    ) -> str:
+        """Make a link to a file that works without a login until it expires.
+
+        It is good for this very revision, signed with ``SECRET_KEY``; a key in ``SECRET_KEY_FALLBACKS`` is good for
+        links that were made before.
+
+        :param filename: the name it was saved under
+        :param expires_in: seconds
+        :param version: as in :meth:`send_file`
+        :param name: the blueprint's name
+        :param as_attachment: as in :meth:`send_file`
+        :return: a URL without scheme and host
+        :raises werkzeug.exceptions.NotFound: where there is no such file or version
+        """
+        _check_type("filename", filename, str)
+        _check_type("expires_in", expires_in, int)
+        _check_type("version", version, int)
+        if expires_in <= 0:
+            raise ValueError(f"expires_in must be above 0 seconds, not {expires_in}")
+        view = current_app.view_functions.get(f"{name}.file")
+        uploads = getattr(view, "__self__", None)
+        if not isinstance(uploads, Uploads):
+            raise ValueError(f"the app has no uploads blueprint with the name {name!r}")
+        return uploads.signed_url(name, filename, version, expires_in, as_attachment)
 
     def uploads_blueprint(
         self,
@@ -219,6 +242,8 @@ class PyMongo:
         trusted_origins: Collection[str] = (),
         title: str = "Files",
         stylesheet: str | None = None,
+        inline_types: Collection[str] = (),
+        upload_timeout: float | None = 3600,
     ) -> Blueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
@@ -240,6 +265,8 @@ class PyMongo:
         :param trusted_origins: origins (``https://example.com``) whose pages may upload here
         :param title: what the pages call themselves
         :param stylesheet: the URL of a stylesheet that the pages load after their own, from the same origin
+        :param inline_types: media types that are shown in the browser, beside images, audio, video and plain text
+        :param upload_timeout: seconds that the body of an upload may take; None: no limit
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
@@ -254,6 +281,8 @@ class PyMongo:
             trusted_origins=trusted_origins,
             title=title,
             stylesheet=stylesheet,
+            inline_types=inline_types,
+            upload_timeout=upload_timeout,
         )
         return uploads_blueprint(uploads, name, url_prefix)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from ..mimetype import INLINE_TYPES
 from .filenames import content_disposition
@@ -57,16 +58,33 @@ def media_type(stored: str) -> tuple[str, str]:
     return bare, "; ".join([bare, *(f"{name}={value}" for name, value in parameters)])
 
 
-def content_headers(stored_type: str, name: str, as_attachment: bool | None = None) -> dict[str, str]:
+def check_inline_types(types: Collection[str]) -> None:
+    """Check the types that an application wants shown.
+
+    :raises ValueError: for what is no media type without parameters, in lower case
+    """
+    if isinstance(types, str):
+        raise TypeError("inline_types must be a list of media types, not one str")
+    for given in types:
+        if media_type(given)[0] != given or media_type(given)[1].partition(";")[0] != given:
+            raise ValueError(f"inline_types: {given!r} is not a media type such as 'application/pdf'")
+
+
+def content_headers(
+    stored_type: str, name: str, as_attachment: bool | None = None, inline_types: Collection[str] = ()
+) -> dict[str, str]:
     """The header fields that keep a stranger's file from acting in the application's origin.
 
     :param stored_type: the file's content type as stored
     :param name: what the file is to be called when it is saved
-    :param as_attachment: None: inline only for :data:`INLINE_TYPES`; True and False are the caller's decision
+    :param as_attachment: None: inline only for :data:`INLINE_TYPES` and *inline_types*; True and False are the
+        caller's decision
+    :param inline_types: what the application wants shown, too; no script runs in it either
     """
     bare, value = media_type(stored_type)
-    attachment = bare not in INLINE_TYPES if as_attachment is None else as_attachment
-    if attachment or bare not in INLINE_TYPES | {_PDF}:
+    shown = bare in INLINE_TYPES or bare in inline_types
+    attachment = not shown if as_attachment is None else as_attachment
+    if attachment or not (shown or bare == _PDF):
         policy = _LOCKED
     else:
         policy = _PLAYED if bare.startswith(("audio/", "video/", _PDF)) else _SHOWN

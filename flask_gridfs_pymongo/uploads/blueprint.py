@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
+from ..signals import request_refused
 from . import pages
 from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
-_OURS = (400, 403, 404, 405, 412, 413, 415)
+_OURS = (400, 403, 404, 405, 408, 410, 412, 413, 415)
+_NOT_REFUSED = (404, 410, 412)  # what is asked for is not there, or no longer so
 
 
 def _problem(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
         return error
+    if error.code not in _NOT_REFUSED:
+        _tell_refusal(error.code, error.description or "")
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return pages.problem(error.code, error.description or "", fields)
+
+
+def _tell_refusal(status: int, reason: str) -> None:
+    filename = (request.view_args or {}).get("filename")
+    # As ASCII: a name from outside must not write lines of its own.
+    current_app.logger.warning("refused %s %a: %d %a", request.method, filename, status, reason)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    request_refused.send(app, status=status, reason=reason, filename=filename)
 
 
 def _unavailable(error: PyMongoError) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -20,15 +21,17 @@ def send(
     cache_control: str,
     as_attachment: bool | None = None,
     download_name: str | None = None,
+    inline_types: Collection[str] = (),
 ) -> Response:
     """Answer with *file*, or with what the request's preconditions and ranges make of it.
 
     :param cache_control: the field's value
     :param as_attachment: None lets the type decide (:func:`.headers.content_headers`)
     :param download_name: what a client is to call the file; its stored name where None
+    :param inline_types: types that are shown, beside those that always are
     """
     name = file.filename if download_name is None else download_name
-    fields = content_headers(file.content_type, name, as_attachment)
+    fields = content_headers(file.content_type, name, as_attachment, inline_types)
     fields["Cache-Control"] = cache_control
     if file.sha256 and is_wanted(request.headers):
         fields["Repr-Digest"] = repr_digest(file.sha256)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from threading import Timer
 from typing import IO, Any, cast
 
 from flask import Request, abort
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 from werkzeug.formparser import FormDataParser
 
 from ..http.digests import expected
@@ -21,10 +23,13 @@ _NO_FILE = "The form has no file: send multipart/form-data with at least one par
 _Check = Callable[[StoredFile | None], None]
 
 
-def save_body(request: Request, store: FileStore, filename: str, *, max_size: int | None, check: _Check) -> StoredFile:
+def save_body(
+    request: Request, store: FileStore, filename: str, *, max_size: int | None, timeout: float | None, check: _Check
+) -> StoredFile:
     """Save the raw body under *filename*, which is clean.
 
     :param max_size: bytes
+    :param timeout: seconds for the body
     :param check: as in :meth:`.Writer.commit`; also called once before the body is read
     """
     length = request.content_length
@@ -37,8 +42,7 @@ def save_body(request: Request, store: FileStore, filename: str, *, max_size: in
     except ValueError as error:
         abort(400, f"{error}; nothing was stored.")
     check(store.newest(filename))
-    body = _Body(request)
-    with store.writer(filename, max_size) as writer:
+    with _Body(request, timeout) as body, store.writer(filename, max_size) as writer:
         try:
             while block := body.read(_READ_SIZE):
                 writer.write(block)
@@ -62,6 +66,7 @@ def save_form(
     folder: str = "",
     permit: Callable[[str], None],
     max_size: int | None,
+    timeout: float | None,
     check: _Check | None = None,
 ) -> list[StoredFile]:
     """Save every file of a form, all or none of them.
@@ -73,6 +78,7 @@ def save_form(
     :param folder: what goes before each part's own name
     :param permit: called with each name before a byte of it is stored; raises to refuse
     :param max_size: bytes in each file
+    :param timeout: seconds for the body
     :param check: for a *filename*, as in :func:`save_body`
     """
     if filename is not None and check is not None:
@@ -100,7 +106,7 @@ def save_form(
                         while block := storage.stream.read(_READ_SIZE):
                             part.write(block)
             elif request.mimetype == "multipart/form-data":  # any other form would be read into memory as a whole
-                _parse(request, begin)
+                _parse(request, begin, timeout)
         except FileTooLarge:
             raise _too_large(max_size) from None
         if not parts:
@@ -108,7 +114,7 @@ def save_form(
         return [part.writer.commit(fields=_claimed(part.claim), check=check) for part in parts]
 
 
-def _parse(request: Request, begin: Callable[[str | None, str | None], _Part]) -> None:
+def _parse(request: Request, begin: Callable[[str | None, str | None], _Part], timeout: float | None) -> None:
     def stream_factory(
         total_content_length: int | None,
         content_type: str | None,
@@ -124,27 +130,60 @@ def _parse(request: Request, begin: Callable[[str | None, str | None], _Part]) -
         silent=False,
     )
     try:
-        body = cast("IO[bytes]", _Body(request))
-        parser.parse(body, request.mimetype, request.content_length, request.mimetype_params)
+        with _Body(request, timeout) as body:
+            stream = cast("IO[bytes]", body)
+            parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
     except ValueError as error:
         raise BadRequest(f"The form is broken or was cut off ({error}); nothing was stored.") from None
 
 
 class _Body:
-    """The request's body, read with errors that tell the client what is wrong."""
+    """The request's body, read with errors that tell the client what is wrong, for *timeout* seconds at most.
 
-    def __init__(self, request: Request) -> None:
+    A server's read may wait for more bytes for as long as a client trickles them. Where the server tells its socket,
+    a timer ends that wait from outside; elsewhere the time is looked at between two reads.
+    """
+
+    def __init__(self, request: Request, timeout: float | None) -> None:
         try:
             self._stream = request.stream
         except RequestEntityTooLarge:
             limit = request.max_content_length
             raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; nothing was stored.") from None
+        self._socket = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+        self._timeout = timeout
+        self._expired = False
+        self._timer = None if timeout is None else Timer(timeout, self._expire)
+
+    def __enter__(self) -> _Body:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _expire(self) -> None:
+        self._expired = True
+        if self._socket is not None:
+            with suppress(OSError):
+                # Past SSLSocket's own method, which would leave the answer unencrypted.
+                socket.socket.shutdown(self._socket, socket.SHUT_RD)
 
     def read(self, size: int) -> bytes:
         try:
-            return self._stream.read(size)
-        except OSError:  # gunicorn's, where a chunked body breaks off
+            data = self._stream.read(size)
+        except (OSError, ClientDisconnected):  # OSError is gunicorn's, where a chunked body breaks off
+            self._check()
             raise BadRequest("The body broke off; nothing was stored.") from None
+        self._check()
+        return data
+
+    def _check(self) -> None:
+        if self._expired:
+            raise RequestTimeout(f"The body took longer than {self._timeout} seconds; nothing was stored.")
 
 
 class _Part:

@@ -1,0 +1,16 @@
+"""What an application can listen to (https://flask.palletsprojects.com/signals/); the sender is the application."""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+file_saved = _signals.signal("file-saved")
+"""A file was stored: *file*, a :class:`.StoredFile`."""
+
+file_deleted = _signals.signal("file-deleted")
+"""A file was deleted: *file*, a :class:`.StoredFile`, and *versions*, how many of its name went."""
+
+request_refused = _signals.signal("request-refused")
+"""A request to a blueprint was refused: *status*, *reason*, and *filename*, None at the root."""
