@@ -1,0 +1,157 @@
+"""Signed links: who has one reads that revision until it expires, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.exceptions import NotFound
+
+from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.uploads import links
+
+
+@pytest.fixture
+def client(app: Flask, mongo: PyMongo) -> FlaskClient:
+    """Nobody may do anything."""
+    app.secret_key = "new"
+    for name, base in (("uploads", "fs"), ("other", "other")):
+        blueprint = mongo.uploads_blueprint(name, url_prefix=f"/{name}", base=base, authorize=lambda *asked: False)
+        app.register_blueprint(blueprint)
+    for content in (b"one", b"two"):
+        mongo.save_file("a/b.txt", io.BytesIO(content))
+    mongo.save_file("other.txt", io.BytesIO(b"other"))
+    return app.test_client()
+
+
+@pytest.fixture
+def context(app: Flask, client: FlaskClient) -> Iterator[None]:
+    with app.test_request_context():
+        yield
+
+
+@pytest.mark.usefixtures("context")
+class TestLinks:
+    @pytest.mark.parametrize(("version", "content"), [(-1, b"two"), (0, b"one"), (1, b"two")])
+    def test_one_works_without_permission_and_is_kept_until_it_expires(
+        self, client: FlaskClient, mongo: PyMongo, version: int, content: bytes
+    ) -> None:
+        assert client.get("/uploads/a/b.txt").status_code == 403
+        url = mongo.uploads_url("a/b.txt", expires_in=100, version=version)
+        answer = client.get(url)
+        assert (answer.status_code, answer.data) == (200, content)
+        kind, age = answer.headers["Cache-Control"].split(", max-age=")
+        assert kind == "private"
+        assert 0 < int(age) <= 100
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert client.get(url, headers={"Range": "bytes=1-1"}).data == content[1:2]
+        assert client.head(url).status_code == 200
+        assert client.get(url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+    def test_it_stays_with_its_revision(self, client: FlaskClient, mongo: PyMongo) -> None:
+        url = mongo.uploads_url("a/b.txt")
+        mongo.save_file("a/b.txt", io.BytesIO(b"three"))
+        assert client.get(url).data == b"two"
+
+    def test_it_does_not_write(self, client: FlaskClient, mongo: PyMongo) -> None:
+        url = mongo.uploads_url("a/b.txt")
+        for method, query in (
+            ("PUT", ""),
+            ("DELETE", ""),
+            ("POST", "&delete"),
+            ("POST", "&restore"),
+            ("GET", "&delete"),
+        ):
+            assert client.open(url + query, method=method, data=b"x").status_code == 403, method
+
+    def test_it_shows_no_other_page(self, client: FlaskClient, mongo: PyMongo) -> None:
+        token = mongo.uploads_url("a/b.txt").partition("=")[2]
+        for target in ("/uploads/other.txt", "/other/a/b.txt", "/other/", "/uploads/a/b.tx"):
+            answer = client.get(f"{target}?signed={token}")
+            assert (answer.status_code, b"two" in answer.data) == (404, False), target
+        for query in ("versions", "details"):
+            assert client.get(f"/uploads/a/b.txt?signed={token}&{query}").data == b"two"
+
+    def test_every_changed_character_counts(self, client: FlaskClient, mongo: PyMongo) -> None:
+        target, _, token = mongo.uploads_url("a/b.txt").partition("=")
+        for place in range(len(token) - 1):  # the last one holds bits that nobody reads
+            changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+            assert client.get(f"{target}={changed}").status_code == 404, place
+
+    @pytest.mark.parametrize("token", ["", ".", "a.b", "W10.x", "\x00", "a" * 5000])
+    def test_what_was_never_signed_is_404(self, client: FlaskClient, token: str) -> None:
+        answer = client.get("/uploads/a/b.txt", query_string={"signed": token})
+        assert (answer.status_code, answer.json["detail"]) == (404, "This link is not valid.")
+
+    def test_another_purpose_of_the_same_key_is_no_link(
+        self, client: FlaskClient, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(links, "_SALT", "session")
+        url = mongo.uploads_url("a/b.txt")
+        monkeypatch.undo()
+        assert client.get(url).status_code == 404
+
+    def test_it_expires(self, client: FlaskClient, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = time.time()
+        url = mongo.uploads_url("a/b.txt", expires_in=60)
+        for seconds, status in ((58, 200), (61, 410)):
+            monkeypatch.setattr(links.time, "time", lambda seconds=seconds: now + seconds)
+            assert client.get(url).status_code == status
+        assert client.get(url).json["detail"] == "This link has expired."
+
+    @pytest.mark.parametrize(("as_attachment", "kind"), [(None, "inline"), (False, "inline"), (True, "attachment")])
+    def test_the_disposition_is_signed_too(
+        self, client: FlaskClient, mongo: PyMongo, as_attachment: bool | None, kind: str
+    ) -> None:
+        url = mongo.uploads_url("a/b.txt", as_attachment=as_attachment)
+        for query in ("", "&download", "&inline=1"):
+            assert client.get(url + query).headers["Content-Disposition"].startswith(f"{kind};")
+
+    def test_a_key_that_was_replaced_is_good_until_it_is_dropped(
+        self, app: Flask, client: FlaskClient, mongo: PyMongo
+    ) -> None:
+        url = mongo.uploads_url("a/b.txt")
+        app.config.update(SECRET_KEY="newer", SECRET_KEY_FALLBACKS=["new"])
+        assert client.get(url).status_code == 200
+        newer = mongo.uploads_url("a/b.txt")
+        app.config.update(SECRET_KEY_FALLBACKS=[])
+        assert client.get(url).status_code == 404
+        assert client.get(newer).status_code == 200
+
+    @pytest.mark.parametrize("filename", ["/lead", "a/../b", "line\nbreak", ".."])
+    def test_a_name_that_no_url_carries(self, client: FlaskClient, mongo: PyMongo, filename: str) -> None:
+        mongo.save_file(filename, io.BytesIO(b"odd"))
+        assert client.get(mongo.uploads_url(filename)).data == b"odd"
+
+    def test_a_deleted_file_is_gone(self, client: FlaskClient, mongo: PyMongo) -> None:
+        url = mongo.uploads_url("a/b.txt")
+        mongo.db["fs.files"].delete_many({})
+        assert client.get(url).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("error", "match", "arguments"),
+        [
+            (NotFound, "no such file", {"filename": "none"}),
+            (NotFound, "no such file", {"filename": "a/b.txt", "version": 7}),
+            (ValueError, "expires_in", {"filename": "a/b.txt", "expires_in": 0}),
+            (TypeError, "expires_in", {"filename": "a/b.txt", "expires_in": "1h"}),
+            (TypeError, "filename", {"filename": {"$ne": ""}}),
+            (ValueError, "'photos'", {"filename": "a/b.txt", "name": "photos"}),
+        ],
+    )
+    def test_what_cannot_be_linked(
+        self, mongo: PyMongo, error: type[Exception], match: str, arguments: dict[str, Any]
+    ) -> None:
+        with pytest.raises(error, match=match):
+            mongo.uploads_url(**arguments)
+
+    def test_without_a_secret_it_says_what_to_set(self, app: Flask, mongo: PyMongo) -> None:
+        app.secret_key = None
+        with pytest.raises(RuntimeError, match="SECRET_KEY"):
+            mongo.uploads_url("a/b.txt")
