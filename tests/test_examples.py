@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
 
-from .conftest import Serve
+import pymongo
+
+from .conftest import ROOT, Serve
 
 
 def fetch(url: str, data: bytes | None = None, method: str | None = None, **fields: str) -> tuple[int, str, Any]:
@@ -74,3 +80,62 @@ class TestWiki:
         assert fetch(f"{wiki}/uploads/logo.gif")[0] == 404
         status, url, content = fetch(f"{wiki}/uploads/logo.gif", form("xyz", "x", b"GIF89a"), Content_Type=MULTIPART)
         assert (status, url, content) == (200, f"{wiki}/uploads/logo.gif", b"GIF89a")
+
+
+class TestPrivate:
+    def add(self, application: str, uri: str, *names: str) -> dict[str, str]:
+        environ = {"MONGO_URI": uri, "SECRET_KEY": "tests", "FLASK_APP": application}
+        for name in names:
+            command = [sys.executable, "-m", "flask", "add-user", name, "--password", f"{name}'s password"]
+            subprocess.run(command, env={**os.environ, **environ}, cwd=ROOT, check=True, capture_output=True)
+        return environ
+
+    def test_a_login_page(self, serve: Serve, uri: str) -> None:
+        private = serve("examples.private.login:app", **self.add("examples.private.login", uri, "ann", "bob"))
+        jars = {name: urllib.request.HTTPCookieProcessor() for name in ("ann", "bob", "nobody")}
+
+        def ask(who: str, target: str, data: bytes | None = None, method: str | None = None) -> tuple[int, str, bytes]:
+            opener = urllib.request.build_opener(jars[who])
+            try:
+                with opener.open(urllib.request.Request(private + target, data, method=method), timeout=30) as answer:
+                    return answer.status, answer.url.removeprefix(private), answer.read()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, "", error.read()
+
+        def log_in(name: str, password: str) -> tuple[int, str, bytes]:
+            return ask(name, "/login", urllib.parse.urlencode({"name": name, "password": password}).encode())
+
+        assert ask("nobody", "/files/ann/a.txt")[1].startswith("/login?next=")
+        assert b"wrong" in log_in("ann", "bob's password")[2]
+        assert b"wrong" in log_in("nobody", "")[2]
+        for name in ("ann", "bob"):
+            status, url, page = log_in(name, f"{name}'s password")
+            assert (status, url) == (200, f"/files/?folder={name}/")
+            assert ask(name, f"/files/{name}/a.txt", name.encode(), "PUT")[0] == 201
+        assert ask("ann", "/files/ann/a.txt")[2] == b"ann"
+        assert ask("ann", "/files/bob/a.txt")[0] == 403
+        assert ask("ann", "/files/bob/a.txt", b"x", "PUT")[0] == 403
+        page = ask("ann", "/files/")[2]
+        assert b"ann/a.txt" in page
+        assert b"bob/a.txt" not in page
+        assert ask("ann", "/files/ann/a.txt", method="DELETE")[0] == 204
+        ask("ann", "/logout", b"")
+        assert ask("ann", "/files/ann/")[1].startswith("/login")
+        assert ask("bob", "/files/bob/a.txt")[2] == b"bob"
+
+    def test_basic_authentication(self, serve: Serve, uri: str) -> None:
+        private = serve("examples.private.basic:app", **self.add("examples.private.basic", uri, "ann", "bob"))
+
+        def ask(who: str, password: str, target: str, data: bytes | None = None, method: str | None = None) -> int:
+            token = base64.b64encode(f"{who}:{password}".encode()).decode()
+            return fetch(f"{private}/files/{target}", data, method, Authorization=f"Basic {token}")[0]
+
+        assert fetch(f"{private}/files/ann/a.txt", b"x", "PUT")[0] == 401
+        assert ask("ann", "bob's password", "ann/a.txt", b"x", "PUT") == 401
+        assert ask("ann", "ann's password", "bob/a.txt", b"x", "PUT") == 403
+        assert ask("ann", "ann's password", "ann/a.txt", b"x", "PUT") == 201
+        assert ask("ann", "ann's password", "ann/a.txt") == 200
+        assert ask("bob", "bob's password", "ann/a.txt") == 403
+        with pymongo.MongoClient(uri) as client:
+            assert client.get_default_database()["fs.files"].distinct("filename") == ["ann/a.txt"]
