@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from threading import Semaphore
 from typing import Any
 
+from pymongo import ReadPreference
 from pymongo.cursor import CursorType
-from pymongo.errors import InvalidOperation, OperationFailure
+from pymongo.errors import AutoReconnect, InvalidOperation, OperationFailure
 
-from .model import CorruptFile, StoredFile
+from .model import CorruptFile, StoredFile, patience
 
 _BATCH_BYTES = 1024 * 1024
 _WORTH_A_STREAM = 4 * 1024 * 1024  # bytes; below it a stream saves less than a closed one costs
@@ -20,7 +22,8 @@ class Reader:
     """Iterate over the bytes *start* to *stop* (exclusive) of a file, a chunk at a time.
 
     The first chunk is read at once, so that what is wrong with a file is known before anything of it is sent. Small
-    batches keep the time to the first byte and the memory of a stalled client low.
+    batches keep the time to the first byte and the memory of a stalled client low. Where a server goes away, reading
+    goes on with the chunk it needs next, from whoever takes over.
 
     :param chunks: the bucket's chunks collection, decoding to dict
     :param start: the first byte
@@ -62,16 +65,28 @@ def _pieces(
     if n == 0 and file.first_chunk is not None:
         yield piece(file.first_chunk)
         n = 1
-    if n > last:
-        return
-    with _documents(chunks, file, n, last, streams) as documents:
-        for document in documents:
-            if document["n"] != n:
-                break
-            yield piece(document["data"])
-            n += 1
-    if n <= last:
-        raise CorruptFile(f"chunk {n} of file {file.id} ({file.filename!r}) is missing")
+    while n <= last:
+        begin, asked = n, time.monotonic()
+        try:
+            with _documents(chunks, file, n, last, streams) as documents:
+                for document in documents:
+                    if document["n"] != n:
+                        break
+                    yield piece(document["data"])
+                    n += 1
+                    asked = time.monotonic()
+        except AutoReconnect:
+            if time.monotonic() - asked >= patience(chunks):
+                raise
+        except OperationFailure:  # a cursor that is gone (CursorNotFound, QueryPlanKilled); another one may do better
+            if n == begin:
+                raise
+        else:
+            if n > last:
+                return
+            if chunks.read_preference == ReadPreference.PRIMARY:
+                raise CorruptFile(f"chunk {n} of file {file.id} ({file.filename!r}) is missing")
+            chunks = chunks.with_options(read_preference=ReadPreference.PRIMARY)  # a secondary may lag
 
 
 @contextmanager

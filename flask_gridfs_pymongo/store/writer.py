@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -10,11 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bson.objectid import ObjectId
-from pymongo import ReadPreference
-from pymongo.errors import DuplicateKeyError
+from pymongo import ReadPreference, ReplaceOne
+from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
 
 from .. import mimetype
-from .model import CorruptFile, StoredFile
+from .model import CorruptFile, StoredFile, patience
 
 if TYPE_CHECKING:
     from .files import FileStore
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK_SIZE = 255 * 1024
 """bytes; the GridFS specification's default"""
 _CHUNKS_PER_INSERT = 4
+_logger = logging.getLogger("flask_gridfs_pymongo")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -53,6 +56,7 @@ class Writer:
         self._thread: ThreadPoolExecutor | None = None
         self._inserting: Future[Any] | None = None
         self._open = True
+        self._in_doubt = False  # whether the server may have stored what it did not acknowledge
 
     def __enter__(self) -> Writer:
         return self
@@ -97,8 +101,33 @@ class Writer:
         self._settle()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "gridfs-writer")
-        self._inserting = self._thread.submit(self._store.chunks.insert_many, self._chunks)
+        self._inserting = self._thread.submit(self._store_chunks, self._chunks)
         self._chunks = []
+
+    def _store_chunks(self, documents: list[dict[str, Any]]) -> None:
+        chunks = self._store.chunks
+        again = [
+            ReplaceOne({name: chunk[name] for name in ("_id", "files_id", "n")}, chunk, upsert=True)
+            for chunk in documents
+        ]
+        self._persist(lambda: chunks.insert_many(documents), lambda: chunks.bulk_write(again))
+
+    def _persist(self, insert: Callable[[], Any], again: Callable[[], Any]) -> None:
+        """Insert; where the connection broke before the answer came, *again* inserts what is not there yet.
+
+        The driver tries once more, on a replica set only; an election or a restart may take more.
+        """
+        start = time.monotonic()
+        while True:
+            try:
+                insert()
+                return
+            except (AutoReconnect, WriteConcernError) as error:
+                waited = time.monotonic() - start
+                if isinstance(error, WriteConcernError) or waited >= patience(self._store.chunks):
+                    self._in_doubt = True
+                    raise
+                insert = again
 
     def _settle(self) -> None:
         inserting, self._inserting = self._inserting, None
@@ -110,7 +139,7 @@ class Writer:
             self._add(last)
         self._settle()
         if self._chunks:
-            self._store.chunks.insert_many(self._chunks)
+            self._store_chunks(self._chunks)
         stored = self._store.chunks.with_options(read_preference=ReadPreference.PRIMARY)
         if stored.count_documents({"files_id": self.id}) != self._next:
             raise CorruptFile(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
@@ -152,7 +181,10 @@ class Writer:
             document["previous"] = {"name": self.filename, "_id": newest.id if newest else None}
             document["uploadDate"] = _date_after(newest)
             try:
-                self._store.files.insert_one(document)
+                self._persist(
+                    lambda: self._store.files.insert_one(document),
+                    lambda: self._store.files.replace_one({"_id": self.id}, document, upsert=True),
+                )
                 break
             except DuplicateKeyError:
                 self._release(document["previous"], newest)
@@ -170,10 +202,14 @@ class Writer:
         self._store.files.update_one({"previous": previous, "$or": elsewhere}, {"$unset": {"previous": ""}})
 
     def abort(self) -> None:
-        """Remove what was written, unless it was committed."""
+        """Remove what was written, unless it was committed, or may have been."""
         if self._open:
             self._close()
-            self._store.chunks.delete_many({"files_id": self.id})
+            try:
+                if not self._in_doubt:
+                    self._store.chunks.delete_many({"files_id": self.id})
+            except PyMongoError as error:  # what ended the upload matters more
+                _logger.warning("the chunks of %s stay behind (%r was not stored): %s", self.id, self.filename, error)
 
     def _close(self) -> None:
         self._open = False

@@ -1,0 +1,130 @@
+"""Mongods that tests kill, freeze and start again: one alone, or three as a replica set."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from examples.mongod import running
+
+TIMEOUTS = "serverSelectionTimeoutMS=15000&connectTimeoutMS=1000&heartbeatFrequencyMS=500&socketTimeoutMS=4000"
+"""in a URI: how soon a client gives up on a server that is gone or frozen"""
+
+
+def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Ask again and again; returns the first answer that is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.02)
+    return answer
+
+
+class Mongod:
+    """A server that comes back with the port and the folder it had."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = 0
+        self._folder = folder
+        self._options = options
+        self._process = ExitStack()
+        self._pid = 0
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.port = self._process.enter_context(running(self._folder, *self._options, "--port", str(self.port)))
+        self._pid = int((self._folder / "mongod.lock").read_text())
+
+    def signal(self, number: int) -> None:
+        os.kill(self._pid, number)
+
+    def kill(self) -> None:
+        """End it at once, also where it is frozen or was killed before."""
+        if self._pid:
+            self.signal(signal.SIGKILL)
+            self._process.close()
+            self._pid = 0
+
+
+@contextmanager
+def standalone(folder: Path, *options: str) -> Iterator[Mongod]:
+    """One mongod."""
+    server = Mongod(folder, "--wiredTigerCacheSizeGB", "0.25", *options)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+class ReplicaSet:
+    """Three members, which elect a primary within one to three seconds."""
+
+    def __init__(self, members: list[Mongod]) -> None:
+        self.members = members
+
+    @property
+    def uri(self) -> str:
+        """Without a database name or options: append ``/name?...``."""
+        return "mongodb://" + ",".join(member.address for member in self.members)
+
+    def states(self) -> dict[str, str]:
+        """What each member that answers says it is: PRIMARY, SECONDARY or another word."""
+        found = {}
+        for member in self.members:
+            try:
+                with direct(member) as client:
+                    status = client.admin.command("replSetGetStatus")
+            except PyMongoError:
+                continue
+            found[member.address] = next(one["stateStr"] for one in status["members"] if one.get("self"))
+        return found
+
+    def is_whole(self) -> bool:
+        return sorted(self.states().values()) == ["PRIMARY", "SECONDARY", "SECONDARY"]
+
+    def one(self, state: str) -> Mongod:
+        """A member in this state; waits until there is one."""
+
+        def find() -> Mongod | None:
+            states = self.states()
+            return next((member for member in self.members if states.get(member.address) == state), None)
+
+        found: Mongod = until(find)
+        return found
+
+
+def direct(server: Mongod) -> pymongo.MongoClient[Any]:
+    """A client of this one server, which gives up soon."""
+    return pymongo.MongoClient(
+        server.address, directConnection=True, serverSelectionTimeoutMS=1000, socketTimeoutMS=5000
+    )
+
+
+@contextmanager
+def replica_set(folder: Path) -> Iterator[ReplicaSet]:
+    """Three mongods on ports that the system chose."""
+    options = ("--replSet", "tests", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "200")
+    with ExitStack() as stack:
+        members = []
+        for number in range(3):
+            members.append(Mongod(folder / str(number), *options))
+            stack.callback(members[-1].kill)
+        hosts = [{"_id": number, "host": member.address} for number, member in enumerate(members)]
+        settings = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300, "catchUpTimeoutMillis": 1000}
+        with pymongo.MongoClient(members[0].address, directConnection=True) as client:
+            client.admin.command("replSetInitiate", {"_id": "tests", "members": hosts, "settings": settings})
+        found = ReplicaSet(members)
+        until(found.is_whole)
+        yield found

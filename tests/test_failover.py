@@ -1,0 +1,220 @@
+"""The database goes away in the middle of downloads and uploads: each time for real, on real mongods."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pymongo
+import pytest
+from pymongo.read_concern import ReadConcern
+
+from examples import mongod as binary
+from flask_gridfs_pymongo.store import FileStore
+
+from .conftest import Serve, missing
+from .replica import TIMEOUTS, ReplicaSet, direct, replica_set, standalone, until
+
+LARGE = random.Random(5).randbytes(40_000_000)  # far more than all buffers between the server and a client take
+UPLOADS = [random.Random(seed).randbytes(5_000_000) for seed in range(4)]
+SELECTION = 15  # seconds, as TIMEOUTS has it
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+    try:
+        binary.find()
+    except SystemExit as error:
+        missing(str(error))
+    with replica_set(tmp_path_factory.mktemp("replicas")) as found:
+        yield found
+
+
+@contextmanager
+def connected(address: str, *, buffer: int | None = None) -> Iterator[socket.socket]:
+    parts = urlsplit(address)
+    with socket.socket() as connection:
+        if buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.settimeout(90)
+        connection.connect((parts.hostname, parts.port))
+        yield connection
+
+
+def answer_of(connection: socket.socket) -> http.client.HTTPResponse:
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer
+
+
+def download(address: str, begun: threading.Semaphore, go_on: threading.Event) -> bytes:
+    """Read a little of the large file, wait, and read the rest with pauses; returns what came."""
+    with connected(address, buffer=32 * 1024) as connection:
+        connection.sendall(b"GET /uploads/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        with answer_of(connection) as answer:
+            assert answer.status == 200
+            received = io.BytesIO(answer.read(100_000))
+            received.seek(0, io.SEEK_END)
+            begun.release()
+            go_on.wait()
+            while piece := answer.read(1_000_000):
+                received.write(piece)
+                time.sleep(0.02)
+    return received.getvalue()
+
+
+def upload(address: str, number: int, begun: threading.Semaphore, go_on: threading.Event) -> int:
+    """Send half of a body, wait, and send the rest in pieces with pauses; returns the status."""
+    content = UPLOADS[number]
+    if number % 2:
+        head = f"PUT /uploads/up{number} HTTP/1.1\r\n"
+    else:
+        part = f'--b\r\nContent-Disposition: form-data; name="file"; filename="up{number}"\r\n\r\n'
+        content = part.encode() + content + b"\r\n--b--\r\n"
+        head = "POST /uploads/ HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    head += f"Host: x\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+    with connected(address) as connection:
+        half = len(content) // 2
+        connection.sendall(head.encode() + content[:half])
+        begun.release()
+        go_on.wait()
+        for start in range(half, len(content), 200_000):
+            connection.sendall(content[start : start + 200_000])
+            time.sleep(0.1)
+        with answer_of(connection) as answer:
+            return answer.status
+
+
+def ask(address: str, method: str, target: str, body: bytes = b"") -> tuple[int, bytes, float]:
+    """A whole request of its own: status, body and how many seconds it took."""
+    start = time.monotonic()
+    with connected(address) as connection:
+        fields = f"Host: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(f"{method} {target} HTTP/1.1\r\n{fields}".encode() + body)
+        with answer_of(connection) as answer:
+            assert answer.status != 503 or answer.headers["Retry-After"]
+            return answer.status, answer.read(), time.monotonic() - start
+
+
+def keep_asking(address: str, name: str, stop: threading.Event) -> list[tuple[int, float]]:
+    """New requests, one after the other, until *stop*: reads of a file that exists, and writes."""
+    seen = []
+    for number in range(10_000):
+        if stop.is_set():
+            break
+        for method, target in (("GET", "/uploads/small"), ("PUT", f"/uploads/{name}{number}")):
+            status, body, seconds = ask(address, method, target, b"new" if method == "PUT" else b"")
+            assert status in ((200, 503) if method == "GET" else (201, 503)), (method, status, body)
+            seen.append((status, seconds))
+    return seen
+
+
+def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any]) -> list[tuple[int, float]]:
+    """Eight downloads and four uploads are under way, and new requests come, while *disturb* does what it does."""
+    with pymongo.MongoClient(uri) as client:
+        store = FileStore(client.get_default_database())
+        store.save("large", [LARGE])
+        store.save("small", [b"small"])
+        address = serve("tests.live:create_app()", "--threads", "32", LIVE_URI=uri)
+        begun, go_on, stop = threading.Semaphore(0), threading.Event(), threading.Event()
+        with ThreadPoolExecutor(16) as pool:
+            downloads: list[Future[Any]] = [pool.submit(download, address, begun, go_on) for _ in range(8)]
+            uploads = [pool.submit(upload, address, number, begun, go_on) for number in range(4)]
+            try:
+                for _ in range(12):
+                    assert begun.acquire(timeout=30)
+                asking = [pool.submit(keep_asking, address, name, stop) for name in ("a", "b")]
+                disturbed = pool.submit(disturb)
+                time.sleep(0.05)  # so that the first of what follows meets it, or is just before it
+            finally:
+                go_on.set()
+            outcome = [one.exception() or one.result() == LARGE for one in downloads]
+            statuses = [one.exception() or one.result() for one in uploads]
+            disturbed.result()
+            stop.set()
+            asked = [answer for one in asking for answer in one.result()]
+        log = "".join(path.read_text() for path in logs.glob("gunicorn-*.log"))
+        assert outcome == [True] * 8, log
+        assert statuses == [201] * 4, log
+        assert "Traceback" not in log
+        majority = store.files.with_options(read_concern=ReadConcern("majority"))
+        for number, content in enumerate(UPLOADS):
+            document = majority.find_one({"filename": f"up{number}"})
+            assert document is not None
+            assert document["sha256"] == hashlib.sha256(content).hexdigest()
+            assert ask(address, "GET", f"/uploads/up{number}")[:2] == (200, content)
+        assert store.count("up0") == 1
+        owned = store.files.distinct("_id")
+        assert store.chunks.count_documents({"files_id": {"$nin": owned}}) == 0
+    assert max(seconds for _, seconds in asked) < SELECTION + 5
+    return asked
+
+
+def kill_primary(replicas: ReplicaSet) -> None:
+    primary = replicas.one("PRIMARY")
+    primary.kill()
+    replicas.one("PRIMARY")
+    primary.start()
+
+
+def step_down(replicas: ReplicaSet) -> None:
+    with direct(replicas.one("PRIMARY")) as client:
+        client.admin.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
+
+
+def freeze_primary(replicas: ReplicaSet) -> None:
+    primary = replicas.one("PRIMARY")
+    primary.signal(signal.SIGSTOP)
+    replicas.one("PRIMARY")
+    time.sleep(2)  # the old one is away for longer than the election takes
+    primary.signal(signal.SIGCONT)
+
+
+def kill_secondary(replicas: ReplicaSet) -> None:
+    for _ in range(2):
+        secondary = replicas.one("SECONDARY")
+        secondary.kill()
+        time.sleep(1)
+        secondary.start()
+        until(replicas.is_whole)
+
+
+@pytest.mark.parametrize(
+    ("disturb", "preference"),
+    [
+        (kill_primary, "primary"),
+        (step_down, "primary"),
+        (freeze_primary, "primary"),
+        (kill_secondary, "secondaryPreferred"),
+        (kill_primary, "secondaryPreferred"),
+    ],
+)
+def test_a_replica_set_loses_a_member(
+    replicas: ReplicaSet, serve: Serve, tmp_path: Path, disturb: Callable[[ReplicaSet], None], preference: str
+) -> None:
+    until(replicas.is_whole)
+    name = f"{disturb.__name__}_{preference}"
+    uri = f"{replicas.uri}/{name}?replicaSet=tests&readPreference={preference}&maxPoolSize=12&{TIMEOUTS}"
+    survives(serve, tmp_path, uri, lambda: disturb(replicas))
+
+
+def test_a_single_server_starts_again(serve: Serve, tmp_path: Path) -> None:
+    def restart() -> None:
+        server.kill()
+        time.sleep(1)
+        server.start()
+
+    with standalone(tmp_path / "db") as server:
+        survives(serve, tmp_path, f"mongodb://{server.address}/restart?maxPoolSize=12&{TIMEOUTS}", restart)
