@@ -26,3 +26,8 @@ def create_app(**options: Any) -> Flask:
         return {"ok": mongo.db.command("ping")["ok"], "pid": os.getpid()}
 
     return app
+
+
+def open_app() -> Flask:
+    """Everybody may do everything, also delete."""
+    return create_app(authorize=lambda action, filename: True)

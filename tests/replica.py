@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from examples.mongod import running
 
-TIMEOUTS = "serverSelectionTimeoutMS=15000&connectTimeoutMS=1000&heartbeatFrequencyMS=500&socketTimeoutMS=4000"
+TIMEOUTS = "serverSelectionTimeoutMS=15000&connectTimeoutMS=1000&heartbeatFrequencyMS=500"
 """in a URI: how soon a client gives up on a server that is gone or frozen"""
 
 
@@ -36,7 +36,7 @@ class Mongod:
         self._folder = folder
         self._options = options
         self._process = ExitStack()
-        self._pid = 0
+        self.pid = 0
         self.start()
 
     @property
@@ -45,17 +45,17 @@ class Mongod:
 
     def start(self) -> None:
         self.port = self._process.enter_context(running(self._folder, *self._options, "--port", str(self.port)))
-        self._pid = int((self._folder / "mongod.lock").read_text())
+        self.pid = int((self._folder / "mongod.lock").read_text())
 
     def signal(self, number: int) -> None:
-        os.kill(self._pid, number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once, also where it is frozen or was killed before."""
-        if self._pid:
+        if self.pid:
             self.signal(signal.SIGKILL)
             self._process.close()
-            self._pid = 0
+            self.pid = 0
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pymongo
 import pytest
+from pymongo import ReadPreference
 from pymongo.read_concern import ReadConcern
 
 from examples import mongod as binary
@@ -149,15 +150,16 @@ def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any]) -> 
         assert outcome == [True] * 8, log
         assert statuses == [201] * 4, log
         assert "Traceback" not in log
-        majority = store.files.with_options(read_concern=ReadConcern("majority"))
+        database = client.get_database(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority"))
+        files, chunks = database.fs.files, database.fs.chunks
         for number, content in enumerate(UPLOADS):
-            document = majority.find_one({"filename": f"up{number}"})
+            document = files.find_one({"filename": f"up{number}"})
             assert document is not None
             assert document["sha256"] == hashlib.sha256(content).hexdigest()
             assert ask(address, "GET", f"/uploads/up{number}")[:2] == (200, content)
-        assert store.count("up0") == 1
-        owned = store.files.distinct("_id")
-        assert store.chunks.count_documents({"files_id": {"$nin": owned}}) == 0
+        assert files.count_documents({"filename": "up0"}) == 1
+        owned = files.distinct("_id")
+        assert chunks.count_documents({"files_id": {"$nin": owned}}) == 0
     assert max(seconds for _, seconds in asked) < SELECTION + 5
     return asked
 
@@ -208,6 +210,25 @@ def test_a_replica_set_loses_a_member(
     name = f"{disturb.__name__}_{preference}"
     uri = f"{replicas.uri}/{name}?replicaSet=tests&readPreference={preference}&maxPoolSize=12&{TIMEOUTS}"
     survives(serve, tmp_path, uri, lambda: disturb(replicas))
+
+
+def test_what_was_just_stored_is_found_though_a_secondary_lags(replicas: ReplicaSet, serve: Serve) -> None:
+    """Files documents come from the primary, chunks from a secondary; those that it lacks from the primary, too."""
+    until(replicas.is_whole)
+    uri = f"{replicas.uri}/lag?replicaSet=tests&readPreference=secondary&{TIMEOUTS}"
+    address = serve("tests.live:create_app()", LIVE_URI=uri)
+    body = UPLOADS[0][:700_000]
+    assert ask(address, "PUT", "/uploads/first", body)[0] == 201
+    with direct(replicas.one("SECONDARY")) as lagging:
+        lagging.admin.command("fsync", lock=True)
+        try:
+            for number in range(12):  # the driver chooses a secondary each time
+                assert ask(address, "PUT", f"/uploads/{number}", body)[0] == 201
+                assert ask(address, "GET", f"/uploads/{number}")[:2] == (200, body)
+                assert ask(address, "GET", f"/uploads/{number}?version=0")[:2] == (200, body)
+                assert f"/uploads/{number}".encode() in ask(address, "GET", "/uploads/?order=newest")[1]
+        finally:
+            lagging.admin.command("fsyncUnlock")
 
 
 def test_a_single_server_starts_again(serve: Serve, tmp_path: Path) -> None:

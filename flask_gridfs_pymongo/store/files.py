@@ -6,9 +6,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from threading import Semaphore
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.objectid import ObjectId
@@ -18,10 +19,12 @@ from pymongo.write_concern import WriteConcern
 
 from .model import StoredFile
 from .reader import Reader
+from .retry import persist
 from .writer import Writer
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _READ_SIZE = 256 * 1024
+T = TypeVar("T")
 
 
 class _Readable(Protocol):
@@ -56,6 +59,10 @@ class FileStore:
             options["write_concern"] = _durable(database.write_concern)
         self.files = database[f"{base}.files"].with_options(**options)
         self.chunks = database[f"{base}.chunks"].with_options(**options)
+        self._primary = self.files
+        if self.files.read_preference != ReadPreference.PRIMARY:  # a secondary may lag behind what a client just stored
+            self._primary = self.files.with_options(read_preference=ReadPreference.PRIMARY)
+            self.files = self.files.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it.
@@ -67,14 +74,19 @@ class FileStore:
         if abs(version) >= 2**31:
             return None  # past what the server can skip
         direction, skip = (ASCENDING, version) if version >= 0 else (DESCENDING, -version - 1)
-        return next(iter(self._in_order(filename, direction, skip, 1)), None)
+        return self._surely(lambda files: next(iter(self._in_order(filename, direction, skip, 1, files)), None))
 
     def get(self, file_id: ObjectId, *, first_chunk: bool = False) -> StoredFile | None:
         """Return the revision with this ``_id``; *first_chunk* as in :meth:`find`."""
         if first_chunk and (found := self._joined({"_id": file_id})):
             return found
-        document = self.files.find_one({"_id": file_id})
+        document = self._surely(lambda files: files.find_one({"_id": file_id}))
         return StoredFile.from_document(document) if document else None
+
+    def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
+        """Ask; only the primary is believed that there is nothing."""
+        found = ask(self.files)
+        return ask(self._primary) if found is None and self.files is not self._primary else found
 
     def _joined(self, selection: dict[str, Any]) -> StoredFile | None:
         """The newest revision that matches and its first chunk, in one round trip; None: ask in plain queries.
@@ -106,8 +118,8 @@ class FileStore:
 
     def newest(self, filename: str) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow."""
-        primary = self.files.with_options(read_preference=ReadPreference.PRIMARY)
-        return next(iter(self._in_order(filename, DESCENDING, 0, 1, primary)), None)
+        found = persist(self._primary, lambda: self._in_order(filename, DESCENDING, 0, 1, self._primary))
+        return found[0] if found else None
 
     def count(self, filename: str, **options: int) -> int:
         """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
@@ -117,16 +129,16 @@ class FileStore:
         """Return at most *limit* revisions of *filename*, newest first, from the one before number *before* on."""
         total = self.count(filename)
         top = total if before is None else max(0, min(before, total))
-        files = self._in_order(filename, DESCENDING, total - top, min(limit, top)) if top else []
-        return [Version(top - 1 - place, file) for place, file in enumerate(files)]
+        first = max(0, top - limit)  # counted from the oldest: what is uploaded meanwhile changes no number
+        found = self._in_order(filename, ASCENDING, first, top - first, self.files) if top else []
+        return [Version(first + place, file) for place, file in enumerate(found)][::-1]
 
-    def _in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any = None) -> list[StoredFile]:
+    def _in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
         """The revisions at places *skip* to *skip + limit* of the total order: upload date, then ``_id``.
 
         The index gives the order by date. The neighbours tell where dates tie; only there the server sorts, and only
         the documents of that date.
         """
-        files = self.files if files is None else files
         lead = min(skip, 1)
         found = list(
             files.find({"filename": filename}).sort("uploadDate", direction).skip(skip - lead).limit(lead + limit + 1)
@@ -205,7 +217,7 @@ class FileStore:
             ),
         ):
             try:
-                collection.create_index(keys, **options)
+                persist(collection, partial(collection.create_index, keys, **options))
             except OperationFailure as error:
                 _logger.warning("%s: cannot create the index %s: %s", collection.full_name, keys, error)
         self._indexed = True

@@ -20,12 +20,6 @@ class CorruptFile(Exception):
     """A stored file's document and its chunks contradict each other."""
 
 
-def patience(collection: Any) -> float:
-    """For how many seconds what a lost connection broke is tried again: the client's server selection timeout."""
-    seconds: float = collection.database.client.options.server_selection_timeout
-    return seconds
-
-
 @dataclass(frozen=True)
 class StoredFile:
     """One revision of a file, as its files document describes it (GridFS specification, "Files collection").

@@ -12,7 +12,8 @@ from pymongo import ReadPreference
 from pymongo.cursor import CursorType
 from pymongo.errors import AutoReconnect, InvalidOperation, OperationFailure
 
-from .model import CorruptFile, StoredFile, patience
+from .model import CorruptFile, StoredFile
+from .retry import patience
 
 _BATCH_BYTES = 1024 * 1024
 _WORTH_A_STREAM = 4 * 1024 * 1024  # bytes; below it a stream saves less than a closed one costs

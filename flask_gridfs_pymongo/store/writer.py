@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -16,7 +15,8 @@ from pymongo import ReadPreference, ReplaceOne
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
 
 from .. import mimetype
-from .model import CorruptFile, StoredFile, patience
+from .model import CorruptFile, StoredFile
+from .retry import persist
 
 if TYPE_CHECKING:
     from .files import FileStore
@@ -56,7 +56,7 @@ class Writer:
         self._thread: ThreadPoolExecutor | None = None
         self._inserting: Future[Any] | None = None
         self._open = True
-        self._in_doubt = False  # whether the server may have stored what it did not acknowledge
+        self._in_doubt = False  # whether the server may have stored the document, which it did not acknowledge
 
     def __enter__(self) -> Writer:
         return self
@@ -110,24 +110,7 @@ class Writer:
             ReplaceOne({name: chunk[name] for name in ("_id", "files_id", "n")}, chunk, upsert=True)
             for chunk in documents
         ]
-        self._persist(lambda: chunks.insert_many(documents), lambda: chunks.bulk_write(again))
-
-    def _persist(self, insert: Callable[[], Any], again: Callable[[], Any]) -> None:
-        """Insert; where the connection broke before the answer came, *again* inserts what is not there yet.
-
-        The driver tries once more, on a replica set only; an election or a restart may take more.
-        """
-        start = time.monotonic()
-        while True:
-            try:
-                insert()
-                return
-            except (AutoReconnect, WriteConcernError) as error:
-                waited = time.monotonic() - start
-                if isinstance(error, WriteConcernError) or waited >= patience(self._store.chunks):
-                    self._in_doubt = True
-                    raise
-                insert = again
+        persist(chunks, lambda: chunks.insert_many(documents), lambda: chunks.bulk_write(again))
 
     def _settle(self) -> None:
         inserting, self._inserting = self._inserting, None
@@ -141,7 +124,7 @@ class Writer:
         if self._chunks:
             self._store_chunks(self._chunks)
         stored = self._store.chunks.with_options(read_preference=ReadPreference.PRIMARY)
-        if stored.count_documents({"files_id": self.id}) != self._next:
+        if persist(stored, lambda: stored.count_documents({"files_id": self.id})) != self._next:
             raise CorruptFile(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
 
     def commit(
@@ -174,6 +157,7 @@ class Writer:
             "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
             "sha256": self._sha256.hexdigest(),
         }
+        files: Any = self._store.files
         while True:
             newest = self._store.newest(self.filename)
             if check is not None:
@@ -181,13 +165,17 @@ class Writer:
             document["previous"] = {"name": self.filename, "_id": newest.id if newest else None}
             document["uploadDate"] = _date_after(newest)
             try:
-                self._persist(
-                    lambda: self._store.files.insert_one(document),
-                    lambda: self._store.files.replace_one({"_id": self.id}, document, upsert=True),
+                persist(
+                    files,
+                    lambda: files.insert_one(document),
+                    lambda: files.replace_one({"_id": self.id}, document, upsert=True),
                 )
                 break
             except DuplicateKeyError:
                 self._release(document["previous"], newest)
+            except (AutoReconnect, WriteConcernError):
+                self._in_doubt = True
+                raise
         self._close()
         return StoredFile.from_document(document)
 
@@ -199,7 +187,8 @@ class Writer:
         elsewhere: list[dict[str, Any]] = [{"filename": {"$ne": self.filename}}]
         if newest is not None:
             elsewhere.append({"uploadDate": {"$lte": newest.upload_date}})
-        self._store.files.update_one({"previous": previous, "$or": elsewhere}, {"$unset": {"previous": ""}})
+        files, selection = self._store.files, {"previous": previous, "$or": elsewhere}
+        persist(files, lambda: files.update_one(selection, {"$unset": {"previous": ""}}))
 
     def abort(self) -> None:
         """Remove what was written, unless it was committed, or may have been."""

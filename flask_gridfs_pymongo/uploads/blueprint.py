@@ -6,16 +6,18 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
-from pymongo.errors import ExecutionTimeout, PyMongoError
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from ..signals import request_refused
+from ..store import CorruptFile
 from . import pages
 from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
 _OURS = (400, 403, 404, 405, 408, 410, 412, 413, 415)
 _NOT_REFUSED = (404, 410, 412)  # what is asked for is not there, or no longer so
+_DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 
 
 def _problem(error: HTTPException) -> Any:
@@ -37,7 +39,21 @@ def _tell_refusal(status: int, reason: str) -> None:
 
 def _unavailable(error: PyMongoError) -> Response:
     current_app.logger.error("the database failed: %s", error)
+    if _DISK_FULL in _codes(error):
+        return pages.problem(507, "The disk of the database is full; nothing was stored.")
     return pages.problem(503, "The database does not answer; try again.", {"Retry-After": "5"})
+
+
+def _codes(error: PyMongoError) -> set[int | None]:
+    """What the server called it, for the command or for a document."""
+    if not isinstance(error, OperationFailure):
+        return set()
+    return {error.code, *(one["code"] for one in (error.details or {}).get("writeErrors", ()))}
+
+
+def _damaged(error: CorruptFile) -> Response:
+    current_app.logger.error("%s; flask gridfs check tells more", error)
+    return pages.problem(500, "The stored file is damaged.")
 
 
 def _too_slow(error: ExecutionTimeout) -> Response:
@@ -72,6 +88,7 @@ def uploads_blueprint(uploads: Uploads, name: str, url_prefix: str | None) -> Bl
         blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)
     blueprint.register_error_handler(ExecutionTimeout, _too_slow)
+    blueprint.register_error_handler(CorruptFile, _damaged)
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:

@@ -1,0 +1,336 @@
+"""What goes wrong inside: damaged files, races, refused writes, a full disk. Nothing half is ever shown."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import resource
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pymongo
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pymongo.errors import AutoReconnect
+
+from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.store import FileStore, Writer, files, writer
+from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+
+from .conftest import Serve
+from .replica import TIMEOUTS, Mongod, standalone, until
+
+LARGE = random.Random(6).randbytes(80 * CHUNK_SIZE)
+
+
+@pytest.fixture
+def client(app: Flask, real: PyMongo) -> FlaskClient:
+    """A client of ``/uploads`` on mongod, which sees errors as strangers do."""
+    app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads", authorize=lambda action, filename: True))
+    app.testing = False
+    return app.test_client()
+
+
+@pytest.fixture
+def store(real: PyMongo) -> FileStore:
+    return FileStore(real.db)
+
+
+def unreferenced(store: FileStore) -> int:
+    return int(store.chunks.count_documents({"files_id": {"$nin": store.files.distinct("_id")}}))
+
+
+def call(netloc: str, method: str, target: str, body: bytes | None = None) -> int:
+    """The status of a request of its own."""
+    client = http.client.HTTPConnection(netloc, timeout=60)
+    try:
+        client.request(method, target, body)
+        answer = client.getresponse()
+        answer.read() if method != "GET" else None
+        return answer.status
+    finally:
+        client.close()
+
+
+class TestDamagedFiles:
+    def test_known_before_the_first_byte_it_is_a_500(
+        self, client: FlaskClient, store: FileStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        saved = store.save("broken", [b"content"])
+        store.chunks.delete_many({})
+        answer = client.get("/uploads/broken")
+        assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+        assert "damaged" in answer.get_json()["detail"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "ETag" not in answer.headers
+        (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert f"chunk 0 of file {saved.id} ('broken')" in record.getMessage()
+        assert record.exc_info is None
+
+    @pytest.mark.parametrize("loss", ["chunk", "file"])
+    @pytest.mark.parametrize("target", ["/uploads/large", "/sent/large", "/uploads/large?id={id}"])
+    def test_known_later_the_connection_is_cut(self, serve: Serve, uri: str, loss: str, target: str) -> None:
+        """Though the client gets fewer bytes than Content-Length says, which no client takes for the file."""
+        with pymongo.MongoClient(uri) as connection:
+            store = FileStore(connection.get_default_database())
+            saved = store.save("large", [LARGE])
+            parts = urlsplit(serve("tests.live:create_app()", LIVE_URI=uri))
+            client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+            client.request("GET", target.format(id=saved.id))
+            answer = client.getresponse()
+            begun = answer.read(1000)
+            if loss == "file":
+                store.delete(saved.id)
+            else:
+                store.chunks.delete_one({"files_id": saved.id, "n": 79})
+            with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+                begun += answer.read()
+            assert answer.length  # not 0, and not None: bytes are missing
+            client.close()
+            again = call(parts.netloc, "GET", target.format(id=saved.id))
+            assert again == (404 if loss == "file" else 200)
+
+
+class TestRaces:
+    def test_clocks_that_disagree_make_one_order_for_all(
+        self, store: FileStore, real: PyMongo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each thread is a process whose clock is up to an hour off."""
+        skew = threading.local()
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+                return datetime.now(timezone.utc) + timedelta(seconds=skew.seconds)
+
+        monkeypatch.setattr(writer, "datetime", Clock)
+        order: list[bytes] = []
+
+        def upload(number: int) -> None:
+            skew.seconds = random.Random(number).uniform(-3600, 3600)
+            own = FileStore(real.db)
+            saved = own.save("a", [b"%d" % number])
+            newer = [version.file.id for version in own.versions("a")]
+            assert saved.id in newer
+            order.append(b"%d" % number)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(upload, range(24)))
+        found = [version.file for version in store.versions("a")]
+        assert len(found) == 24
+        assert len({file.upload_date for file in found}) == 24
+        stored = store.files.find({"filename": "a"}).sort("uploadDate", 1)
+        chain = [(document["previous"]["_id"], document["_id"]) for document in stored]
+        assert [before for before, _ in chain] == [None, *[own for _, own in chain[:-1]]]  # each follows the one before
+        # One after the other: whoever starts after an upload was acknowledged is newer, whatever the clocks say.
+        for seconds in (3600, -3600, 0):
+            skew.seconds = seconds
+            saved = store.save("a", [b"late"])
+            assert store.find("a") == saved
+
+    def test_uploads_against_deletes(self, client: FlaskClient, store: FileStore, app: Flask) -> None:
+        statuses: list[int] = []
+
+        def act(number: int) -> None:
+            own = app.test_client()
+            if number % 3:
+                statuses.append(own.put("/uploads/a", data=b"%d" % number * 100_000).status_code)
+            else:
+                statuses.append(own.delete("/uploads/a").status_code)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(act, range(60)))
+        assert set(statuses) <= {201, 204, 404}
+        for version in store.versions("a"):
+            assert len(b"".join(store.read(version.file))) == version.file.length
+        assert unreferenced(store) == 0
+
+    def test_the_first_uploads_create_the_indexes_at_once(self, real: PyMongo) -> None:
+        with ThreadPoolExecutor(16) as pool:
+            saved = list(pool.map(lambda n: FileStore(real.db, "new").save("a", [b"%d" % n]), range(16)))
+        store = FileStore(real.db, "new")
+        assert {version.file.id for version in store.versions("a")} == {file.id for file in saved}
+        assert {"files_id_1_n_1"} < set(store.chunks.index_information())
+        assert {"filename_1_uploadDate_1", "previous_1"} < set(store.files.index_information())
+
+    def test_indexes_that_somebody_else_made_are_named_and_used(
+        self, store: FileStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store.chunks.create_index([("files_id", 1), ("n", 1)])  # not unique
+        store.files.create_index([("filename", 1), ("uploadDate", 1)], sparse=True)
+        store.files.create_index([("previous", 1)], name="previous_1")
+        for content in (b"1", b"2"):
+            store.save("a", [content])
+        found = store.find("a")
+        assert found is not None
+        assert b"".join(store.read(found)) == b"2"
+        warnings = [record.getMessage() for record in caplog.records if "cannot create the index" in record.message]
+        assert len(warnings) == 3  # once, though there were two uploads
+        assert all(keys in line for keys, line in zip(("uploadDate", "files_id", "previous"), warnings, strict=True))
+
+    def test_of_two_that_initialize_one_app_one_is_told(self) -> None:
+        for _ in range(50):
+            app, barrier = Flask("raced"), threading.Barrier(8)
+
+            def init(_: int, app: Flask = app, barrier: threading.Barrier = barrier) -> bool:
+                barrier.wait()
+                try:
+                    PyMongo(app, uri="mongodb://localhost/raced")
+                except RuntimeError:
+                    return False
+                return True
+
+            with ThreadPoolExecutor(8) as pool:
+                assert sum(pool.map(init, range(8))) == 1
+
+    def test_chunks_that_vanish_before_the_commit_end_the_upload(self, client: FlaskClient, store: FileStore) -> None:
+        """So it is where somebody takes a running upload's chunks for garbage."""
+        upload = Writer(store, "a")
+        upload.write(bytes(9 * CHUNK_SIZE))
+        until(lambda: store.chunks.delete_many({"files_id": upload.id}).deleted_count)
+        with pytest.raises(Exception, match="vanished"):
+            upload.commit()
+        upload.abort()
+        assert store.find("a") is None
+        assert unreferenced(store) == 0
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    """A server that fails where it is told to."""
+    with standalone(tmp_path_factory.mktemp("refusing"), "--setParameter", "enableTestCommands=1") as server:
+        yield server
+
+
+@pytest.fixture
+def refused(refusing: Mongod, app: Flask) -> Iterator[tuple[FlaskClient, Any]]:
+    """A client of an application on that server, and ``fail(mode, **data)``, which is off again after the test."""
+    mongo = PyMongo(app, uri=f"mongodb://{refusing.address}/refused?{TIMEOUTS}")
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=lambda action, filename: True))
+    mongo.cx.drop_database("refused")
+    app.testing = False
+
+    def fail(mode: Any, **data: Any) -> None:
+        mongo.cx.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
+
+    with app.app_context():
+        yield app.test_client(), fail
+    fail("off")
+    mongo.cx.close()
+
+
+class TestRefusedWrites:
+    @pytest.mark.parametrize("namespace", ["refused.fs.chunks", "refused.fs.files"])
+    @pytest.mark.parametrize(
+        ("failure", "status"),
+        [
+            ({"errorCode": 14031}, 507),  # OutOfDiskSpace
+            ({"errorCode": 13}, 503),  # Unauthorized
+            ({"errorCode": 10334}, 503),  # BSONObjectTooLarge
+            ({"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}, 503),
+        ],
+    )
+    @pytest.mark.parametrize("form", [True, False])
+    def test_they_are_told_and_nothing_is_shown(
+        self, refused: Any, app: Flask, namespace: str, failure: Any, status: int, form: bool
+    ) -> None:
+        client, fail = refused
+        client.put("/uploads/before", data=b"x")
+        fail("alwaysOn", failCommands=["insert"], namespace=namespace, **failure)
+        body = LARGE[: 9 * CHUNK_SIZE]
+        if form:
+            head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+            kind = {"Content-Type": "multipart/form-data; boundary=b"}
+            answer = client.post("/uploads/", data=head + body + b"\r\n--b--\r\n", headers=kind)
+        else:
+            answer = client.put("/uploads/a", data=body)
+        fail("off")
+        assert answer.status_code == status
+        assert ("Retry-After" in answer.headers) == (status == 503)
+        assert "refused" not in answer.text
+        listed = client.get("/uploads/", headers={"Accept": "application/json"}).get_json()["files"]
+        shown = {"before"} if "writeConcernError" not in failure or "chunks" in namespace else {"before", "a"}
+        assert {file["filename"] for file in listed} == shown
+        for name in shown:
+            assert client.get(f"/uploads/{name}").status_code == 200  # whole, also where nobody was told
+
+    @pytest.mark.parametrize("times", [1, 3])
+    @pytest.mark.parametrize(
+        "failure", [{"closeConnection": True}, {"errorCode": 11600}, {"errorCode": 189}, {"errorCode": 10107}]
+    )
+    @pytest.mark.parametrize("command", ["insert", "find", "aggregate", "createIndexes", "getMore"])
+    def test_what_passes_is_waited_for(self, refused: Any, command: str, failure: Any, times: int) -> None:
+        client, fail = refused
+        fail({"times": times}, failCommands=[command], **failure)
+        answer = client.put("/uploads/a", data=LARGE[: 9 * CHUNK_SIZE])
+        assert answer.status_code == 201
+        fail("off")
+        if command == "getMore":
+            fail({"times": times}, failCommands=[command], **failure)
+        assert client.get("/uploads/a").data == LARGE[: 9 * CHUNK_SIZE]
+
+    @pytest.mark.parametrize("code", [43, 175, 237])  # CursorNotFound, QueryPlanKilled, CursorKilled
+    def test_a_cursor_that_is_gone_is_opened_again(self, refused: Any, code: int) -> None:
+        client, fail = refused
+        client.put("/uploads/a", data=LARGE[: 9 * CHUNK_SIZE])
+        fail({"times": 2}, failCommands=["getMore"], errorCode=code)
+        assert client.get("/uploads/a").data == LARGE[: 9 * CHUNK_SIZE]
+
+    def test_an_upload_in_doubt_keeps_its_chunks(self, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where no answer to the commit comes, the file may be there: it must be whole."""
+        client, _ = refused
+        monkeypatch.setattr(files, "persist", lambda collection, operation, again=None: operation())
+        monkeypatch.setattr(writer, "persist", files.persist)
+        insert = pymongo.collection.Collection.insert_one
+
+        def insert_and_lose(self: Any, document: Any) -> None:
+            insert(self, document)
+            raise AutoReconnect("connection reset by peer")
+
+        monkeypatch.setattr(pymongo.collection.Collection, "insert_one", insert_and_lose)
+        assert client.put("/uploads/a", data=b"content").status_code == 503
+        assert client.get("/uploads/a").data == b"content"
+
+
+def test_a_full_disk_shows_nothing_half(serve: Serve, tmp_path: Path) -> None:
+    """mongod may write no further than it has: it ends itself. After its restart all that was acknowledged is there."""
+    with standalone(tmp_path / "db") as server:
+        uri = f"mongodb://{server.address}/full?serverSelectionTimeoutMS=2000&heartbeatFrequencyMS=500"
+        address = urlsplit(serve("tests.live:create_app()", LIVE_URI=uri)).netloc
+        call(address, "PUT", "/uploads/before", b"before")
+        hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (100_000, hard))
+        with suppress(ConnectionError):  # the server may close before it has read all
+            assert call(address, "PUT", "/uploads/a", LARGE) in (503, 507)
+        server.kill()
+        server.start()
+        until(lambda: call(address, "GET", "/uploads/before") == 200)
+        assert call(address, "GET", "/uploads/a") == 404
+        assert call(address, "PUT", "/uploads/a", LARGE) == 201
+
+
+def test_a_frozen_server_does_not_keep_the_threads(serve: Serve, tmp_path: Path) -> None:
+    """With no socket timeout: the driver's monitor notices, and interrupts what waits."""
+    with standalone(tmp_path / "db") as server:
+        uri = f"mongodb://{server.address}/frozen?{TIMEOUTS}".replace("=15000", "=1500")
+        address = urlsplit(serve("tests.live:create_app()", "--threads", "4", LIVE_URI=uri)).netloc
+        assert call(address, "PUT", "/uploads/a", b"content") == 201
+        server.signal(signal.SIGSTOP)
+        try:
+            start = time.monotonic()
+            with ThreadPoolExecutor(8) as pool:
+                statuses = list(pool.map(lambda _: call(address, "GET", "/uploads/a"), range(8)))
+            assert statuses == [503] * 8
+            assert time.monotonic() - start < 15
+        finally:
+            server.signal(signal.SIGCONT)
+        until(lambda: call(address, "GET", "/uploads/a") == 200)
