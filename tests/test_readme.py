@@ -62,6 +62,13 @@ def test_a_snippet_runs(snippet: str, uri: str, monkeypatch: pytest.MonkeyPatch)
         state.connection.client.close()
 
 
+def test_every_promise_has_its_test() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    named = re.findall(r"``(test_\w+)``", README)
+    assert len(named) > 10
+    assert [name for name in named if f"def {name}(" not in tests] == []
+
+
 def test_every_argument_and_setting_is_documented() -> None:
     import inspect
 
