@@ -6,6 +6,7 @@ import http.client
 import random
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -178,6 +179,8 @@ class TestRaces:
         assert all(keys in line for keys, line in zip(("uploadDate", "files_id", "previous"), warnings, strict=True))
 
     def test_of_two_that_initialize_one_app_one_is_told(self) -> None:
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
         for _ in range(50):
             app, barrier = Flask("raced"), threading.Barrier(8)
 
@@ -191,6 +194,7 @@ class TestRaces:
 
             with ThreadPoolExecutor(8) as pool:
                 assert sum(pool.map(init, range(8))) == 1
+        sys.setswitchinterval(interval)
 
     def test_chunks_that_vanish_before_the_commit_end_the_upload(self, client: FlaskClient, store: FileStore) -> None:
         """So it is where somebody takes a running upload's chunks for garbage."""
@@ -284,6 +288,37 @@ class TestRefusedWrites:
         client.put("/uploads/a", data=LARGE[: 9 * CHUNK_SIZE])
         fail({"times": 2}, failCommands=["getMore"], errorCode=code)
         assert client.get("/uploads/a").data == LARGE[: 9 * CHUNK_SIZE]
+
+    @pytest.mark.parametrize("method", ["insert_many", "insert_one"])
+    def test_an_insert_whose_answer_was_lost_is_not_stored_twice(
+        self, refused: Any, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        client, _ = refused
+        insert, lost = getattr(pymongo.collection.Collection, method), []
+
+        def insert_and_lose(self: Any, documents: Any) -> None:
+            insert(self, documents)
+            if not lost:
+                lost.append(documents)
+                raise AutoReconnect("connection reset by peer")
+
+        monkeypatch.setattr(pymongo.collection.Collection, method, insert_and_lose)
+        body = LARGE[: 9 * CHUNK_SIZE]
+        assert client.put("/uploads/a", data=body).status_code == 201
+        assert lost
+        assert client.get("/uploads/a").data == body
+        assert client.get("/uploads/a?version=1").status_code == 404
+
+    @pytest.mark.parametrize(("namespace", "status"), [("fs.files", 200), ("fs.chunks", 404)])
+    def test_a_delete_that_fails_half_way_leaves_all_or_nothing(
+        self, refused: Any, namespace: str, status: int
+    ) -> None:
+        client, fail = refused
+        client.put("/uploads/a", data=b"content")
+        fail("alwaysOn", failCommands=["delete"], errorCode=13, namespace=f"refused.{namespace}")
+        assert client.delete("/uploads/a").status_code == 503
+        fail("off")
+        assert client.get("/uploads/a").status_code == status
 
     def test_an_upload_in_doubt_keeps_its_chunks(self, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where no answer to the commit comes, the file may be there: it must be whole."""

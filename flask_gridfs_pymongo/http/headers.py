@@ -20,6 +20,8 @@ _LOCKED = "default-src 'none'; sandbox"
 _SHOWN = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
 # With sandbox Chromium's media document has the origin "null" and may not fetch its own file.
 _PLAYED = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"
+# What <script src> runs; with nosniff it runs nothing else.
+_SCRIPT = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma|live|j)script[0-9.]*")
 _PDF = "application/pdf"  # which Safari does not show in a sandbox either
 
 PAGE = {
@@ -75,6 +77,8 @@ def content_headers(
 ) -> dict[str, str]:
     """The header fields that keep a stranger's file from acting in the application's origin.
 
+    A script that is not shown on purpose is called plain text, so that no page can run it.
+
     :param stored_type: the file's content type as stored
     :param name: what the file is to be called when it is saved
     :param as_attachment: None: inline only for :data:`INLINE_TYPES` and *inline_types*; True and False are the
@@ -84,6 +88,8 @@ def content_headers(
     bare, value = media_type(stored_type)
     shown = bare in INLINE_TYPES or bare in inline_types
     attachment = not shown if as_attachment is None else as_attachment
+    if attachment and _SCRIPT.fullmatch(bare):
+        value = "text/plain; charset=utf-8"
     if attachment or not (shown or bare == _PDF):
         policy = _LOCKED
     else:
