@@ -214,13 +214,20 @@ def test_what_the_application_shows_all_the_same(stored: str) -> None:
     assert fields["Content-Security-Policy"] == (PLAYED if stored == "application/pdf" else LOCKED)  # H7
 
 
+SCRIPTS = [
+    *["javascript", "x-javascript", "ecmascript", "x-ecmascript", "jscript", "livescript", "javascript1.0"],
+    *["javascript1.1", "javascript1.5"],
+]
+
+
 @pytest.mark.parametrize("as_attachment", [None, True, False])
 @pytest.mark.parametrize("stored", [*INLINE, *ATTACHED])
 def test_every_file_is_guarded(stored: str, as_attachment: bool | None) -> None:
     fields = content_headers(stored, '写真"\r\n.png', as_attachment)
     assert fields["X-Content-Type-Options"] == "nosniff"
     assert fields["Cross-Origin-Resource-Policy"] == "same-origin"
-    assert fields["Content-Type"] == media_type(stored)[1]
+    hidden = as_attachment is not False and "javascript" in stored
+    assert fields["Content-Type"] == ("text/plain; charset=utf-8" if hidden else media_type(stored)[1])
     assert "default-src 'none'" in fields["Content-Security-Policy"]
     assert "script-src" not in fields["Content-Security-Policy"]
     assert set(fields) == {
@@ -228,6 +235,22 @@ def test_every_file_is_guarded(stored: str, as_attachment: bool | None) -> None:
         *["Cross-Origin-Resource-Policy", "X-Content-Type-Options"],
     }
     assert all(re.fullmatch("[ -~]+", value) for value in fields.values())
+
+
+@pytest.mark.parametrize(
+    ("stored", "inline_types", "value"),
+    [
+        *[(f"{kind}/{name}", (), "text/plain; charset=utf-8") for kind in ("text", "application") for name in SCRIPTS],
+        ("TEXT/JavaScript; charset=utf-7", (), "text/plain; charset=utf-8"),
+        ("text/javascript", ("text/javascript",), "text/javascript; charset=utf-8"),
+        ("application/json", (), "application/json"),
+    ],
+)
+def test_no_page_can_run_a_script_that_is_not_shown_on_purpose(
+    stored: str, inline_types: tuple[str, ...], value: str
+) -> None:
+    """A script element runs any JavaScript type of the MIME Sniffing Standard, whatever Content-Disposition says."""
+    assert content_headers(stored, "a.js", None, inline_types)["Content-Type"] == value
 
 
 def test_our_own_pages() -> None:
