@@ -1,4 +1,4 @@
-"""A small image and media gallery: the uploads blueprint with a listing page of its own."""
+"""A small image and media gallery: the uploads blueprint, as it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def create_app(uri: str) -> Flask:
     app = Flask(__name__)
     mongo = PyMongo(app, uri=uri)
     # On this machine everybody is the owner. A public gallery asks who it is before it answers "delete".
-    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/files", authorize=lambda action, filename: True))
+    gallery = mongo.uploads_blueprint(url_prefix="/files", title="Gallery", authorize=lambda action, filename: True)
+    app.register_blueprint(gallery)
 
     @app.get("/")
     def home() -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import timezone
 from http import HTTPStatus
 from typing import Any
@@ -12,9 +13,11 @@ from flask import Response, current_app, json, render_template, request, url_for
 
 from ..http.filenames import survives_url
 from ..http.headers import PAGE
-from ..store import StoredFile
+from ..store import CorruptFile, FileStore, StoredFile
 
 _FOLDER = "flask_gridfs_pymongo"
+_PAGE_SIZE = 100  # versions
+_EXCERPT = 4096  # bytes
 
 
 def prefers_json() -> bool:
@@ -96,11 +99,11 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
     }
 
 
-def url_of(file: StoredFile) -> str:
+def url_of(file: StoredFile, **query: Any) -> str:
     """The URL of the newest version of this name; of this revision where the name does not survive a URL."""
     if survives_url(file.filename):
-        return url_for(".file", filename=file.filename)
-    return url_for(".index", id=str(file.id))
+        return url_for(".file", filename=file.filename, **query)
+    return url_for(".index", id=str(file.id), **query)
 
 
 def permanent_url(file: StoredFile) -> str | None:
@@ -112,8 +115,35 @@ def permanent_url(file: StoredFile) -> str | None:
     return url_for(".index", id=str(file.id))
 
 
-def versions_url(file: StoredFile, before: int | None = None) -> str:
-    """The URL of the list of all versions of this file's name, those before number *before*."""
-    if survives_url(file.filename):
-        return url_for(".file", filename=file.filename, versions="", before=before)
-    return url_for(".index", id=str(file.id), versions="", before=before)
+def details(store: FileStore, file: StoredFile, rights: Mapping[str, bool]) -> Response:
+    """Answer with a file's page; as JSON its versions are at ``?versions``."""
+    if prefers_json():
+        return page("details.html", describe(file))
+    shown = {**versions(store, file.filename), **describe(file), "excerpt": _excerpt(store, file)}
+    return page("details.html", shown, **rights)
+
+
+def versions(store: FileStore, filename: str, before: int | None = None) -> dict[str, Any]:
+    """The versions of a name, the newest first; *next* is the URL of those before them.
+
+    :param before: a version's number
+    """
+    found = store.versions(filename, before, _PAGE_SIZE)
+    more = bool(found) and found[-1].number > 0
+    return {
+        "filename": filename,
+        "versions": [describe(version.file, version=version.number) for version in found],
+        "next": url_of(found[-1].file, versions="", before=found[-1].number) if more else None,
+    }
+
+
+def _excerpt(store: FileStore, file: StoredFile) -> str | None:
+    """How a text begins; None for what is no text, or damaged."""
+    if not file.content_type.startswith(("text/", "application/json", "application/xml")):
+        return None
+    try:
+        with closing(store.read(file, 0, min(file.length, _EXCERPT))) as content:
+            text = b"".join(content).decode(errors="replace")
+    except CorruptFile:
+        return None
+    return None if "\0" in text else text.removesuffix("\ufffd")

@@ -27,7 +27,6 @@ from .options import Options
 from .receive import save_body, save_form
 
 _STATIC = Path(__file__).parent.parent / "static"
-_PAGE_SIZE = 100  # versions
 
 
 class Uploads(Options):
@@ -60,9 +59,10 @@ class Uploads(Options):
         page = "versions" in request.args or "details" in request.args
         file = self._find(filename, "read", first_chunk=not page and sends_all(request))
         if "versions" in request.args:
-            return self._versions(file.filename)
+            found = pages.versions(self.store(), file.filename, number(request.args, "before"))
+            return pages.page("versions.html", found, **self.rights(file.filename))
         if "details" in request.args:
-            return pages.page("details.html", pages.describe(file), **self.rights(file.filename))
+            return pages.details(self.store(), file, self.rights(file.filename))
         if "id" in request.args:
             caching = cache_control(IMMUTABLE, public=self.public, immutable=True)
         else:
@@ -114,17 +114,6 @@ class Uploads(Options):
             return url_for(f"{endpoints}.file", filename=filename, signed=signed)
         return url_for(f"{endpoints}.index", signed=signed)
 
-    def _versions(self, filename: str) -> Response:
-        before = number(request.args, "before")
-        found = self.store().versions(filename, before, _PAGE_SIZE)
-        more = bool(found) and found[-1].number > 0
-        data = {
-            "filename": filename,
-            "versions": [pages.describe(version.file, version=version.number) for version in found],
-            "next": pages.versions_url(found[-1].file, found[-1].number) if more else None,
-        }
-        return pages.page("versions.html", data, **self.rights(filename))
-
     def _confirmation(self, filename: str | None) -> Response:
         """Ask before a form deletes anything, where a page runs no script."""
         if self.read_only:
@@ -170,7 +159,11 @@ class Uploads(Options):
         folder = request.args.get("folder", "")
         if "delete" in request.args:
             deleted = self._delete(filename)
-            return redirect(url_for(".index"), 303) if pages.is_browser() else deleted
+            if not pages.is_browser():
+                return deleted
+            left = filename is not None and self.store().count(filename, limit=1)
+            after = url_for(".file", filename=filename, details="") if left else url_for(".index")
+            return redirect(after, 303)
         if "restore" in request.args:
             file = self._find(filename, "write")
             store = self.store()
@@ -188,6 +181,8 @@ class Uploads(Options):
             )
         for file in saved:
             _tell(file_saved, file=file)
+        if pages.is_browser() and "restore" in request.args:
+            return redirect(pages.url_of(saved[0], details=""), 303)
         if pages.is_browser():
             return redirect(url_for(".index", folder=folder or None), 303)
         data = {"files": [pages.describe(file) for file in saved]}
