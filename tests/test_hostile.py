@@ -9,30 +9,35 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pytest
 from flask import Flask, redirect, request, url_for
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.mimetype import guess
 
 from .conftest import missing
 from .test_browser import FLAGS
 
+# Where it runs it says so in every way it can; "pwned" is followed by the number of the file in HOSTILE.
 SCRIPT = (
     "try{localStorage.setItem('pwned',1)}catch(e){}"
     "try{document.title='pwned'}catch(e){}"
     "try{parent.postMessage('pwned','*')}catch(e){}"
     "try{new Image().src='/pwned'}catch(e){}"
     "try{self.pwned=1}catch(e){}"
+    "try{postMessage('pwned')}catch(e){}"
 )
 PAGE = f'<!doctype html><title>x</title><script>{SCRIPT}</script><img src=x onerror="{SCRIPT}">'
 IMAGE = f'<svg xmlns="http://www.w3.org/2000/svg" onload="{SCRIPT}"><script>{SCRIPT}</script></svg>'
 XHTML = f'<html xmlns="http://www.w3.org/1999/xhtml"><head><script>{SCRIPT}</script></head></html>'
 PDF = (
-    "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R/OpenAction<</S/JavaScript/JS(app.alert\\(1\\);this.pwned=1)>>>>endobj\n"
+    "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R"
+    "/OpenAction<</S/JavaScript/JS(app.alert\\(1\\);this.pwned=1)>>>>endobj\n"
     "2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\n"
     "trailer<</Root 1 0 R>>"
 )
@@ -85,17 +90,43 @@ HOSTILE: list[tuple[str, bytes, str | None]] = [
     ("javascript:document.title='pwned'", b"a name", None),
 ]
 NAMES = [name for name, _, _ in HOSTILE]
+CONTENTS = [content.replace(b"pwned", b"pwned%d" % number) for number, (_, content, _) in enumerate(HOSTILE)]
+WAYS = (
+    "<img src='{0}'><iframe src='{0}'></iframe><object data='{0}'></object><embed src='{0}'>"
+    "<script src='{0}'></script><script type=module src='{0}'></script><link rel=stylesheet href='{0}'>"
+    "<video src='{0}'></video><audio src='{0}'></audio>"
+)
+# Gathers what the files say; workers are no elements.
+LISTEN = """<!doctype html><title>ours</title><script>
+    said = [];
+    hear = event => said.push(event.data);
+    addEventListener('message', hear);
+    started = [];
+    function start(url) {
+        for (const type of ['classic', 'module'])
+            started.push(new Promise(done => {
+                const worker = new Worker(url, {type});
+                worker.onmessage = event => { hear(event); done(); };
+                worker.onerror = done;
+            }));
+        started.push(navigator.serviceWorker.register(url).then(() => said.push('service worker'), () => 0));
+    }
+</script>"""
+HEARD = """async () => {
+    await Promise.all(started);
+    return [document.title, ...said, ...Object.keys(self).filter(name => name.startsWith('pwned'))];
+}"""
 
 
 @dataclass
 class Origin:
-    """Our server, which counts who calls ``/pwned``."""
+    """Our server, which counts who calls ``/pwned*``."""
 
     address: str
     calls: list[str] = field(default_factory=list)
 
-    def url(self, target: str, name: str) -> str:
-        return f"{self.address}{target}?name={NAMES.index(name)}"
+    def url(self, target: str, *names: str) -> str:
+        return f"{self.address}{target}?" + "&".join(f"file={NAMES.index(name)}" for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -105,33 +136,43 @@ def origin(mongod: str) -> Iterator[Origin]:
     mongo.cx.drop_database("test_hostile")
     app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=lambda action, filename: True))
     ids = [
-        mongo.save_file(name, io.BytesIO(content), content_type=content_type) for name, content, content_type in HOSTILE
+        mongo.save_file(name, io.BytesIO(content), content_type=content_type)
+        for (name, _, content_type), content in zip(HOSTILE, CONTENTS, strict=True)
     ]
     found = Origin("")
 
-    def url() -> str:
-        return url_for("uploads.index", id=ids[int(request.args["name"])])
-
     @app.get("/embed")
     def embed() -> str:
-        """A page of ours, without a policy of its own, that uses the file in every way."""
-        listen = "<script>messages=[];addEventListener('message',event=>messages.push(event.data))</script>"
-        ways = "<img src='{0}'><iframe src='{0}'></iframe><object data='{0}'></object><embed src='{0}'>"
-        ways += "<script src='{0}'></script><script type=module src='{0}'></script><link rel=stylesheet href='{0}'>"
-        ways += "<video src='{0}'></video><audio src='{0}'></audio><iframe src='/sent?name={1}'></iframe>"
-        return f"<!doctype html><title>ours</title>{listen}{ways.format(url(), request.args['name'])}"
+        """A page of ours, without a policy of its own, that uses files in every way."""
+        urls = [
+            url
+            for number in request.args.getlist("file")
+            for url in (url_for("uploads.index", id=ids[int(number)]), url_for("sent", file=number))
+        ]
+        return LISTEN + "".join(f"{WAYS.format(url)}<script>start('{url}')</script>" for url in urls)
 
     @app.get("/file")
     def file() -> Response:
-        return redirect(url())
+        return redirect(url_for("uploads.index", id=ids[int(request.args["file"])]))
 
     @app.get("/sent")
     def sent() -> Response:
-        return mongo.send_file(NAMES[int(request.args["name"])])
+        return mongo.send_file(NAMES[int(request.args["file"])])
 
-    @app.get("/pwned")
-    def pwned() -> str:
-        found.calls.append(request.headers.get("Referer", "?"))
+    @app.get("/careless")
+    def careless() -> Response:
+        """The file as a server without a guard sends it."""
+        number = int(request.args["file"])
+        return Response(CONTENTS[number], content_type=guess(NAMES[number], CONTENTS[number]))
+
+    @app.get("/careless/embed")
+    def careless_embed() -> str:
+        url = url_for("careless", file=request.args["file"])
+        return f"{LISTEN}{WAYS.format(url)}<script>start('{url}')</script>"
+
+    @app.get("/pwned<int:number>")
+    def pwned(number: int) -> str:
+        found.calls.append(NAMES[number])
         return ""
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -158,47 +199,76 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    yield page
-    page.close()
-
-
-def nothing_ran(page: Page, origin: Origin) -> None:
-    """Nobody called, and nothing is left in what all pages of our origin share."""
-    page.goto(f"{origin.address}/uploads/?asset=uploads.css")
-    assert page.evaluate("localStorage.getItem('pwned')") is None
-    assert origin.calls == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_opened_as_a_page(page: Page, origin: Origin, name: str) -> None:
-    for target in ("/file", "/sent"):
-        try:
-            page.goto(origin.url(target, name))
-            assert page.title() != "pwned"
-        except Error as error:
-            assert "Download is starting" in str(error) or "ERR_ABORTED" in str(error)  # noqa: PT017
-    nothing_ran(page, origin)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_used_by_a_page_of_ours(page: Page, origin: Origin, name: str) -> None:
-    page.goto(origin.url("/embed", name))
-    assert page.evaluate("[document.title, messages, self.pwned]") == ["ours", [], None]
-    nothing_ran(page, origin)
-
-
-def test_the_corpus_does_run_where_nobody_guards_it(page: Page, origin: Origin) -> None:
-    """Else all of the above would prove nothing."""
-    page.route("**/unguarded/*", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
-    page.goto(f"{origin.address}/unguarded/page")
-    assert page.title() == "pwned"
-    assert page.evaluate("localStorage.getItem('pwned')") == "1"
-    page.evaluate("localStorage.clear()")
-    page.request.get(f"{origin.address}/pwned")
-    assert origin.calls
+def context(browser: Browser, origin: Origin) -> Iterator[BrowserContext]:
     origin.calls.clear()
+    with browser.new_context() as context:
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+def traces(page: Page, origin: Origin) -> list[str]:
+    """Who called, and what is left in what all pages of our origin share."""
+    page.goto(f"{origin.address}/uploads/?asset=uploads.css")
+    left: list[str] = page.evaluate("Object.keys(localStorage)")
+    return [*left, *origin.calls]
+
+
+def opened(page: Page, url: str) -> str:
+    """What the page's title is then; a download has none."""
+    try:
+        page.goto(url)
+    except Error as error:
+        assert "Download is starting" in str(error) or "ERR_ABORTED" in str(error)  # noqa: PT017
+        return ""
+    return page.title()
+
+
+@pytest.mark.parametrize("target", ["/file", "/sent"])
+def test_opened_as_pages(page: Page, origin: Origin, target: str) -> None:
+    titles = [opened(page, origin.url(target, name)) for name in NAMES]
+    assert [title for title in titles if title.startswith("pwned")] == []
+    assert traces(page, origin) == []
+
+
+@pytest.mark.parametrize("start", range(0, len(NAMES), 8))
+def test_used_by_a_page_of_ours(page: Page, origin: Origin, start: int) -> None:
+    page.goto(origin.url("/embed", *NAMES[start : start + 8]))
+    assert page.evaluate(HEARD) == ["ours"]
+    assert traces(page, origin) == []
+
+
+@pytest.mark.parametrize(
+    ("page_of", "name"),
+    [
+        ("/careless", "page.html"),
+        ("/careless", "page"),
+        ("/careless", "page.xhtml"),
+        ("/careless", "image.svg"),
+        ("/careless", "image.gif"),
+        ("/careless/embed", "page.png"),
+        ("/careless/embed", "image.svg"),
+        ("/careless/embed", "script.js"),
+        ("/careless/embed", "script.txt"),
+        ("/careless/embed", "script.json"),
+    ],
+)
+def test_these_run_where_nobody_guards_them(page: Page, origin: Origin, page_of: str, name: str) -> None:
+    """Else the tests above would prove nothing."""
+    payload = f"pwned{NAMES.index(name)}"
+    opened(page, origin.url(page_of, name))
+    if page_of == "/careless":
+        assert page.title() == payload
+    else:
+        heard = page.evaluate(HEARD)
+        assert payload in heard
+        assert ("service worker" in heard) is (name == "script.js")
+    found = traces(page, origin)
+    assert payload in found
+    assert name in found
 
 
 def test_our_own_pages_show_hostile_names_as_text(page: Page, origin: Origin) -> None:
@@ -209,18 +279,32 @@ def test_our_own_pages_show_hostile_names_as_text(page: Page, origin: Origin) ->
     targets = page.locator("a").evaluate_all("links => links.map(link => link.href)")
     assert targets
     assert all(target.startswith(f"{origin.address}/uploads/") for target in targets)
-    assert page.title() != "pwned"
+    for name in NAMES[-3:]:
+        found = page.request.get(
+            f"{origin.address}/uploads/?prefix={quote(name)}", headers={"Accept": "application/json"}
+        )
+        (file,) = found.json()["files"]
+        for query in ("details", "versions", "delete"):
+            page.goto(f"{origin.address}{file['url']}?{query}")
+            assert name in page.locator("body").inner_text()
+            assert not page.title().startswith("pwned")
     assert [text for text in complaints if "Failed to load resource" not in text] == []
-    nothing_ran(page, origin)
+    assert traces(page, origin) == []
 
 
-def test_a_form_of_another_site_changes_nothing(page: Page, origin: Origin) -> None:
+@pytest.mark.parametrize("target", ["page.txt?delete", "page.txt?restore", "page.txt", ""])
+def test_a_form_of_another_site_changes_nothing(page: Page, origin: Origin, target: str) -> None:
     form = (
-        f"<form method=post enctype=multipart/form-data action='{origin.address}/uploads/page.txt?delete'>"
-        "<input name=file value=x></form><script>document.forms[0].submit()</script>"
+        f"<form method=post enctype=multipart/form-data action='{origin.address}/uploads/{target}'>"
+        "<input type=file name=file></form><script>"
+        "const files = new DataTransfer(); files.items.add(new File(['x'], 'evil.txt'));"
+        "document.querySelector('input').files = files.files; document.forms[0].submit()</script>"
     )
     page.route("http://evil.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
-    with page.expect_response(lambda response: "?delete" in response.url) as sent:
+    with page.expect_response(lambda response: response.request.method == "POST") as sent:
         page.goto("http://evil.example/")
     assert sent.value.status == 403
-    assert page.request.get(f"{origin.address}/uploads/page.txt?versions").ok
+    json = {"Accept": "application/json"}
+    versions = page.request.get(f"{origin.address}/uploads/page.txt?versions", headers=json).json()["versions"]
+    assert len(versions) == 1
+    assert not page.request.get(f"{origin.address}/uploads/evil.txt").ok
