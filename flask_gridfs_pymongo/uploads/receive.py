@@ -145,6 +145,9 @@ class _Body:
     """
 
     def __init__(self, request: Request, timeout: float | None) -> None:
+        # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
+        if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
+            abort(411, "This server does not decode bodies in chunks: send a Content-Length; nothing was stored.")
         try:
             self._stream = request.stream
         except RequestEntityTooLarge:
