@@ -82,6 +82,14 @@ def store(mongod: str) -> Iterator[FileStore]:
         client.drop_database("test_servers")
 
 
+@pytest.fixture(autouse=True)
+def clean(store: FileStore) -> Iterator[None]:
+    """What a failed test left is not the next one's failure."""
+    yield
+    store.files.delete_many({"filename": {"$in": ["broken", "endless"]}})
+    store.chunks.delete_many({"files_id": {"$nin": store.files.distinct("_id")}})
+
+
 def address_of(mongod: str) -> str:
     """On a pool of four, where a request that gets no connection fails."""
     return f"{mongod}/test_servers?maxPoolSize=4&waitQueueTimeoutMS=5000"
@@ -196,7 +204,6 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Server, framing: str, 
             line = connection.makefile("rb").readline()
             expected = b"" if server.name in BUFFERING else b" 411 " if undecoded else b" 400 "
             assert expected in line
-            assert line or server.name in BUFFERING
     until(lambda: server.orphans() == 0, 5)
     assert server.ask("GET", "/uploads/broken")[0] == 404
 
@@ -209,7 +216,7 @@ def test_a_form_without_its_end_is_refused(server: Server) -> None:
 
 
 def test_a_file_is_not_given_to_the_servers_file_wrapper(mongod: str, store: FileStore, tmp_path: Path) -> None:
-    """uWSGI's cuts off what is not a file of the system."""
+    """uWSGI's raises a TypeError for what has no file descriptor."""
     command = tuple("tests.servers:refusing_the_file_wrapper()" if word == APP else word for word in COMMANDS["uwsgi"])
     with running(command, tmp_path / "log", LIVE_URI=address_of(mongod)) as (address, _):
         server = Server("uwsgi", address, store)
