@@ -10,6 +10,7 @@ from bson.objectid import ObjectId
 from flask import Blueprint, Flask, Response, abort, current_app, request
 
 from . import config
+from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, cache_control
@@ -59,19 +60,15 @@ class PyMongo:
     ) -> None:
         """Prepare *app* for this object; nothing connects before the first use.
 
-        What is not given here is as it was given to the constructor. Registers the ``ObjectId`` URL converter.
+        What is not given here is as it was given to the constructor. Registers the ``ObjectId`` URL converter and the
+        command ``flask gridfs``.
 
         :raises TypeError, ValueError: naming the setting that is wrong
         :raises RuntimeError: where *app* has this object, or another one with this prefix, already
         """
         prefix = self._config_prefix if config_prefix is None else config_prefix
-        settings = config.read(
-            app.config,
-            prefix,
-            app.name,
-            self._uri if uri is None else uri,
-            self._client_options | client_options,
-        )
+        uri = self._uri if uri is None else uri
+        settings = config.read(app.config, prefix, app.name, uri, self._client_options | client_options)
         states = app.extensions.setdefault("pymongo", {})
         if prefix not in states and any(state.owner is self for state in list(states.values())):
             raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
@@ -82,6 +79,7 @@ class PyMongo:
                 "each needs one of its own"
             )
         app.url_map.converters["ObjectId"] = BSONObjectIdConverter
+        app.cli.add_command(gridfs)
         self._apps.add(app)
 
     def _state(self) -> AppState:

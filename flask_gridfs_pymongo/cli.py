@@ -1,0 +1,162 @@
+"""``flask gridfs``: the commands that look after a bucket."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from pymongo import ASCENDING
+from pymongo.errors import PyMongoError
+
+from .connection import AppState
+from .store import FileStore
+from .store.check import INDEXES, Check, Finding, Index, create_index, index_problem
+from .store.listing import ORDERS
+
+gridfs = AppGroup("gridfs", help="Look after the files in GridFS.")
+
+
+class _Failure(click.ClickException):
+    exit_code = 2
+
+
+def _bucket_options(command: Callable[..., None]) -> Callable[..., None]:
+    prefix_help = "The config_prefix of the PyMongo object.  [default: MONGO, or the only one]"
+    command = click.option("--prefix", help=prefix_help)(command)
+    return click.option("--bucket", default="fs", show_default=True, help="The name of the bucket.")(command)
+
+
+def _state(prefix: str | None) -> AppState:
+    states: dict[str, AppState] = current_app.extensions["pymongo"]
+    if prefix is None:
+        prefix = next(iter(states)) if len(states) == 1 else "MONGO"
+    if prefix not in states:
+        known = ", ".join(sorted(states))
+        raise click.UsageError(f"the app has no PyMongo object with the prefix {prefix!r}; --prefix is one of: {known}")
+    return states[prefix]
+
+
+@contextmanager
+def _bucket(prefix: str | None, name: str) -> Iterator[FileStore]:
+    state = _state(prefix)
+    if state.settings.mongomock:
+        raise _Failure("mongomock keeps files in the memory of one process; there is nothing to look after")
+    try:
+        yield state.connection.store(state.settings.dbname, name)
+    except PyMongoError as error:
+        reason = str(error).partition(", Topology Description")[0].partition(", full error")[0]
+        raise _Failure(f"{state.settings.dbname}.{name}: {reason}") from None
+
+
+@gridfs.command("check")
+@_bucket_options
+@click.option("--repair", is_flag=True, help="Repair what can be repaired.")
+@click.option("--verify", is_flag=True, help="Read all content, and compare SHA-256 and MD5.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, as_json: bool) -> None:
+    """Find what is wrong in a bucket, while it is in use.
+
+    That is: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks that no
+    file owns. Where the newest of these is younger than an hour they may be of an upload that goes on, and are no
+    problem.
+
+    --repair makes the indexes, and deletes chunks that no file owns, and extra ones past the end of a file where its
+    hash shows that they are not of it.
+
+    \b
+    Exit status:
+      0  nothing is wrong, or everything was repaired
+      1  something is wrong
+      2  the command line is wrong, or the database does not answer
+    """
+    found = repaired = 0
+    with _bucket(prefix, bucket) as store, _progress(store) as bar:
+        name = store.files.full_name.removesuffix(".files")
+        check = Check(store, repair, verify, advance=bar.update if bar else int)
+        for finding in check.findings():
+            if bar:
+                click.echo("\r\x1b[K", nl=False, err=True)
+            if as_json:  # printed as it comes: there may be a million
+                click.echo(("," if found else '{"findings": [') + f"\n{_json(finding)}", nl=False)
+            else:
+                click.echo(_text(finding))
+            found += 1
+            repaired += finding.repaired
+    if as_json:
+        counts = {"files": check.files, "chunks": check.chunks, "bytes": check.bytes, "uploading": check.uploading}
+        totals = {"bucket": name, **counts, "found": found, "repaired": repaired}
+        click.echo(("\n" if found else '{"findings": [') + f"], {json.dumps(totals)[1:]}")
+    else:
+        seen = f"{check.files:,} files ({check.bytes:,} bytes), {check.chunks:,} chunks"
+        running = f" ({check.uploading:,} of uploads that go on)" if check.uploading else ""
+        click.echo(f"{name}: {seen}{running}; {found:,} problems, {repaired:,} repaired")
+    sys.exit(1 if found > repaired else 0)
+
+
+@gridfs.command("index")
+@click.argument("orders", nargs=-1, type=click.Choice(list(ORDERS)))
+@_bucket_options
+def index_command(orders: tuple[str, ...], bucket: str, prefix: str | None) -> None:
+    """Create the indexes of a bucket.
+
+    Always those that every bucket has; and for each of the orders newest, size and type the one that a listing in
+    this order needs where there are many files.
+
+    \b
+    Exit status:
+      0  they are there
+      1  one could not be created
+      2  the command line is wrong, or the database does not answer
+    """
+    wanted = list(INDEXES)
+    for field, direction, _ in (ORDERS[order] for order in orders):
+        wanted.append(("files", [(field, direction), ("filename", ASCENDING)], {}))
+    with _bucket(prefix, bucket) as store:
+        done = [_make_index(store, index) for index in wanted]
+    sys.exit(0 if all(done) else 1)
+
+
+def _make_index(store: FileStore, index: Index) -> bool:
+    collection = store.files if index[0] == "files" else store.chunks
+    name = f"index {collection.full_name!r} {', '.join(field for field, _ in index[1])!r}"
+    problem = index_problem(collection.index_information(), index)
+    if problem is None:
+        click.echo(f"{name}: is there")
+        return True
+    error = create_index(collection, index)
+    if error:
+        advice = "; drop the old one first" if problem == "other options" else ""
+        click.echo(f"{name}: {problem}, not created: {error}{advice}", err=True)
+    else:
+        click.echo(f"{name}: created")
+    return not error
+
+
+def _progress(store: FileStore) -> Any:
+    """A bar on a terminal; elsewhere None."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    steps = store.files.estimated_document_count() + 2 * store.chunks.estimated_document_count()
+    return click.progressbar(length=max(1, steps), file=sys.stderr, update_min_steps=1 + steps // 1000)
+
+
+def _text(finding: Finding) -> str:
+    problems = []
+    for problem in finding.problems:
+        text = problem.kind if finding.subject == "index" else f"{problem.count:,} {problem.kind}"
+        problems.append(text if problem.first is None else f"{text} (first: {problem.first!r})")
+    size = f", {finding.bytes:,} bytes" if finding.subject == "chunks" else ""
+    outcome = "; repaired" if finding.repaired else f"; not repaired: {finding.note}" if finding.note else ""
+    return f"{finding.subject} {finding.name!r} {finding.id!r}: {', '.join(problems)}{size}{outcome}"
+
+
+def _json(finding: Finding) -> str:
+    problems = [asdict(problem) for problem in finding.problems]
+    return json.dumps({**finding._asdict(), "problems": problems}, default=str)

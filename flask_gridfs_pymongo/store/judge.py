@@ -1,0 +1,76 @@
+"""Whether the chunks of a file are what its files document says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
+"""of a files document: what a :class:`Judge` and a report need"""
+
+
+@dataclass
+class Problem:
+    """One kind of damage, how often, and the number of the first chunk that has it."""
+
+    kind: str
+    count: int
+    first: Any = None
+
+
+class Judge:
+    """Takes the chunks of one file in the order of their numbers, and keeps no more than counts.
+
+    Empty chunks past the end are no damage: some drivers write one for an empty file.
+
+    :param document: the files document
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        length, size = document.get("length"), document.get("chunkSize")
+        self._sound = _is_whole(length) and _is_whole(size) and size != 0
+        self.length, self.chunk_size = (int(length or 0), int(size or 1)) if self._sound else (0, 1)
+        self.last = (self.length - 1) // self.chunk_size
+        """the number of the last chunk; -1 for an empty file"""
+        self._next = 0
+        self._found: dict[str, Problem] = {}
+
+    def add(self, n: Any, size: int) -> bool:
+        """Take the next chunk, of *size* bytes; returns whether it is a part of the content."""
+        if not _is_whole(n):
+            self._note("misnumbered", n)
+        elif n > self.last:
+            if size:
+                self._note("extra", n)
+        elif n < self._next:
+            self._note("duplicate", n)
+        else:
+            if n > self._next:
+                self._note("missing", self._next, int(n) - self._next)
+            self._next = int(n) + 1
+            expected = min(self.chunk_size, self.length - int(n) * self.chunk_size)
+            if size != expected:
+                self._note("short" if size < expected else "long", n)
+            return True
+        return False
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with the file, where there are no more chunks than those that were taken.
+
+        The kinds are ``missing``, ``short``, ``long``, ``duplicate``, ``misnumbered`` and ``extra`` chunks, or
+        ``invalid document`` where its length or its chunk size is no possible one.
+        """
+        if not self._sound:
+            return [Problem("invalid document", 1)]
+        if self._next <= self.last:
+            self._note("missing", self._next, self.last + 1 - self._next)
+            self._next = self.last + 1
+        return list(self._found.values())
+
+    def _note(self, kind: str, n: Any, count: int = 1) -> None:
+        self._found.setdefault(kind, Problem(kind, 0, n)).count += count
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value % 1 == 0
