@@ -29,6 +29,8 @@ def sign(bucket: str, link: Link) -> str:
 
 def verify(bucket: str, token: str) -> Link:
     """Return what *token* is good for: 404 where it was not made here, 410 where its time is over."""
+    if not current_app.secret_key:  # none was ever made
+        abort(404, "This link is not valid.")
     try:
         signed_bucket, file_id, as_attachment, expires = _serializer().loads(token)
     except BadData:

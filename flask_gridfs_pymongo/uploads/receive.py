@@ -11,7 +11,7 @@ from threading import Timer
 from typing import IO, Any, cast
 
 from flask import Request, abort
-from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 from werkzeug.formparser import FormDataParser
 
 from ..http.digests import expected
@@ -178,7 +178,11 @@ class _Body:
     def read(self, size: int) -> bytes:
         try:
             data = self._stream.read(size)
-        except (OSError, ClientDisconnected):  # OSError is gunicorn's, where a chunked body breaks off
+        except RequestEntityTooLarge:
+            raise
+        except (
+            Exception
+        ):  # ClientDisconnected; gunicorn has classes of its own for a chunked body that breaks its rules
             self._check()
             raise BadRequest("The body broke off; nothing was stored.") from None
         self._check()
