@@ -180,9 +180,7 @@ class _Body:
             data = self._stream.read(size)
         except RequestEntityTooLarge:
             raise
-        except (
-            Exception
-        ):  # ClientDisconnected; gunicorn has classes of its own for a chunked body that breaks its rules
+        except Exception:  # servers have their own for a chunked body that breaks the rules
             self._check()
             raise BadRequest("The body broke off; nothing was stored.") from None
         self._check()
