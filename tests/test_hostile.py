@@ -6,7 +6,9 @@ import io
 import shutil
 import struct
 import threading
+import wave
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -165,6 +167,15 @@ def origin(mongod: str) -> Iterator[Origin]:
         number = int(request.args["file"])
         return Response(CONTENTS[number], content_type=guess(NAMES[number], CONTENTS[number]))
 
+    @app.get("/careless/picture")
+    def careless_picture() -> Response:
+        return Response(picture(), content_type="image/png")
+
+    @app.get("/careless/album")
+    def album() -> str:
+        targets = ("/uploads/good.png", "/uploads/good.png?download", "/careless/picture")
+        return "".join(f"<img src='{request.args['of']}{target}'>" for target in targets)
+
     @app.get("/careless/embed")
     def careless_embed() -> str:
         url = url_for("careless", file=request.args["file"])
@@ -269,6 +280,58 @@ def test_these_run_where_nobody_guards_them(page: Page, origin: Origin, page_of:
     found = traces(page, origin)
     assert payload in found
     assert name in found
+
+
+def picture() -> bytes:
+    """A PNG of one pixel."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0\0")),
+        (b"IEND", b""),
+    ]
+    framed = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def sound() -> bytes:
+    """A second of silence."""
+    written = io.BytesIO()
+    with wave.open(written, "wb") as output:
+        output.setparams((1, 1, 8000, 0, "NONE", ""))
+        output.writeframes(bytes(8000))
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what_is_seen"),
+    [
+        ("good.png", picture(), "document.images[0].naturalWidth === 1"),
+        ("good.txt", b"Hello", "document.body.innerText === 'Hello'"),
+        ("good.wav", sound(), "document.querySelector('video').readyState === 4"),
+    ],
+)
+def test_a_harmless_file_is_shown_without_a_complaint(
+    page: Page, origin: Origin, name: str, content: bytes, what_is_seen: str
+) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    target = f"{origin.address}/uploads/{name}"
+    page.request.put(target, data=content)
+    page.goto(target)
+    page.wait_for_function(what_is_seen)
+    page.request.delete(target)
+    assert [text for text in complaints if "favicon" not in text] == []
+
+
+def test_pictures_are_shown_by_our_pages_and_by_no_other_site(page: Page, origin: Origin) -> None:
+    """Also one that is an attachment, so that a page of ours can show what nobody may open."""
+    target = f"{origin.address}/uploads/good.png"
+    page.request.put(target, data=picture())
+    for site, ours in ((origin.address, 1), (origin.address.replace("127.0.0.1", "localhost"), 0)):
+        page.goto(f"{site}/careless/album?of={origin.address}")
+        widths = page.evaluate("[...document.images].map(image => image.naturalWidth)")
+        assert widths == [ours, ours, 1]
+    page.request.delete(target)
 
 
 def test_our_own_pages_show_hostile_names_as_text(page: Page, origin: Origin) -> None:

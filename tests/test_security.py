@@ -1,24 +1,245 @@
-"""What SECURITY.md asks for and no other file proves: types shown on purpose, signals, log lines, slow bodies."""
+"""Rules of safety that no other file proves: from header fields and limits to signals, log lines and slow bodies."""
 
 from __future__ import annotations
 
 import io
 import logging
+import random
 import socket
 import time
+from importlib.metadata import requires
 from typing import Any
 from urllib.parse import urlsplit
 
 import pymongo
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
+from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo, signals
+from flask_gridfs_pymongo.store import FileStore
 
 from .conftest import Serve
 
+JSON = {"Accept": "application/json"}
 PDF, SVG, HTML = "application/pdf", "image/svg+xml", "text/html"
+
+
+@pytest.fixture
+def uploads(app: Flask, mongo: PyMongo) -> FlaskClient:
+    """A client of a blueprint that lets everybody do everything, with one file ``a`` in two versions."""
+    app.register_blueprint(
+        mongo.uploads_blueprint(
+            url_prefix="/u",
+            max_size=400_000,
+            max_request_size=1_000_000,
+            authorize=lambda action, name: name != "secret",
+        )
+    )
+    for content in (b"old", b"new"):
+        mongo.save_file("a", io.BytesIO(content))
+    mongo.save_file("secret", io.BytesIO(b"secret"))
+    return app.test_client()
+
+
+def everything(mongo: PyMongo) -> list[Any]:
+    """All documents of the database."""
+    return [list(mongo.db[name].find()) for name in sorted(mongo.db.list_collection_names())]
+
+
+class TestEveryAnswer:
+    @pytest.mark.parametrize(
+        ("method", "target", "fields", "status"),
+        [
+            ("GET", "/u/a", {}, 200),
+            ("GET", "/u/a", {"Range": "bytes=0-0"}, 206),
+            ("GET", "/u/a", {"Range": "bytes=0-0,2-2"}, 206),
+            ("GET", "/u/a", {"If-None-Match": "*"}, 304),
+            ("HEAD", "/u/a", {}, 200),
+            ("GET", "/u/a", {"If-Match": '"x"'}, 412),
+            ("GET", "/u/a", {"Range": "bytes=9-"}, 416),
+            ("GET", "/u/?id=1", {}, 400),
+            ("GET", "/u/secret", {}, 403),
+            ("PUT", "/u/a", {"Sec-Fetch-Site": "cross-site"}, 403),
+            ("GET", "/u/none", {}, 404),
+            ("PATCH", "/u/a", {}, 405),
+            ("PUT", "/u/a", {"Content-Encoding": "gzip"}, 415),
+            ("POST", "/u/a?delete", {"Accept": "text/html"}, 303),
+        ],
+    )
+    def test_says_nosniff_and_has_a_policy(
+        self, uploads: FlaskClient, method: str, target: str, fields: dict[str, str], status: int
+    ) -> None:
+        answer = uploads.open(target, method=method, headers=fields)
+        assert answer.status_code == status
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        if status != 303:
+            assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+
+    def test_says_nosniff_when_a_body_is_too_large(self, uploads: FlaskClient) -> None:
+        answer = uploads.put("/u/a", data=bytes(400_001))
+        assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (413, "nosniff")
+
+    def test_says_nosniff_when_the_database_fails(self, uploads: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*args: Any, **options: Any) -> None:
+            raise AutoReconnect("mongodb://user:password@host: connection closed")
+
+        monkeypatch.setattr(FileStore, "find", fail)
+        for accept in ("text/html", "application/json"):
+            answer = uploads.get("/u/a", headers={"Accept": accept})
+            assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (503, "nosniff")
+            assert "password" not in answer.text
+
+    @pytest.mark.parametrize(
+        ("method", "target"),
+        [
+            ("GET", "/u/"),
+            ("GET", "/u"),
+            ("GET", "/u//evil.example"),
+            ("GET", "//evil.example/u/"),
+            ("GET", "/u/?next=https://evil.example&folder="),
+            ("GET", "/u/a?details&next=//evil.example"),
+            ("PUT", "/u/b?next=//evil.example"),
+            ("POST", "/u/a?restore&next=//evil.example"),
+            ("POST", "/u/a?delete&next=/%5Cevil.example"),
+        ],
+    )
+    @pytest.mark.parametrize("accept", ["text/html", "application/json"])
+    def test_leads_to_no_other_host(self, uploads: FlaskClient, method: str, target: str, accept: str) -> None:
+        fields = {"Accept": accept, "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+        answer = uploads.open(target, method=method, headers=fields, base_url="http://evil.example/")
+        assert answer.status_code < 400 or "//evil" in target.partition("?")[0]
+        for name in ("Location", "Content-Location"):
+            assert answer.headers.get(name, "/u/").startswith("/u/")
+        assert "http://" not in answer.text
+        assert "https://" not in answer.text
+
+    def test_a_host_that_is_not_trusted_is_400(self, app: Flask, uploads: FlaskClient) -> None:
+        app.config["TRUSTED_HOSTS"] = ["good.example"]
+        assert uploads.get("/u/a", base_url="http://good.example/").status_code == 200
+        assert uploads.get("/u/a", base_url="http://evil.example/").status_code == 400
+
+
+class TestNothingElseIsReached:
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PATCH", "TRACE"])
+    def test_a_method_that_is_safe_changes_nothing(self, uploads: FlaskClient, mongo: PyMongo, method: str) -> None:
+        before = everything(mongo)
+        fields = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE", "X-HTTP-Method": "DELETE"}
+        for target in ("/u/", "/u/a"):
+            for query in ("", "delete", "restore", "delete&version=0", "_method=DELETE", "file=x", "method=PUT"):
+                data = {"_method": "DELETE", "delete": "1", "file": (io.BytesIO(b"x"), "a")}
+                answer = uploads.open(f"{target}?{query}", method=method, data=data, headers=fields)
+                assert answer.status_code < 500
+        assert everything(mongo) == before
+
+    def test_the_method_that_counts_is_the_one_that_a_middleware_leaves(
+        self, app: Flask, uploads: FlaskClient, mongo: PyMongo
+    ) -> None:
+        inner = app.wsgi_app
+
+        def override(environ: Any, start_response: Any) -> Any:
+            environ["REQUEST_METHOD"] = environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", environ["REQUEST_METHOD"])
+            return inner(environ, start_response)
+
+        app.wsgi_app = override  # type: ignore[method-assign]
+        fields = {"X-HTTP-Method-Override": "DELETE"}
+        assert uploads.get("/u/a", headers={**fields, "Origin": "https://evil.example"}).status_code == 403
+        assert mongo.db.fs.files.count_documents({"filename": "a"}) == 2
+        assert uploads.get("/u/a", headers=fields).status_code == 204
+
+    @pytest.mark.parametrize(
+        "query",
+        ["base=private", "bucket=private", "db=admin", "collection=private.files", "filename=p", "filename[$ne]=x"],
+    )
+    def test_no_url_leads_to_another_bucket(self, uploads: FlaskClient, mongo: PyMongo, query: str) -> None:
+        mongo.save_file("p", io.BytesIO(b"private"), "private")
+        kept = mongo.save_file("q", io.BytesIO(b"private"), "private")
+        for target in ("/u/p", "/u/private/p", "/u/private.files", "/u/fs.files", f"/u/?id={kept}"):
+            assert uploads.get(f"{target}{'&' if '?' in target else '?'}{query}").status_code == 404
+        names = [file["filename"] for file in uploads.get(f"/u/?{query}", headers=JSON).get_json()["files"]]
+        assert names == ["a"]
+        uploads.post(f"/u/?{query}", data={"file": (io.BytesIO(b"x"), "b")})
+        assert mongo.db.private.files.count_documents({}) == 2
+
+    @pytest.mark.parametrize(
+        "query",
+        ["id[$ne]=", "version[$gt]=0", "after[$gt]=", "prefix[$regex]=.*", "q[$ne]=x", "id[]=1", "order[$ne]=name"],
+    )
+    def test_a_query_string_holds_no_operators(self, uploads: FlaskClient, query: str) -> None:
+        listed = uploads.get("/u/", headers=JSON).get_json()
+        assert uploads.get(f"/u/?{query}", headers=JSON).get_json()["files"] == listed["files"]
+        assert uploads.get(f"/u/a?{query}").data == b"new"
+
+    @pytest.mark.parametrize("body", [{"filename": {"$ne": ""}}, {"$where": "1"}, [], "a", None])
+    def test_json_is_no_form(self, uploads: FlaskClient, mongo: PyMongo, body: Any) -> None:
+        before = everything(mongo)
+        for target in ("/u/", "/u/a", "/u/secret"):
+            assert uploads.post(target, json=body).status_code in (400, 403)
+        assert everything(mongo) == before
+
+    @pytest.mark.parametrize("query", [".*", "(a+)+$", "^a", "[a-z]", "a|s", "\\w", "a{1,9}", "$ne", "(?i)A"])
+    def test_a_search_is_no_pattern(self, uploads: FlaskClient, mongo: PyMongo, query: str) -> None:
+        named = f"x{query}x"
+        mongo.save_file(named, io.BytesIO(b""))
+        for name in ("q", "prefix"):
+            value = query if name == "q" else f"x{query}"
+            found = uploads.get("/u/", query_string={name: value}, headers=JSON).get_json()["files"]
+            assert [file["filename"] for file in found] == [named]
+
+    @pytest.mark.parametrize("name", ["per_page", "limit", "page_size", "size"])
+    def test_nobody_asks_for_a_longer_page(self, uploads: FlaskClient, mongo: PyMongo, name: str) -> None:
+        for number in range(101):
+            mongo.save_file(f"b{number}", io.BytesIO(b""))
+        page = uploads.get(f"/u/?prefix=b&{name}=1000000000", headers=JSON).get_json()
+        assert (len(page["files"]), page["next"] is None) == (100, False)
+
+    def test_the_application_keeps_its_json(self, app: Flask, mongo: PyMongo) -> None:
+        before = app.json, app.json_provider_class
+        app.register_blueprint(mongo.uploads_blueprint())
+        assert (app.json, app.json_provider_class) == before
+
+    def test_a_link_is_404_where_nobody_can_sign_one(self, app: Flask, uploads: FlaskClient) -> None:
+        app.secret_key = None
+        assert uploads.get("/u/a?signed=x.y").status_code == 404
+
+
+class TestBodies:
+    @pytest.mark.parametrize("content", [random.Random(1).randbytes(300_000), b"\r\n" * 150_000, b"\n--x" * 75_000])
+    def test_large_parts_come_through_the_limits_of_a_form(self, uploads: FlaskClient, content: bytes) -> None:
+        answer = uploads.post("/u/", data={"file": (io.BytesIO(content), "b")})
+        assert answer.status_code == 201
+        assert uploads.get("/u/b").data == content
+
+    @pytest.mark.parametrize(
+        ("content_type", "size", "parsed_before", "status"),
+        [
+            ("application/x-www-form-urlencoded", 1_100_000, True, 413),
+            ("application/x-www-form-urlencoded", 1_100_000, False, 400),  # it is not even read
+            ("multipart/form-data; boundary=x", 1_100_000, True, 413),
+            ("multipart/form-data; boundary=x", 1_100_000, False, 413),
+            ("multipart/form-data; boundary=x", 300_000, True, 413),  # a field, which stays in memory
+            ("multipart/form-data; boundary=x", 300_000, False, 413),
+        ],
+    )
+    def test_a_form_without_files_is_bounded_too(
+        self, app: Flask, uploads: FlaskClient, content_type: str, size: int, parsed_before: bool, status: int
+    ) -> None:
+        if parsed_before:
+            app.before_request(lambda: request.form and None)
+        body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"x" * size
+        assert uploads.post("/u/", data=body, content_type=content_type).status_code == status
+
+    def test_flask_and_werkzeug_have_no_known_holes_in_their_parsers(self) -> None:
+        """Werkzeug before 3.0.6: CVE-2023-25577, CVE-2023-46136, CVE-2024-49767."""
+        assert {"Werkzeug>=3.1", "Flask>=3.1"} <= set(requires("flask-gridfs-pymongo") or [])
+
+    def test_a_new_version_is_seen_at_once(self, uploads: FlaskClient) -> None:
+        first = uploads.get("/u/a").headers["ETag"]
+        assert uploads.get("/u/a", headers={"If-None-Match": first}).status_code == 304
+        uploads.put("/u/a", data=b"new")
+        again = uploads.get("/u/a", headers={"If-None-Match": first})
+        assert (again.status_code, again.headers["ETag"] == first) == (200, False)
 
 
 class TestInlineTypes:
