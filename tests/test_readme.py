@@ -69,6 +69,22 @@ def test_every_promise_has_its_test() -> None:
     assert [name for name in named if f"def {name}(" not in tests] == []
 
 
+def test_every_block_of_every_template_is_documented() -> None:
+    blocks = re.findall(r"^``(\w+\.html)`` (.*)$", README, re.MULTILINE)
+    folder = ROOT / "flask_gridfs_pymongo" / "templates" / "flask_gridfs_pymongo"
+    assert sorted(name for name, _ in blocks) == sorted(path.name for path in folder.iterdir())
+    basic = set(re.findall(r"{%-? block (\w+)", (folder / "base.html").read_text()))
+    for name, text in blocks:
+        own = set(re.findall(r"{%-? block (\w+)", (folder / name).read_text()))
+        assert (own if name == "base.html" else own - basic) == set(re.findall(r"``(\w+)``", text)), name
+
+
+def test_every_picture_is_there() -> None:
+    pictures = re.findall(r"(?:image:: |<)([\w/-]+\.(?:png|svg))", README)
+    assert len(pictures) == 7
+    assert [name for name in pictures if not (ROOT / name).is_file()] == []
+
+
 def test_every_argument_and_setting_is_documented() -> None:
     import inspect
 

@@ -1,4 +1,4 @@
-"""Sample files, made on the spot."""
+"""Sample files: made on the spot, but for ten seconds of film."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import struct
 import wave
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 _Shade = Callable[[float, float], tuple[float, float, float]]
 
@@ -17,6 +18,7 @@ def samples() -> Iterator[tuple[str, io.BytesIO]]:
     yield "dunes.png", _png(lambda x, y: _mix((250, 205, 137), (131, 58, 42), y + 0.12 * math.sin(7 * x + 4 * y)))
     yield "northern lights.png", _png(lambda x, y: _lights(x, y))
     yield "tide.png", _png(lambda x, y: _mix((9, 40, 74), (126, 203, 206), y + 0.05 * math.sin(25 * x + 9 * y * y)))
+    yield "films/waves.webm", io.BytesIO((Path(__file__).parent / "waves.webm").read_bytes())
     yield "music/chime.wav", _chime()
     yield (
         "welcome.txt",

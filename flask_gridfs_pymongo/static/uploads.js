@@ -16,7 +16,7 @@ function inWords(seconds) {
 
 function size(bytes) {
   const steps = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
-  return `${(bytes / 1024 ** steps).toFixed(steps && 1)} ${["Bytes", "KiB", "MiB", "GiB", "TiB"][steps]}`;
+  return `${(bytes / 1024 ** steps).toFixed(steps && 1)} ${["B", "KiB", "MiB", "GiB", "TiB"][steps]}`;
 }
 
 const visible = new IntersectionObserver((entries) => {
@@ -34,6 +34,11 @@ function enhance(part) {
     time.title = new Date(time.dateTime).toLocaleString(language);
     time.textContent = inWords((new Date(time.dateTime) - Date.now()) / 1000);
   }
+  for (const image of part.querySelectorAll(".thumb img")) {
+    const mark = () => image.classList.toggle("small", image.naturalWidth < 160 && image.naturalHeight < 160);
+    if (image.complete) mark();
+    image.addEventListener("load", mark);
+  }
   for (const excerpt of part.querySelectorAll("[data-excerpt]")) visible.observe(excerpt);
   for (const button of part.querySelectorAll("[data-copy]")) {
     button.hidden = !navigator.clipboard; // there is none over plain HTTP
@@ -47,10 +52,6 @@ function enhance(part) {
   }
 }
 
-for (const choice of document.querySelectorAll("input[name=view]")) {
-  if (localStorage.getItem("view") === choice.value) choice.checked = true;
-  choice.addEventListener("change", () => localStorage.setItem("view", choice.value));
-}
 enhance(document);
 
 // --- Uploads ---------------------------------------------------------------------------------------------------------
@@ -100,6 +101,7 @@ function prepare() {
       if (this.file.size > maxSize) return this.show("failed", texts.tooLarge);
       this.show("waiting", texts.waiting, { cancel: true });
       waiting.push(this);
+      if (waiting.length <= 100) this.asked ??= this.announceVersion();
     }
 
     retry() {
@@ -117,7 +119,7 @@ function prepare() {
       running.add(this);
       this.show("running", "", { cancel: true });
       this.part("progress").value = 0;
-      this.announceVersion();
+      this.asked ??= this.announceVersion();
       const action = new URL(form.action);
       const folder = form.dataset.folder + this.path;
       if (folder) action.searchParams.set("folder", folder);
@@ -142,7 +144,8 @@ function prepare() {
         const answer = await fetch(url, { headers: { Accept: "application/json" } });
         const { files } = await answer.json();
         const versions = files[0]?.filename === name ? files[0].versions : 0;
-        this.part(".note").textContent = versions ? texts.becomes.replace("%", versions) : "";
+        const number = versions < 100 ? versions : "100+"; // the listing counts no further
+        this.part(".note").textContent = versions ? texts.becomes.replace("%", number) : "";
       } catch {} // it is no more than a hint
     }
 
@@ -152,9 +155,9 @@ function prepare() {
       this.updated = now;
       const perSecond = loaded / ((now - this.began) / 1000);
       const left = Math.ceil((total - loaded) / perSecond);
-      const time = left < 90 ? `${left} s` : `${Math.ceil(left / 60)} min`;
+      const time = left < 90 ? texts.seconds.replace("%", left) : texts.minutes.replace("%", Math.ceil(left / 60));
       this.part("progress").value = loaded / total;
-      this.part(".state").textContent = `${size(perSecond)}/s, ${texts.left.replace("%", time)}`;
+      this.part(".state").textContent = `${texts.rate.replace("%", size(perSecond))}, ${texts.left.replace("%", time)}`;
     }
 
     answered() {
@@ -188,11 +191,13 @@ function prepare() {
   }
 
   async function refresh() {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+    if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("files-list");
     const shown = document.getElementById("files-list");
-    if (!answer.ok || !fresh || !shown) return;
+    const playing = [...document.querySelectorAll("audio, video")].some((media) => !media.paused);
+    if (!fresh || !shown || playing) return; // what was uploaded stays in the queue
     shown.replaceWith(fresh);
     enhance(fresh);
     for (const row of queue.querySelectorAll("[data-state=done]")) row.remove();
@@ -223,7 +228,15 @@ function prepare() {
   async function take(transfer) {
     const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());
     if (!entries.every(Boolean)) return add(withFolders(transfer.files));
-    for (const entry of entries) add(await read(entry));
+    for (const entry of entries) {
+      add(await read(entry).catch(() => (status.textContent = `${entry.name}: ${texts.failed}`, [])));
+    }
+  }
+
+  // Browsers call every picture that is copied image.png.
+  function named(file) {
+    const time = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
+    return file.name === "image.png" ? new File([file], `${texts.pasted} ${time}.png`, { type: file.type }) : file;
   }
 
   function choose(field) {
@@ -242,7 +255,7 @@ function prepare() {
     folder.addEventListener("change", () => choose(folder));
     input.after(button, folder);
   }
-  document.addEventListener("paste", ({ clipboardData }) => clipboardData.files.length && take(clipboardData));
+  document.addEventListener("paste", ({ clipboardData }) => add([...clipboardData.files].map((file) => [named(file), ""])));
   document.addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();

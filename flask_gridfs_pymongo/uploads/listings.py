@@ -82,5 +82,5 @@ def _next(page: Page, order: str, args: Mapping[str, str]) -> str | None:
     value = page.next.value
     if isinstance(value, datetime):
         value = (value - _EPOCH) // timedelta(milliseconds=1)
-    kept: dict[str, Any] = {name: args[name] for name in ("q", "prefix", "folder") if name in args}
+    kept: dict[str, Any] = {name: args[name] for name in ("q", "prefix", "folder", "view") if name in args}
     return url_for(".index", **kept, order=None if order == "name" else order, at=value, after=page.next.filename)
