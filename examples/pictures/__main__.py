@@ -55,7 +55,9 @@ def upload(page: Page) -> None:
     page.get_by_label("Add files").set_input_files(
         [{"name": name, "mimeType": "", "buffer": bytes(size)} for name, size in sizes.items()]
     )
-    page.wait_for_function("() => [...document.querySelectorAll('progress')].filter(bar => bar.value > 0.05).length > 2")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('progress')].filter(bar => bar.value > 0.05).length > 2"
+    )
 
 
 def refuse_first(route: Route) -> None:
