@@ -7,11 +7,13 @@ primary knows it, before it is reported or deleted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from uuid import UUID
 
 from bson.objectid import ObjectId
 from pymongo import ASCENDING, ReadPreference
@@ -33,6 +35,8 @@ INDEXES: list[Index] = [
 ]
 """The two that the GridFS specification names, and the one that orders our writers: collection, keys, options"""
 
+_VALUES = (ObjectId, str, bytes, int, float, datetime, UUID, type(None))  # in $in other types may be patterns
+_PAUSE = 0.5  # seconds
 _BATCH = 1000  # documents
 _BATCH_BYTES = 1024 * 1024
 _SIZE = {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}
@@ -149,7 +153,7 @@ class Check:
         sizes = {"$project": {"_id": 0, "files_id": 1, "n": 1, "size": _SIZE}}
         with self._chunks.aggregate([chosen, sizes], batchSize=_BATCH) as chunks:
             for chunk in chunks:
-                if judge := judges.get(repr(chunk["files_id"])):
+                if judge := judges.get(repr(chunk.get("files_id"))):
                     judge.add(chunk.get("n"), chunk["size"])
                 self.advance(1)
         return [document for document in batch if judges[repr(document["_id"])].problems()]
@@ -188,36 +192,46 @@ class Check:
         before: set[str] = set()
         with self._chunks.aggregate(stages, batchSize=_BATCH, allowDiskUse=True) as chunks:
             while batch := list(islice(chunks, _BATCH)):
-                ids = {repr(chunk.get("files_id")): chunk.get("files_id") for chunk in batch}
-                # A document or a pattern would be more than a value in $in: the second look is for them.
-                values = [value for value in ids.values() if isinstance(value, (ObjectId, str, bytes, int, float))]
-                owned = {repr(file["_id"]) for file in self._files.find({"_id": {"$in": values}}, {"_id": 1})}
+                ids = {repr(value): value for chunk in batch if isinstance(value := chunk.get("files_id"), _VALUES)}
+                selected = {"_id": {"$in": list(ids.values())}}
+                owned = {repr(file["_id"]) for file in self._files.find(selected, {"_id": 1})}
                 suspects |= {key: ids[key] for key in ids.keys() - owned - before}
                 before = set(ids)
                 self.chunks += len(batch)
                 self.advance(len(batch))
                 if len(suspects) >= _BATCH:
-                    yield from self._settle(suspects.values())
+                    yield from self._settle(suspects)
                     suspects = {}
-        yield from self._settle(suspects.values())  # late, so that a delete that was on its way is over
+        yield from self._settle(suspects)
 
-    def _settle(self, ids: Iterable[Any]) -> Iterator[Finding]:
-        """Look at the chunks of each of *ids* again: at their age first, at an owner then, and delete them last."""
-        for files_id in ids:
-            own = {"files_id": {"$eq": files_id}}
-            summed = {"count": {"$sum": 1}, "bytes": {"$sum": _SIZE}, "newest": {"$max": "$_id"}}
-            found = next(self._chunks.aggregate([{"$match": own}, {"$group": {"_id": None, **summed}}]), None)
-            if found is None or self._exists(files_id):
+    def _settle(self, suspects: Mapping[str, Any]) -> Iterator[Finding]:
+        """Look again, and once more after a pause, in which a delete that goes on takes some of the chunks."""
+        young = datetime.now(timezone.utc) - GRACE
+        dead: dict[str, dict[str, Any]] = {}
+        for found in self._unowned(suspects):
+            if isinstance(found["newest"], ObjectId) and found["newest"].generation_time > young:
+                self.uploading += found["count"]
+            else:
+                dead[repr(found["_id"])] = found
+        if dead:
+            time.sleep(_PAUSE)
+        for found in self._unowned({key: chunks["_id"] for key, chunks in dead.items()}):
+            if found != dead[repr(found["_id"])]:
                 continue
             dated = isinstance(found["newest"], ObjectId)
-            if dated and found["newest"].generation_time > datetime.now(timezone.utc) - GRACE:
-                self.uploading += found["count"]
-                continue
             if repaired := self.repair and dated:
-                self._chunks.delete_many(own)
+                self._chunks.delete_many({"files_id": {"$eq": found["_id"]}})
             note = "" if dated else "nothing tells their age"
             problems = [Problem("unreferenced", found["count"])]
-            yield Finding("chunks", files_id, self._chunks.full_name, problems, found["bytes"], repaired, note)
+            yield Finding("chunks", found["_id"], self._chunks.full_name, problems, found["bytes"], repaired, note)
+
+    def _unowned(self, ids: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """What chunks there are of those of *ids* that have no file, which is looked for last of all."""
+        chosen = {"$match": {"files_id": {"$in": list(ids.values())}}}
+        summed = {"count": {"$sum": 1}, "bytes": {"$sum": _SIZE}, "newest": {"$max": "$_id"}}
+        for found in list(self._chunks.aggregate([chosen, {"$group": {"_id": "$files_id", **summed}}])):
+            if repr(found["_id"]) in ids and not self._exists(found["_id"]):
+                yield found
 
     def _exists(self, file_id: Any) -> bool:
         return self._files.find_one({"_id": {"$eq": file_id}}, {"_id": 1}) is not None

@@ -1,0 +1,383 @@
+"""``flask gridfs check`` and ``flask gridfs index``: all damage is found, and nothing that is whole is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from itertools import count
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import gridfs
+import pytest
+from bson.objectid import ObjectId
+from flask import Flask
+
+from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.store import FileStore, check, listing
+from flask_gridfs_pymongo.store.check import Check
+from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+
+from .conftest import ROOT
+from .replica import until
+
+DATA = random.Random(3).randbytes(2 * CHUNK_SIZE + 1)
+DIGITS = b"0123456789"  # the driver's files, in chunks of 4
+
+
+def call(app: Flask, *arguments: str) -> tuple[int, list[str]]:
+    """The exit status of ``flask gridfs``, and the lines it prints."""
+    result = app.test_cli_runner().invoke(args=["gridfs", *arguments])
+    return result.exit_code, result.output.splitlines()
+
+
+def put(db: Any, files_id: Any, *numbers: float, minutes: int = 61) -> Any:
+    """Add chunks that were written so long ago."""
+    date = ObjectId.from_datetime(datetime.now(timezone.utc) - timedelta(minutes=minutes)).binary[:4]
+    new = [ObjectId(date + ObjectId().binary[4:]) for _ in numbers]
+    documents = [
+        {"_id": _id, "files_id": files_id, "n": n, "data": b"data"} for _id, n in zip(new, numbers, strict=True)
+    ]
+    db.fs.chunks.insert_many(documents)
+    return db
+
+
+def chunk(db: Any, number: int, **fields: Any) -> Any:
+    assert db.fs.chunks.update_one({"files_id": "it", "n": number}, {"$set": fields}).modified_count
+    return db
+
+
+def file(db: Any, **fields: Any) -> Any:
+    assert db.fs.files.update_one({"_id": "it"}, {"$set": fields}).modified_count
+    return db
+
+
+def lose(db: Any, *numbers: int) -> Any:
+    assert db.fs.chunks.delete_many({"files_id": "it", "n": {"$in": numbers}}).deleted_count == len(numbers)
+    return db
+
+
+def reindex(db: Any, collection: str, **options: bool) -> Any:
+    db.fs[collection].drop_indexes()
+    if options:
+        db.fs[collection].create_index([("files_id", 1), ("n", 1)], **options)
+    return db
+
+
+def contents(db: Any) -> list[Any]:
+    """Every document and every index of the bucket."""
+    return [(list(each.find().sort("_id", 1)), each.index_information()) for each in (db.fs.files, db.fs.chunks)]
+
+
+@pytest.fixture
+def db(real: PyMongo) -> Any:
+    """A bucket of whole files, ours and the driver's; ``it`` is to be damaged."""
+    for name, data in (("ours", DATA), ("ours, empty", b"")):
+        real.save_file(name, io.BytesIO(data))
+    driver = gridfs.GridFSBucket(real.db, chunk_size_bytes=4)
+    for file_id in (5, "empty", "it", "md5", ObjectId(), "zero"):
+        driver.upload_from_stream_with_id(file_id, "name", io.BytesIO(b"" if file_id == "empty" else DIGITS))
+    md5 = hashlib.md5(DIGITS, usedforsecurity=False).hexdigest().upper()
+    real.db.fs.files.update_one({"_id": "md5"}, {"$set": {"md5": md5}})
+    file(real.db, sha256=hashlib.sha256(DIGITS).hexdigest())
+    real.db.fs.chunks.insert_one({"files_id": "empty", "n": 0, "data": b""})  # some drivers do
+    return real.db
+
+
+IT = "file 'name' 'it': 1 "
+NO_END = "; not repaired: no hash tells where it ends"
+GONE = "chunks 'fs.chunks' {}: 1 unreferenced, 4 bytes; repaired"
+INDEX = "index 'fs.chunks' 'files_id, n': "
+DAMAGES: list[tuple[Callable[[Any], object], list[str]]] = [  # and what --repair says of it
+    (lambda db: lose(db, 0), [IT + "missing (first: 0)"]),
+    (lambda db: lose(db, 2), [IT + "missing (first: 2)"]),
+    (lambda db: lose(db, 0, 1), ["file 'name' 'it': 2 missing (first: 0)"]),
+    (lambda db: lose(db, 0, 1, 2), ["file 'name' 'it': 3 missing (first: 0)"]),
+    (lambda db: chunk(db, 1, data=b"456"), [IT + "short (first: 1)"]),
+    (lambda db: chunk(db, 2, data=b"8"), [IT + "short (first: 2)"]),
+    (lambda db: chunk(db, 1, data="4567"), [IT + "short (first: 1)"]),
+    (lambda db: chunk(db, 1, data=b"45678"), [IT + "long (first: 1)"]),
+    (lambda db: chunk(db, 2, data=b"89A"), [IT + "long (first: 2)"]),
+    (lambda db: chunk(chunk(db, 0, data=b"01234"), 1, data=b"5"), [IT + "long (first: 0), 1 short (first: 1)"]),
+    (lambda db: chunk(db, 1, n="1"), [IT + "missing (first: 1), 1 misnumbered (first: '1')"]),
+    (lambda db: chunk(db, 0, n=-1), [IT + "misnumbered (first: -1), 1 missing (first: 0)"]),
+    (lambda db: put(db, "it", 0.5), [IT + "misnumbered (first: 0.5)"]),
+    (lambda db: chunk(db, 2, n=2.0), []),
+    (lambda db: file(db, length=10.0), []),
+    (lambda db: file(db, length=-1), [IT + "invalid document"]),
+    (lambda db: file(db, length="10"), [IT + "invalid document"]),
+    (lambda db: file(db, length=9.5), [IT + "invalid document"]),
+    (lambda db: file(db, chunkSize=0), [IT + "invalid document"]),
+    (lambda db: file(db, length=8), [IT + "extra (first: 2), 1 sha256 mismatch"]),
+    (lambda db: put(db, "it", 3), [IT + "extra (first: 3); repaired"]),
+    (lambda db: put(db, "it", 3, 7), ["file 'name' 'it': 2 extra (first: 3); repaired"]),
+    (lambda db: put(db, "md5", 3), ["file 'name' 'md5': 1 extra (first: 3); repaired"]),
+    (lambda db: put(db, 5, 3), ["file 'name' 5: 1 extra (first: 3)" + NO_END]),
+    (lambda db: put(file(db, sha256="?"), "it", 3), [IT + "extra (first: 3)" + NO_END]),
+    (lambda db: put(lose(db, 0), "it", 3), [IT + "missing (first: 0), 1 extra (first: 3)"]),
+    (lambda db: put(db, "gone", 0, 1), ["chunks 'fs.chunks' 'gone': 2 unreferenced, 8 bytes; repaired"]),
+    (lambda db: [put(db, n, 0) for n in range(100, 107)], [GONE.format(n) for n in range(100, 107)]),
+    (lambda db: put(db, None, 0), [GONE.format(None)]),
+    (
+        lambda db: db.fs.chunks.insert_one({"_id": 1, "files_id": "gone", "data": b"data"}),
+        [GONE.format("'gone'").replace("; ", "; not ") + ": nothing tells their age"],
+    ),
+    (lambda db: put(db, "soon", 0, minutes=58), []),
+    (lambda db: put(put(db, "soon", 0), "soon", 1, minutes=58), []),
+    (lambda db: reindex(db, "chunks"), [INDEX + "missing; repaired"]),
+    (
+        lambda db: reindex(db, "files"),
+        [f"index 'fs.files' '{keys}': missing; repaired" for keys in ("filename, uploadDate", "previous")],
+    ),
+    (lambda db: reindex(db, "chunks", unique=False), [INDEX + "other options; not repaired: An "]),
+    (lambda db: reindex(db, "chunks", unique=True, sparse=True), [INDEX + "other options; not repaired: An "]),
+    (
+        lambda db: put(reindex(db, "chunks"), "it", 1),
+        [INDEX + "missing; not repaired: ", IT + "duplicate (first: 1)"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "reports"), DAMAGES)
+def test_damage_is_found_and_what_is_whole_is_left_alone(
+    app: Flask, db: Any, damage: Callable[[Any], object], reports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "_BATCH", 3)  # the bucket has several
+    monkeypatch.setattr(check, "_PAUSE", 0)
+    whole = contents(db)
+    damage(db)
+    broken = contents(db)
+    found = [report.partition("; ")[0] for report in reports]
+    remaining = [report.partition("; ")[0] for report in reports if not report.endswith("; repaired")]
+
+    def look(*options: str, left: list[str]) -> list[str]:
+        status, output = call(app, "check", *options)
+        *lines, total = (line.replace(f"{db.name}.", "") for line in output)
+        assert total.endswith(f"; {len(lines)} problems, {len(lines) - len(left)} repaired")
+        assert status == (1 if left else 0)
+        return lines if lines and lines[0].startswith("index") else sorted(lines)  # chunks come in any order
+
+    assert [line.partition("; ")[0] for line in look(left=found)] == found
+    assert contents(db) == broken
+    for line, report in zip(look("--repair", left=remaining), reports, strict=True):
+        assert line.startswith(report) if report.startswith("index") else line == report
+    assert contents(db) == (broken if remaining or not reports else whole)
+    assert [line.partition("; ")[0] for line in look("--repair", left=remaining)] == remaining
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "kind"), [("it", 2, "sha256"), ("md5", 0, "md5"), ("ours", 1, "sha256"), ("ours", 2, "sha256")]
+)
+def test_verify_reads_the_content(app: Flask, db: Any, name: str, n: int, kind: str) -> None:
+    found = db.fs.files.find_one({"$or": [{"_id": name}, {"filename": name}]})
+    part = db.fs.chunks.find_one({"files_id": found["_id"], "n": n})
+    db.fs.chunks.update_one({"_id": part["_id"]}, {"$set": {"data": part["data"][:-1] + b"!"}})
+    broken = contents(db)
+    assert call(app, "check")[0] == 0
+    status, lines = call(app, "check", "--verify", "--repair")
+    assert (status, lines[:-1]) == (1, [f"file {found['filename']!r} {found['_id']!r}: 1 {kind} mismatch"])
+    assert contents(db) == broken
+
+
+def test_what_is_whole_is_clean(app: Flask, db: Any) -> None:
+    for options in ((), ("--verify",), ("--repair", "--verify"), ("--prefix", "MONGO")):
+        said = f"{db.name}.fs: 8 files ({len(DATA) + 50:,} bytes), 19 chunks; 0 problems, 0 repaired"
+        assert call(app, "check", *options) == (0, [said])
+    said = f"{db.name}.none: 0 files (0 bytes), 0 chunks; 0 problems, 0 repaired"
+    assert call(app, "check", "--bucket", "none") == (0, [said])
+    assert "none.files" not in db.list_collection_names()
+
+
+def test_json_is_one_document(app: Flask, db: Any) -> None:
+    none = {"findings": [], "bucket": f"{db.name}.fs", "files": 8, "chunks": 19, "bytes": len(DATA) + 50}
+    status, lines = call(app, "check", "--json")
+    assert (status, json.loads("".join(lines))) == (0, {**none, "uploading": 0, "found": 0, "repaired": 0})
+    lose(db, 1)
+    put(db, "soon", 0, minutes=1)
+    put(db, oid := ObjectId(), 0)
+    status, lines = call(app, "check", "--json", "--repair")
+    wanted: list[dict[str, Any]] = [
+        {"subject": "file", "id": "it", "name": "name", "bytes": 10, "repaired": False, "note": ""},
+        {"subject": "chunks", "id": str(oid), "name": f"{db.name}.fs.chunks", "bytes": 4, "repaired": True, "note": ""},
+    ]
+    wanted[0]["problems"] = [{"kind": "missing", "count": 1, "first": 1}]
+    wanted[1]["problems"] = [{"kind": "unreferenced", "count": 1, "first": None}]
+    totals = {"chunks": 20, "findings": wanted, "uploading": 1, "found": 2, "repaired": 1}
+    assert (status, json.loads("".join(lines))) == (1, {**none, **totals})
+
+
+def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMongo) -> None:
+    store = FileStore(real.db)
+    with store.writer("running") as writer:
+        writer.write(DATA * 2)
+        until(lambda: store.chunks.count_documents({}) == 4)
+        said = "fs: 0 files (0 bytes), 4 chunks (4 of uploads that go on); 0 problems, 0 repaired"
+        assert call(app, "check", "--repair") == (0, [f"{real.db.name}.{said}"])
+        writer.write(DATA)
+        saved = writer.commit()
+    assert b"".join(store.read(saved)) == DATA * 3
+    assert call(app, "check", "--verify")[0] == 0
+
+
+class TestOthersAtWork:
+    """What others do between two looks; they do it when *advance* is called, or during the pause."""
+
+    @pytest.mark.parametrize("moment", ["advance", "pause"])
+    @pytest.mark.parametrize(("event", "left"), [("owned", 2), ("vanishes", 0), ("grows", 3), ("shrinks", 1)])
+    def test_chunks_that_somebody_works_on(
+        self, db: Any, moment: str, event: str, left: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(db, "busy", 0, 1)
+
+        def act(_: float) -> None:
+            if event == "owned":
+                db.fs.files.insert_one({"_id": "busy", "length": 8, "chunkSize": 4})
+            elif event == "grows":
+                put(db, "busy", 2, minutes=0)
+            else:
+                db.fs.chunks.delete_many({"files_id": "busy", "n": {"$gte": int(event == "shrinks")}})
+
+        looking = Check(FileStore(db), repair=True)
+        if moment == "pause":
+            monkeypatch.setattr(time, "sleep", act)
+        else:
+            looking.advance = lambda _: act(0) if looking.chunks else None
+        dead = (moment, event) == ("advance", "shrinks")  # a delete that did not go on
+        assert [finding.repaired for finding in looking.findings()] == [True] * dead
+        assert db.fs.chunks.count_documents({"files_id": "busy"}) == (0 if dead else left)
+
+    @pytest.mark.parametrize("verify", [False, True])
+    def test_a_file_that_is_deleted_meanwhile_is_no_damage(self, db: Any, verify: bool) -> None:
+        store = FileStore(db)
+        assert list(Check(store, verify=verify, advance=lambda _: store.delete("it")).findings()) == []
+
+    def test_no_finding_and_no_loss_while_files_come_and_go(self, app: Flask, real: PyMongo) -> None:
+        call(app, "index")
+        for old in range(900):
+            put(real.db, old, 0)
+            real.db.fs.files.insert_one({"_id": old, "filename": "old", "length": 4, "chunkSize": 4})
+        kept: dict[str, bytes] = {}
+        enough = Event()
+
+        def work(number: int) -> None:
+            store, driver, chance = FileStore(real.db), gridfs.GridFSBucket(real.db), random.Random(number)
+            for turn in count():
+                name, data = f"{number} {turn % 7}", chance.randbytes(chance.choice([0, 1, 9999, 5 * CHUNK_SIZE + 1]))
+                replaced = store.newest(name)
+                if len(data) == 9999:
+                    driver.upload_from_stream(name, io.BytesIO(data), chunk_size_bytes=1000)
+                else:
+                    store.save(name, [data])
+                kept[name] = data
+                if replaced:
+                    store.delete(replaced.id)
+                store.delete(3 * turn + number)
+                if enough.is_set() and turn >= 7:
+                    return
+
+        with ThreadPoolExecutor(3) as pool:
+            workers = [pool.submit(work, number) for number in range(3)]
+            try:
+                for options in 3 * [["--repair"], ["--repair", "--verify"]]:
+                    status, lines = call(app, "check", *options)
+                    assert (status, len(lines)) == (0, 1), lines
+            finally:
+                enough.set()
+        assert [worker.result() for worker in workers] == [None] * 3
+        store = FileStore(real.db)
+        assert {name: b"".join(store.read(found)) for name in kept if (found := store.find(name))} == kept
+        assert call(app, "check", "--verify")[0] == 0
+
+
+def test_the_command_line(db: Any, uri: str) -> None:
+    """A process of its own; on a terminal with a bar."""
+
+    def flask(*arguments: str, stderr: int = subprocess.PIPE) -> Any:
+        command = [Path(sys.executable).with_name("flask"), "--app", "tests.live:open_app", "gridfs", *arguments]
+        environ = {**os.environ, "LIVE_URI": uri}
+        return subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+    lose(db, 1)
+    ours, theirs = os.openpty()
+    run = flask("check", stderr=theirs)
+    assert (run.returncode, run.stdout.splitlines()[0]) == (1, "file 'name' 'it': 1 missing (first: 1)")
+    assert b"100%" in os.read(ours, 100_000)
+    os.close(ours)
+    os.close(theirs)
+    db.fs.files.delete_one({"_id": "it"})
+    run = flask("check")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "(2 of uploads that go on)" in run.stdout
+    assert flask("check", "--prefix", "NO").returncode == 2
+
+
+@pytest.mark.parametrize("command", [["check"], ["check", "--repair", "--json"], ["index", "size"]])
+class TestFailure:
+    def test_no_answer(self, app: Flask, command: list[str]) -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # and does not listen
+            address = f"127.0.0.1:{nobody.getsockname()[1]}"
+            mongo = PyMongo(app, uri=f"mongodb://{address}/shop?serverSelectionTimeoutMS=100")
+            status, lines = call(app, *command)
+            mongo.cx.close()
+        assert (status, len(lines)) == (2, 1)
+        assert lines[0].startswith(f"Error: shop.fs: {address}: [Errno 111] Connection refused")
+        assert "Topology" not in lines[0]
+
+    def test_usage(self, app: Flask, real: PyMongo, command: list[str]) -> None:
+        PyMongo(app, config_prefix="OTHER", uri="mongodb://127.0.0.1:1/other")
+        for prefix, said in (("MY", "'MY'; --prefix is one of: MONGO, OTHER"), ("", "''; --prefix is one of")):
+            status, lines = call(app, *command, "--prefix", prefix)
+            assert (status, said in lines[-1]) == (2, True)
+        assert call(app, *command, "--what")[0] == 2
+        assert call(app, *command, "--bucket", "a..b")[0] == 2
+        assert call(app, *command)[0] == 0
+
+    def test_mongomock(self, app: Flask, command: list[str]) -> None:
+        PyMongo(app, uri="mongomock://localhost/shop")
+        status, lines = call(app, *command)
+        assert (status, len(lines), "mongomock" in lines[0]) == (2, 1, True)
+
+
+class TestIndex:
+    def test_listings_use_them(self, app: Flask, real: PyMongo) -> None:
+        store = FileStore(real.db)
+        for said in ("created", "is there"):
+            status, lines = call(app, "index", *listing.ORDERS)
+            assert (status, [line.endswith(f": {said}") for line in lines]) == (0, [True] * 6)
+        assert real.db.fs.chunks.index_information()["files_id_1_n_1"]["unique"]
+        real.save_file("a", io.BytesIO(b"1"))
+        for order, (field, direction, _) in listing.ORDERS.items():
+            real.db.command("profile", 2)
+            assert len(listing.ordered(store, order).rows) == 1
+            real.db.command("profile", 0)
+            plans = real.db.system.profile.find({"ns": store.files.full_name}).distinct("planSummary")
+            assert f"IXSCAN {{ {field}: {direction}, filename: 1 }}" in plans
+        assert (
+            real.db.system.profile.count_documents({"$or": [{"hasSortStage": True}, {"planSummary": "COLLSCAN"}]}) == 0
+        )
+
+    def test_without_orders_there_are_the_three_that_every_bucket_has(self, app: Flask, real: PyMongo) -> None:
+        assert [len(lines) for _, lines in [call(app, "index", "--bucket", "b")]] == [3]
+        real.save_file("a", io.BytesIO(b"1"), base="b")
+        assert call(app, "check", "--bucket", "b")[0] == 0
+        assert call(app, "index", "age")[0] == 2
+
+    def test_one_that_is_in_the_way(self, app: Flask, db: Any) -> None:
+        reindex(db, "chunks", unique=False)
+        status, lines = call(app, "index")
+        assert status == 1
+        (line,) = [line for line in lines if not line.endswith("is there")]
+        assert f"index '{db.name}.fs.chunks' 'files_id, n': other options, not created: An existing index" in line
+        assert line.endswith("; drop the old one first")
