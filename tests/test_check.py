@@ -30,7 +30,7 @@ from flask_gridfs_pymongo.store.check import Check
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import ROOT
-from .replica import until
+from .replica import direct, standalone, until
 
 DATA = random.Random(3).randbytes(2 * CHUNK_SIZE + 1)
 DIGITS = b"0123456789"  # the driver's files, in chunks of 4
@@ -73,6 +73,13 @@ def reindex(db: Any, collection: str, **options: bool) -> Any:
     if options:
         db.fs[collection].create_index([("files_id", 1), ("n", 1)], **options)
     return db
+
+
+def reverse(db: Any) -> None:
+    """Store the chunks in the order opposite to that of their numbers."""
+    chunks = list(db.fs.chunks.find().sort("n", -1))
+    db.fs.chunks.delete_many({})
+    db.fs.chunks.insert_many(chunks)
 
 
 def contents(db: Any) -> list[Any]:
@@ -118,6 +125,7 @@ DAMAGES: list[tuple[Callable[[Any], object], list[str]]] = [  # and what --repai
     (lambda db: file(db, length=-1), [IT + "invalid document"]),
     (lambda db: file(db, length="10"), [IT + "invalid document"]),
     (lambda db: file(db, length=9.5), [IT + "invalid document"]),
+    (lambda db: file(db, length=True), [IT + "invalid document"]),
     (lambda db: file(db, chunkSize=0), [IT + "invalid document"]),
     (lambda db: file(db, length=8), [IT + "extra (first: 2), 1 sha256 mismatch"]),
     (lambda db: put(db, "it", 3), [IT + "extra (first: 3); repaired"]),
@@ -128,6 +136,10 @@ DAMAGES: list[tuple[Callable[[Any], object], list[str]]] = [  # and what --repai
     (lambda db: put(lose(db, 0), "it", 3), [IT + "missing (first: 0), 1 extra (first: 3)"]),
     (lambda db: put(db, "gone", 0, 1), ["chunks 'fs.chunks' 'gone': 2 unreferenced, 8 bytes; repaired"]),
     (lambda db: [put(db, n, 0) for n in range(100, 107)], [GONE.format(n) for n in range(100, 107)]),
+    (
+        lambda db: put(put(put(db, 100, 0), 101, 0), 102, *range(6)),
+        [GONE.format(100), GONE.format(101), "chunks 'fs.chunks' 102: 6 unreferenced, 24 bytes; repaired"],
+    ),
     (lambda db: put(db, None, 0), [GONE.format(None)]),
     (
         lambda db: db.fs.chunks.insert_one({"_id": 1, "files_id": "gone", "data": b"data"}),
@@ -136,6 +148,7 @@ DAMAGES: list[tuple[Callable[[Any], object], list[str]]] = [  # and what --repai
     (lambda db: put(db, "soon", 0, minutes=58), []),
     (lambda db: put(put(db, "soon", 0), "soon", 1, minutes=58), []),
     (lambda db: reindex(db, "chunks"), [INDEX + "missing; repaired"]),
+    (lambda db: reverse(reindex(db, "chunks")), [INDEX + "missing; repaired"]),
     (
         lambda db: reindex(db, "files"),
         [f"index 'fs.files' '{keys}': missing; repaired" for keys in ("filename, uploadDate", "previous")],
@@ -164,6 +177,7 @@ def test_damage_is_found_and_what_is_whole_is_left_alone(
     def look(*options: str, left: list[str]) -> list[str]:
         status, output = call(app, "check", *options)
         *lines, total = (line.replace(f"{db.name}.", "") for line in output)
+        assert total.startswith("fs: 8 files ")
         assert total.endswith(f"; {len(lines)} problems, {len(lines) - len(left)} repaired")
         assert status == (1 if left else 0)
         return lines if lines and lines[0].startswith("index") else sorted(lines)  # chunks come in any order
@@ -196,6 +210,8 @@ def test_what_is_whole_is_clean(app: Flask, db: Any) -> None:
         assert call(app, "check", *options) == (0, [said])
     said = f"{db.name}.none: 0 files (0 bytes), 0 chunks; 0 problems, 0 repaired"
     assert call(app, "check", "--bucket", "none") == (0, [said])
+    gridfs.GridFSBucket(db, "theirs").upload_from_stream("name", io.BytesIO(DATA))
+    assert call(app, "check", "--bucket", "theirs", "--verify")[0] == 0
     assert "none.files" not in db.list_collection_names()
 
 
@@ -252,15 +268,22 @@ class TestOthersAtWork:
         if moment == "pause":
             monkeypatch.setattr(time, "sleep", act)
         else:
+            monkeypatch.setattr(check, "_PAUSE", 0)
             looking.advance = lambda _: act(0) if looking.chunks else None
         dead = (moment, event) == ("advance", "shrinks")  # a delete that did not go on
         assert [finding.repaired for finding in looking.findings()] == [True] * dead
         assert db.fs.chunks.count_documents({"files_id": "busy"}) == (0 if dead else left)
 
     @pytest.mark.parametrize("verify", [False, True])
-    def test_a_file_that_is_deleted_meanwhile_is_no_damage(self, db: Any, verify: bool) -> None:
+    def test_a_file_that_is_deleted_meanwhile_is_no_damage(
+        self, db: Any, verify: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(check, "_BATCH", 3)  # "it" is the last of the first, and "md5" the next one
         store = FileStore(db)
-        assert list(Check(store, verify=verify, advance=lambda _: store.delete("it")).findings()) == []
+        lose(db, 0)
+        put(db, "md5", 3)
+        findings = Check(store, verify=verify, advance=lambda _: store.delete("it")).findings()
+        assert [finding.id for finding in findings] == ["md5"]
 
     def test_no_finding_and_no_loss_while_files_come_and_go(self, app: Flask, real: PyMongo) -> None:
         call(app, "index")
@@ -300,6 +323,21 @@ class TestOthersAtWork:
         assert call(app, "check", "--verify")[0] == 0
 
 
+def test_the_primary_is_asked(app: Flask, tmp_path: Path) -> None:
+    """A secondary that lags would show chunks without the file that has them; here there is none to ask."""
+    with standalone(tmp_path / "data", "--replSet", "one") as server:
+        with direct(server) as client:
+            client.admin.command("replSetInitiate", {"_id": "one", "members": [{"_id": 0, "host": server.address}]})
+            until(lambda: client.admin.command("hello")["isWritablePrimary"])
+        options = "replicaSet=one&readPreference=secondary&serverSelectionTimeoutMS=2000"
+        mongo = PyMongo(app, uri=f"mongodb://{server.address}/shop?{options}")
+        mongo.save_file("name", io.BytesIO(DATA))
+        put(mongo.db, "gone", 0)
+        status, lines = call(app, "check", "--verify", "--repair")
+        mongo.cx.close()
+    assert (status, lines[0]) == (0, "chunks 'shop.fs.chunks' 'gone': 1 unreferenced, 4 bytes; repaired")
+
+
 def test_the_command_line(db: Any, uri: str) -> None:
     """A process of its own; on a terminal with a bar."""
 
@@ -335,14 +373,20 @@ class TestFailure:
         assert lines[0].startswith(f"Error: shop.fs: {address}: [Errno 111] Connection refused")
         assert "Topology" not in lines[0]
 
-    def test_usage(self, app: Flask, real: PyMongo, command: list[str]) -> None:
-        PyMongo(app, config_prefix="OTHER", uri="mongodb://127.0.0.1:1/other")
+    def test_usage(self, app: Flask, uri: str, command: list[str]) -> None:
+        PyMongo(app, config_prefix="OTHER", uri="mongomock://localhost/other")
+        mongo = PyMongo(app, uri=uri)
         for prefix, said in (("MY", "'MY'; --prefix is one of: MONGO, OTHER"), ("", "''; --prefix is one of")):
             status, lines = call(app, *command, "--prefix", prefix)
             assert (status, said in lines[-1]) == (2, True)
         assert call(app, *command, "--what")[0] == 2
         assert call(app, *command, "--bucket", "a..b")[0] == 2
         assert call(app, *command)[0] == 0
+        mongo.cx.close()
+        alone = Flask("alone")
+        mongo = PyMongo(alone, config_prefix="ALONE", uri=uri)
+        assert call(alone, *command)[0] == 0
+        mongo.cx.close()
 
     def test_mongomock(self, app: Flask, command: list[str]) -> None:
         PyMongo(app, uri="mongomock://localhost/shop")
@@ -381,3 +425,8 @@ class TestIndex:
         (line,) = [line for line in lines if not line.endswith("is there")]
         assert f"index '{db.name}.fs.chunks' 'files_id, n': other options, not created: An existing index" in line
         assert line.endswith("; drop the old one first")
+        assert "full error" not in line
+        put(reindex(db, "chunks"), "it", 1)
+        status, lines = call(app, "index")
+        (line,) = [line for line in lines if not line.endswith("is there")]
+        assert (status, "E11000 duplicate key" in line, "drop" in line) == (1, True, False)
