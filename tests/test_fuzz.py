@@ -24,7 +24,7 @@ from flask_gridfs_pymongo.http.filenames import clean
 from . import fuzz
 from .conftest import start_gunicorn
 
-examples = settings(derandomize=True, max_examples=120, deadline=None, database=None)
+examples = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 JSON = {"Accept": "application/json"}
 BROWSER = {"Accept": "text/html"}
 ODD = [
