@@ -17,7 +17,8 @@ from pymongo.errors import PyMongoError
 
 from .connection import AppState
 from .store import FileStore
-from .store.check import INDEXES, Check, Finding, Index, create_index, index_problem
+from .store.check import Check, Finding
+from .store.indexes import INDEXES, Index, create_index, index_problem
 from .store.listing import ORDERS
 
 gridfs = AppGroup("gridfs", help="Look after the files in GridFS.")

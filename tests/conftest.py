@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pymongo
 import pytest
 from flask import Flask
+from playwright.sync_api import Browser, sync_playwright
+from werkzeug.serving import make_server
 
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 
+from .servers import PYTHON, running
+
 ROOT = Path(__file__).parent.parent
+_CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 def missing(reason: str) -> None:
@@ -85,17 +92,23 @@ def real(app: Flask, uri: str) -> Iterator[PyMongo]:
 @contextmanager
 def start_gunicorn(application: str, log: Path, *options: str, **environ: str) -> Iterator[str]:
     """Run gunicorn with threads on a port that the system chose, warnings being errors; gives its address."""
-    command = [sys.executable, "-W", "error", "-m", "gunicorn", "-b", "127.0.0.1:0", "-k", "gthread", "--threads", "8"]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            [*command, *options, application], cwd=ROOT, env={**os.environ, **environ}, stdout=output, stderr=output
-        ) as process,
-    ):
-        try:
-            yield _listening(process, log)
-        finally:
-            process.terminate()
+    command = (*PYTHON, "gunicorn", "-b", "127.0.0.1:0", "-k", "gthread", "--threads", "8", *options, application)
+    with running(command, log, **environ) as (address, _):
+        yield f"http://{address}"
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """Run Werkzeug's server in this process, where a test reaches the application; gives its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 Serve = Callable[..., str]
@@ -111,15 +124,6 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             return stack.enter_context(start_gunicorn(application, log, *options, **environ))
 
         yield start
-
-
-def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
-    with log.open() as lines:
-        while process.poll() is None:
-            line = lines.readline()
-            if "Listening at: " in line:
-                return line.split("Listening at: ")[1].split()[0]
-    raise AssertionError(log.read_text())
 
 
 @pytest.fixture(scope="session")
@@ -145,3 +149,14 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.terminate()
         assert process.wait(30) == 0
     assert not list(folder.glob("mongod.lock")) or (folder / "mongod.lock").read_text() == "", "mongod was not stopped"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        missing("install Chromium (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM)
+        yield browser
+        browser.close()

@@ -18,7 +18,7 @@ from playwright.sync_api import Page
 from flask_gridfs_pymongo import PyMongo
 
 from .conftest import missing, start_gunicorn
-from .test_browser import browser, page  # noqa: F401  (fixtures)
+from .test_browser import page  # noqa: F401  (a fixture)
 from .test_readme import blocks
 
 DATA = random.Random(5).randbytes(3_500_000)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import shutil
 import struct
-import threading
 import wave
 import zipfile
 import zlib
@@ -15,15 +13,13 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask, redirect, request, url_for
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, BrowserContext, Error, Page
 from werkzeug.wrappers import Response
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.mimetype import guess
 
-from .conftest import missing
-from .test_browser import FLAGS
+from .conftest import serving
 
 # Where it runs it says so in every way it can; "pwned" is followed by the number of the file in HOSTILE.
 SCRIPT = (
@@ -186,27 +182,10 @@ def origin(mongod: str) -> Iterator[Origin]:
         found.calls.append(NAMES[number])
         return ""
 
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    found.address = f"http://127.0.0.1:{server.server_port}"
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as found.address:
+        yield found
     mongo.cx.drop_database("test_hostile")
     mongo.cx.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing("install Chromium (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

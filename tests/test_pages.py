@@ -6,8 +6,6 @@ import io
 import json
 import random
 import re
-import shutil
-import threading
 import wave
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -20,15 +18,13 @@ from axe_playwright_python.sync_playwright import Axe
 from bson.objectid import ObjectId
 from flask import Flask
 from jinja2 import DictLoader
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from examples.gallery.samples import samples
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import FileStore
 
-from .conftest import missing
-from .test_browser import FLAGS
+from .conftest import serving
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -38,6 +34,8 @@ PNG = bytes.fromhex(
 
 class Site:
     """An application with several blueprints, over real sockets."""
+
+    address: str
 
     def __init__(self, mongod: str) -> None:
         self.app = app = Flask("site")
@@ -58,11 +56,6 @@ class Site:
         def css() -> Any:
             return app.response_class("header { background: rgb(1, 2, 3) }", mimetype="text/css")
 
-        self.server = make_server("127.0.0.1", 0, app, threaded=True)
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
     def save(self, name: str, content: bytes, base: str = "fs") -> None:
         with self.app.app_context():
             self.mongo.save_file(name, io.BytesIO(content), base)
@@ -70,19 +63,14 @@ class Site:
     def store(self, base: str = "fs") -> FileStore:
         return FileStore(self.mongo.cx.test_pages, base)
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-        self.mongo.cx.drop_database("test_pages")
-        self.mongo.cx.close()
-
 
 @pytest.fixture(scope="module")
 def site(mongod: str) -> Iterator[Site]:
     site = Site(mongod)
-    yield site
-    site.close()
+    with serving(site.app) as site.address:
+        yield site
+    site.mongo.cx.drop_database("test_pages")
+    site.mongo.cx.close()
 
 
 @pytest.fixture(autouse=True)
@@ -90,17 +78,6 @@ def empty(site: Site) -> None:
     for base in ("fs", "own"):
         for kind in ("files", "chunks"):
             site.mongo.cx.test_pages[f"{base}.{kind}"].delete_many({})
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing("install Chromium (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from uuid import UUID
 
 from bson.objectid import ObjectId
 from pymongo import ASCENDING, ReadPreference
-from pymongo.errors import OperationFailure
 
+from .indexes import INDEXES, WITH_PREVIOUS, create_index, index_problem
 from .judge import FIELDS, Judge, Problem
 
 if TYPE_CHECKING:
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 
 GRACE = timedelta(hours=1)
 """how old the newest chunk of an upload must be before the upload is taken for dead"""
-Index = tuple[Literal["files", "chunks"], list[tuple[str, int]], dict[str, Any]]
-_PREVIOUS = {"previous": {"$exists": True}}
-INDEXES: list[Index] = [
-    ("files", [("filename", ASCENDING), ("uploadDate", ASCENDING)], {}),
-    ("chunks", [("files_id", ASCENDING), ("n", ASCENDING)], {"unique": True}),
-    ("files", [("previous", ASCENDING)], {"unique": True, "partialFilterExpression": _PREVIOUS}),
-]
-"""The two that the GridFS specification names, and the one that orders our writers: collection, keys, options"""
-
 _VALUES = (ObjectId, str, bytes, int, float, datetime, UUID, type(None))  # in $in other types may be patterns
 _PAUSE = 0.5  # seconds
 _BATCH = 1000  # documents
@@ -55,26 +46,6 @@ class Finding(NamedTuple):
     repaired: bool = False
     note: str = ""
     """why it was not repaired, where that is not plain"""
-
-
-def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
-    """What is wrong with *index* among those that are *there* (``index_information()``)."""
-    _, keys, options = index
-    same = [found for found in there.values() if found["key"] == keys]
-    strict = [found for found in same if found.get("unique", False) >= options.get("unique", False)]
-    narrowing = ("partialFilterExpression", "sparse", "collation")
-    if any(all(found.get(name) == options.get(name) for name in narrowing) for found in strict):
-        return None
-    return "other options" if same else "missing"
-
-
-def create_index(collection: Any, index: Index) -> str:
-    """Create an index; returns why the server refuses, or an empty string."""
-    try:
-        collection.create_index(index[1], **index[2])
-    except OperationFailure as error:
-        return str(error).partition(", full error")[0]
-    return ""
 
 
 @dataclass
@@ -118,7 +89,7 @@ class Check:
             collection = self._files if index[0] == "files" else self._chunks
             there = collection.index_information()  # empty where the collection is not there yet
             problem = index_problem(there, index) if there else None
-            if not problem or ("partialFilterExpression" in index[2] and not self._files.find_one(_PREVIOUS)):
+            if not problem or ("partialFilterExpression" in index[2] and not self._files.find_one(WITH_PREVIOUS)):
                 continue
             error = create_index(collection, index) if self.repair else ""
             repaired = self.repair and not error

@@ -17,6 +17,7 @@ from pymongo import ASCENDING, DESCENDING, ReadPreference
 from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
 
+from .indexes import INDEXES
 from .model import StoredFile
 from .reader import Reader
 from .retry import persist
@@ -204,18 +205,10 @@ class FileStore:
         return sum(self.delete(file_id) for file_id in ids)
 
     def _ensure_indexes(self) -> None:
-        """Create the two indexes that the GridFS specification names, and the one that orders our writers."""
         if self._indexed:
             return
-        for collection, keys, options in (
-            (self.files, [("filename", ASCENDING), ("uploadDate", ASCENDING)], {}),
-            (self.chunks, [("files_id", ASCENDING), ("n", ASCENDING)], {"unique": True}),
-            (
-                self.files,
-                [("previous", ASCENDING)],
-                {"unique": True, "partialFilterExpression": {"previous": {"$exists": True}}},
-            ),
-        ):
+        for kind, keys, options in INDEXES:
+            collection = self.files if kind == "files" else self.chunks
             try:
                 persist(collection, partial(collection.create_index, keys, **options))
             except OperationFailure as error:

@@ -181,10 +181,10 @@ class Uploads(Options):
             )
         for file in saved:
             _tell(file_saved, file=file)
-        if pages.is_browser() and "restore" in request.args:
-            return redirect(pages.url_of(saved[0], details=""), 303)
         if pages.is_browser():
-            return redirect(url_for(".index", folder=folder or None), 303)
+            restored = "restore" in request.args
+            after = pages.url_of(saved[0], details="") if restored else url_for(".index", folder=folder or None)
+            return redirect(after, 303)
         data = {"files": [pages.describe(file) for file in saved]}
         return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
 
