@@ -9,7 +9,7 @@ from weakref import WeakSet
 from bson.objectid import ObjectId
 from flask import Blueprint, Flask, Response, abort, current_app, request
 
-from . import config
+from . import config, formparser
 from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
@@ -61,7 +61,7 @@ class PyMongo:
         """Prepare *app* for this object; nothing connects before the first use.
 
         What is not given here is as it was given to the constructor. Registers the ``ObjectId`` URL converter and the
-        command ``flask gridfs``.
+        command ``flask gridfs``, and mends how Werkzeug parses forms (:mod:`.formparser`).
 
         :raises TypeError, ValueError: naming the setting that is wrong
         :raises RuntimeError: where *app* has this object, or another one with this prefix, already
@@ -80,6 +80,7 @@ class PyMongo:
             )
         app.url_map.converters["ObjectId"] = BSONObjectIdConverter
         app.cli.add_command(gridfs)
+        formparser.init_app(app)
         self._apps.add(app)
 
     def _state(self) -> AppState:

@@ -12,8 +12,8 @@ from typing import IO, Any, cast
 
 from flask import Request, abort
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
-from werkzeug.formparser import FormDataParser
 
+from ..formparser import FormParser
 from ..http.digests import expected
 from ..http.filenames import clean
 from ..store import FileStore, FileTooLarge, StoredFile, Writer
@@ -123,7 +123,7 @@ def _parse(request: Request, begin: Callable[[str | None, str | None], _Part], t
     ) -> IO[bytes]:
         return cast("IO[bytes]", begin(filename, content_type) if filename else _Unnamed())
 
-    parser = FormDataParser(
+    parser = FormParser(
         stream_factory,
         max_form_memory_size=request.max_form_memory_size,
         max_form_parts=request.max_form_parts,
