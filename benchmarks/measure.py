@@ -21,8 +21,8 @@ import flask_pymongo
 import pymongo
 from bson.objectid import ObjectId
 
-from flask_gridfs_pymongo.store import FileStore
-from flask_gridfs_pymongo.store.listing import Key, by_name, ordered
+from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store.listing import Key
 
 ROOT = Path(__file__).parent.parent
 BLOCK = os.urandom(1024 * 1024)
@@ -77,7 +77,7 @@ def store(uri: str, name: str, length: int, writers: tuple[str, ...] = ("ours", 
                 theirs.cx, theirs.db = client, db
                 theirs.save_file(filename, Blocks(length))
             else:
-                FileStore(db).save(filename, Blocks(length))
+                Bucket(db).save(filename, Blocks(length))
 
 
 def request(server: Server, path: str, *lines: str) -> bytes:
@@ -217,7 +217,7 @@ _START = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
 
 class Filled(NamedTuple):
-    store: FileStore
+    store: Bucket
     names: int
 
 
@@ -228,7 +228,7 @@ def filled(uri: str, names: int, versions: int) -> Iterator[tuple[Filled, Filled
         db = client.get_default_database()
 
         def fill(base: str, names: int, versions: int) -> Filled:
-            bucket = FileStore(db, base)
+            bucket = Bucket(db, base)
             bucket.writer("").abort()  # makes the indexes
             bucket.files.create_index([("uploadDate", -1), ("filename", 1)])  # flask gridfs index newest
             same = {"length": 0, "chunkSize": CHUNK, "contentType": "text/plain"}
@@ -252,11 +252,11 @@ def list_time(bucket: Filled, case: str) -> float:
         if case == "newest version":
             assert bucket.store.find("m")
         elif case == "first page":
-            assert len(by_name(bucket.store, "m").rows) == 100
+            assert len(bucket.store.list(after=Key("m")).rows) == 100
         elif case == "newest first":
-            assert len(ordered(bucket.store, "newest", Key("n", _START + timedelta(seconds=bucket.names))).rows) == 100
+            assert len(bucket.store.list("newest", Key("n", _START + timedelta(seconds=bucket.names))).rows) == 100
         elif case == "late page":
-            assert len(by_name(bucket.store, late).rows) == 100
+            assert len(bucket.store.list(after=Key(late)).rows) == 100
         else:
-            assert len(by_name(bucket.store).rows) == 100
+            assert len(bucket.store.list().rows) == 100
     return (time.perf_counter() - start) / 10 * 1000

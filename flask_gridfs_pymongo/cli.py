@@ -16,9 +16,8 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 
 from .connection import AppState
-from .store import FileStore
 from .store.check import Check, Finding
-from .store.indexes import INDEXES, Index, create_index, index_problem
+from .store.collections import INDEXES, Collections, Index, create_index, index_problem
 from .store.listing import ORDERS
 
 gridfs = AppGroup("gridfs", help="Look after the files in GridFS.")
@@ -45,12 +44,12 @@ def _state(prefix: str | None) -> AppState:
 
 
 @contextmanager
-def _bucket(prefix: str | None, name: str) -> Iterator[FileStore]:
+def _collections(prefix: str | None, name: str) -> Iterator[Collections]:
     state = _state(prefix)
     if state.settings.mongomock:
         raise _Failure("mongomock keeps files in the memory of one process; there is nothing to look after")
     try:
-        yield state.connection.store(state.settings.dbname, name)
+        yield state.connection.bucket(state.settings.dbname, name).collections
     except PyMongoError as error:
         reason = str(error).partition(", Topology Description")[0].partition(", full error")[0]
         raise _Failure(f"{state.settings.dbname}.{name}: {reason}") from None
@@ -78,9 +77,8 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, a
       2  the command line is wrong, or the database does not answer
     """
     found = repaired = 0
-    with _bucket(prefix, bucket) as store, _progress(store) as bar:
-        name = store.files.full_name.removesuffix(".files")
-        check = Check(store, repair, verify, advance=bar.update if bar else int)
+    with _collections(prefix, bucket) as collections, _progress(collections) as bar:
+        check = Check(collections, repair, verify, advance=bar.update if bar else int)
         for finding in check.findings():
             if bar:
                 click.echo("\r\x1b[K", nl=False, err=True)
@@ -92,12 +90,12 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, a
             repaired += finding.repaired
     if as_json:
         counts = {"files": check.files, "chunks": check.chunks, "bytes": check.bytes, "uploading": check.uploading}
-        totals = {"bucket": name, **counts, "found": found, "repaired": repaired}
+        totals = {"bucket": collections.name, **counts, "found": found, "repaired": repaired}
         click.echo(("\n" if found else '{"findings": [') + f"], {json.dumps(totals)[1:]}")
     else:
         seen = f"{check.files:,} files ({check.bytes:,} bytes), {check.chunks:,} chunks"
         running = f" ({check.uploading:,} of uploads that go on)" if check.uploading else ""
-        click.echo(f"{name}: {seen}{running}; {found:,} problems, {repaired:,} repaired")
+        click.echo(f"{collections.name}: {seen}{running}; {found:,} problems, {repaired:,} repaired")
     sys.exit(1 if found > repaired else 0)
 
 
@@ -116,17 +114,17 @@ def index_command(orders: tuple[str, ...], bucket: str, prefix: str | None) -> N
       1  one could not be created
       2  the command line is wrong, or the database does not answer
     """
-    wanted = list(INDEXES)
+    wanted: list[Index] = list(INDEXES)
     for field, direction, _ in (ORDERS[order] for order in orders):
-        wanted.append(("files", [(field, direction), ("filename", ASCENDING)], {}))
-    with _bucket(prefix, bucket) as store:
-        done = [_make_index(store, index) for index in wanted]
+        wanted.append(Index("files", [(field, direction), ("filename", ASCENDING)], {}))
+    with _collections(prefix, bucket) as collections:
+        done = [_make_index(collections, index) for index in wanted]
     sys.exit(0 if all(done) else 1)
 
 
-def _make_index(store: FileStore, index: Index) -> bool:
-    collection = store.files if index[0] == "files" else store.chunks
-    name = f"index {collection.full_name!r} {', '.join(field for field, _ in index[1])!r}"
+def _make_index(collections: Collections, index: Index) -> bool:
+    collection = collections.of(index)
+    name = f"index {collection.full_name!r} {', '.join(field for field, _ in index.keys)!r}"
     problem = index_problem(collection.index_information(), index)
     if problem is None:
         click.echo(f"{name}: is there")
@@ -140,11 +138,11 @@ def _make_index(store: FileStore, index: Index) -> bool:
     return not error
 
 
-def _progress(store: FileStore) -> Any:
+def _progress(collections: Collections) -> Any:
     """A bar on a terminal; elsewhere None."""
     if not sys.stderr.isatty():
         return nullcontext()
-    steps = store.files.estimated_document_count() + 2 * store.chunks.estimated_document_count()
+    steps = collections.files.estimated_document_count() + 2 * collections.chunks.estimated_document_count()
     return click.progressbar(length=max(1, steps), file=sys.stderr, update_min_steps=1 + steps // 1000)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, current_app, has_app_context
 
 from . import config
-from .store import FileStore
+from .store import Bucket
 from .wrappers import MongoClient
 
 _STREAMS = 100  # with no limit on the pool
@@ -30,14 +30,14 @@ class Connection:
             # Half the pool at most: the rest is for requests that are over soon.
             pool_size = self.client.options.pool_options.max_pool_size
             self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
-        self._stores: dict[tuple[str, str], FileStore] = {}
+        self._buckets: dict[tuple[str, str], Bucket] = {}
 
-    def store(self, dbname: str, base: str) -> FileStore:
+    def bucket(self, dbname: str, base: str) -> Bucket:
         """The bucket *base* of the database *dbname*."""
         key = dbname, base
-        if key not in self._stores:
-            self._stores[key] = FileStore(self.client[dbname], base, self._streams)
-        return self._stores[key]
+        if key not in self._buckets:
+            self._buckets[key] = Bucket(self.client[dbname], base, self._streams)
+        return self._buckets[key]
 
 
 class AppState:

@@ -16,10 +16,10 @@ from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, cache_control
 from .http.response import sends_all
 from .signals import file_saved
-from .store import FileStore
-from .uploads import uploads_blueprint
+from .store import Bucket
+from .uploads import links, uploads_blueprint
 from .uploads.downloads import send
-from .uploads.options import Authorize
+from .uploads.options import Authorize, Options
 from .uploads.views import Uploads
 from .wrappers import Database, MongoClient
 
@@ -97,9 +97,9 @@ class PyMongo:
         """The database that the settings name: a :class:`.wrappers.Database`."""
         return self.cx[self._state().settings.dbname]
 
-    def _store(self, base: str, db: str | None) -> FileStore:
+    def _bucket(self, base: str, db: str | None) -> Bucket:
         state = self._state()
-        return state.connection.store(state.settings.dbname if db is None else db, base)
+        return state.connection.bucket(state.settings.dbname if db is None else db, base)
 
     def send_file(
         self,
@@ -139,12 +139,13 @@ class PyMongo:
         _check_bucket(base, db)
         if cache_for < 0:
             raise ValueError(f"cache_for must be 0 seconds or more, not {cache_for}")
-        store = self._store(base, db)
-        file = store.find(filename, version, first_chunk=sends_all(request))
+        bucket = self._bucket(base, db)
+        file = bucket.find(filename, version, first_chunk=sends_all(request))
         if file is None:
             abort(404)
         return send(
-            store,
+            request,
+            bucket,
             file,
             cache_control=cache_control(cache_for, public=True),
             as_attachment=as_attachment,
@@ -187,7 +188,7 @@ class PyMongo:
             raise TypeError("fileobj must have a read() method that returns bytes")
         if reserved := sorted(_RESERVED & fields.keys()):
             raise TypeError(f"save_file() sets {', '.join(reserved)} itself; put your own value under another name")
-        saved = self._store(base, db).save(filename, fileobj, content_type=content_type, fields=fields)
+        saved = self._bucket(base, db).save(filename, fileobj, content_type=content_type, fields=fields)
         file_saved.send(app_of(self._apps), file=saved)
         file_id: ObjectId = saved.id
         return file_id
@@ -223,7 +224,7 @@ class PyMongo:
         uploads = getattr(view, "__self__", None)
         if not isinstance(uploads, Uploads):
             raise ValueError(f"the app has no uploads blueprint with the name {name!r}")
-        return uploads.signed_url(name, filename, version, expires_in, as_attachment)
+        return links.signed_url(uploads.options.bucket(), name, filename, version, expires_in, as_attachment)
 
     def uploads_blueprint(
         self,
@@ -269,8 +270,8 @@ class PyMongo:
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
-        uploads = Uploads(
-            store=lambda: self._store(base, db),
+        options = Options(
+            bucket=lambda: self._bucket(base, db),
             authorize=authorize,
             read_only=read_only,
             max_size=max_size,
@@ -283,7 +284,7 @@ class PyMongo:
             inline_types=inline_types,
             upload_timeout=upload_timeout,
         )
-        return uploads_blueprint(uploads, name, url_prefix)
+        return uploads_blueprint(options, name, url_prefix)
 
 
 def _check_type(argument: str, value: Any, kind: type | tuple[type, ...]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -11,15 +13,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pymongo
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.store import Bucket, StoredFile
 
 from .servers import PYTHON, running
 
@@ -87,6 +92,60 @@ def real(app: Flask, uri: str) -> Iterator[PyMongo]:
     mongo = PyMongo(app, uri=uri)
     yield mongo
     mongo.cx.close()
+
+
+@pytest.fixture
+def store(mongo: PyMongo) -> Bucket:
+    """The bucket ``fs`` of ``mongo``."""
+    return Bucket(mongo.db)
+
+
+@pytest.fixture
+def real_store(real: PyMongo) -> Bucket:
+    """The bucket ``fs`` of ``real``."""
+    return Bucket(real.db)
+
+
+def content(size: int) -> bytes:
+    """So many bytes, the same ones each time."""
+    return random.Random(size).randbytes(size)
+
+
+def read(store: Bucket, file: StoredFile | None, *span: int) -> bytes:
+    assert file is not None
+    return b"".join(store.read(file, *span))
+
+
+def put(store: Bucket, name: str, data: bytes) -> StoredFile:
+    return store.save(name, io.BytesIO(data))
+
+
+JSON, HTML = {"Accept": "application/json"}, {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+BIG = random.Random(1).randbytes(400_000)
+Client = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def client(app: Flask, mongo: PyMongo) -> Client:
+    """``client(**options)`` registers the blueprint with them and gives a client."""
+
+    def make(**options: Any) -> FlaskClient:
+        app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", **options))
+        return app.test_client()
+
+    return make
+
+
+def everyone(action: str, filename: str | None) -> bool:
+    return True
+
+
+def form(*files: tuple[bytes, str | None], **fields: str) -> dict[str, Any]:
+    return {**fields, "file": [(io.BytesIO(data), name) for data, name in files]}
+
+
+def nothing_stored(mongo: PyMongo) -> bool:
+    return not any(mongo.db[name].count_documents({}) for name in ("fs.files", "fs.chunks"))
 
 
 @contextmanager

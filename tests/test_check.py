@@ -25,7 +25,7 @@ from bson.objectid import ObjectId
 from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import FileStore, check, listing
+from flask_gridfs_pymongo.store import Bucket, check, listing
 from flask_gridfs_pymongo.store.check import Check
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
@@ -234,7 +234,7 @@ def test_json_is_one_document(app: Flask, db: Any) -> None:
 
 
 def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMongo) -> None:
-    store = FileStore(real.db)
+    store = Bucket(real.db)
     with store.writer("running") as writer:
         writer.write(DATA * 2)
         until(lambda: store.chunks.count_documents({}) == 4)
@@ -264,7 +264,7 @@ class TestOthersAtWork:
             else:
                 db.fs.chunks.delete_many({"files_id": "busy", "n": {"$gte": int(event == "shrinks")}})
 
-        looking = Check(FileStore(db), repair=True)
+        looking = Check(Bucket(db).collections, repair=True)
         if moment == "pause":
             monkeypatch.setattr(time, "sleep", act)
         else:
@@ -279,10 +279,10 @@ class TestOthersAtWork:
         self, db: Any, verify: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(check, "_BATCH", 3)  # "it" is the last of the first, and "md5" the next one
-        store = FileStore(db)
+        store = Bucket(db)
         lose(db, 0)
         put(db, "md5", 3)
-        findings = Check(store, verify=verify, advance=lambda _: store.delete("it")).findings()
+        findings = Check(store.collections, verify=verify, advance=lambda _: store.delete("it")).findings()
         assert [finding.id for finding in findings] == ["md5"]
 
     def test_no_finding_and_no_loss_while_files_come_and_go(self, app: Flask, real: PyMongo) -> None:
@@ -294,7 +294,7 @@ class TestOthersAtWork:
         enough = Event()
 
         def work(number: int) -> None:
-            store, driver, chance = FileStore(real.db), gridfs.GridFSBucket(real.db), random.Random(number)
+            store, driver, chance = Bucket(real.db), gridfs.GridFSBucket(real.db), random.Random(number)
             for turn in count():
                 name, data = f"{number} {turn % 7}", chance.randbytes(chance.choice([0, 1, 9999, 5 * CHUNK_SIZE + 1]))
                 replaced = store.newest(name)
@@ -318,7 +318,7 @@ class TestOthersAtWork:
             finally:
                 enough.set()
         assert [worker.result() for worker in workers] == [None] * 3
-        store = FileStore(real.db)
+        store = Bucket(real.db)
         assert {name: b"".join(store.read(found)) for name in kept if (found := store.find(name))} == kept
         assert call(app, "check", "--verify")[0] == 0
 
@@ -396,7 +396,7 @@ class TestFailure:
 
 class TestIndex:
     def test_listings_use_them(self, app: Flask, real: PyMongo) -> None:
-        store = FileStore(real.db)
+        store = Bucket(real.db)
         for said in ("created", "is there"):
             status, lines = call(app, "index", *listing.ORDERS)
             assert (status, [line.endswith(f": {said}") for line in lines]) == (0, [True] * 6)
@@ -404,7 +404,7 @@ class TestIndex:
         real.save_file("a", io.BytesIO(b"1"))
         for order, (field, direction, _) in listing.ORDERS.items():
             real.db.command("profile", 2)
-            assert len(listing.ordered(store, order).rows) == 1
+            assert len(store.list(order).rows) == 1
             real.db.command("profile", 0)
             plans = real.db.system.profile.find({"ns": store.files.full_name}).distinct("planSummary")
             assert f"IXSCAN {{ {field}: {direction}, filename: 1 }}" in plans

@@ -20,8 +20,8 @@ from pymongo import monitoring
 
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import FileStore
-from flask_gridfs_pymongo.store.listing import ORDERS, by_name, in_folder, ordered
+from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store.listing import ORDERS, Key
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import Serve
@@ -54,16 +54,16 @@ def stages(plan: Any) -> set[str]:
     return set().union(*map(stages, plan)) if isinstance(plan, list) else set()
 
 
-def pages(store: FileStore, order: str) -> None:
+def pages(store: Bucket, order: str) -> None:
     """Two pages, with the index that an application may add."""
     field, direction, _ = ORDERS[order]
     store.files.create_index([(field, direction), ("filename", 1)])
-    page = ordered(store, order, limit=2)
+    page = store.list(order, limit=2)
     assert page.next
-    ordered(store, order, page.next, 2)
+    store.list(order, page.next, 2)
 
 
-QUERIES: dict[str, Callable[[FileStore], Any]] = {
+QUERIES: dict[str, Callable[[Bucket], Any]] = {
     "the newest version": lambda store: store.find("b"),
     "the newest version with its first chunk": lambda store: store.find("b", first_chunk=True),
     "an older version": lambda store: store.find("b", -3),
@@ -71,10 +71,10 @@ QUERIES: dict[str, Callable[[FileStore], Any]] = {
     "what a writer follows": lambda store: store.newest("b"),
     "by id": lambda store: store.get(ObjectId()),
     "all versions": lambda store: store.versions("b", limit=3),
-    "the first page": lambda store: by_name(store, limit=2),
-    "a later page": lambda store: by_name(store, "b", 2),
-    "a folder": lambda store: in_folder(store, "", limit=2),
-    "a part of the name": lambda store: by_name(store, part="B"),
+    "the first page": lambda store: store.list(limit=2),
+    "a later page": lambda store: store.list(after=Key("b"), limit=2),
+    "a folder": lambda store: store.list(folded=True, limit=2),
+    "a part of the name": lambda store: store.list(part="B"),
     "newest first": lambda store: pages(store, "newest"),
     "by size": lambda store: pages(store, "size"),
     "by type": lambda store: pages(store, "type"),
@@ -87,7 +87,7 @@ QUERIES: dict[str, Callable[[FileStore], Any]] = {
 def test_every_query_walks_an_index_and_sorts_nothing(app: Flask, uri: str, query: str) -> None:
     recorder = Recorder()
     mongo = PyMongo(app, uri=uri, event_listeners=[recorder])
-    store = FileStore(mongo.db)
+    store = Bucket(mongo.db)
     for name in "abbbbc":
         store.save(name, [name.encode()])
     store.save("large", [LARGE])
@@ -122,7 +122,7 @@ def refuse(client: pymongo.MongoClient[Any], mode: Any, **data: Any) -> None:
 def test_a_server_without_the_join_is_asked_in_plain_queries(
     refusing: pymongo.MongoClient[Any], code: int, reason: str
 ) -> None:
-    store = FileStore(refusing[f"join{code}"])
+    store = Bucket(refusing[f"join{code}"])
     saved = store.save("a", [b"content"])
     refuse(refusing, "alwaysOn", failCommands=["aggregate"], errorCode=code)
     try:
@@ -150,7 +150,7 @@ def test_a_refused_stream_is_a_plain_cursor(app: Flask, refusing: pymongo.MongoC
 
 @pytest.mark.parametrize("large", [False, True])
 def test_the_first_chunk_comes_along(real: PyMongo, large: bool) -> None:
-    store = FileStore(real.db)
+    store = Bucket(real.db)
     data = LARGE if large else b"small"
     for _ in range(2):
         store.save("a", [data])
@@ -163,7 +163,7 @@ def test_the_first_chunk_comes_along(real: PyMongo, large: bool) -> None:
 
 
 def test_versions_of_one_date_are_told_apart_though_the_chunk_comes_along(real: PyMongo) -> None:
-    store = FileStore(real.db)
+    store = Bucket(real.db)
     for _ in range(2):
         store.save("a", [b"x"])
     dates = store.files.distinct("uploadDate")
@@ -174,7 +174,7 @@ def test_versions_of_one_date_are_told_apart_though_the_chunk_comes_along(real: 
 def test_stalled_downloads_leave_the_pool_to_others(serve: Serve, uri: str) -> None:
     """40 clients that read nothing, on ten connections."""
     with pymongo.MongoClient(uri) as client:
-        store = FileStore(client.get_default_database())
+        store = Bucket(client.get_default_database())
         store.save("large", [LARGE] * 3)
         store.save("small", [b"small"])
     separator = "&" if "?" in uri else "?"
@@ -209,7 +209,7 @@ def test_a_download_that_ends_early_gives_its_connection_back(app: Flask, uri: s
 
 def test_an_upload_is_bounded_in_memory(real: PyMongo) -> None:
     """However slow the server is, no more than two inserts wait."""
-    store = FileStore(real.db)
+    store = Bucket(real.db)
     waiting: list[int] = []
     insert = store.chunks.insert_many
 
@@ -221,7 +221,7 @@ def test_an_upload_is_bounded_in_memory(real: PyMongo) -> None:
             waiting.append(len(documents))
             return insert(documents)
 
-    store.chunks = Chunks()  # type: ignore[assignment]
+    store.collections.chunks = Chunks()
     with store.writer("a") as writer:
         for _ in range(100):
             writer.write(LARGE[:100_000])

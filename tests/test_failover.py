@@ -23,7 +23,7 @@ from pymongo import ReadPreference
 from pymongo.read_concern import ReadConcern
 
 from examples import mongod as binary
-from flask_gridfs_pymongo.store import FileStore
+from flask_gridfs_pymongo.store import Bucket
 
 from .conftest import Serve, missing
 from .replica import TIMEOUTS, ReplicaSet, direct, replica_set, standalone, until
@@ -125,7 +125,7 @@ def keep_asking(address: str, name: str, stop: threading.Event) -> list[tuple[in
 def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any]) -> list[tuple[int, float]]:
     """Eight downloads and four uploads are under way, and new requests come, while *disturb* does what it does."""
     with pymongo.MongoClient(uri) as client:
-        store = FileStore(client.get_default_database())
+        store = Bucket(client.get_default_database())
         store.save("large", [LARGE])
         store.save("small", [b"small"])
         address = serve("tests.live:create_app()", "--threads", "32", LIVE_URI=uri)

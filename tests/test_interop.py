@@ -15,7 +15,7 @@ from bson.objectid import ObjectId
 from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import FileStore
+from flask_gridfs_pymongo.store import Bucket
 
 DATA = random.Random(0).randbytes(600_000)
 
@@ -37,7 +37,7 @@ class TestTheDriverOnOurFiles:
         assert [file.length for file in bucket.find({"filename": "a.txt"}).sort("uploadDate", 1)] == [5, len(DATA)]
 
     def test_it_renames_uploads_and_deletes_and_we_go_on(self, real: PyMongo, bucket: gridfs.GridFSBucket) -> None:
-        store = FileStore(real.db)
+        store = Bucket(real.db)
         first = real.save_file("a", io.BytesIO(b"1"))
         bucket.rename(first, "b")
         real.save_file("a", io.BytesIO(b"2"))

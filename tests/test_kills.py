@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pymongo
 import pytest
 
-from flask_gridfs_pymongo.store import FileStore
+from flask_gridfs_pymongo.store import Bucket
 
 from .conftest import Serve
 from .replica import TIMEOUTS, direct, standalone, until
@@ -71,7 +71,7 @@ def test_a_killed_process_leaves_whole_files_and_chunks_that_nobody_owns(
             for one in running:
                 one.result()
     with pymongo.MongoClient(uri) as client:
-        store = FileStore(client.get_default_database())
+        store = Bucket(client.get_default_database())
         until(lambda: worker(address))
         names = [document["filename"] for document in store.files.find()]
         for name in names:
@@ -94,7 +94,7 @@ def test_what_was_acknowledged_survives_a_killed_server(serve: Serve, tmp_path: 
             server.kill()
             server.start()
             with direct(server) as client:
-                store = FileStore(client.a)
+                store = Bucket(client.a)
                 file = store.find(f"{kill}")
                 assert file is not None
                 assert b"".join(store.read(file)) == content(kill)

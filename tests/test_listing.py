@@ -12,8 +12,10 @@ from flask.testing import FlaskClient
 from pymongo.errors import ExecutionTimeout
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import FileStore, listing
-from flask_gridfs_pymongo.store.listing import Key, by_name, in_folder, ordered
+from flask_gridfs_pymongo.store import Bucket, listing
+from flask_gridfs_pymongo.store.listing import Key
+
+from .conftest import put
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 JSON = {"Accept": "application/json"}
@@ -36,8 +38,8 @@ BY_NAME = ["a.txt", "b.txt", "photos/2024/y.png", "photos/x.png", "photos0", "Ä
 
 
 @pytest.fixture
-def store(mongo: PyMongo) -> FileStore:
-    store = FileStore(mongo.db)
+def store(mongo: PyMongo) -> Bucket:
+    store = Bucket(mongo.db)
     for name, day, length, content_type in FILES:
         document: dict[str, Any] = {"filename": name, "uploadDate": START + timedelta(days=day)}
         document |= {"length": length, "chunkSize": 100}
@@ -45,15 +47,12 @@ def store(mongo: PyMongo) -> FileStore:
     return store
 
 
-def walk(store: FileStore, order: str, limit: int, **filters: str) -> list[str]:
+def walk(store: Bucket, order: str, limit: int, **filters: str) -> list[str]:
     """All names, page by page."""
     names: list[str] = []
     after: Key | None = None
     while True:
-        if order == "name":
-            page = by_name(store, after and after.filename, limit, **filters)
-        else:
-            page = ordered(store, order, after, limit, **filters)
+        page = store.list(order, after, limit, **filters)
         assert len(page.rows) <= limit
         names += [row.file.filename for row in page.rows]
         after = page.next
@@ -80,7 +79,7 @@ def walk(store: FileStore, order: str, limit: int, **filters: str) -> list[str]:
     ],
 )
 def test_each_order_has_each_name_once(
-    store: FileStore, order: str, expected: list[str], limit: int, prefix: str, part: str
+    store: Bucket, order: str, expected: list[str], limit: int, prefix: str, part: str
 ) -> None:
     wanted = [name for name in expected if name.startswith(prefix) and part.lower() in name.lower()]
     assert walk(store, order, limit, prefix=prefix, part=part) == wanted
@@ -89,7 +88,7 @@ def test_each_order_has_each_name_once(
 @pytest.mark.parametrize("candidates", [1, 2, 3])
 @pytest.mark.parametrize(("order", "expected"), [("newest", NEWEST), ("size", LARGEST), ("type", BY_TYPE)])
 def test_older_versions_are_passed_over_however_the_queries_cut(
-    store: FileStore, monkeypatch: pytest.MonkeyPatch, order: str, expected: list[str], candidates: int
+    store: Bucket, monkeypatch: pytest.MonkeyPatch, order: str, expected: list[str], candidates: int
 ) -> None:
     monkeypatch.setattr(listing, "_CANDIDATES", candidates)
     assert walk(store, order, 2) == expected
@@ -97,16 +96,16 @@ def test_older_versions_are_passed_over_however_the_queries_cut(
 
 @pytest.mark.parametrize("order", ["newest", "size", "type"])
 def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(
-    store: FileStore, monkeypatch: pytest.MonkeyPatch, order: str
+    store: Bucket, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
     whole = walk(store, order, 100)
     monkeypatch.setattr(listing, "monotonic", iter(range(0, 10**6, 2)).__next__)  # two seconds a look
-    assert len(ordered(store, order).rows) <= 1
+    assert len(store.list(order).rows) <= 1
     assert walk(store, order, 100) == whole
 
 
-def test_a_row_has_the_newest_version_and_their_number(store: FileStore) -> None:
-    (row, *_) = ordered(store, "size", prefix="b").rows
+def test_a_row_has_the_newest_version_and_their_number(store: Bucket) -> None:
+    (row, *_) = store.list("size", prefix="b").rows
     assert (row.file, row.versions) == (store.find("b.txt"), 3)
 
 
@@ -121,31 +120,31 @@ def test_a_row_has_the_newest_version_and_their_number(store: FileStore) -> None
 )
 @pytest.mark.parametrize("limit", [1, 2, 100])
 def test_a_folder_has_what_is_directly_in_it(
-    store: FileStore, path: str, files: list[str], folders: list[str], limit: int
+    store: Bucket, path: str, files: list[str], folders: list[str], limit: int
 ) -> None:
     found: tuple[list[str], list[str]] = ([], [])
-    after: str | None = None
+    after: Key | None = None
     while True:
-        page = in_folder(store, path, after, limit)
+        page = store.list(after=after, limit=limit, prefix=path, folded=True)
         assert len(page.rows) + len(page.folders) <= limit
         found[0].extend(row.file.filename for row in page.rows)
         found[1].extend(page.folders)
         if page.next is None:
             break
-        after = page.next.filename
+        after = page.next
     assert found == (files, folders)
 
 
 def test_a_folder_is_stepped_over(real: PyMongo) -> None:
-    store = FileStore(real.db)
+    store = Bucket(real.db)
     for name in ["a", *(f"full/{n:04}" for n in range(300)), "z"]:
         store.files.insert_one({"filename": name, "length": 0, "chunkSize": 1, "uploadDate": START})
-    page = in_folder(store, "")
+    page = store.list(folded=True)
     assert ([row.file.filename for row in page.rows], page.folders) == (["a", "z"], ["full/"])
 
 
 @pytest.mark.parametrize("last", ["\ud7ff", "\U0010ffff", "/", "ä", "\U0010fffe"])
-def test_a_prefix_may_end_in_any_character(store: FileStore, last: str) -> None:
+def test_a_prefix_may_end_in_any_character(store: Bucket, last: str) -> None:
     for name in [last, last + "\U0010ffff", last + "a"]:
         store.files.insert_one({"filename": name, "length": 0, "chunkSize": 1, "uploadDate": START})
     assert walk(store, "name", 2, prefix=last) == sorted([last, last + "\U0010ffff", last + "a"])
@@ -153,7 +152,7 @@ def test_a_prefix_may_end_in_any_character(store: FileStore, last: str) -> None:
 
 class TestQueryString:
     @pytest.fixture
-    def client(self, app: Flask, mongo: PyMongo, store: FileStore) -> FlaskClient:
+    def client(self, app: Flask, mongo: PyMongo, store: Bucket) -> FlaskClient:
         app.register_blueprint(mongo.uploads_blueprint(url_prefix="/u", read_only=True))
         return app.test_client()
 
@@ -218,7 +217,7 @@ class TestQueryString:
         assert "flask gridfs index" in answer.text
         assert "exceeded" not in answer.text
 
-    def test_folders_are_shown_to_those_who_may_list_them(self, app: Flask, mongo: PyMongo, store: FileStore) -> None:
+    def test_folders_are_shown_to_those_who_may_list_them(self, app: Flask, mongo: PyMongo, store: Bucket) -> None:
         asked: list[tuple[str, str | None]] = []
 
         def authorize(action: str, filename: str | None) -> bool:
@@ -241,3 +240,40 @@ class TestQueryString:
         assert [file["filename"] for file in answer.json["files"]] == ["a/b/one.txt", "a/b/sub/two.txt"]
         answer = client.post("/w/?folder=a/", data={"file": (io.BytesIO(b""), "..")}, headers=JSON)
         assert answer.status_code == 400
+
+
+class TestNames:
+    @pytest.fixture
+    def store(self, mongo: PyMongo) -> Bucket:
+        return Bucket(mongo.db)
+
+    def test_names_come_in_order_with_their_newest_version(self, store: Bucket) -> None:
+        for name in ["b", "a", "c/d", "b", "ä", "b"]:
+            put(store, name, name.encode())
+        assert [(row.file.filename, row.versions) for row in store.list().rows] == [
+            ("a", 1),
+            ("b", 3),
+            ("c/d", 1),
+            ("ä", 1),
+        ]
+        assert [row.file.filename for row in store.list(after=Key("b")).rows] == ["c/d", "ä"]
+        assert store.list(after=Key("a")).rows[0].file == store.find("b")
+
+    @pytest.mark.parametrize("versions", [1, 99, 100, 127, 128, 129, 300])
+    def test_a_name_with_many_versions_is_stepped_over(self, store: Bucket, versions: int) -> None:
+        start = datetime(2020, 1, 1, tzinfo=timezone.utc)
+        names = ["a"] * 3 + ["b"] * versions + ["c"] * 2
+        store.files.insert_many(
+            {"filename": name, "length": 0, "chunkSize": 5, "uploadDate": start + timedelta(seconds=n)}
+            for n, name in enumerate(names)
+        )
+        rows = [(row.file.filename, row.versions, row.file.upload_date) for row in store.list().rows]
+        assert rows == [
+            ("a", 3, start + timedelta(seconds=2)),
+            ("b", min(versions, 100), start + timedelta(seconds=2 + versions)),
+            ("c", 2, start + timedelta(seconds=4 + versions)),
+        ]
+
+    def test_an_empty_bucket_has_no_names(self, store: Bucket) -> None:
+        assert store.list() == ([], [], None)
+        assert store.versions("a") == []

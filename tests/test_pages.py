@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from examples.gallery.samples import samples
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import FileStore
+from flask_gridfs_pymongo.store import Bucket
 
 from .conftest import serving
 
@@ -60,8 +60,8 @@ class Site:
         with self.app.app_context():
             self.mongo.save_file(name, io.BytesIO(content), base)
 
-    def store(self, base: str = "fs") -> FileStore:
-        return FileStore(self.mongo.cx.test_pages, base)
+    def store(self, base: str = "fs") -> Bucket:
+        return Bucket(self.mongo.cx.test_pages, base)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo, signals
-from flask_gridfs_pymongo.store import FileStore
+from flask_gridfs_pymongo.store import Bucket
 
 from .conftest import Serve
 
@@ -85,7 +85,7 @@ class TestEveryAnswer:
         def fail(*args: Any, **options: Any) -> None:
             raise AutoReconnect("mongodb://user:password@host: connection closed")
 
-        monkeypatch.setattr(FileStore, "find", fail)
+        monkeypatch.setattr(Bucket, "find", fail)
         for accept in ("text/html", "application/json"):
             answer = uploads.get("/u/a", headers={"Accept": accept})
             assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (503, "nosniff")

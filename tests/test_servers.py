@@ -15,7 +15,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from flask_gridfs_pymongo.store import FileStore
+from flask_gridfs_pymongo.store import Bucket
 
 from .replica import until
 from .servers import APP, COMMANDS, GUNICORN, running
@@ -30,7 +30,7 @@ BUFFERING = ("waitress",)  # the application runs when the whole body is there
 class Server:
     name: str
     address: str
-    store: FileStore
+    store: Bucket
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.address, timeout=20)
@@ -70,11 +70,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def store(mongod: str) -> Iterator[FileStore]:
+def store(mongod: str) -> Iterator[Bucket]:
     """A bucket with ``large`` and, twice as long, ``film``."""
     with pymongo.MongoClient(mongod) as client:
         client.drop_database("test_servers")
-        store = FileStore(client["test_servers"])
+        store = Bucket(client["test_servers"])
         store.save("large", [LARGE])
         store.save("film", [LARGE, LARGE])
         store.save("small", [b"small"])
@@ -83,7 +83,7 @@ def store(mongod: str) -> Iterator[FileStore]:
 
 
 @pytest.fixture(autouse=True)
-def clean(store: FileStore) -> Iterator[None]:
+def clean(store: Bucket) -> Iterator[None]:
     """What a failed test left is not the next one's failure."""
     yield
     store.files.delete_many({"filename": {"$in": ["broken", "endless"]}})
@@ -97,7 +97,7 @@ def address_of(mongod: str) -> str:
 
 @pytest.fixture(scope="module", params=COMMANDS)
 def server(
-    request: pytest.FixtureRequest, mongod: str, store: FileStore, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, mongod: str, store: Bucket, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("server") / "log"
     with running(COMMANDS[request.param], log, LIVE_URI=address_of(mongod)) as (address, _):
@@ -215,7 +215,7 @@ def test_a_form_without_its_end_is_refused(server: Server) -> None:
     assert server.ask("GET", "/uploads/endless")[0] == 404
 
 
-def test_a_file_is_not_given_to_the_servers_file_wrapper(mongod: str, store: FileStore, tmp_path: Path) -> None:
+def test_a_file_is_not_given_to_the_servers_file_wrapper(mongod: str, store: Bucket, tmp_path: Path) -> None:
     """uWSGI's raises a TypeError for what has no file descriptor."""
     command = tuple("tests.servers:refusing_the_file_wrapper()" if word == APP else word for word in COMMANDS["uwsgi"])
     with running(command, tmp_path / "log", LIVE_URI=address_of(mongod)) as (address, _):
@@ -233,7 +233,7 @@ def resident(process: int) -> int:
     return int(own.split()[1]) * 1024 + sum(resident(int(child)) for child in children)
 
 
-def test_200_stalled_downloads(mongod: str, store: FileStore, tmp_path: Path) -> None:
+def test_200_stalled_downloads(mongod: str, store: Bucket, tmp_path: Path) -> None:
     """On ten connections, in two batches of memory for each at most; others are answered meanwhile."""
     command = (*GUNICORN, "gthread", "--threads", "210")
     address = f"{mongod}/test_servers?maxPoolSize=10&waitQueueTimeoutMS=20000"

@@ -24,7 +24,7 @@ from flask.testing import FlaskClient
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import FileStore, Writer, files, writer
+from flask_gridfs_pymongo.store import Bucket, Writer, collections, writer
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import Serve
@@ -42,11 +42,11 @@ def client(app: Flask, real: PyMongo) -> FlaskClient:
 
 
 @pytest.fixture
-def store(real: PyMongo) -> FileStore:
-    return FileStore(real.db)
+def store(real: PyMongo) -> Bucket:
+    return Bucket(real.db)
 
 
-def unreferenced(store: FileStore) -> int:
+def unreferenced(store: Bucket) -> int:
     return int(store.chunks.count_documents({"files_id": {"$nin": store.files.distinct("_id")}}))
 
 
@@ -64,7 +64,7 @@ def call(netloc: str, method: str, target: str, body: bytes | None = None) -> in
 
 class TestDamagedFiles:
     def test_known_before_the_first_byte_it_is_a_500(
-        self, client: FlaskClient, store: FileStore, caplog: pytest.LogCaptureFixture
+        self, client: FlaskClient, store: Bucket, caplog: pytest.LogCaptureFixture
     ) -> None:
         saved = store.save("broken", [b"content"])
         store.chunks.delete_many({})
@@ -82,7 +82,7 @@ class TestDamagedFiles:
     def test_known_later_the_connection_is_cut(self, serve: Serve, uri: str, loss: str, target: str) -> None:
         """Though the client gets fewer bytes than Content-Length says, which no client takes for the file."""
         with pymongo.MongoClient(uri) as connection:
-            store = FileStore(connection.get_default_database())
+            store = Bucket(connection.get_default_database())
             saved = store.save("large", [LARGE])
             parts = urlsplit(serve("tests.live:create_app()", LIVE_URI=uri))
             client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
@@ -103,7 +103,7 @@ class TestDamagedFiles:
 
 class TestRaces:
     def test_clocks_that_disagree_make_one_order_for_all(
-        self, store: FileStore, real: PyMongo, monkeypatch: pytest.MonkeyPatch
+        self, store: Bucket, real: PyMongo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Each thread is a process whose clock is up to an hour off."""
         skew = threading.local()
@@ -118,7 +118,7 @@ class TestRaces:
 
         def upload(number: int) -> None:
             skew.seconds = random.Random(number).uniform(-3600, 3600)
-            own = FileStore(real.db)
+            own = Bucket(real.db)
             saved = own.save("a", [b"%d" % number])
             newer = [version.file.id for version in own.versions("a")]
             assert saved.id in newer
@@ -138,7 +138,7 @@ class TestRaces:
             saved = store.save("a", [b"late"])
             assert store.find("a") == saved
 
-    def test_uploads_against_deletes(self, client: FlaskClient, store: FileStore, app: Flask) -> None:
+    def test_uploads_against_deletes(self, client: FlaskClient, store: Bucket, app: Flask) -> None:
         statuses: list[int] = []
 
         def act(number: int) -> None:
@@ -157,14 +157,14 @@ class TestRaces:
 
     def test_the_first_uploads_create_the_indexes_at_once(self, real: PyMongo) -> None:
         with ThreadPoolExecutor(16) as pool:
-            saved = list(pool.map(lambda n: FileStore(real.db, "new").save("a", [b"%d" % n]), range(16)))
-        store = FileStore(real.db, "new")
+            saved = list(pool.map(lambda n: Bucket(real.db, "new").save("a", [b"%d" % n]), range(16)))
+        store = Bucket(real.db, "new")
         assert {version.file.id for version in store.versions("a")} == {file.id for file in saved}
         assert {"files_id_1_n_1"} < set(store.chunks.index_information())
         assert {"filename_1_uploadDate_1", "previous_1"} < set(store.files.index_information())
 
     def test_indexes_that_somebody_else_made_are_named_and_used(
-        self, store: FileStore, caplog: pytest.LogCaptureFixture
+        self, store: Bucket, caplog: pytest.LogCaptureFixture
     ) -> None:
         store.chunks.create_index([("files_id", 1), ("n", 1)])  # not unique
         store.files.create_index([("filename", 1), ("uploadDate", 1)], sparse=True)
@@ -196,7 +196,7 @@ class TestRaces:
                 assert sum(pool.map(init, range(8))) == 1
         sys.setswitchinterval(interval)
 
-    def test_chunks_that_vanish_before_the_commit_end_the_upload(self, client: FlaskClient, store: FileStore) -> None:
+    def test_chunks_that_vanish_before_the_commit_end_the_upload(self, client: FlaskClient, store: Bucket) -> None:
         """So it is where somebody takes a running upload's chunks for garbage."""
         upload = Writer(store, "a")
         upload.write(bytes(9 * CHUNK_SIZE))
@@ -323,8 +323,8 @@ class TestRefusedWrites:
     def test_an_upload_in_doubt_keeps_its_chunks(self, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where no answer to the commit comes, the file may be there: it must be whole."""
         client, _ = refused
-        monkeypatch.setattr(files, "persist", lambda collection, operation, again=None: operation())
-        monkeypatch.setattr(writer, "persist", files.persist)
+        monkeypatch.setattr(collections, "persist", lambda collection, operation, again=None: operation())
+        monkeypatch.setattr(writer, "persist", collections.persist)
         insert = pymongo.collection.Collection.insert_one
 
         def insert_and_lose(self: Any, document: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import FileStore
+from flask_gridfs_pymongo.store import Bucket
 
 from .conftest import Serve, start_gunicorn
 from .test_response import CONDITIONS
@@ -213,7 +213,7 @@ class TestPut:
     def stored(self, mongod: str, name: str) -> list[bytes]:
         app = Flask("stored")
         mongo = PyMongo(app, uri=f"{mongod}/test_wire")
-        store = FileStore(mongo.db)
+        store = Bucket(mongo.db)
         contents = [b"".join(store.read(version.file)) for version in store.versions(name)]
         owned = store.files.distinct("_id")
         assert store.chunks.count_documents({"files_id": {"$nin": owned}}) == 0

@@ -1,7 +1,8 @@
 """Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP."""
 
-from .files import FileStore, Version
+from .bucket import Bucket
 from .model import CorruptFile, StoredFile
+from .versions import Version
 from .writer import FileTooLarge, Writer
 
-__all__ = ["CorruptFile", "FileStore", "FileTooLarge", "StoredFile", "Version", "Writer"]
+__all__ = ["Bucket", "CorruptFile", "FileTooLarge", "StoredFile", "Version", "Writer"]

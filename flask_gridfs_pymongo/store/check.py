@@ -12,17 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from bson.objectid import ObjectId
-from pymongo import ASCENDING, ReadPreference
+from pymongo import ASCENDING
 
-from .indexes import INDEXES, WITH_PREVIOUS, create_index, index_problem
+from .collections import INDEXES, WITH_PREVIOUS, Collections, create_index, index_problem
 from .judge import FIELDS, Judge, Problem
-
-if TYPE_CHECKING:
-    from .files import FileStore
 
 GRACE = timedelta(hours=1)
 """how old the newest chunk of an upload must be before the upload is taken for dead"""
@@ -61,7 +58,7 @@ class Check:
     :param advance: called with a number of documents whenever that many were looked at
     """
 
-    store: FileStore
+    collections: Collections
     repair: bool = False
     verify: bool = False
     advance: Callable[[int], object] = int
@@ -71,8 +68,7 @@ class Check:
     uploading: int = 0
 
     def __post_init__(self) -> None:
-        self._files = self.store.files.with_options(read_preference=ReadPreference.PRIMARY)
-        self._chunks = self.store.chunks.with_options(read_preference=ReadPreference.PRIMARY)
+        self._files, self._chunks = self.collections.primary
         self._chunks_in_order = True
 
     def findings(self) -> Iterator[Finding]:
@@ -86,16 +82,16 @@ class Check:
 
     def _indexes(self) -> Iterator[Finding]:
         for index in INDEXES:
-            collection = self._files if index[0] == "files" else self._chunks
+            collection = self.collections.of(index)
             there = collection.index_information()  # empty where the collection is not there yet
             problem = index_problem(there, index) if there else None
-            if not problem or ("partialFilterExpression" in index[2] and not self._files.find_one(WITH_PREVIOUS)):
+            if not problem or ("partialFilterExpression" in index.options and not self._files.find_one(WITH_PREVIOUS)):
                 continue
             error = create_index(collection, index) if self.repair else ""
             repaired = self.repair and not error
-            fields = ", ".join(field for field, _ in index[1])
+            fields = ", ".join(field for field, _ in index.keys)
             yield Finding("index", fields, collection.full_name, [Problem(problem, 1)], 0, repaired, error)
-            if index[0] == "chunks":
+            if index.collection == "chunks":
                 self._chunks_in_order = repaired or problem != "missing"
 
     def _broken(self) -> Iterator[Finding]:

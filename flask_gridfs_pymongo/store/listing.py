@@ -6,15 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby, islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bson.regex import Regex
 from pymongo import ASCENDING, DESCENDING
 
 from .model import StoredFile
-
-if TYPE_CHECKING:
-    from .files import FileStore
+from .versions import Versions
 
 ORDERS = {
     "newest": ("uploadDate", DESCENDING, "upload_date"),
@@ -52,7 +50,9 @@ class Page(NamedTuple):
     next: Key | None
 
 
-def by_name(store: FileStore, after: str | None = None, limit: int = 100, *, prefix: str = "", part: str = "") -> Page:
+def by_name(
+    versions: Versions, after: str | None = None, limit: int = 100, *, prefix: str = "", part: str = ""
+) -> Page:
     """Return the rows behind the name *after*.
 
     :param limit: rows at most
@@ -60,14 +60,14 @@ def by_name(store: FileStore, after: str | None = None, limit: int = 100, *, pre
     :param part: what they have in them, in upper or lower case
     :raises pymongo.errors.ExecutionTimeout: where the server needs more than a second for one piece of it
     """
-    rows = list(islice(_rows(store, after, prefix, part, folded=False), limit + 1))
+    rows = list(islice(_rows(versions, after, prefix, part, folded=False), limit + 1))
     files = [row for row in rows[:limit] if isinstance(row, Row)]
     return Page(files, [], Key(files[-1].file.filename) if len(rows) > limit else None)
 
 
-def in_folder(store: FileStore, path: str, after: str | None = None, limit: int = 100) -> Page:
+def in_folder(versions: Versions, path: str, after: str | None = None, limit: int = 100) -> Page:
     """Return what is directly in the folder *path*: names that go on without a slash, and folders."""
-    found = list(islice(_rows(store, after, path, "", folded=True), limit + 1))
+    found = list(islice(_rows(versions, after, path, "", folded=True), limit + 1))
     shown = found[:limit]
     files = [row for row in shown if isinstance(row, Row)]
     folders = [row for row in shown if isinstance(row, str)]
@@ -75,7 +75,7 @@ def in_folder(store: FileStore, path: str, after: str | None = None, limit: int 
     return Page(files, folders, Key(last.file.filename if isinstance(last, Row) else last) if last else None)
 
 
-def _rows(store: FileStore, after: str | None, prefix: str, part: str, *, folded: bool) -> Iterator[Row | str]:
+def _rows(versions: Versions, after: str | None, prefix: str, part: str, *, folded: bool) -> Iterator[Row | str]:
     """Walk the names in order, in pieces of the index.
 
     A name with more revisions than a piece holds is stepped over, not walked through, and so is a folder.
@@ -85,7 +85,9 @@ def _rows(store: FileStore, after: str | None, prefix: str, part: str, *, folded
         is_folder = folded and after.endswith("/") and after != prefix
         wanted |= {"$gte": _successor(after)} if is_folder else {"$gt": after}
     while True:
-        by_name = store.files.find({"filename": wanted}).sort([("filename", ASCENDING), ("uploadDate", ASCENDING)])
+        by_name = versions.collections.files.find({"filename": wanted}).sort(
+            [("filename", ASCENDING), ("uploadDate", ASCENDING)]
+        )
         documents = list(by_name.limit(_SCAN).max_time_ms(_PATIENCE * 1000))
         for filename, group in groupby(documents, key=lambda found: found["filename"]):
             if folded and "/" in filename[len(prefix) :]:
@@ -93,24 +95,24 @@ def _rows(store: FileStore, after: str | None, prefix: str, part: str, *, folded
                 yield folder
                 wanted = _from(wanted, "$gte", _successor(folder))
                 break
-            yield _row(store, list(group), whole=len(documents) < _SCAN or filename != documents[-1]["filename"])
+            yield _row(versions, list(group), whole=len(documents) < _SCAN or filename != documents[-1]["filename"])
             wanted = _from(wanted, "$gt", filename)
         else:
             if len(documents) < _SCAN:
                 return
 
 
-def _row(store: FileStore, group: list[dict[str, Any]], *, whole: bool) -> Row:
+def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row:
     filename = group[0]["filename"]
     tied = len(group) > 1 and group[-2].get("uploadDate") == group[-1].get("uploadDate")
     found = None if tied or not whole else StoredFile.from_document(group[-1])
-    newest = found or store.find(filename) or StoredFile.from_document(group[-1])
-    seen = len(group) if whole or len(group) > MANY else store.count(filename, limit=MANY)
+    newest = found or versions.find(filename) or StoredFile.from_document(group[-1])
+    seen = len(group) if whole or len(group) > MANY else versions.count(filename, limit=MANY)
     return Row(newest, min(seen, MANY))
 
 
 def ordered(
-    store: FileStore, order: str, after: Key | None = None, limit: int = 100, *, prefix: str = "", part: str = ""
+    versions: Versions, order: str, after: Key | None = None, limit: int = 100, *, prefix: str = "", part: str = ""
 ) -> Page:
     """Return the rows behind *after* in one of the :data:`ORDERS`, and names in order where their values are equal.
 
@@ -126,18 +128,18 @@ def ordered(
     seen: set[str] = set()
     while True:
         count = 0
-        for document in _candidates(store, order, after, _named(prefix, part)):
+        for document in _candidates(versions, order, after, _named(prefix, part)):
             count += 1
             candidate = StoredFile.from_document(document)
             filename = candidate.filename
             if filename not in newest:
-                newest[filename] = store.find(filename)
+                newest[filename] = versions.find(filename)
             file = newest[filename]
             if file and filename not in seen and getattr(file, attribute) == getattr(candidate, attribute):
                 if len(rows) == limit:
                     return Page(rows, [], after)
                 seen.add(filename)
-                rows.append(Row(file, store.count(filename, limit=MANY)))
+                rows.append(Row(file, versions.count(filename, limit=MANY)))
             after = Key(filename, document.get(field))
             if monotonic() > deadline:
                 return Page(rows, [], after)
@@ -145,7 +147,9 @@ def ordered(
             return Page(rows, [], None)
 
 
-def _candidates(store: FileStore, order: str, after: Key | None, names: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _candidates(
+    versions: Versions, order: str, after: Key | None, names: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Documents behind *after*, older versions among them; each query walks one stretch of the order's index."""
     field, direction, _ = ORDERS[order]
     stretches: list[dict[str, Any]] = [{"filename": names}]
@@ -158,7 +162,7 @@ def _candidates(store: FileStore, order: str, after: Key | None, names: Mapping[
         stretches = [same, {"filename": names, field: beyond}]
     left = _CANDIDATES
     for stretch in stretches:
-        found = store.files.find(stretch).sort([(field, direction), ("filename", ASCENDING)]).limit(left)
+        found = versions.collections.files.find(stretch).sort([(field, direction), ("filename", ASCENDING)]).limit(left)
         with found.max_time_ms(_PATIENCE * 1000) as cursor:
             for document in cursor:
                 left -= 1

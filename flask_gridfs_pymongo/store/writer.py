@@ -8,18 +8,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson.objectid import ObjectId
-from pymongo import ReadPreference, ReplaceOne
+from pymongo import ReplaceOne
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
 
 from .. import mimetype
 from .model import CorruptFile, StoredFile
 from .retry import persist
-
-if TYPE_CHECKING:
-    from .files import FileStore
+from .versions import Versions
 
 CHUNK_SIZE = 255 * 1024
 """bytes; the GridFS specification's default"""
@@ -41,11 +39,12 @@ class Writer:
     :param max_size: bytes; one more and :meth:`write` raises :class:`FileTooLarge`
     """
 
-    def __init__(self, store: FileStore, filename: str, max_size: int | None = None) -> None:
+    def __init__(self, versions: Versions, filename: str, max_size: int | None = None) -> None:
         self.id = ObjectId()
         self.filename = filename
         self.length = 0
-        self._store = store
+        self._versions = versions
+        self._collections = versions.collections
         self._max_size = max_size
         self._sha256 = hashlib.sha256()
         self._head = b""
@@ -105,7 +104,7 @@ class Writer:
         self._chunks = []
 
     def _store_chunks(self, documents: list[dict[str, Any]]) -> None:
-        chunks = self._store.chunks
+        chunks = self._collections.chunks
         again = [
             ReplaceOne({name: chunk[name] for name in ("_id", "files_id", "n")}, chunk, upsert=True)
             for chunk in documents
@@ -123,7 +122,7 @@ class Writer:
         self._settle()
         if self._chunks:
             self._store_chunks(self._chunks)
-        stored = self._store.chunks.with_options(read_preference=ReadPreference.PRIMARY)
+        stored = self._collections.primary.chunks
         if persist(stored, lambda: stored.count_documents({"files_id": self.id})) != self._next:
             raise CorruptFile(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
 
@@ -157,9 +156,9 @@ class Writer:
             "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
             "sha256": self._sha256.hexdigest(),
         }
-        files: Any = self._store.files
+        files: Any = self._collections.files
         while True:
-            newest = self._store.newest(self.filename)
+            newest = self._versions.newest(self.filename)
             if check is not None:
                 check(newest)
             document["previous"] = {"name": self.filename, "_id": newest.id if newest else None}
@@ -187,7 +186,7 @@ class Writer:
         elsewhere: list[dict[str, Any]] = [{"filename": {"$ne": self.filename}}]
         if newest is not None:
             elsewhere.append({"uploadDate": {"$lte": newest.upload_date}})
-        files, selection = self._store.files, {"previous": previous, "$or": elsewhere}
+        files, selection = self._collections.files, {"previous": previous, "$or": elsewhere}
         persist(files, lambda: files.update_one(selection, {"$unset": {"previous": ""}}))
 
     def abort(self) -> None:
@@ -196,7 +195,7 @@ class Writer:
             self._close()
             try:
                 if not self._in_doubt:
-                    self._store.chunks.delete_many({"files_id": self.id})
+                    self._collections.chunks.delete_many({"files_id": self.id})
             except PyMongoError as error:  # what ended the upload matters more
                 _logger.warning("the chunks of %s stay behind (%r was not stored): %s", self.id, self.filename, error)
 

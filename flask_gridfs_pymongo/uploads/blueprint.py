@@ -12,11 +12,13 @@ from werkzeug.exceptions import HTTPException
 from ..signals import request_refused
 from ..store import CorruptFile
 from . import pages
+from .options import Options
 from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
 _OURS = (400, 403, 404, 405, 408, 410, 412, 413, 415)
 _NOT_REFUSED = (404, 410, 412)  # what is asked for is not there, or no longer so
+_LIMITS = {"max_form_parts": 100, "max_form_memory_size": 128 * 1024}  # less breaks Werkzeug's 64 KiB reads
 _DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 
 
@@ -74,16 +76,31 @@ def _any_method(state: BlueprintSetupState) -> None:
             rule.methods = None
 
 
-def uploads_blueprint(uploads: Uploads, name: str, url_prefix: str | None) -> Blueprint:
+def _limit(options: Options) -> None:
+    """Set the request's limits before anybody, also an application's ``before_request``, parses its form."""
+    for name, bound in {"max_content_length": options.max_request_size, **_LIMITS}.items():
+        current = getattr(request, name)
+        if bound is not None and (current is None or bound < current):
+            setattr(request, name, bound)
+
+
+def _context(options: Options) -> dict[str, Any]:
+    """What every template gets; ``_`` is the one place that all their texts go through."""
+    translate = current_app.jinja_env.globals.get("gettext", str)  # Flask-Babel sets it
+    return {"title": options.title, "stylesheet": options.stylesheet, "_": translate}
+
+
+def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Blueprint:
     """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents what an application decides."""
+    uploads = Uploads(options)
     blueprint = Blueprint(name, __name__, url_prefix=url_prefix, template_folder="../templates")
-    options: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
-    blueprint.add_url_rule("/", "index", uploads.view, strict_slashes=False, **options)
-    blueprint.add_url_rule("/<path:filename>", "file", uploads.view, **options)
+    rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
+    blueprint.add_url_rule("/", "index", uploads.view, strict_slashes=False, **rules)
+    blueprint.add_url_rule("/<path:filename>", "file", uploads.view, **rules)
     blueprint.record(_any_method)
-    blueprint.url_value_preprocessor(uploads.limit)
+    blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.after_request(_guard)
-    blueprint.context_processor(uploads.context)
+    blueprint.context_processor(lambda: _context(options))
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)
@@ -92,7 +109,7 @@ def uploads_blueprint(uploads: Uploads, name: str, url_prefix: str | None) -> Bl
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:
-        if uploads.authorize is None and not uploads.read_only:
+        if options.authorize is None and not options.read_only:
             state.app.logger.warning(
                 "%s: anyone who reaches %s/ may add files; give uploads_blueprint() an authorize function, "
                 "or read_only=True",

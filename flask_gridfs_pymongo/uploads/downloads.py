@@ -1,4 +1,4 @@
-"""A stored file as the answer to the current request."""
+"""A stored file as the answer to a request."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Request, Response, current_app
 
 from ..http.digests import is_wanted, repr_digest
 from ..http.headers import content_headers
 from ..http.response import Representation, respond
-from ..store import FileStore, StoredFile
+from ..store import Bucket, StoredFile
 
 
 def send(
-    store: FileStore,
+    request: Request,
+    bucket: Bucket,
     file: StoredFile,
     *,
     cache_control: str,
@@ -41,7 +42,7 @@ def send(
         date_is_strong=not file.shares_second,
         length=file.length,
         headers=fields,
-        read=partial(store.read, file),
+        read=partial(bucket.read, file),
     )
     response_class: Any = current_app.response_class
     answer: Response = respond(request, representation, response_class)

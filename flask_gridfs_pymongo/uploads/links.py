@@ -7,8 +7,11 @@ import time
 from typing import NamedTuple
 
 from bson.objectid import ObjectId
-from flask import abort, current_app
+from flask import abort, current_app, url_for
 from itsdangerous import BadData, URLSafeSerializer
+
+from ..http.filenames import survives_url
+from ..store import Bucket
 
 _SALT = "flask-gridfs-pymongo.link.v1"
 
@@ -22,12 +25,23 @@ class Link(NamedTuple):
     """seconds since 1970"""
 
 
-def sign(bucket: str, link: Link) -> str:
-    """Return the token of *link* for one bucket (the full name of its files collection)."""
-    return str(_serializer().dumps([bucket, str(link.file_id), link.as_attachment, link.expires]))
+def signed_url(
+    bucket: Bucket, blueprint: str, filename: str, version: int, expires_in: int, as_attachment: bool | None
+) -> str:
+    """Build what :meth:`.PyMongo.uploads_url` documents; *blueprint* is the name that its endpoints begin with."""
+    file = bucket.find(filename, version)
+    if file is None:
+        abort(404, "There is no such file or version.")
+    if not isinstance(file.id, ObjectId):
+        raise ValueError(f"a link needs a file whose _id is an ObjectId, not {type(file.id).__name__}")
+    link = [bucket.files.full_name, str(file.id), as_attachment, int(time.time()) + expires_in]
+    signed = str(_serializer().dumps(link))
+    if survives_url(filename):
+        return url_for(f"{blueprint}.file", filename=filename, signed=signed)
+    return url_for(f"{blueprint}.index", signed=signed)
 
 
-def verify(bucket: str, token: str) -> Link:
+def verify(bucket: Bucket, token: str) -> Link:
     """Return what *token* is good for: 404 where it was not made here, 410 where its time is over."""
     if not current_app.secret_key:  # none was ever made
         abort(404, "This link is not valid.")
@@ -35,7 +49,7 @@ def verify(bucket: str, token: str) -> Link:
         signed_bucket, file_id, as_attachment, expires = _serializer().loads(token)
     except BadData:
         abort(404, "This link is not valid.")
-    if signed_bucket != bucket:
+    if signed_bucket != bucket.files.full_name:
         abort(404, "This link is not valid.")
     if expires <= time.time():
         abort(410, "This link has expired.")

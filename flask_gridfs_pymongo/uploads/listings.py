@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import abort, url_for
 
-from ..store import FileStore, listing
+from ..store import Bucket
 from ..store.listing import ORDERS, Key, Page
 from . import pages
 from .arguments import number
@@ -19,7 +19,7 @@ _PAGE_SIZE = 100
 _LONGEST = {"q": 100, "prefix": 1000, "folder": 1000, "after": 16_000}  # characters
 
 
-def build(store: FileStore, args: Mapping[str, str], may: Callable[[str, str], bool]) -> dict[str, Any]:
+def build(bucket: Bucket, args: Mapping[str, str], may: Callable[[str, str], bool]) -> dict[str, Any]:
     """Return a listing as our JSON and our page have it.
 
     :param args: the query string: *order*, *q*, *prefix*, *folder*; *after* and *at* say where the page begins
@@ -34,13 +34,8 @@ def build(store: FileStore, args: Mapping[str, str], may: Callable[[str, str], b
         abort(400, "?folder must end with a slash, or be empty.")
     part, prefix = texts["q"], folder or texts["prefix"]
     after = texts["after"] if "after" in args else None
-    if order != "name":
-        key = None if after is None else Key(after, _value(order, args))
-        page = listing.ordered(store, order, key, _PAGE_SIZE, prefix=prefix, part=part)
-    elif folder is None or part:
-        page = listing.by_name(store, after, _PAGE_SIZE, prefix=prefix, part=part)
-    else:
-        page = listing.in_folder(store, folder, after, _PAGE_SIZE)
+    key = None if after is None else Key(after, None if order == "name" else _value(order, args))
+    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folder is not None)
     return {
         "files": [
             pages.describe(row.file, versions=row.versions) for row in page.rows if may("read", row.file.filename)

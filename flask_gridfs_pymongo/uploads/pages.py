@@ -13,7 +13,7 @@ from flask import Response, current_app, json, render_template, request, url_for
 
 from ..http.filenames import survives_url
 from ..http.headers import PAGE
-from ..store import CorruptFile, FileStore, StoredFile
+from ..store import Bucket, CorruptFile, StoredFile
 
 _FOLDER = "flask_gridfs_pymongo"
 _PAGE_SIZE = 100  # versions
@@ -49,6 +49,13 @@ def created(data: Mapping[str, Any], location: str | None) -> Response:
     response = _answer(json.dumps(data), "application/json", 201)
     if location is not None:
         response.headers["Location"] = location
+    return response
+
+
+def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer without content."""
+    response = current_app.response_class(status=status, headers=headers)
+    del response.headers["Content-Type"]
     return response
 
 
@@ -115,20 +122,20 @@ def permanent_url(file: StoredFile) -> str | None:
     return url_for(".index", id=str(file.id))
 
 
-def details(store: FileStore, file: StoredFile, rights: Mapping[str, bool]) -> Response:
+def details(bucket: Bucket, file: StoredFile, rights: Mapping[str, bool]) -> Response:
     """Answer with a file's page; as JSON its versions are at ``?versions``."""
     if prefers_json():
         return page("details.html", describe(file))
-    shown = {**versions(store, file.filename), **describe(file), "excerpt": _excerpt(store, file)}
+    shown = {**versions(bucket, file.filename), **describe(file), "excerpt": _excerpt(bucket, file)}
     return page("details.html", shown, **rights)
 
 
-def versions(store: FileStore, filename: str, before: int | None = None) -> dict[str, Any]:
+def versions(bucket: Bucket, filename: str, before: int | None = None) -> dict[str, Any]:
     """The versions of a name, the newest first; *next* is the URL of those before them.
 
     :param before: a version's number
     """
-    found = store.versions(filename, before, _PAGE_SIZE)
+    found = bucket.versions(filename, before, _PAGE_SIZE)
     more = bool(found) and found[-1].number > 0
     return {
         "filename": filename,
@@ -137,12 +144,12 @@ def versions(store: FileStore, filename: str, before: int | None = None) -> dict
     }
 
 
-def _excerpt(store: FileStore, file: StoredFile) -> str | None:
+def _excerpt(bucket: Bucket, file: StoredFile) -> str | None:
     """How a text begins; None for what is no text, or damaged."""
     if not file.content_type.startswith(("text/", "application/json", "application/xml")):
         return None
     try:
-        with closing(store.read(file, 0, min(file.length, _EXCERPT))) as content:
+        with closing(bucket.read(file, 0, min(file.length, _EXCERPT))) as content:
             text = b"".join(content).decode(errors="replace")
     except CorruptFile:
         return None

@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeou
 from ..formparser import FormParser
 from ..http.digests import expected
 from ..http.filenames import clean
-from ..store import FileStore, FileTooLarge, StoredFile, Writer
+from ..store import Bucket, FileTooLarge, StoredFile, Writer
 
 _READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
 _NO_FILE = "The form has no file: send multipart/form-data with at least one part that has a filename."
@@ -24,7 +24,7 @@ _Check = Callable[[StoredFile | None], None]
 
 
 def save_body(
-    request: Request, store: FileStore, filename: str, *, max_size: int | None, timeout: float | None, check: _Check
+    request: Request, bucket: Bucket, filename: str, *, max_size: int | None, timeout: float | None, check: _Check
 ) -> StoredFile:
     """Save the raw body under *filename*, which is clean.
 
@@ -41,8 +41,8 @@ def save_body(
         digests = [(digest, hashlib.new(digest.algorithm)) for digest in expected(request.headers)]
     except ValueError as error:
         abort(400, f"{error}; nothing was stored.")
-    check(store.newest(filename))
-    with _Body(request, timeout) as body, store.writer(filename, max_size) as writer:
+    check(bucket.newest(filename))
+    with _Body(request, timeout) as body, bucket.writer(filename, max_size) as writer:
         try:
             while block := body.read(_READ_SIZE):
                 writer.write(block)
@@ -60,7 +60,7 @@ def save_body(
 
 def save_form(
     request: Request,
-    store: FileStore,
+    bucket: Bucket,
     *,
     filename: str | None,
     folder: str = "",
@@ -83,7 +83,7 @@ def save_form(
     """
     if filename is not None and check is not None:
         permit(filename)
-        check(store.newest(filename))
+        check(bucket.newest(filename))
     with ExitStack() as uploads:
         parts: list[_Part] = []
 
@@ -95,7 +95,7 @@ def save_form(
             if not target:
                 abort(400, f"The file name {name!r} has nothing left when it is cleaned; choose another one.")
             permit(target)
-            parts.append(_Part(uploads.enter_context(store.writer(target, max_size)), claim))
+            parts.append(_Part(uploads.enter_context(bucket.writer(target, max_size)), claim))
             return parts[-1]
 
         try:

@@ -1,0 +1,137 @@
+"""A GridFS bucket: the face of the store.
+
+::
+
+    bucket = Bucket(client["shop"])
+    bucket.save("notes.txt", io.BytesIO(b"Buy milk"))
+    b"".join(bucket.read(bucket.find("notes.txt")))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import Semaphore
+from typing import Any, Protocol
+
+from bson.objectid import ObjectId
+
+from . import listing
+from .collections import Collections
+from .listing import Key, Page
+from .model import StoredFile
+from .reader import Reader
+from .versions import Version, Versions
+from .writer import Writer
+
+_READ_SIZE = 256 * 1024  # bytes
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Bucket:
+    """One GridFS bucket.
+
+    :param database: the database, of the driver or of mongomock
+    :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
+    :param streams: how many exhaust cursors the client may still have open; None: use none
+    """
+
+    def __init__(self, database: Any, base: str = "fs", streams: Semaphore | None = None) -> None:
+        self.collections = Collections(database, base)
+        self.files, self.chunks = self.collections.files, self.collections.chunks
+        self._versions = Versions(self.collections)
+        self._streams = streams
+
+    def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
+        """Return a revision of *filename*, or None: see :meth:`.Versions.find`."""
+        return self._versions.find(filename, version, first_chunk=first_chunk)
+
+    def get(self, file_id: ObjectId, *, first_chunk: bool = False) -> StoredFile | None:
+        """Return the revision with this ``_id``, or None: see :meth:`.Versions.get`."""
+        return self._versions.get(file_id, first_chunk=first_chunk)
+
+    def newest(self, filename: str) -> StoredFile | None:
+        """Return the newest revision as the primary knows it, for a writer to follow."""
+        return self._versions.newest(filename)
+
+    def count(self, filename: str, **options: int) -> int:
+        """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
+        return self._versions.count(filename, **options)
+
+    def versions(self, filename: str, before: int | None = None, limit: int = 100) -> Sequence[Version]:
+        """Return at most *limit* revisions before number *before* (None: the newest ones), newest first."""
+        return self._versions.before(filename, before, limit)
+
+    def list(
+        self,
+        order: str = "name",
+        after: Key | None = None,
+        limit: int = 100,
+        *,
+        prefix: str = "",
+        part: str = "",
+        folded: bool = False,
+    ) -> Page:
+        """Return a page of names, each with its newest revision.
+
+        :param order: ``name``, or one of :data:`.listing.ORDERS`
+        :param after: the key after which the page starts: the *next* of the page before it
+        :param limit: rows at most
+        :param prefix: how the names begin
+        :param part: what they have in them, in upper or lower case
+        :param folded: in the order by name, without *part*: show what lies deeper than *prefix* as folders
+        :raises pymongo.errors.ExecutionTimeout: where the server needs more than a second
+        """
+        if order != "name":
+            return listing.ordered(self._versions, order, after, limit, prefix=prefix, part=part)
+        if folded and not part:
+            return listing.in_folder(self._versions, prefix, after and after.filename, limit)
+        return listing.by_name(self._versions, after and after.filename, limit, prefix=prefix, part=part)
+
+    def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
+        """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""
+        return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
+
+    def writer(self, filename: str, max_size: int | None = None) -> Writer:
+        """Begin an upload under *filename*; *max_size* is in bytes."""
+        self.collections.ensure_indexes()
+        return Writer(self._versions, filename, max_size)
+
+    def save(
+        self,
+        filename: str,
+        source: _Readable | Iterable[bytes],
+        *,
+        content_type: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        max_size: int | None = None,
+        check: Callable[[StoredFile | None], None] | None = None,
+    ) -> StoredFile:
+        """Save what *source* reads or yields as the newest version of *filename*; see :meth:`.Writer.commit`."""
+        with self.writer(filename, max_size) as writer:
+            for block in _blocks(source):
+                writer.write(block)
+            return writer.commit(content_type, fields, check)
+
+    def delete(self, file_id: Any) -> bool:
+        """Delete one revision, its document first. Returns whether it was there."""
+        deleted = self.files.delete_one({"_id": file_id}).deleted_count
+        self.chunks.delete_many({"files_id": file_id})
+        return bool(deleted)
+
+    def delete_all(self, newest: StoredFile) -> int:
+        """Delete *newest* and every older revision of its name; returns how many.
+
+        What was uploaded since the caller looked is newer, and stays.
+        """
+        return sum(self.delete(file_id) for file_id in self._versions.up_to(newest))
+
+
+def _blocks(source: _Readable | Iterable[bytes]) -> Iterator[bytes]:
+    if not hasattr(source, "read"):
+        yield from source
+        return
+    while block := source.read(_READ_SIZE):
+        yield block

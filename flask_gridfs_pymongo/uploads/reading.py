@@ -1,0 +1,113 @@
+"""GET and HEAD: a file, what is known about it, or the listing.
+
+What a query flag asks for is a row of a table: ``?details`` is the page of a file, ``?versions`` lists its versions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Request, Response, abort, send_from_directory
+
+from ..http.headers import IMMUTABLE, cache_control
+from ..http.response import sends_all
+from ..store import StoredFile
+from . import links, listings, pages
+from .arguments import number
+from .downloads import send
+from .options import Options
+from .rights import buttons, may, permit
+from .selection import names_one, select
+
+_STATIC = Path(__file__).parent.parent / "static"
+_Answer = Callable[[Options, Request, "str | None"], Response]
+
+
+def get(options: Options, request: Request, filename: str | None) -> Response:
+    """Answer a GET or HEAD of a name, or of the root where *filename* is None."""
+    of_root = filename is None and "id" not in request.args
+    flags, otherwise = (_OF_ROOT, _listing) if of_root else (_OF_FILE, _newest)
+    answer = next((answer for flag, answer in flags.items() if flag in request.args), otherwise)
+    return answer(options, request, filename)
+
+
+def _asset(options: Options, request: Request, filename: str | None) -> Response:
+    return send_from_directory(_STATIC, request.args["asset"], max_age=3600)
+
+
+def _listing(options: Options, request: Request, filename: str | None) -> Response:
+    permit(options, "list", request.args.get("folder") or None)
+    data = listings.build(options.bucket(), request.args, lambda action, name: may(options, action, name))
+    writable = not options.read_only
+    return pages.page("listing.html", data, read_only=options.read_only, may_write=writable, max_size=options.max_size)
+
+
+def _newest(options: Options, request: Request, filename: str | None) -> Response:
+    return _download(options, request, filename, cache_control(options.cache_for, public=options.public))
+
+
+def _permanent(options: Options, request: Request, filename: str | None) -> Response:
+    return _download(options, request, filename, cache_control(IMMUTABLE, public=options.public, immutable=True))
+
+
+def _download(options: Options, request: Request, filename: str | None, caching: str) -> Response:
+    file = select(options, request, filename, "read", first_chunk=sends_all(request))
+    return _send(options, request, file, caching, True if "download" in request.args else None)
+
+
+def _send(options: Options, request: Request, file: StoredFile, caching: str, as_attachment: bool | None) -> Response:
+    answer = send(
+        request,
+        options.bucket(),
+        file,
+        cache_control=caching,
+        as_attachment=as_attachment,
+        inline_types=options.inline_types,
+    )
+    return pages.explain(answer) if answer.status_code >= 400 else answer
+
+
+def _versions(options: Options, request: Request, filename: str | None) -> Response:
+    file = select(options, request, filename, "read")
+    found = pages.versions(options.bucket(), file.filename, number(request.args, "before"))
+    return pages.page("versions.html", found, **buttons(options, file.filename))
+
+
+def _details(options: Options, request: Request, filename: str | None) -> Response:
+    file = select(options, request, filename, "read")
+    return pages.details(options.bucket(), file, buttons(options, file.filename))
+
+
+def _confirmation(options: Options, request: Request, filename: str | None) -> Response:
+    """Ask before a form deletes anything, where a page runs no script."""
+    if options.read_only:
+        abort(403, "Nothing can be deleted here: the application made it read_only.")
+    file = select(options, request, filename, "delete")
+    single = names_one(request)
+    versions = 1 if single else options.bucket().count(file.filename)
+    return pages.page("delete.html", pages.describe(file, versions=versions, single=single))
+
+
+def _linked(options: Options, request: Request, filename: str | None) -> Response:
+    """Answer with what a signed link is good for; the signature stands in for ``authorize``."""
+    bucket = options.bucket()
+    link = links.verify(bucket, request.args["signed"])
+    file = bucket.get(link.file_id, first_chunk=sends_all(request))
+    if file is None or filename not in (None, file.filename):
+        abort(404, "There is no such file or version.")
+    answer = _send(options, request, file, cache_control(int(link.expires - time.time())), link.as_attachment)
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    return answer
+
+
+# The first row whose flag is in the query answers.
+_OF_ROOT: dict[str, _Answer] = {"asset": _asset, "signed": _linked}
+_OF_FILE: dict[str, _Answer] = {
+    "delete": _confirmation,
+    "signed": _linked,
+    "versions": _versions,
+    "details": _details,
+    "id": _permanent,
+}

@@ -1,0 +1,44 @@
+"""Which revision a URL names, and whether its client may do what it asks with it.
+
+``/NAME`` is the newest one, ``/NAME?version=N`` and ``/NAME?id=ID`` are older ones, ``/?id=ID`` is one of any name.
+"""
+
+from __future__ import annotations
+
+from flask import Request, abort
+
+from ..store import StoredFile
+from .arguments import number, object_id
+from .options import Options
+from .rights import permit
+
+
+def select(
+    options: Options, request: Request, filename: str | None, action: str, *, first_chunk: bool = False
+) -> StoredFile:
+    """Return the revision that the URL names; *action* on its name is permitted.
+
+    :param filename: the URL's; None at the root, where ``?id`` tells it
+    :param first_chunk: as in :meth:`.Bucket.find`
+    :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404
+    """
+    if filename is not None:
+        permit(options, action, filename)
+    version, file_id = number(request.args, "version"), object_id(request.args, "id")
+    if file_id is not None:
+        if version is not None:
+            abort(400, "Give ?id or ?version, not both.")
+        file = options.bucket().get(file_id, first_chunk=first_chunk)
+    elif filename is None:
+        abort(400, "Give ?id.")
+    else:
+        file = options.bucket().find(filename, -1 if version is None else version, first_chunk=first_chunk)
+    if file is None or filename not in (None, file.filename):
+        abort(404, "There is no such file or version.")
+    permit(options, action, file.filename)
+    return file
+
+
+def names_one(request: Request) -> bool:
+    """Whether the URL names one revision of several."""
+    return "id" in request.args or "version" in request.args

@@ -1,0 +1,128 @@
+"""PUT, POST and DELETE: new versions, restored ones, and what goes.
+
+What a query flag asks of a POST is a row of a table: ``?restore`` makes an old version the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from blinker import Signal
+from flask import Request, Response, abort, current_app, redirect, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from ..http.conditions import Outcome, evaluate, last_modified
+from ..http.filenames import clean
+from ..signals import file_deleted, file_saved
+from ..store import StoredFile
+from . import pages
+from .options import Options
+from .receive import save_body, save_form
+from .rights import permit
+from .selection import names_one, select
+
+_Answer = Callable[[Options, Request, "str | None"], BaseResponse]
+
+
+def put(options: Options, request: Request, filename: str | None) -> Response:
+    """Store the body as the newest version of a name."""
+    name = _clean_or_400(filename)
+    if name != filename:
+        abort(400, f"PUT does not rewrite names: this one would be stored as {name!r}.")
+    if "Content-Range" in request.headers or names_one(request):
+        abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")
+    permit(options, "write", name)
+    followed: list[StoredFile | None] = []
+
+    def check(newest: StoredFile | None) -> None:
+        _check_preconditions(request, newest)
+        followed.append(newest)
+
+    saved = save_body(
+        request, options.bucket(), name, max_size=options.max_size, timeout=options.upload_timeout, check=check
+    )
+    _tell(file_saved, file=saved)
+    fields = {"Content-Location": pages.permanent_url(saved) or "", "ETag": f'"{saved.etag}"'}
+    if followed[-1] is None:
+        return pages.empty(201, fields | {"Location": pages.url_of(saved)})
+    return pages.empty(204, fields)
+
+
+def delete(options: Options, request: Request, filename: str | None) -> Response:
+    """Delete one version where the URL names one, else all of them."""
+    file = select(options, request, filename, "delete")
+    _check_preconditions(request, file)
+    bucket = options.bucket()
+    deleted = int(bucket.delete(file.id)) if names_one(request) else bucket.delete_all(file)
+    if not deleted:
+        abort(404, "It was deleted meanwhile.")
+    _tell(file_deleted, file=file, versions=deleted)
+    return pages.empty(204)
+
+
+def post(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    """Take a form: files to store, or what a button of our pages sends."""
+    answer = next((answer for flag, answer in _FLAGS.items() if flag in request.args), _upload)
+    return answer(options, request, filename)
+
+
+def _upload(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    folder = request.args.get("folder", "")
+    saved = save_form(
+        request,
+        options.bucket(),
+        filename=None if filename is None else _clean_or_400(filename),
+        folder=folder,
+        permit=lambda name: permit(options, "write", name),
+        max_size=options.max_size,
+        timeout=options.upload_timeout,
+        check=None if filename is None else lambda newest: _check_preconditions(request, newest),
+    )
+    return _saved(saved, url_for(".index", folder=folder or None))
+
+
+def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    file = select(options, request, filename, "write")
+    bucket = options.bucket()
+    saved = bucket.save(file.filename, bucket.read(file), content_type=file.content_type)
+    return _saved([saved], pages.url_of(saved, details=""))
+
+
+def _delete(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    deleted = delete(options, request, filename)
+    if not pages.is_browser():
+        return deleted
+    left = filename is not None and options.bucket().count(filename, limit=1)
+    return redirect(url_for(".file", filename=filename, details="") if left else url_for(".index"), 303)
+
+
+_FLAGS: dict[str, _Answer] = {"delete": _delete, "restore": _restore}
+
+
+def _saved(saved: list[StoredFile], after: str) -> BaseResponse:
+    """Tell of new files; a browser goes on to the page *after*."""
+    for file in saved:
+        _tell(file_saved, file=file)
+    if pages.is_browser():
+        return redirect(after, 303)
+    data = {"files": [pages.describe(file) for file in saved]}
+    return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
+
+
+def _tell(signal: Signal, **facts: Any) -> None:
+    signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]
+
+
+def _clean_or_400(filename: str | None) -> str:
+    cleaned = clean(filename or "")
+    if not cleaned:
+        abort(400, f"The file name {filename!r} has nothing left when it is cleaned; choose another one.")
+    return cleaned
+
+
+def _check_preconditions(request: Request, current: StoredFile | None) -> None:
+    etag = current.etag if current else None
+    modified = last_modified(current.upload_date) if current else None
+    if evaluate(request.method, request.headers, etag, modified) is Outcome.FAILED:
+        abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")

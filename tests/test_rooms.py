@@ -1,0 +1,91 @@
+"""The rooms of the package: each module imports alone, and the arrows between them go one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "flask_gridfs_pymongo"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+# From the ground up: a module of the store imports none that stands after it.
+STORE = "model judge retry reader collections versions writer listing bucket check".split()
+
+
+def imports(module: str) -> Iterator[str]:
+    """The full names of all that *module* imports, also within its functions."""
+    path = MODULES[module]
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*parent, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{source}.{alias.name}" if f"{source}.{alias.name}" in MODULES else source
+
+
+def room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_circle(module: str) -> None:
+    def walk(path: list[str]) -> None:
+        for found in imports(path[-1]):
+            if found in MODULES and MODULES[found].name != "__init__.py":
+                assert found not in path, f"imported in a circle: {' -> '.join([*path, found])}"
+                walk([*path, found])
+
+    walk([module])
+
+
+def test_each_module_imports_alone() -> None:
+    code = "import importlib, sys\nfor name in sys.argv[1:]:\n"
+    code += "    [sys.modules.pop(m) for m in list(sys.modules) if m.startswith('flask_gridfs_pymongo')]\n"
+    code += "    importlib.import_module(name)"
+    subprocess.run([sys.executable, "-c", code, *MODULES], cwd=PACKAGE.parent, check=True)
+
+
+FORBIDDEN = {
+    "flask_gridfs_pymongo.store": {
+        "flask",
+        "werkzeug",
+        "jinja2",
+        "flask_gridfs_pymongo.http",
+        "flask_gridfs_pymongo.uploads",
+    },
+    "flask_gridfs_pymongo.http": {
+        "pymongo",
+        "bson",
+        "gridfs",
+        "flask",
+        "flask_gridfs_pymongo.store",
+        "flask_gridfs_pymongo.uploads",
+    },
+    "flask_gridfs_pymongo.uploads": {"flask_gridfs_pymongo.extension", "flask_gridfs_pymongo.connection"},
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_room_knows_only_what_is_below_it(module: str) -> None:
+    found = set(imports(module))
+    known = {name.split(".")[0] for name in found} | {room(name) for name in found}
+    assert not known & FORBIDDEN.get(room(module), set())
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name).endswith(".store")])
+def test_the_store_imports_nothing_upwards(module: str) -> None:
+    name = module.rpartition(".")[2]
+    if name == "store":
+        return
+    above = STORE[STORE.index(name) :]
+    assert not {f"flask_gridfs_pymongo.store.{one}" for one in above} & set(imports(module))

@@ -1,0 +1,296 @@
+"""uploads/writing.py and receive.py: PUT, forms, their limits, and DELETE, on mongod and on mongomock."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask, request
+from flask.testing import FlaskClient
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.test import TestResponse
+
+from flask_gridfs_pymongo import PyMongo
+
+from .conftest import BIG, HTML, JSON, Client, everyone, form, nothing_stored
+
+
+class TestPut:
+    def test_a_new_name_is_201_and_a_taken_one_204(self, client: Client) -> None:
+        uploads = client()
+        first = uploads.put("/uploads/dir/a b.txt", data=b"one")
+        assert (first.status_code, first.headers["Location"]) == (201, "/uploads/dir/a%20b.txt")
+        second = uploads.put("/uploads/dir/a b.txt", data=b"two")
+        assert second.status_code == 204
+        assert "Location" not in second.headers
+        for answer, content in ((first, b"one"), (second, b"two")):
+            by_id = uploads.get(answer.headers["Content-Location"])
+            assert (by_id.data, by_id.headers["ETag"]) == (content, answer.headers["ETag"])
+        assert uploads.get(first.headers["Location"]).data == b"two"
+
+    @pytest.mark.parametrize(
+        ("name", "query", "fields"),
+        [
+            ("a", "?version=0", {}),
+            ("a", "?id=4cf139def4b6a1134c4ea6c4", {}),
+            ("a", "", {"Content-Range": "bytes 0-1/2"}),
+            ("a//b", "", {}),
+            ("a/../b", "", {}),
+            ("a\\b", "", {}),
+            ("a\u202eb", "", {}),
+            ("..", "", {}),
+            ("e\u0301", "", {}),
+            (" a", "", {}),
+            ("a" * 256, "", {}),
+        ],
+    )
+    def test_what_it_refuses_leaves_nothing(
+        self, client: Client, mongo: PyMongo, name: str, query: str, fields: dict[str, str]
+    ) -> None:
+        answer = client().put(f"/uploads/{quote(name)}{query}", data=b"x", headers=fields)
+        assert answer.status_code == 400
+        assert nothing_stored(mongo)
+
+    def test_preconditions(self, client: Client) -> None:
+        uploads = client()
+        put = lambda **fields: uploads.put(  # noqa: E731
+            "/uploads/a", data=b"x", headers={name.replace("_", "-"): value for name, value in fields.items()}
+        )
+        assert put(If_Match="*").status_code == 412
+        made = put(If_None_Match="*")
+        assert made.status_code == 201
+        assert put(If_None_Match="*").status_code == 412
+        assert put(If_Match='"x"').status_code == 412
+        assert put(If_Match=made.headers["ETag"]).status_code == 204
+        assert put(If_Match=made.headers["ETag"]).status_code == 412
+        assert len(uploads.get("/uploads/a?versions", headers=JSON).json["versions"]) == 2
+
+    def test_the_type_that_the_client_claims_is_kept_aside(self, client: Client, mongo: PyMongo) -> None:
+        client().put("/uploads/a.txt", data=b"x", content_type="text/html")
+        (document,) = mongo.db.fs.files.find()
+        assert document["metadata"] == {"clientContentType": "text/html", "contentType": "text/plain"}
+
+
+class TestForms:
+    def test_a_program_gets_201_and_the_files_as_json(self, client: Client) -> None:
+        uploads = client()
+        answer = uploads.post("/uploads/", data=form((BIG, "dir/big.bin"), (b"", "empty"), ignored="field"))
+        assert answer.status_code == 201
+        files = answer.json["files"]
+        assert [(file["filename"], file["length"]) for file in files] == [("dir/big.bin", len(BIG)), ("empty", 0)]
+        assert uploads.get(files[0]["url"]).data == BIG
+        one = uploads.post("/uploads/", data=form((b"x", "one")))
+        assert one.headers["Location"] == "/uploads/one"
+
+    def test_a_browser_is_sent_to_the_listing(self, client: Client) -> None:
+        answer = client().post("/uploads/", data=form((b"x", "a")), headers=HTML)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/uploads/")
+
+    @pytest.mark.parametrize(
+        ("sent", "stored"),
+        [
+            ("../../etc/passwd", "etc/passwd"),
+            ("photo\u202egnp.exe", "photognp.exe"),
+            ("e\u0301", "é"),
+            ("日本語.txt", "日本語.txt"),
+            ("x" * 300 + ".txt", "x" * 251 + ".txt"),
+        ],
+    )
+    def test_names_are_cleaned(self, client: Client, sent: str, stored: str) -> None:
+        answer = client().post("/uploads/", data=form((b"x", sent)))
+        assert [file["filename"] for file in answer.json["files"]] == [stored]
+
+    def test_the_url_names_the_file(self, client: Client) -> None:
+        uploads = client()
+        assert (
+            uploads.post("/uploads/mine.txt", data=form((b"x", "theirs.txt"))).json["files"][0]["url"]
+            == "/uploads/mine.txt"
+        )
+        two = uploads.post("/uploads/mine.txt", data=form((b"x", "a"), (b"y", "b")))
+        assert two.status_code == 400
+        assert len(uploads.get("/uploads/mine.txt?versions", headers=JSON).json["versions"]) == 1
+
+    def test_preconditions_of_a_named_one(self, client: Client) -> None:
+        uploads = client()
+        post = lambda **fields: uploads.post("/uploads/a", data=form((b"x", "b")), headers=fields).status_code  # noqa: E731
+        assert [post(**{"If-None-Match": "*"}), post(**{"If-None-Match": "*"}), post(**{"If-Match": '"x"'})] == [
+            201,
+            412,
+            412,
+        ]
+        assert len(uploads.get("/uploads/a?versions", headers=JSON).json["versions"]) == 1
+
+    BOUNDARY = "frontier"
+
+    def post_raw(self, client: FlaskClient, body: bytes, **more: Any) -> TestResponse:
+        return client.post(
+            "/uploads/", data=body, content_type=f"multipart/form-data; boundary={self.BOUNDARY}", **more
+        )
+
+    def part(self, disposition: str, data: bytes = b"x") -> bytes:
+        head = f"--{self.BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
+        return head.encode("latin-1") + data + b"\r\n"
+
+    @pytest.mark.parametrize(
+        ("parts", "end"),
+        [
+            ([], b"--frontier--\r\n"),
+            ([('name="file"; filename=""', b"")], b"--frontier--\r\n"),
+            ([('name="file"; filename=""', b"x")], b"--frontier--\r\n"),
+            ([('name="file"; filename="a"', b"x"), ('name="file"; filename=""', b"x")], b"--frontier--\r\n"),
+            ([('name="field"', b"x")], b"--frontier--\r\n"),
+            ([('name="file"; filename=".."', b"x")], b"--frontier--\r\n"),
+            ([('name="file"; filename="a\xff"', b"x")], b"--frontier--\r\n"),
+            ([('name="file"; filename="a"', BIG)], b""),
+            ([('name="file"; filename="a"', BIG), ('name="file"; filename="b"', b"x")], b"--frontier"),
+        ],
+        ids=[
+            "no part",
+            "nothing chosen",
+            "no name",
+            "one without a name",
+            "a field",
+            "dots",
+            "not UTF-8",
+            "cut",
+            "cut 2",
+        ],
+    )
+    def test_a_form_without_a_whole_file_is_400_and_leaves_nothing(
+        self, client: Client, mongo: PyMongo, parts: list[tuple[str, bytes]], end: bytes
+    ) -> None:
+        answer = self.post_raw(client(), b"".join(self.part(*each) for each in parts) + end)
+        assert answer.status_code == 400
+        assert answer.json["detail"]
+        assert nothing_stored(mongo)
+
+    @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", None])
+    def test_another_kind_of_body_is_400(self, client: Client, mongo: PyMongo, content_type: str | None) -> None:
+        answer = client().post("/uploads/", data=b"file=x", content_type=content_type)
+        assert (answer.status_code, "multipart/form-data" in answer.json["detail"]) == (400, True)
+        assert nothing_stored(mongo)
+
+    def test_a_body_shorter_than_announced_is_400(self, client: Client, mongo: PyMongo) -> None:
+        uploads = client()
+        for request_of in (
+            lambda announced: uploads.put("/uploads/a", input_stream=io.BytesIO(b"short"), environ_overrides=announced),
+            lambda announced: self.post_raw(uploads, self.part('name="f"; filename="a"'), environ_overrides=announced),
+        ):
+            assert request_of({"CONTENT_LENGTH": "999"}).status_code == 400
+            assert nothing_stored(mongo)
+
+    def test_a_form_that_was_parsed_before_is_saved_too(self, app: Flask, client: Client) -> None:
+        uploads = client()
+        app.before_request(lambda: request.form.get("field"))
+        answer = uploads.post("/uploads/", data=form((BIG, "a"), (b"y", "b")))
+        assert [file["length"] for file in answer.json["files"]] == [len(BIG), 1]
+
+    def test_flask_wtf_protects_it_and_the_pages_carry_its_token(self, app: Flask, client: Client) -> None:
+        app.secret_key = "secret"
+        CSRFProtect(app)
+        uploads = client()
+        assert uploads.post("/uploads/", data=form((b"x", "a"))).status_code == 400
+        token = uploads.get("/uploads/").text.split('name="csrf_token" value="')[1].split('"')[0]
+        assert uploads.post("/uploads/", data=form((b"x", "a"), csrf_token=token)).status_code == 201
+
+
+class TestLimits:
+    @pytest.mark.parametrize("size", [1001, 400_000])
+    def test_a_file_over_max_size(self, client: Client, mongo: PyMongo, size: int) -> None:
+        uploads = client(max_size=1000)
+        put = uploads.put("/uploads/a", data=bytes(size))
+        chunked = uploads.put(
+            "/uploads/a", input_stream=io.BytesIO(bytes(size)), environ_overrides={"wsgi.input_terminated": True}
+        )
+        posted = uploads.post("/uploads/", data=form((b"small", "b"), (bytes(size), "a")))
+        for answer in (put, chunked, posted):
+            assert answer.status_code == 413
+            assert "at most 1000 bytes" in answer.json["detail"]
+        assert nothing_stored(mongo)
+        assert uploads.put("/uploads/a", data=bytes(1000)).status_code == 201
+
+    def test_a_request_over_max_request_size_or_the_applications_limit(self, app: Flask, client: Client) -> None:
+        app.config["MAX_CONTENT_LENGTH"] = 5000
+        uploads = client(max_request_size=2000)
+        answer = uploads.put("/uploads/a", data=bytes(2001))
+        assert (answer.status_code, "at most 2000 bytes" in answer.json["detail"]) == (413, True)
+
+    def test_the_limit_holds_though_the_application_parses_the_form_first(self, app: Flask, client: Client) -> None:
+        parsed = []
+        app.before_request(lambda: parsed.append(request.form))
+        answer = client(max_request_size=2000).post("/uploads/", data=form((bytes(3000), "a")))
+        assert (answer.status_code, parsed) == (413, [])
+
+    def test_a_hundred_parts_and_no_more(self, client: Client, mongo: PyMongo) -> None:
+        uploads = client()
+        assert uploads.post("/uploads/", data=form(*[(b"x", "a")] * 101)).status_code == 413
+        assert nothing_stored(mongo)
+
+    @pytest.mark.parametrize(
+        ("options", "error"),
+        [
+            ({"max_size": "1"}, TypeError),
+            ({"max_size": -1}, ValueError),
+            ({"max_request_size": 1.5}, TypeError),
+            ({"cache_for": True}, TypeError),
+            ({"authorize": "yes"}, TypeError),
+            ({"base": None}, TypeError),
+            ({"trusted_origins": "https://a"}, TypeError),
+            ({"trusted_origins": ["a.example"]}, ValueError),
+        ],
+    )
+    def test_options_are_checked(self, mongo: PyMongo, options: dict[str, Any], error: type[Exception]) -> None:
+        with pytest.raises(error, match=next(iter(options))):
+            mongo.uploads_blueprint(**options)
+
+
+class TestDeleting:
+    @pytest.fixture
+    def uploads(self, client: Client) -> FlaskClient:
+        uploads = client(authorize=everyone)
+        for content in (b"zero", b"one", b"two"):
+            uploads.put("/uploads/a", data=content)
+        return uploads
+
+    def remaining(self, uploads: FlaskClient) -> list[int]:
+        answer = uploads.get("/uploads/a?versions", headers=JSON)
+        return [version["length"] for version in answer.json["versions"]] if answer.status_code == 200 else []
+
+    def test_all_versions(self, uploads: FlaskClient, mongo: PyMongo) -> None:
+        assert uploads.delete("/uploads/a").status_code == 204
+        assert nothing_stored(mongo)
+        assert uploads.delete("/uploads/a").status_code == 404
+
+    def test_one_version_by_number_or_id(self, uploads: FlaskClient) -> None:
+        assert uploads.delete("/uploads/a?version=0").status_code == 204
+        newest = uploads.get("/uploads/a?versions", headers=JSON).json["versions"][0]["id"]
+        assert uploads.delete(f"/uploads/a?id={newest}").status_code == 204
+        assert uploads.get("/uploads/a").data == b"one"
+        assert uploads.delete("/uploads/a?version=5").status_code == 404
+        assert len(self.remaining(uploads)) == 1
+
+    def test_if_match(self, uploads: FlaskClient) -> None:
+        etag = uploads.get("/uploads/a").headers["ETag"]
+        assert uploads.delete("/uploads/a", headers={"If-Match": '"x"'}).status_code == 412
+        assert uploads.delete("/uploads/a", headers={"If-Match": etag}).status_code == 204
+
+    def test_the_buttons(self, uploads: FlaskClient) -> None:
+        page = uploads.get("/uploads/a?versions", headers=HTML).text
+        assert "Make it the newest" in page
+        assert "Delete version 2" in page
+        restored = uploads.post("/uploads/a?version=0&restore", headers=HTML)
+        assert restored.status_code == 303
+        assert uploads.get("/uploads/a").data == b"zero"
+        assert len(self.remaining(uploads)) == 4
+        assert uploads.post("/uploads/a?version=0&delete").status_code == 204
+        assert len(self.remaining(uploads)) == 3
+
+    def test_without_authorize_it_is_refused(self, client: Client, mongo: PyMongo) -> None:
+        uploads = client()
+        uploads.put("/uploads/a", data=b"x")
+        for answer in (uploads.delete("/uploads/a"), uploads.post("/uploads/a?delete")):
+            assert (answer.status_code, "authorize" in answer.json["detail"]) == (403, True)
+        assert uploads.get("/uploads/a").data == b"x"
+        assert "Delete" not in uploads.get("/uploads/a?versions", headers=HTML).text
