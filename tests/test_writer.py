@@ -11,7 +11,8 @@ import pytest
 from bson.objectid import ObjectId
 
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.versions import Versions
+from flask_gridfs_pymongo.store.writer import CHUNK_SIZE, Content, commit
 
 from .conftest import content, put, read
 
@@ -108,3 +109,13 @@ class TestWriting:
         assert store.delete(since.id)
         assert (store.find("a"), self.orphans(store), read(store, kept)) == (None, 0, b"kept")
         assert not store.delete(ObjectId())
+
+
+def test_a_repeated_commit_finds_that_it_was_done(store: Bucket) -> None:
+    """Its answer may have been lost."""
+    with store.writer("a.txt") as writer:
+        writer.write(b"once")
+        first = writer.commit()
+    content = Content(first.id, 4, first.sha256 or "", b"once")
+    assert commit(Versions(store.collections), "a.txt", content) == first
+    assert store.count("a.txt") == 1

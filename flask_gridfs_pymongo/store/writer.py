@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson.objectid import ObjectId
 from pymongo import ReplaceOne
@@ -24,6 +24,19 @@ CHUNK_SIZE = 255 * 1024
 _CHUNKS_PER_INSERT = 4
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+class Content(NamedTuple):
+    """What lies in ``fs.chunks`` and waits for its files document."""
+
+    id: ObjectId
+    """the chunks' ``files_id``"""
+    length: int
+    """bytes"""
+    sha256: str
+    """in hexadecimal"""
+    head: bytes
+    """the first bytes, which tell the type where the name does not"""
 
 
 class FileTooLarge(Exception):
@@ -132,62 +145,19 @@ class Writer:
         fields: Mapping[str, Any] | None = None,
         check: Callable[[StoredFile | None], None] | None = None,
     ) -> StoredFile:
-        """Make the file the newest version of its name.
+        """Make the file the newest version of its name: see :func:`commit`.
 
-        Each files document names the version it follows, under a unique index: of two writers that saw the same
-        newest version one wins, and the other looks again. So versions are totally ordered, and never dated before
-        the one that they follow, whatever the clocks say.
-
-        :param content_type: guessed from the name and the first bytes where None
-        :param fields: further fields of the files document
-        :param check: called with the version that this one is to follow (None for the first one), again after each
-            lost race; what it raises ends the upload
         :raises CorruptFile: where chunks that were written are gone
         """
         self._finish()
-        content_type = content_type or mimetype.guess(self.filename, self._head)
-        document = {
-            **(fields or {}),
-            "_id": self.id,
-            "filename": self.filename,
-            "length": self.length,
-            "chunkSize": CHUNK_SIZE,
-            "contentType": content_type,
-            "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
-            "sha256": self._sha256.hexdigest(),
-        }
-        files: Any = self._collections.files
-        while True:
-            newest = self._versions.newest(self.filename)
-            if check is not None:
-                check(newest)
-            document["previous"] = {"name": self.filename, "_id": newest.id if newest else None}
-            document["uploadDate"] = _date_after(newest)
-            try:
-                persist(
-                    files,
-                    lambda: files.insert_one(document),
-                    lambda: files.replace_one({"_id": self.id}, document, upsert=True),
-                )
-                break
-            except DuplicateKeyError:
-                self._release(document["previous"], newest)
-            except (AutoReconnect, WriteConcernError):
-                self._in_doubt = True
-                raise
+        content = Content(self.id, self.length, self._sha256.hexdigest(), self._head)
+        try:
+            stored = commit(self._versions, self.filename, content, content_type, fields, check)
+        except (AutoReconnect, WriteConcernError):
+            self._in_doubt = True
+            raise
         self._close()
-        return StoredFile.from_document(document)
-
-    def _release(self, previous: dict[str, Any], newest: StoredFile | None) -> None:
-        """Free the place after *previous* where its holder is no longer a later version of this name.
-
-        So it is when another tool renamed or redated it. A holder that is one has won the race and keeps the place.
-        """
-        elsewhere: list[dict[str, Any]] = [{"filename": {"$ne": self.filename}}]
-        if newest is not None:
-            elsewhere.append({"uploadDate": {"$lte": newest.upload_date}})
-        files, selection = self._collections.files, {"previous": previous, "$or": elsewhere}
-        persist(files, lambda: files.update_one(selection, {"$unset": {"previous": ""}}))
+        return stored
 
     def abort(self) -> None:
         """Remove what was written, unless it was committed, or may have been."""
@@ -203,6 +173,68 @@ class Writer:
         self._open = False
         if self._thread is not None:
             self._thread.shutdown()  # waits for an insert on its way
+
+
+def commit(
+    versions: Versions,
+    filename: str,
+    content: Content,
+    content_type: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+    check: Callable[[StoredFile | None], None] | None = None,
+) -> StoredFile:
+    """Make *content* the newest version of *filename*; where a commit of it was stored before, return that.
+
+    Each files document names the version it follows, under a unique index: of two writers that saw the same newest
+    version one wins, and the other looks again. So versions are totally ordered, and never dated before the one that
+    they follow, whatever the clocks say.
+
+    :param content_type: guessed from the name and the first bytes where None
+    :param fields: further fields of the files document
+    :param check: called with the version that this one is to follow (None for the first one), again after each lost
+        race; what it raises ends the upload
+    """
+    content_type = content_type or mimetype.guess(filename, content.head)
+    document = {
+        **(fields or {}),
+        "_id": content.id,
+        "filename": filename,
+        "length": content.length,
+        "chunkSize": CHUNK_SIZE,
+        "contentType": content_type,
+        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
+        "sha256": content.sha256,
+    }
+    files: Any = versions.collections.files
+    while True:
+        newest = versions.newest(filename)
+        if check is not None:
+            check(newest)
+        document["previous"] = {"name": filename, "_id": newest.id if newest else None}
+        document["uploadDate"] = _date_after(newest)
+        try:
+            persist(
+                files,
+                lambda: files.insert_one(document),
+                lambda: files.replace_one({"_id": content.id}, document, upsert=True),
+            )
+            return StoredFile.from_document(document)
+        except DuplicateKeyError:
+            if stored := versions.collections.primary.files.find_one({"_id": content.id}):
+                return StoredFile.from_document(stored)
+            _release(versions, filename, document["previous"], newest)
+
+
+def _release(versions: Versions, filename: str, previous: dict[str, Any], newest: StoredFile | None) -> None:
+    """Free the place after *previous* where its holder is no longer a later version of this name.
+
+    So it is when another tool renamed or redated it. A holder that is one has won the race and keeps the place.
+    """
+    elsewhere: list[dict[str, Any]] = [{"filename": {"$ne": filename}}]
+    if newest is not None:
+        elsewhere.append({"uploadDate": {"$lte": newest.upload_date}})
+    files, selection = versions.collections.files, {"previous": previous, "$or": elsewhere}
+    persist(files, lambda: files.update_one(selection, {"$unset": {"previous": ""}}))
 
 
 def _date_after(newest: StoredFile | None) -> datetime:

@@ -42,7 +42,7 @@ def save_body(
     except ValueError as error:
         abort(400, f"{error}; nothing was stored.")
     check(bucket.newest(filename))
-    with _Body(request, timeout) as body, bucket.writer(filename, max_size) as writer:
+    with Body(request, timeout) as body, bucket.writer(filename, max_size) as writer:
         try:
             while block := body.read(_READ_SIZE):
                 writer.write(block)
@@ -130,35 +130,38 @@ def _parse(request: Request, begin: Callable[[str | None, str | None], _Part], t
         silent=False,
     )
     try:
-        with _Body(request, timeout) as body:
+        with Body(request, timeout) as body:
             stream = cast("IO[bytes]", body)
             parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
     except ValueError as error:
         raise BadRequest(f"The form is broken or was cut off ({error}); nothing was stored.") from None
 
 
-class _Body:
+class Body:
     """The request's body, read with errors that tell the client what is wrong, for *timeout* seconds at most.
 
     A server's read may wait for more bytes for as long as a client trickles them. Where the server tells its socket,
     a timer ends that wait from outside; elsewhere the time is looked at between two reads.
+
+    :param outcome: what the errors say of the bytes that came
     """
 
-    def __init__(self, request: Request, timeout: float | None) -> None:
+    def __init__(self, request: Request, timeout: float | None, outcome: str = "nothing was stored") -> None:
+        self._outcome = outcome
         # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
         if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
-            abort(411, "This server does not decode bodies in chunks: send a Content-Length; nothing was stored.")
+            abort(411, f"This server does not decode bodies in chunks: send a Content-Length; {outcome}.")
         try:
             self._stream = request.stream
         except RequestEntityTooLarge:
             limit = request.max_content_length
-            raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; nothing was stored.") from None
+            raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; {outcome}.") from None
         self._socket = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
         self._timeout = timeout
         self._expired = False
         self._timer = None if timeout is None else Timer(timeout, self._expire)
 
-    def __enter__(self) -> _Body:
+    def __enter__(self) -> Body:
         if self._timer is not None:
             self._timer.daemon = True
             self._timer.start()
@@ -182,13 +185,13 @@ class _Body:
             raise
         except Exception:  # servers have their own for a chunked body that breaks the rules
             self._check()
-            raise BadRequest("The body broke off; nothing was stored.") from None
+            raise BadRequest(f"The body broke off; {self._outcome}.") from None
         self._check()
         return data
 
     def _check(self) -> None:
         if self._expired:
-            raise RequestTimeout(f"The body took longer than {self._timeout} seconds; nothing was stored.")
+            raise RequestTimeout(f"The body took longer than {self._timeout} seconds; {self._outcome}.")
 
 
 class _Part:
