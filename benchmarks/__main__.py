@@ -113,6 +113,16 @@ def small(bench: Bench) -> Iterator[Result]:
     yield Result("304", "ms", times["ours 304"], times["peer 304"], times["limit 304"], "<= 0.7 peer, 1.2 limit")
 
 
+def own(bench: Bench) -> Iterator[Result]:
+    measure.store(bench.uri, "small", 10_240, ("ours",))
+    with bench.servers("ours") as servers:
+        etag = measure.etag(servers["ours"], "/uploads/small-ours")
+    for what, tag in (("a small file", None), ("a 304", etag)):
+        taken = [measure.own_times(bench.uri, "small-ours", tag, bench.requests) for _ in range(bench.rounds + 1)][1:]
+        ours, query = (statistics.median(times) for times in zip(*taken, strict=True))
+        yield Result(f"our own time in {what}", "us", ours - query, None, query, "<= 130 us")
+
+
 def ranges(bench: Bench) -> Iterator[Result]:
     length = bench.large * 4
     measure.store(bench.uri, "huge", length, ("ours",))
@@ -160,7 +170,7 @@ def listing(bench: Bench) -> Iterator[Result]:
         yield Result(f"{case}, many", "ms", times[f"{case} many"], None, times[f"{case} few"], "<= 2 of few")
 
 
-ROWS = {row.__name__: row for row in (download, stalled, small, ranges, upload, uploading, listing)}
+ROWS = {row.__name__: row for row in (download, stalled, small, own, ranges, upload, uploading, listing)}
 
 
 def machine(uri: str) -> str:

@@ -33,7 +33,10 @@ def repr_digest(sha256: str) -> str:
 
 def is_wanted(headers: Fields) -> bool:
     """Whether Want-Repr-Digest leaves sha-256 wanted; where there is none, it is (section 4)."""
-    wanted = parse_dict_header(headers.get("Want-Repr-Digest") or "")
+    field = headers.get("Want-Repr-Digest")
+    if field is None:
+        return True
+    wanted = parse_dict_header(field)
     return re.sub(";.*", "", wanted.get("sha-256") or "1").strip() != "0"
 
 

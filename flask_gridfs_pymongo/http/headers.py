@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from ..mimetype import INLINE_TYPES
 from .filenames import content_disposition
@@ -72,9 +74,10 @@ def check_inline_types(types: Collection[str]) -> None:
             raise ValueError(f"inline_types: {given!r} is not a media type such as 'application/pdf'")
 
 
+@lru_cache(maxsize=1024)  # of small texts; a file is asked for again and again
 def content_headers(
-    stored_type: str, name: str, as_attachment: bool | None = None, inline_types: Collection[str] = ()
-) -> dict[str, str]:
+    stored_type: str, name: str, as_attachment: bool | None = None, inline_types: frozenset[str] = frozenset()
+) -> Mapping[str, str]:
     """The header fields that keep a stranger's file from acting in the application's origin.
 
     A script that is not shown on purpose is called plain text, so that no page can run it.
@@ -94,10 +97,11 @@ def content_headers(
         policy = _LOCKED
     else:
         policy = _PLAYED if bare.startswith(("audio/", "video/", _PDF)) else _SHOWN
-    return {
+    fields = {
         "Content-Type": value,
         "Content-Disposition": content_disposition("attachment" if attachment else "inline", name),
         "Content-Security-Policy": policy,
         "Cross-Origin-Resource-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
     }
+    return MappingProxyType(fields)

@@ -85,10 +85,8 @@ def respond(request: Request, representation: Representation, response_class: ty
 
 
 def _bare(response_class: type[R], status: int, headers: Mapping[str, str]) -> R:
-    response = response_class(b"", status, dict(headers))
-    response.headers.pop("Content-Type", None)
-    if status == 304:
-        response.headers.pop("Content-Length", None)
+    response = response_class(None, status, headers)
+    response.headers.remove("Content-Type")
     return response
 
 

@@ -78,6 +78,8 @@ def _any_method(state: BlueprintSetupState) -> None:
 
 def _limit(options: Options) -> None:
     """Set the request's limits before anybody, also an application's ``before_request``, parses its form."""
+    if not request.environ.keys() & {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}:
+        return  # without a body there is nothing to parse
     for name, bound in {"max_content_length": options.max_request_size, **_LIMITS}.items():
         current = getattr(request, name)
         if bound is not None and (current is None or bound < current):

@@ -32,8 +32,8 @@ def send(
     :param inline_types: types that are shown, beside those that always are
     """
     name = file.filename if download_name is None else download_name
-    fields = content_headers(file.content_type, name, as_attachment, inline_types)
-    fields["Cache-Control"] = cache_control
+    guard = content_headers(file.content_type, name, as_attachment, frozenset(inline_types))
+    fields = {**guard, "Cache-Control": cache_control}
     if file.sha256 and is_wanted(request.headers):
         fields["Repr-Digest"] = repr_digest(file.sha256)
     representation = Representation(
