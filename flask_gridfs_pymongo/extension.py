@@ -97,7 +97,18 @@ class PyMongo:
         """The database that the settings name: a :class:`.wrappers.Database`."""
         return self.cx[self._state().settings.dbname]
 
-    def _bucket(self, base: str, db: str | None) -> Bucket:
+    def bucket(self, base: str = "fs", db: str | None = None) -> Bucket:
+        """Return a bucket: its files from Python, to find, open, list, save, change and delete them.
+
+        ::
+
+            with mongo.bucket().open("report.csv") as file:
+                rows = list(csv.reader(io.TextIOWrapper(file)))
+
+        :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
+        :param db: the database's name; that of :attr:`db` where None
+        """
+        _check_bucket(base, db)
         state = self._state()
         return state.connection.bucket(state.settings.dbname if db is None else db, base)
 
@@ -139,7 +150,7 @@ class PyMongo:
         _check_bucket(base, db)
         if cache_for < 0:
             raise ValueError(f"cache_for must be 0 seconds or more, not {cache_for}")
-        bucket = self._bucket(base, db)
+        bucket = self.bucket(base, db)
         file = bucket.find(filename, version, first_chunk=sends_all(request))
         if file is None:
             abort(404)
@@ -188,7 +199,7 @@ class PyMongo:
             raise TypeError("fileobj must have a read() method that returns bytes")
         if reserved := sorted(_RESERVED & fields.keys()):
             raise TypeError(f"save_file() sets {', '.join(reserved)} itself; put your own value under another name")
-        saved = self._bucket(base, db).save(filename, fileobj, content_type=content_type, fields=fields)
+        saved = self.bucket(base, db).save(filename, fileobj, content_type=content_type, fields=fields)
         file_saved.send(app_of(self._apps), file=saved)
         file_id: ObjectId = saved.id
         return file_id
@@ -271,7 +282,7 @@ class PyMongo:
         """
         _check_bucket(base, db)
         options = Options(
-            bucket=lambda: self._bucket(base, db),
+            bucket=lambda: self.bucket(base, db),
             authorize=authorize,
             read_only=read_only,
             max_size=max_size,

@@ -20,6 +20,7 @@ from .collections import Collections
 from .listing import Key, Page
 from .model import StoredFile
 from .reader import Reader
+from .stream import FileReader
 from .versions import Version, Versions
 from .writer import Writer
 
@@ -93,6 +94,20 @@ class Bucket:
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""
         return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
+
+    def open(self, filename: str | None = None, version: int = -1, *, id: Any = None) -> FileReader:
+        """Open a revision for reading, by its name as in :meth:`find`, or by its ``_id``.
+
+        :return: a binary file object, for a ``with`` statement
+        :raises FileNotFoundError: where there is no such file or version
+        """
+        if (filename is None) == (id is None):
+            raise TypeError("give open() either a filename or an id")
+        file = self.get(id) if filename is None else self.find(filename, version)
+        if file is None:
+            named = f"id {id!r}" if filename is None else f"{filename!r}, version {version}"
+            raise FileNotFoundError(f"{self.collections.name} has no file with {named}")
+        return FileReader(file, self.read)
 
     def writer(self, filename: str, max_size: int | None = None) -> Writer:
         """Begin an upload under *filename*; *max_size* is in bytes."""

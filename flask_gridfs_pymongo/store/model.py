@@ -15,6 +15,8 @@ from bson.objectid import ObjectId
 
 from .. import mimetype
 
+_KNOWN = frozenset("_id filename length chunkSize uploadDate contentType sha256 previous".split())
+
 
 class CorruptFile(Exception):
     """A stored file's document and its chunks contradict each other."""
@@ -42,6 +44,10 @@ class StoredFile:
     """where it came along with the document"""
     shares_second: bool = field(default=False, compare=False)
     """whether a version beside this one is dated within the same second, so that seconds do not tell them apart"""
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """the document's ``metadata``, where that is a mapping; the content type is in it, too"""
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """the document's further fields: an application's own, or those of another tool"""
 
     @classmethod
     def from_document(
@@ -50,8 +56,9 @@ class StoredFile:
         """Read a files document, also one that another tool wrote."""
         name = document.get("filename")
         filename = name if isinstance(name, str) else ""
-        metadata = document.get("metadata")
-        nested = metadata.get("contentType") if isinstance(metadata, Mapping) else None
+        stored = document.get("metadata")
+        metadata = stored if isinstance(stored, Mapping) else {}
+        nested = metadata.get("contentType")
         content_type = document.get("contentType") or nested
         if not isinstance(content_type, str):
             content_type = mimetype.guess(filename)
@@ -66,6 +73,8 @@ class StoredFile:
             sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
             first_chunk=first_chunk,
             shares_second=shares_second,
+            metadata=metadata,
+            fields={name: value for name, value in document.items() if name not in _KNOWN and value is not metadata},
         )
 
     @cached_property

@@ -114,7 +114,7 @@ class Versions:
             return None
         if not found or (len(found) == 2 and found[0].get("uploadDate") == found[1].get("uploadDate")):
             return None
-        joined = found[0]["chunks"]
+        joined = found[0].pop("chunks")
         return StoredFile.from_document(found[0], first_chunk=joined[0]["data"] if joined else None)
 
     def _in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
