@@ -1,0 +1,142 @@
+"""Metadata in requests: the keys that an application declared, with texts or lists of texts as values.
+
+::
+
+    keys = Keys(("title", "tags"))
+    keys.of_fields({"X-Metadata-Title": "Notes"})  # {"title": "Notes"}
+    keys.of_patch(b'{"title": null, "tags": ["red", "blue"]}')
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from .conditions import Fields
+
+Value = str | list[str]
+
+PATCH_TYPE = "application/merge-patch+json"
+"""RFC 7396"""
+
+_FIELD = "x-metadata-"
+_QUERY = "metadata."
+_RESERVED = ("contentType", "_contentType", "mimetype", "clientContentType", "expiresAt")  # other meanings, elsewhere
+_MAX_BYTES = 1024  # of a text in UTF-8
+_MAX_TEXTS = 20
+_EXT_VALUE = re.compile(r"utf-8'[a-z0-9-]*'((?:[a-z0-9!#$&+.^_`|~-]|%[0-9a-f]{2})*)", re.IGNORECASE | re.ASCII)
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+class Keys:
+    """The keys that requests may set; ``Title`` and ``title``, ``taken-by`` and ``taken_by`` are the same one.
+
+    :param declared: the keys, as they are stored
+    :raises TypeError: for one str in place of a list of them
+    :raises ValueError: for a key that a header field cannot carry, that is another one's in another spelling, or that
+        has a meaning of its own in a files document
+    """
+
+    def __init__(self, declared: Collection[str] = ()) -> None:
+        if isinstance(declared, str):
+            raise TypeError("metadata must be a list of keys, not one str")
+        self._declared: dict[str, str] = {}
+        for key in declared:
+            if not isinstance(key, str) or not re.fullmatch("[A-Za-z0-9_-]+", key):
+                raise ValueError(f"metadata: {key!r} must consist of ASCII letters, digits, '-' and '_'")
+            if _folded(key) in map(_folded, _RESERVED):
+                raise ValueError(f"metadata: {key!r} has a meaning of its own in GridFS; choose another key")
+            if other := self._declared.get(_folded(key)):
+                raise ValueError(f"metadata: {other!r} and {key!r} are the same key in a request; drop one of them")
+            self._declared[_folded(key)] = key
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._declared.values())
+
+    def of_fields(self, fields: Fields) -> dict[str, Value]:
+        """Read the ``X-Metadata-KEY`` fields of a PUT.
+
+        A value is plain ASCII, or ``UTF-8''`` and the percent-encoded text (RFC 8187 section 3.2); several of these
+        with commas between them are a list.
+
+        :raises ValueError: for a key that is not declared, or a value that breaks the rules
+        """
+        found = {name[len(_FIELD) :]: value for name, value in fields.items() if name.lower().startswith(_FIELD)}
+        return {self._key(name): _checked(name, _field_value(name, value)) for name, value in found.items()}
+
+    def of_form(self, fields: Iterable[tuple[str, str]]) -> dict[str, Value]:
+        """Read the fields of a form, or of tus's ``Upload-Metadata``: *KEY* or ``metadata.KEY``.
+
+        A key that comes several times is a list. Other fields and empty ones are passed over.
+
+        :raises ValueError: for a value that breaks the rules
+        """
+        texts: dict[str, list[str]] = {}
+        for name, value in fields:
+            key = self._declared.get(_folded(name.removeprefix(_QUERY)))
+            if key and value:
+                texts.setdefault(key, []).append(value.replace("\r\n", "\n"))  # browsers send the former
+        return {key: _checked(key, found[0] if len(found) == 1 else found) for key, found in texts.items()}
+
+    def of_patch(self, body: bytes) -> dict[str, Value | None]:
+        """Read a JSON merge patch (RFC 7396) of the metadata: each key's new value, or None where it is to go.
+
+        :raises ValueError: for what is no such patch, or a key that is not declared
+        """
+        try:
+            patch = json.loads(body)
+        except (ValueError, RecursionError):
+            raise ValueError("the body is not JSON") from None
+        if not isinstance(patch, dict):
+            raise ValueError("the body must be a JSON object of keys and their new values")
+        return {self._key(name): None if value is None else _checked(name, value) for name, value in patch.items()}
+
+    def of_query(self, args: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Read the ``metadata.KEY=text`` pairs of a query string.
+
+        :raises ValueError: for a key that is not declared, or a text that none can have
+        """
+        wanted = [(name[len(_QUERY) :], text) for name, text in args if name.lower().startswith(_QUERY)]
+        return [(self._key(name), str(_checked(name, text))) for name, text in wanted]
+
+    def _key(self, name: str) -> str:
+        if key := self._declared.get(_folded(name)):
+            return key
+        known = ", ".join(self) or "none"
+        raise ValueError(f"the metadata key {name[:100]!r} is not one of those that are kept here: {known}")
+
+
+def _field_value(name: str, value: str) -> Value:
+    if not value.isascii():
+        raise ValueError(f"X-Metadata-{name} is not ASCII: send UTF-8'' and the percent-encoded text (RFC 8187)")
+    if not value.lower().startswith("utf-8'"):
+        return value
+    elements = [_EXT_VALUE.fullmatch(element.strip(" \t")) for element in value.split(",")]
+    try:
+        texts = [unquote_to_bytes(element[1]).decode() for element in elements if element]
+    except UnicodeDecodeError:
+        texts = []
+    if len(texts) < len(elements):
+        raise ValueError(f"X-Metadata-{name} is broken: send UTF-8'' and the percent-encoded text (RFC 8187)")
+    return texts[0] if len(texts) == 1 else texts
+
+
+def _checked(name: str, value: Any) -> Value:
+    texts = value if isinstance(value, list) else [value]
+    if len(texts) > _MAX_TEXTS:
+        raise ValueError(f"metadata {name[:100]!r}: a list has at most {_MAX_TEXTS} texts")
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"metadata {name[:100]!r}: a value is a text or a list of texts")
+        if len(text.encode(errors="surrogatepass")) > _MAX_BYTES:
+            raise ValueError(f"metadata {name[:100]!r}: a text has at most {_MAX_BYTES} bytes of UTF-8")
+        if re.search("[\0\ud800-\udfff]", text):
+            raise ValueError(f"metadata {name[:100]!r}: a text has neither NUL nor half of a surrogate pair")
+    checked: Value = value
+    return checked
