@@ -7,5 +7,6 @@ from pymongo import ASCENDING, DESCENDING
 
 from .converters import BSONObjectIdConverter
 from .extension import PyMongo
+from .uploads.inspection import Refused
 
-__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "PyMongo"]
+__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "PyMongo", "Refused"]

@@ -14,12 +14,13 @@ from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, cache_control
+from .http.metadata import Keys
 from .http.response import sends_all
 from .signals import file_saved
 from .store import Bucket
 from .uploads import links, uploads_blueprint
 from .uploads.downloads import send
-from .uploads.options import Authorize, Options
+from .uploads.options import Authorize, Inspect, Options
 from .uploads.views import Uploads
 from .wrappers import Database, MongoClient
 
@@ -255,6 +256,9 @@ class PyMongo:
         stylesheet: str | None = None,
         inline_types: Collection[str] = (),
         upload_timeout: float | None = 3600,
+        metadata: Collection[str] = (),
+        inspect: Inspect | None = None,
+        inspect_timeout: float = 60,
     ) -> Blueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
@@ -278,6 +282,11 @@ class PyMongo:
         :param stylesheet: the URL of a stylesheet that the pages load after their own, from the same origin
         :param inline_types: media types that are shown in the browser, beside images, audio, video and plain text
         :param upload_timeout: seconds that the body of an upload may take; None: no limit
+        :param metadata: the keys of a file's ``metadata`` that requests may set
+        :param inspect: ``inspect(file, read)``, called when an upload is complete and nobody can see it yet; *file* is
+            its :class:`.StoredFile`, and ``read()`` iterates over its content. Where it raises :class:`.Refused` the
+            answer is 422, where it fails otherwise 503; nothing is stored then.
+        :param inspect_timeout: seconds that it may take
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
@@ -294,6 +303,9 @@ class PyMongo:
             stylesheet=stylesheet,
             inline_types=inline_types,
             upload_timeout=upload_timeout,
+            metadata=Keys(metadata),
+            inspect=inspect,
+            inspect_timeout=inspect_timeout,
         )
         return uploads_blueprint(options, name, url_prefix)
 

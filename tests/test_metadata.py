@@ -1,13 +1,19 @@
-"""http/metadata.py: what a request says about a file."""
+"""http/metadata.py: what a request says about a file, and where that is stored."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from flask import Flask, request
+from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 
+from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.metadata import Keys
+
+from .conftest import Client, form, nothing_stored
 
 KEYS = Keys(("title", "tags", "Taken-By"))
 LONG = "x" * 1024
@@ -163,3 +169,56 @@ def test_a_query() -> None:
             KEYS.of_query([(name, "x")])
     with pytest.raises(ValueError, match="1024 bytes"):
         KEYS.of_query([("metadata.title", LONG + "x")])
+
+
+class TestUploads:
+    @pytest.fixture
+    def uploads(self, client: Client) -> FlaskClient:
+        return client(metadata=("title", "tags"))
+
+    def stored(self, mongo: PyMongo, name: str = "a.txt") -> dict[str, Any]:
+        file = mongo.bucket().find(name)
+        assert file is not None
+        return dict(file.metadata)
+
+    def test_a_put(self, uploads: FlaskClient, mongo: PyMongo) -> None:
+        fields = {"X-Metadata-Title": "UTF-8''%C3%BC", "X-Metadata-Tags": "red", "Content-Type": "text/x-claim"}
+        assert uploads.put("/uploads/a.txt", data=b"x", headers=fields).status_code == 201
+        expected = {"title": "ü", "tags": "red", "clientContentType": "text/x-claim", "contentType": "text/plain"}
+        assert self.stored(mongo) == expected
+
+    @pytest.mark.parametrize("field", ["X-Metadata-Colour", "X-Metadata-contentType"])
+    def test_a_put_with_another_key(self, uploads: FlaskClient, mongo: PyMongo, field: str) -> None:
+        answer = uploads.put("/uploads/a.txt", data=b"x", headers={field: "red"})
+        assert (answer.status_code, "title, tags; nothing was stored" in answer.json["detail"]) == (400, True)
+        assert nothing_stored(mongo)
+
+    @pytest.mark.parametrize("parsed_before", [False, True])
+    @pytest.mark.parametrize("url", ["/uploads/", "/uploads/a.txt"])
+    def test_a_form(self, app: Flask, uploads: FlaskClient, mongo: PyMongo, url: str, parsed_before: bool) -> None:
+        if parsed_before:
+            app.before_request(lambda: request.form and None)
+        fields = {"title": "ü", "tags": ["red", "blue"], "csrf_token": "x"}
+        assert uploads.post(url, data={**fields, **form((b"x", "a.txt"))}).status_code == 201
+        metadata = self.stored(mongo)
+        assert (metadata["title"], metadata["tags"], "csrf_token" in metadata) == ("ü", ["red", "blue"], False)
+
+    def test_fields_after_several_files(self, uploads: FlaskClient, mongo: PyMongo) -> None:
+        data = {"file": [(io.BytesIO(b"x"), "a.txt"), (io.BytesIO(b"y"), "b.txt")], "metadata.title": "both"}
+        assert uploads.post("/uploads/", data=data).status_code == 201
+        assert self.stored(mongo)["title"] == self.stored(mongo, "b.txt")["title"] == "both"
+
+    def test_a_form_with_a_value_that_is_too_long(self, uploads: FlaskClient, mongo: PyMongo) -> None:
+        answer = uploads.post("/uploads/", data={"title": LONG + "x", **form((b"x", "a.txt"))})
+        assert (answer.status_code, "1024 bytes" in answer.json["detail"]) == (400, True)
+        assert nothing_stored(mongo)
+
+    def test_without_keys(self, client: Client, mongo: PyMongo) -> None:
+        uploads = client()
+        assert uploads.put("/uploads/a.txt", data=b"x", headers={"X-Metadata-Title": "x"}).status_code == 400
+        assert uploads.post("/uploads/", data={"title": "x", **form((b"x", "a.txt"))}).status_code == 201
+        assert "title" not in self.stored(mongo)
+
+    def test_the_keys_are_checked_at_registration(self, mongo: PyMongo) -> None:
+        with pytest.raises(ValueError, match="metadata: 'expiresAt'"):
+            mongo.uploads_blueprint(metadata=("expiresAt",))

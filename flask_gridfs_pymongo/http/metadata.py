@@ -92,9 +92,9 @@ class Keys:
         try:
             patch = json.loads(body)
         except (ValueError, RecursionError):
-            raise ValueError("the body is not JSON") from None
+            raise ValueError("The body is not JSON") from None
         if not isinstance(patch, dict):
-            raise ValueError("the body must be a JSON object of keys and their new values")
+            raise ValueError("The body must be a JSON object of keys and their new values")
         return {self._key(name): None if value is None else _checked(name, value) for name, value in patch.items()}
 
     def of_query(self, args: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -109,7 +109,7 @@ class Keys:
         if key := self._declared.get(_folded(name)):
             return key
         known = ", ".join(self) or "none"
-        raise ValueError(f"the metadata key {name[:100]!r} is not one of those that are kept here: {known}")
+        raise ValueError(f"The metadata key {name[:100]!r} is not one of those that are kept here: {known}")
 
 
 def _field_value(name: str, value: str) -> Value:
@@ -130,13 +130,13 @@ def _field_value(name: str, value: str) -> Value:
 def _checked(name: str, value: Any) -> Value:
     texts = value if isinstance(value, list) else [value]
     if len(texts) > _MAX_TEXTS:
-        raise ValueError(f"metadata {name[:100]!r}: a list has at most {_MAX_TEXTS} texts")
+        raise ValueError(f"Metadata {name[:100]!r}: a list has at most {_MAX_TEXTS} texts")
     for text in texts:
         if not isinstance(text, str):
-            raise ValueError(f"metadata {name[:100]!r}: a value is a text or a list of texts")
+            raise ValueError(f"Metadata {name[:100]!r}: a value is a text or a list of texts")
         if len(text.encode(errors="surrogatepass")) > _MAX_BYTES:
-            raise ValueError(f"metadata {name[:100]!r}: a text has at most {_MAX_BYTES} bytes of UTF-8")
+            raise ValueError(f"Metadata {name[:100]!r}: a text has at most {_MAX_BYTES} bytes of UTF-8")
         if re.search("[\0\ud800-\udfff]", text):
-            raise ValueError(f"metadata {name[:100]!r}: a text has neither NUL nor half of a surrogate pair")
+            raise ValueError(f"Metadata {name[:100]!r}: a text has neither NUL nor half of a surrogate pair")
     checked: Value = value
     return checked

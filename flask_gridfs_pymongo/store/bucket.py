@@ -123,11 +123,17 @@ class Bucket:
         fields: Mapping[str, Any] | None = None,
         max_size: int | None = None,
         check: Callable[[StoredFile | None], None] | None = None,
+        inspect: Callable[[StoredFile], None] | None = None,
     ) -> StoredFile:
-        """Save what *source* reads or yields as the newest version of *filename*; see :meth:`.Writer.commit`."""
+        """Save what *source* reads or yields as the newest version of *filename*; see :meth:`.Writer.commit`.
+
+        :param inspect: called with the file before anybody can see it; what it raises ends the upload
+        """
         with self.writer(filename, max_size) as writer:
             for block in _blocks(source):
                 writer.write(block)
+            if inspect is not None:
+                inspect(writer.preview(content_type, fields))
             return writer.commit(content_type, fields, check)
 
     def delete(self, file_id: Any) -> bool:

@@ -67,6 +67,7 @@ class Writer:
         self._next = 0
         self._thread: ThreadPoolExecutor | None = None
         self._inserting: Future[Any] | None = None
+        self._content: Content | None = None  # once all of it is stored
         self._open = True
         self._in_doubt = False  # whether the server may have stored the document, which it did not acknowledge
 
@@ -129,7 +130,10 @@ class Writer:
         if inserting is not None:
             inserting.result()
 
-    def _finish(self) -> None:
+    def _finish(self) -> Content:
+        """Store what is left of the content."""
+        if self._content is not None:
+            return self._content
         if last := b"".join(self._pieces):
             self._add(last)
         self._settle()
@@ -138,6 +142,12 @@ class Writer:
         stored = self._collections.primary.chunks
         if persist(stored, lambda: stored.count_documents({"files_id": self.id})) != self._next:
             raise CorruptFile(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
+        self._content = Content(self.id, self.length, self._sha256.hexdigest(), self._head)
+        return self._content
+
+    def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:
+        """Return the file as :meth:`commit` will make it, when all of it is written and nobody sees it yet."""
+        return preview(self.filename, self._finish(), content_type, fields)
 
     def commit(
         self,
@@ -149,8 +159,7 @@ class Writer:
 
         :raises CorruptFile: where chunks that were written are gone
         """
-        self._finish()
-        content = Content(self.id, self.length, self._sha256.hexdigest(), self._head)
+        content = self._finish()
         try:
             stored = commit(self._versions, self.filename, content, content_type, fields, check)
         except (AutoReconnect, WriteConcernError):
@@ -175,6 +184,13 @@ class Writer:
             self._thread.shutdown()  # waits for an insert on its way
 
 
+def preview(
+    filename: str, content: Content, content_type: str | None = None, fields: Mapping[str, Any] | None = None
+) -> StoredFile:
+    """Return the file that :func:`commit` will make of *content*, but for its date."""
+    return StoredFile.from_document(_document(filename, content, content_type, fields))
+
+
 def commit(
     versions: Versions,
     filename: str,
@@ -194,17 +210,7 @@ def commit(
     :param check: called with the version that this one is to follow (None for the first one), again after each lost
         race; what it raises ends the upload
     """
-    content_type = content_type or mimetype.guess(filename, content.head)
-    document = {
-        **(fields or {}),
-        "_id": content.id,
-        "filename": filename,
-        "length": content.length,
-        "chunkSize": CHUNK_SIZE,
-        "contentType": content_type,
-        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
-        "sha256": content.sha256,
-    }
+    document = _document(filename, content, content_type, fields)
     files: Any = versions.collections.files
     while True:
         newest = versions.newest(filename)
@@ -223,6 +229,23 @@ def commit(
             if stored := versions.collections.primary.files.find_one({"_id": content.id}):
                 return StoredFile.from_document(stored)
             _release(versions, filename, document["previous"], newest)
+
+
+def _document(
+    filename: str, content: Content, content_type: str | None, fields: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The files document, but for its date and its place among the versions."""
+    content_type = content_type or mimetype.guess(filename, content.head)
+    return {
+        **(fields or {}),
+        "_id": content.id,
+        "filename": filename,
+        "length": content.length,
+        "chunkSize": CHUNK_SIZE,
+        "contentType": content_type,
+        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
+        "sha256": content.sha256,
+    }
 
 
 def _release(versions: Versions, filename: str, previous: dict[str, Any], newest: StoredFile | None) -> None:

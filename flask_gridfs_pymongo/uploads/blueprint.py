@@ -16,7 +16,7 @@ from .options import Options
 from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
-_OURS = (400, 403, 404, 405, 408, 410, 412, 413, 415)
+_OURS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
 _NOT_REFUSED = (404, 410, 412)  # what is asked for is not there, or no longer so
 _LIMITS = {"max_form_parts": 100, "max_form_memory_size": 128 * 1024}  # less breaks Werkzeug's 64 KiB reads
 _DISK_FULL = 14031  # MongoDB's OutOfDiskSpace

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..http import origin
 from ..http.headers import check_inline_types
-from ..store import Bucket
+from ..http.metadata import Keys
+from ..store import Bucket, StoredFile
 
 Authorize = Callable[[str, "str | None"], Any]
+Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class Options:
     stylesheet: str | None
     inline_types: Collection[str]
     upload_timeout: float | None
+    metadata: Keys
+    inspect: Inspect | None
+    inspect_timeout: float
 
     def __post_init__(self) -> None:
         for argument in ("max_size", "max_request_size", "cache_for"):
@@ -42,6 +47,10 @@ class Options:
                 f"upload_timeout must be a number of seconds above 0, or None, not {self.upload_timeout!r}"
             )
         check_inline_types(self.inline_types)
+        if not self.inspect_timeout > 0:
+            raise ValueError(f"inspect_timeout must be a number of seconds above 0, not {self.inspect_timeout!r}")
         if self.authorize is not None and not callable(self.authorize):
             raise TypeError("authorize must be a function of (action, filename)")
+        if self.inspect is not None and not callable(self.inspect):
+            raise TypeError("inspect must be a function of (file, read)")
         origin.check_trusted(self.trusted_origins)

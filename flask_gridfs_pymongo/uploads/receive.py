@@ -5,34 +5,35 @@ from __future__ import annotations
 import hashlib
 import io
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from threading import Timer
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 from flask import Request, abort
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
 from ..formparser import FormParser
 from ..http.digests import expected
 from ..http.filenames import clean
-from ..store import Bucket, FileTooLarge, StoredFile, Writer
+from ..http.metadata import Value
+from ..store import FileTooLarge, StoredFile, Writer
+from .inspection import inspect
+from .options import Options
 
 _READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
 _NO_FILE = "The form has no file: send multipart/form-data with at least one part that has a filename."
+T = TypeVar("T")
 _Check = Callable[[StoredFile | None], None]
 
 
-def save_body(
-    request: Request, bucket: Bucket, filename: str, *, max_size: int | None, timeout: float | None, check: _Check
-) -> StoredFile:
+def save_body(request: Request, options: Options, filename: str, *, check: _Check) -> StoredFile:
     """Save the raw body under *filename*, which is clean.
 
-    :param max_size: bytes
-    :param timeout: seconds for the body
     :param check: as in :meth:`.Writer.commit`; also called once before the body is read
     """
-    length = request.content_length
+    length, max_size, bucket = request.content_length, options.max_size, options.bucket()
     if length is not None and max_size is not None and length > max_size:
         raise _too_large(max_size)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -41,8 +42,9 @@ def save_body(
         digests = [(digest, hashlib.new(digest.algorithm)) for digest in expected(request.headers)]
     except ValueError as error:
         abort(400, f"{error}; nothing was stored.")
+    fields = fields_of(_valid(options.metadata.of_fields, request.headers), request.content_type)
     check(bucket.newest(filename))
-    with Body(request, timeout) as body, bucket.writer(filename, max_size) as writer:
+    with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
         try:
             while block := body.read(_READ_SIZE):
                 writer.write(block)
@@ -55,18 +57,17 @@ def save_body(
         for digest, computed in digests:
             if computed.digest() != digest.digest:
                 abort(400, f"The body does not match its {digest.field}; nothing was stored.")
-        return writer.commit(fields=_claimed(request.content_type), check=check)
+        inspect(options, bucket, writer.preview(fields=fields))
+        return writer.commit(fields=fields, check=check)
 
 
 def save_form(
     request: Request,
-    bucket: Bucket,
+    options: Options,
     *,
     filename: str | None,
     folder: str = "",
     permit: Callable[[str], None],
-    max_size: int | None,
-    timeout: float | None,
     check: _Check | None = None,
 ) -> list[StoredFile]:
     """Save every file of a form, all or none of them.
@@ -77,10 +78,9 @@ def save_form(
     :param filename: the name for the only file; None: each part's own, cleaned
     :param folder: what goes before each part's own name
     :param permit: called with each name before a byte of it is stored; raises to refuse
-    :param max_size: bytes in each file
-    :param timeout: seconds for the body
     :param check: for a *filename*, as in :func:`save_body`
     """
+    bucket, max_size = options.bucket(), options.max_size
     if filename is not None and check is not None:
         permit(filename)
         check(bucket.newest(filename))
@@ -105,16 +105,25 @@ def save_form(
                         part = begin(storage.filename, storage.content_type)
                         while block := storage.stream.read(_READ_SIZE):
                             part.write(block)
+                form: MultiDict[str, str] = request.form
             elif request.mimetype == "multipart/form-data":  # any other form would be read into memory as a whole
-                _parse(request, begin, timeout)
+                form = _parse(request, begin, options.upload_timeout)
         except FileTooLarge:
             raise _too_large(max_size) from None
         if not parts:
             abort(400, _NO_FILE)
-        return [part.writer.commit(fields=_claimed(part.claim), check=check) for part in parts]
+        metadata = _valid(options.metadata.of_form, form.items(multi=True))
+        fields = [fields_of(metadata, part.claim) for part in parts]
+        for part, own in zip(parts, fields, strict=True):
+            inspect(options, bucket, part.writer.preview(fields=own))
+        return [part.writer.commit(fields=own, check=check) for part, own in zip(parts, fields, strict=True)]
 
 
-def _parse(request: Request, begin: Callable[[str | None, str | None], _Part], timeout: float | None) -> None:
+def _parse(
+    request: Request, begin: Callable[[str | None, str | None], _Part], timeout: float | None
+) -> MultiDict[str, str]:
+    """Let *begin* take the files; returns the other fields."""
+
     def stream_factory(
         total_content_length: int | None,
         content_type: str | None,
@@ -132,9 +141,10 @@ def _parse(request: Request, begin: Callable[[str | None, str | None], _Part], t
     try:
         with Body(request, timeout) as body:
             stream = cast("IO[bytes]", body)
-            parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
+            _, form, _ = parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
     except ValueError as error:
         raise BadRequest(f"The form is broken or was cut off ({error}); nothing was stored.") from None
+    return cast("MultiDict[str, str]", form)
 
 
 class Body:
@@ -217,8 +227,21 @@ class _Unnamed(io.BytesIO):
         return 0
 
 
-def _claimed(content_type: str | None) -> dict[str, Any]:
-    return {"metadata": {"clientContentType": content_type[:255]}} if content_type else {}
+def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any]:
+    """Return the further fields of an uploaded file's document.
+
+    :param metadata: what the request sets of it
+    :param claim: the content type that the client gave
+    """
+    claimed = {"clientContentType": claim[:255]} if claim else {}
+    return {"metadata": {**metadata, **claimed}}
+
+
+def _valid(read: Callable[[T], dict[str, Value]], source: T) -> dict[str, Value]:
+    try:
+        return read(source)
+    except ValueError as error:
+        abort(400, f"{error}; nothing was stored.")
 
 
 def _too_large(max_size: int | None) -> RequestEntityTooLarge:

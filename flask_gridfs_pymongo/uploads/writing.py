@@ -17,6 +17,7 @@ from ..http.filenames import clean
 from ..signals import file_deleted, file_saved
 from ..store import StoredFile
 from . import pages
+from .inspection import inspect
 from .options import Options
 from .receive import save_body, save_form
 from .rights import permit
@@ -39,9 +40,7 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
         _check_preconditions(request, newest)
         followed.append(newest)
 
-    saved = save_body(
-        request, options.bucket(), name, max_size=options.max_size, timeout=options.upload_timeout, check=check
-    )
+    saved = save_body(request, options, name, check=check)
     _tell(file_saved, file=saved)
     fields = {"Content-Location": pages.permanent_url(saved) or "", "ETag": f'"{saved.etag}"'}
     if followed[-1] is None:
@@ -71,12 +70,10 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
     folder = request.args.get("folder", "")
     saved = save_form(
         request,
-        options.bucket(),
+        options,
         filename=None if filename is None else _clean_or_400(filename),
         folder=folder,
         permit=lambda name: permit(options, "write", name),
-        max_size=options.max_size,
-        timeout=options.upload_timeout,
         check=None if filename is None else lambda newest: _check_preconditions(request, newest),
     )
     return _saved(saved, url_for(".index", folder=folder or None))
@@ -85,7 +82,12 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
 def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
     file = select(options, request, filename, "write")
     bucket = options.bucket()
-    saved = bucket.save(file.filename, bucket.read(file), content_type=file.content_type)
+    saved = bucket.save(
+        file.filename,
+        bucket.read(file),
+        content_type=file.content_type,
+        inspect=lambda restored: inspect(options, bucket, restored),
+    )
     return _saved([saved], pages.url_of(saved, details=""))
 
 

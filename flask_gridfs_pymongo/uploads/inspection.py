@@ -1,0 +1,60 @@
+"""The application's look at an upload before anybody else can see it, such as a virus scan.
+
+::
+
+    def inspect(file, read):
+        if file.content_type == "application/x-msdownload":
+            raise Refused("Programs are not kept here.")
+
+    mongo.uploads_blueprint(inspect=inspect)
+
+Until its files document is there, nobody finds a file in GridFS: its chunks are in quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from time import monotonic
+
+from flask import abort, current_app
+from werkzeug.exceptions import ServiceUnavailable
+
+from ..store import Bucket, StoredFile
+from .options import Options
+
+
+class Refused(Exception):
+    """An ``inspect`` function raises it to refuse an upload; its text is the detail of the 422."""
+
+
+def inspect(options: Options, bucket: Bucket, file: StoredFile) -> None:
+    """Let the application look at *file*, which nobody else can see yet.
+
+    :raises werkzeug.exceptions.HTTPException: 422 where it raises :class:`Refused`; 503 where it fails otherwise, or
+        takes longer than ``inspect_timeout``
+    """
+    if options.inspect is None:
+        return
+    deadline = monotonic() + options.inspect_timeout
+    reads = ExitStack()
+
+    def read() -> Iterator[bytes]:
+        for piece in reads.enter_context(closing(bucket.read(file))):
+            _check_time(deadline)
+            yield piece
+
+    try:
+        with reads:
+            options.inspect(file, read)
+        _check_time(deadline)
+    except Refused as error:
+        abort(422, str(error) or "This file is refused.")
+    except Exception:
+        current_app.logger.exception("inspect failed for %a", file.filename)
+        raise ServiceUnavailable("The file could not be inspected; nothing was stored.", retry_after=5) from None
+
+
+def _check_time(deadline: float) -> None:
+    if monotonic() > deadline:
+        raise TimeoutError("inspect took longer than inspect_timeout")
