@@ -16,7 +16,9 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # From the ground up: a module of the store imports none that stands after it.
-STORE = "model judge retry reader stream collections versions writer listing bucket check".split()
+STORE = (
+    "model judge retry reader stream collections clock versions writer holder resumable listing bucket check"
+).split()
 
 
 def imports(module: str) -> Iterator[str]:

@@ -1,8 +1,22 @@
 """Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP."""
 
 from .bucket import Bucket
+from .holder import Holder, Overtaken
 from .model import CorruptFile, StoredFile
+from .resumable import Upload, UploadBusy, UploadEnded
 from .versions import Version
 from .writer import FileTooLarge, Writer
 
-__all__ = ["Bucket", "CorruptFile", "FileTooLarge", "StoredFile", "Version", "Writer"]
+__all__ = [
+    "Bucket",
+    "CorruptFile",
+    "FileTooLarge",
+    "Holder",
+    "Overtaken",
+    "StoredFile",
+    "Upload",
+    "UploadBusy",
+    "UploadEnded",
+    "Version",
+    "Writer",
+]

@@ -20,6 +20,7 @@ from .collections import Collections
 from .listing import Key, Page
 from .model import StoredFile
 from .reader import Reader
+from .resumable import Uploads
 from .stream import FileReader
 from .versions import Version, Versions
 from .writer import Writer
@@ -43,6 +44,7 @@ class Bucket:
         self.collections = Collections(database, base)
         self.files, self.chunks = self.collections.files, self.collections.chunks
         self._versions = Versions(self.collections)
+        self.uploads = Uploads(self._versions)
         self._streams = streams
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:

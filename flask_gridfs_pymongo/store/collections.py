@@ -26,7 +26,7 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 class Index(NamedTuple):
     """An index that a bucket has."""
 
-    collection: Literal["files", "chunks"]
+    collection: Literal["files", "chunks", "uploads"]
     keys: list[tuple[str, int]]
     options: dict[str, Any]
 
@@ -66,6 +66,8 @@ class Collections:
         self.files = database[f"{base}.files"].with_options(**options)
         self.chunks = database[f"{base}.chunks"].with_options(**options)
         primary = ReadPreference.PRIMARY
+        self.uploads = database[f"{base}.uploads"].with_options(**options, read_preference=primary)
+        """uploads that go on (:mod:`.resumable`)"""
         self.primary = Primary(
             self.files.with_options(read_preference=primary), self.chunks.with_options(read_preference=primary)
         )

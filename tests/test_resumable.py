@@ -1,0 +1,443 @@
+"""store/resumable.py and store/holder.py: uploads that go on, whoever dies, sleeps or comes in between."""
+
+# ruff: noqa: PT012 (what raises within a turn is more than one statement)
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
+
+from flask_gridfs_pymongo.store import (
+    Bucket,
+    CorruptFile,
+    FileTooLarge,
+    Overtaken,
+    Upload,
+    UploadBusy,
+    UploadEnded,
+)
+from flask_gridfs_pymongo.store.holder import Holder
+from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+
+from .conftest import content, read
+
+
+def begin(store: Bucket, length: int | None, **options: Any) -> tuple[str, Upload]:
+    token = store.uploads.create("film", length, **options)
+    return token, look(store, token)
+
+
+def look(store: Bucket, token: str) -> Upload:
+    found = store.uploads.find(token)
+    assert found is not None
+    return found
+
+
+def another(store: Bucket) -> Bucket:
+    """As another process has it."""
+    return Bucket(store.files.database)
+
+
+def stored(store: Bucket, data: bytes) -> None:
+    """The file is there, whole and with the right hash, and nothing else is."""
+    file = store.find("film")
+    assert read(store, file) == data
+    assert file is not None
+    assert file.sha256 == hashlib.sha256(data).hexdigest()
+    assert store.chunks.count_documents({}) == -(-len(data) // CHUNK_SIZE)
+    assert store.files.count_documents({}) == 1
+
+
+SIZES = [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 4 * CHUNK_SIZE, 9 * CHUNK_SIZE + 5]
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize("size", SIZES)
+    @pytest.mark.parametrize("piece", [CHUNK_SIZE // 3, CHUNK_SIZE, 5 * CHUNK_SIZE + 1])
+    def test_each_piece_in_a_process_of_its_own(self, store: Bucket, size: int, piece: int) -> None:
+        data = content(size)
+        token, _ = begin(store, size)
+        for start in range(0, size, piece):
+            process = another(store)
+            upload = look(process, token)
+            assert upload.offset == start
+            with process.uploads.hold(upload) as holder:
+                holder.write(data[start : start + piece])
+        process = another(store)
+        with process.uploads.hold(look(process, token)) as holder:
+            file, first = holder.commit()
+        assert first
+        assert file.content_type
+        stored(store, data)
+        assert look(store, token).state == "stored"
+
+    def test_one_process_reads_nothing_back(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = content(3 * CHUNK_SIZE)
+        token, _ = begin(store, len(data))
+        with store.uploads.hold(look(store, token)) as holder:
+            holder.write(data[:1000])
+        with store.uploads.hold(look(store, token)) as holder:
+            holder.write(data[1000:])
+            assert holder.sha256.hexdigest() == hashlib.sha256(data).hexdigest()
+            holder.commit()
+        stored(store, data)
+
+    def test_a_hash_is_not_carried_past_another_holder(self, store: Bucket) -> None:
+        """Who comes back to the offset that it left, after a rewind elsewhere, knows nothing of what lies before."""
+        token, _ = begin(store, 30)
+        with store.uploads.hold(look(store, token)) as holder:
+            holder.write(b"1" * 10)
+        other = another(store)
+        with other.uploads.hold(look(other, token)) as holder:
+            holder.write(b"2" * 10)
+        with store.uploads.hold(look(store, token)) as holder:
+            assert holder.sha256 is None
+            holder.write(b"3" * 10)
+            holder.commit()
+        stored(store, b"1" * 10 + b"2" * 10 + b"3" * 10)
+
+    def test_more_than_its_length_is_refused(self, store: Bucket) -> None:
+        token, upload = begin(store, 10)
+        with store.uploads.hold(upload) as holder:
+            holder.write(b"12345")
+            with pytest.raises(FileTooLarge):
+                holder.write(b"678901")
+            holder.rewind()
+        assert look(store, token).offset == 0
+
+    def test_a_length_that_comes_later(self, store: Bucket) -> None:
+        token, upload = begin(store, None)
+        with store.uploads.hold(upload, limit=10) as holder:
+            holder.write(b"12345")
+            with pytest.raises(FileTooLarge):
+                holder.write(b"678901")
+            with pytest.raises(FileTooLarge):
+                holder.set_length(4)
+            holder.set_length(7)
+            holder.write(b"67")
+        assert look(store, token).complete
+
+    def test_what_is_checked_counts_once_it_is_accepted(self, store: Bucket) -> None:
+        data = content(6 * CHUNK_SIZE)
+        token, upload = begin(store, len(data))
+        with store.uploads.hold(upload, checked=True) as holder:
+            holder.write(content(5 * CHUNK_SIZE + 1))
+        assert look(store, token).offset == 0
+        with store.uploads.hold(upload, checked=True) as holder:
+            holder.write(data)
+            holder._settle()
+            assert look(store, token).offset == 0
+            holder.accept()
+        assert look(store, token).complete
+        with store.uploads.hold(upload) as holder:
+            holder.commit()
+        stored(store, data)
+
+
+class TestTurns:
+    def test_a_holder_with_bytes_keeps_its_turn(self, store: Bucket) -> None:
+        token, upload = begin(store, 100)
+        with store.uploads.hold(upload) as holder, ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lambda: store.uploads.hold(upload).__enter__())
+            while not other.done():
+                holder.write(b"1")
+                time.sleep(0.2)
+            with pytest.raises(UploadBusy):
+                other.result()
+        assert 10 <= look(store, token).offset < 25
+
+    def test_a_stalled_holder_loses_it_in_under_three_seconds(self, store: Bucket) -> None:
+        data = content(8 * CHUNK_SIZE)
+        _, upload = begin(store, len(data))
+        stalled = store.uploads.hold(upload)
+        old = stalled.__enter__()
+        old.write(data[: 5 * CHUNK_SIZE])
+        old._settle()
+        start = time.monotonic()
+        with store.uploads.hold(upload) as holder:
+            assert 1 < time.monotonic() - start < 3
+            assert holder.offset == 5 * CHUNK_SIZE
+            with pytest.raises(Overtaken):
+                old.write(b"x" * 3 * CHUNK_SIZE)
+                old._settle()
+            holder.write(data[holder.offset :])
+            holder.commit()
+        stored(store, data)
+
+    def test_a_turn_given_back_is_free_at_once(self, store: Bucket) -> None:
+        token, upload = begin(store, 100)
+        for _ in range(20):
+            start = time.monotonic()
+            with store.uploads.hold(upload) as holder:
+                holder.write(b"1")
+            assert time.monotonic() - start < 0.5
+        assert look(store, token).offset == 20
+
+
+def lapse(store: Bucket, field: str = "busy") -> None:
+    """Let the time that all uploads have be over."""
+    past = {"$set": {field: datetime(2020, 1, 1, tzinfo=timezone.utc)}}
+    store.uploads.collection.update_many({}, past)
+
+
+class After:
+    """A collection; after the first *method* something happens elsewhere."""
+
+    def __init__(self, collection: Any, method: str, happens: Callable[[], Any]) -> None:
+        self._collection, self._method, self._happens = collection, method, [happens]
+
+    @property
+    def database(self) -> Any:
+        return self._collection.database
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._collection, name)
+        if name != self._method or not self._happens:
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = found(*args, **kwargs)
+            if self._happens:
+                self._happens.pop()()
+            return result
+
+        return call
+
+
+class Crash(BaseException):
+    """The process is gone: nothing more of it happens."""
+
+
+def crash(*args: Any, **kwargs: Any) -> None:
+    raise Crash
+
+
+def go_on(store: Bucket, token: str, data: bytes) -> None:
+    """Another process takes over, and sends the rest."""
+    lapse(store)
+    process = another(store)
+    with process.uploads.hold(look(process, token)) as holder:
+        holder.write(data[holder.offset :])
+        holder.commit()
+
+
+class TestCrashes:
+    def test_between_the_chunks_and_the_offset(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        token, upload = begin(store, 5 * CHUNK_SIZE)
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr(Holder, "_move", crash)
+            with store.uploads.hold(upload) as holder:
+                holder.write(b"x" * 5 * CHUNK_SIZE)
+        assert store.chunks.count_documents({}) == 5
+        assert look(store, token).offset == 0
+        data = content(5 * CHUNK_SIZE)
+        go_on(store, token, data)
+        stored(store, data)
+
+    def test_between_the_files_document_and_the_end(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever asks again finds the file; nobody judges it a second time."""
+        data = content(2 * CHUNK_SIZE + 1)
+        token, upload = begin(store, len(data))
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr(Holder, "_end", crash)
+            with store.uploads.hold(upload) as holder:
+                holder.write(data)
+                holder.commit()
+        lapse(store)
+        with another(store).uploads.hold(look(store, token)) as holder:
+            assert holder.commit(check=crash)[1]
+        stored(store, data)
+
+    def test_a_file_that_was_deleted_before_its_end_was_told(
+        self, store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        token, upload = begin(store, 2 * CHUNK_SIZE)
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr(Holder, "_end", crash)
+            with store.uploads.hold(upload) as holder:
+                holder.write(content(2 * CHUNK_SIZE))
+                holder.commit()
+        assert store.delete(upload.id)
+        lapse(store)
+        with store.uploads.hold(look(store, token)) as holder, pytest.raises(CorruptFile):
+            holder.commit()
+        assert not store.files.count_documents({})
+
+    def test_a_failed_insert_leaves_no_hole(self, store: Bucket) -> None:
+        """The chunks that it lost are not told as safe by what follows."""
+
+        def fail() -> None:
+            raise OperationFailure("the disk is full", 14031)
+
+        token, upload = begin(store, 10 * CHUNK_SIZE)
+        with pytest.raises(OperationFailure), store.uploads.hold(upload) as holder:
+            holder.write(content(CHUNK_SIZE))
+            holder._save(10)
+            holder._collections = holder._collections._replace(chunks=After(store.chunks, "insert_many", fail))
+            holder.write(content(4 * CHUNK_SIZE))
+            with pytest.raises(OperationFailure):
+                holder._settle()
+            raise OperationFailure("as the view has it")
+        assert look(store, token).offset == CHUNK_SIZE
+
+
+class TestOvertaken:
+    """Something happens to one who thinks that it is its turn."""
+
+    def test_while_it_looks_what_is_in_its_way(self, store: Bucket) -> None:
+        token, upload = begin(store, 5 * CHUNK_SIZE)
+        store.chunks.insert_one({"files_id": upload.id, "n": 0, "data": b"of one that crashed"})
+        data = content(5 * CHUNK_SIZE)
+        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+            chunks = After(store.chunks, "find", lambda: go_on(store, token, data))
+            zombie._collections = zombie._collections._replace(chunks=chunks)
+            zombie.write(b"x" * 5 * CHUNK_SIZE)
+        stored(store, data)
+
+    def test_before_it_inserts(self, store: Bucket) -> None:
+        data = content(5 * CHUNK_SIZE)
+        token, upload = begin(store, len(data))
+        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+            go_on(store, token, data)
+            zombie.write(b"x" * 5 * CHUNK_SIZE)
+        stored(store, data)
+
+    def test_after_its_chunks_became_safe_and_the_answer_was_lost(self, real_store: Bucket) -> None:
+        store, data = real_store, content(5 * CHUNK_SIZE)
+        token, upload = begin(store, len(data))
+
+        def lose_the_answer() -> None:
+            go_on(store, token, data)
+            raise AutoReconnect("lost")
+
+        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+            zombie._uploads = After(store.uploads.collection, "update_one", lose_the_answer)
+            zombie.write(data[: 4 * CHUNK_SIZE])
+        stored(store, data)
+
+    def test_by_a_termination_nothing_of_it_stays(self, store: Bucket) -> None:
+        _, upload = begin(store, 9 * CHUNK_SIZE)
+        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+            zombie.write(content(4 * CHUNK_SIZE))
+            lapse(store)
+            with store.uploads.hold(upload) as holder:
+                holder.terminate()
+            zombie.write(content(4 * CHUNK_SIZE))
+        assert not store.chunks.count_documents({})
+        assert not store.files.count_documents({})
+
+    def test_by_a_commit_before_its_own(self, store: Bucket) -> None:
+        data = content(CHUNK_SIZE + 1)
+        token, upload = begin(store, len(data))
+        with store.uploads.hold(upload) as zombie:
+            zombie.write(data)
+            file, first = zombie.commit(check=lambda newest: go_on(store, token, data))
+        assert not first
+        assert store.get(upload.id) == file
+        stored(store, data)
+
+    def test_by_a_termination_before_its_commit(self, store: Bucket) -> None:
+        _, upload = begin(store, 3)
+
+        def terminate(newest: Any) -> None:
+            lapse(store)
+            with another(store).uploads.hold(upload) as holder:
+                holder.terminate()
+
+        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+            zombie.write(b"abc")
+            zombie.commit(check=terminate)
+        assert not store.files.count_documents({})
+        assert not store.chunks.count_documents({})
+
+    def test_four_clients_at_once(self, real_store: Bucket) -> None:
+        """Each believes that its own bytes are the right ones; what is stored is what its hash says."""
+        store, length = real_store, 40 * CHUNK_SIZE + 3
+        token, _ = begin(store, length)
+        chance = random.Random(4)
+
+        def client(number: int) -> None:
+            process = another(store)
+            while (upload := look(process, token)).state == "open":
+                with suppress(Overtaken, UploadBusy, UploadEnded), process.uploads.hold(upload) as holder:
+                    for _ in range(chance.randrange(60)):
+                        if holder.offset < length:
+                            holder.write(bytes([number]) * min(100_000, length - holder.offset))
+                    if chance.random() < 0.3:
+                        lapse(store)  # as one that sleeps
+                    if holder.offset == length:
+                        holder.commit()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(client, range(4)))
+        stored(store, read(store, store.find("film")))
+
+
+class TestEnds:
+    def test_terminated(self, store: Bucket) -> None:
+        token, upload = begin(store, 9)
+        with store.uploads.hold(upload) as holder:
+            holder.write(content(5))
+            holder.terminate()
+        assert look(store, token).state == "gone"
+        with pytest.raises(UploadEnded):
+            store.uploads.hold(upload).__enter__()
+
+    def test_expired(self, store: Bucket) -> None:
+        token, upload = begin(store, 9 * CHUNK_SIZE)
+        with store.uploads.hold(upload) as holder:
+            holder.write(content(3 * CHUNK_SIZE))
+        assert store.uploads.expired() == []
+        assert store.uploads.living([upload.id]) == {upload.id}
+        lapse(store, "expires")
+        assert store.uploads.living([upload.id]) == set()
+        assert look(store, token).state == "gone"
+        with pytest.raises(UploadEnded):
+            store.uploads.hold(upload).__enter__()
+        (expired,) = store.uploads.expired()
+        store.uploads.remove(expired)
+        assert not store.chunks.count_documents({})
+        assert look(store, token).state == "gone"  # not unknown: a client learns why
+        lapse(store, "expires")
+        store.uploads.remove(*store.uploads.expired())
+        assert store.uploads.find(token) is None
+
+    def test_what_was_stored_stays(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also where nobody lived to say so."""
+        for end in (Holder._end, crash):
+            with suppress(Crash), monkeypatch.context() as patch:
+                patch.setattr(Holder, "_end", end)
+                with store.uploads.hold(begin(store, 3)[1]) as holder:
+                    holder.write(b"abc")
+                    holder.commit()
+        for _ in range(2):
+            lapse(store)
+            lapse(store, "expires")
+            for expired in store.uploads.expired():
+                store.uploads.remove(expired)
+        assert store.uploads.collection.count_documents({}) == 0
+        assert [read(store, store.find("film", version)) for version in (0, 1)] == [b"abc"] * 2
+
+    def test_each_byte_gives_new_time(self, store: Bucket) -> None:
+        token, upload = begin(store, 9, lifetime=100)
+        lapse(store, "expires")
+        store.uploads.collection.update_one({}, {"$set": {"expires": upload.expires - timedelta(seconds=50)}})
+        with store.uploads.hold(look(store, token)) as holder:
+            holder.write(b"1")
+        assert look(store, token).expires >= upload.expires
+
+    def test_the_time_is_the_servers(self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        ahead = time.time() + 7200
+        monkeypatch.setattr(time, "time", lambda: ahead)
+        _, upload = begin(real_store, 9, lifetime=100)
+        assert upload.state == "open"
+        assert upload.expires.timestamp() < ahead - 3600
