@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from urllib.parse import quote
 
 _MAX_BYTES = 255
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
 # What turns the direction of text around (MITRE T1036.002).
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 
 
@@ -35,15 +37,58 @@ def _clean_once(name: str) -> str:
     return _cut("/".join(segment for segment in segments if segment not in ("", ".", "..")))
 
 
-def _cut(name: str) -> str:
-    if len(name.encode()) <= _MAX_BYTES:
+def _cut(name: str, longest: int = _MAX_BYTES) -> str:
+    if len(name.encode()) <= longest:
         return name
     stem, dot, extension = name.rpartition(".")
     ending = (dot + extension).encode()
-    if "/" in extension or len(ending) > _MAX_BYTES // 2:
+    if "/" in extension or len(ending) > longest // 2:
         stem, ending = name, b""
-    kept = stem.encode()[: _MAX_BYTES - len(ending)].decode(errors="ignore")
+    kept = stem.encode()[: longest - len(ending)].decode(errors="ignore")
     return kept + ending.decode()
+
+
+def common_folder(names: Iterable[str]) -> str:
+    """The deepest folder that all *names* are in, with a slash at its end; empty where there is none."""
+    folders = {name[: name.rfind("/") + 1] for name in names}
+    first, last = min(folders, default=""), max(folders, default="")
+    length = next((n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[: first.rfind("/", 0, length) + 1]
+
+
+def unpackable(names: Iterable[str]) -> list[str]:
+    """Make paths for an archive: each unpacks to a file of its own below the current folder, on every system.
+
+    A segment is cleaned (:func:`clean`); what Windows forbids in it becomes an underscore. Names that fall together,
+    also in upper and lower case or with a folder, get a number.
+    """
+    paths = ["/".join(_segments(name)) or "unnamed" for name in names]
+    taken = {path[:end].casefold() for path in paths for end in _slashes(path)}
+    numbers: dict[str, int] = {}
+    return [_untaken(path, taken, numbers) for path in paths]
+
+
+def _segments(name: str) -> Iterable[str]:
+    for segment in re.split(r"[/\\]", name[:1024]):
+        plain = re.sub('[<>:"|?*]', "_", _cut(clean(segment), 240)).rstrip(". ")
+        if plain:
+            yield f"_{plain}" if _WINDOWS_DEVICE.fullmatch(plain) else plain
+
+
+def _slashes(path: str) -> Iterable[int]:
+    return (found.start() for found in re.finditer("/", path))
+
+
+def _untaken(path: str, taken: set[str], numbers: dict[str, int]) -> str:
+    folder, slash, name = path.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    stem, ending = (stem, dot + extension) if stem else (name, "")
+    unique = path
+    while unique.casefold() in taken:
+        number = numbers[path.casefold()] = numbers.get(path.casefold(), 1) + 1
+        unique = f"{folder}{slash}{stem} ({number}){ending}"
+    taken.add(unique.casefold())
+    return unique
 
 
 def survives_url(name: str) -> bool:

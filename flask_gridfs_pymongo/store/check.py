@@ -19,7 +19,7 @@ from bson.objectid import ObjectId
 from pymongo import ASCENDING
 
 from .collections import INDEXES, WITH_PREVIOUS, Collections, create_index, index_problem
-from .judge import FIELDS, Judge, Problem
+from .judge import FIELDS, SIZE, Judge, Problem
 
 GRACE = timedelta(hours=1)
 """how old the newest chunk of an upload must be before the upload is taken for dead"""
@@ -27,7 +27,6 @@ _VALUES = (ObjectId, str, bytes, int, float, datetime, UUID, type(None))  # in $
 _PAUSE = 0.5  # seconds
 _BATCH = 1000  # documents
 _BATCH_BYTES = 1024 * 1024
-_SIZE = {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}
 
 
 class Finding(NamedTuple):
@@ -117,7 +116,7 @@ class Check:
         """Those whose chunks, as they come along the index, do not fit by number and size."""
         judges = {repr(document["_id"]): Judge(document) for document in batch}
         chosen = {"$match": {"files_id": {"$in": [document["_id"] for document in batch]}}}
-        sizes = {"$project": {"_id": 0, "files_id": 1, "n": 1, "size": _SIZE}}
+        sizes = {"$project": {"_id": 0, "files_id": 1, "n": 1, **SIZE}}
         with self._chunks.aggregate([chosen, sizes], batchSize=_BATCH) as chunks:
             for chunk in chunks:
                 if judge := judges.get(repr(chunk.get("files_id"))):
@@ -195,7 +194,7 @@ class Check:
     def _unowned(self, ids: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """What chunks there are of those of *ids* that have no file, which is looked for last of all."""
         chosen = {"$match": {"files_id": {"$in": list(ids.values())}}}
-        summed = {"count": {"$sum": 1}, "bytes": {"$sum": _SIZE}, "newest": {"$max": "$_id"}}
+        summed = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE["size"]}, "newest": {"$max": "$_id"}}
         for found in list(self._chunks.aggregate([chosen, {"$group": {"_id": "$files_id", **summed}}])):
             if repr(found["_id"]) in ids and not self._exists(found["_id"]):
                 yield found

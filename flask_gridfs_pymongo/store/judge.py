@@ -8,6 +8,8 @@ from typing import Any
 
 FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
 """of a files document: what a :class:`Judge` and a report need"""
+SIZE = {"size": {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}}
+"""of a chunk, as an aggregation's ``$project`` has the server measure it (MongoDB 4.4)"""
 
 
 @dataclass

@@ -27,3 +27,15 @@ def object_id(args: Mapping[str, str], name: str) -> ObjectId | None:
         return None if value is None else ObjectId(value)
     except InvalidId:
         abort(400, f"?{name} must be 24 hexadecimal digits.")
+
+
+def folder(args: Mapping[str, str]) -> str | None:
+    """The folder that ``?folder`` names, with a slash at its end; empty: the top; None where it is not given."""
+    value = args.get("folder")
+    if value is None:
+        return None
+    if len(value) > 1000 or "\0" in value:
+        abort(400, "?folder may have at most 1000 characters, none of them NUL.")
+    if value and not value.endswith("/"):
+        abort(400, "?folder must end with a slash, or be empty.")
+    return value

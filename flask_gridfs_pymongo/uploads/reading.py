@@ -14,7 +14,7 @@ from flask import Request, Response, abort, send_from_directory
 from ..http.headers import IMMUTABLE, cache_control
 from ..http.response import sends_all
 from ..store import StoredFile
-from . import links, listings, pages
+from . import archive, links, listings, pages
 from .arguments import number
 from .downloads import send
 from .options import Options
@@ -103,7 +103,7 @@ def _linked(options: Options, request: Request, filename: str | None) -> Respons
 
 
 # The first row whose flag is in the query answers.
-_OF_ROOT: dict[str, _Answer] = {"asset": _asset, "signed": _linked}
+_OF_ROOT: dict[str, _Answer] = {"asset": _asset, "signed": _linked, "zip": archive.of_folder}
 _OF_FILE: dict[str, _Answer] = {
     "delete": _confirmation,
     "signed": _linked,

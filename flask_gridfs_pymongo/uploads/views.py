@@ -9,13 +9,15 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from ..http import origin
-from . import pages, reading, writing
+from . import archive, pages, reading, writing
 from .options import Options
 
 _Answer = Callable[[Options, Request, "str | None"], Response]
 _READING: dict[str, _Answer] = {"GET": reading.get, "HEAD": reading.get}
 _OF_ROOT: dict[str, _Answer] = {**_READING, "POST": writing.post}
 _OF_FILE: dict[str, _Answer] = {**_OF_ROOT, "PUT": writing.put, "DELETE": writing.delete}
+# What changes nothing, though it is asked for with a POST: read-only applications have it, too.
+_ASKED: dict[str, _Answer] = {"zip": archive.of_selection}
 
 
 class Uploads:
@@ -30,10 +32,18 @@ class Uploads:
         options = self.options
         if not origin.allowed(current.method, current.headers, current.host, options.trusted_origins):
             abort(403, "Pages of another origin may not change anything here.")
-        methods = _READING if options.read_only else _OF_ROOT if filename is None else _OF_FILE
+        methods = _methods(options, current, filename)
         if answer := methods.get(current.method):
             return answer(options, current, filename)
         allowed = [*methods, "OPTIONS"]
         if current.method == "OPTIONS":
             return pages.empty(204, {"Allow": ", ".join(allowed)})
         raise MethodNotAllowed(allowed)
+
+
+def _methods(options: Options, request: Request, filename: str | None) -> dict[str, _Answer]:
+    if asked := next((answer for flag, answer in _ASKED.items() if flag in request.args), None):
+        return {**_READING, "POST": asked}
+    if options.read_only:
+        return _READING
+    return _OF_ROOT if filename is None else _OF_FILE
