@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 from weakref import WeakSet
@@ -236,7 +237,11 @@ class PyMongo:
         uploads = getattr(view, "__self__", None)
         if not isinstance(uploads, Uploads):
             raise ValueError(f"the app has no uploads blueprint with the name {name!r}")
-        return links.signed_url(uploads.options.bucket(), name, filename, version, expires_in, as_attachment)
+        bucket = uploads.options.bucket()
+        file = bucket.find(filename, version)
+        if file is None:
+            abort(404, "There is no such file or version.")
+        return links.signed_url(bucket, name, file, int(time.time()) + expires_in, as_attachment)
 
     def uploads_blueprint(
         self,
@@ -256,6 +261,7 @@ class PyMongo:
         stylesheet: str | None = None,
         inline_types: Collection[str] = (),
         upload_timeout: float | None = 3600,
+        share: int | None = None,
         metadata: Collection[str] = (),
         inspect: Inspect | None = None,
         inspect_timeout: float = 60,
@@ -282,6 +288,8 @@ class PyMongo:
         :param stylesheet: the URL of a stylesheet that the pages load after their own, from the same origin
         :param inline_types: media types that are shown in the browser, beside images, audio, video and plain text
         :param upload_timeout: seconds that the body of an upload may take; None: no limit
+        :param share: seconds for which a link is good that whoever may read a file makes (``POST /NAME?share``);
+            None: no links
         :param metadata: the keys of a file's ``metadata`` that requests may set
         :param inspect: ``inspect(file, read)``, called when an upload is complete and nobody can see it yet; *file* is
             its :class:`.StoredFile`, and ``read()`` iterates over its content. Where it raises :class:`.Refused` the
@@ -303,6 +311,7 @@ class PyMongo:
             stylesheet=stylesheet,
             inline_types=inline_types,
             upload_timeout=upload_timeout,
+            share=share,
             metadata=Keys(metadata),
             inspect=inspect,
             inspect_timeout=inspect_timeout,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -155,3 +156,53 @@ class TestLinks:
         app.secret_key = None
         with pytest.raises(RuntimeError, match="SECRET_KEY"):
             mongo.uploads_url("a/b.txt")
+
+
+class TestShare:
+    @pytest.fixture
+    def uploads(self, app: Flask, mongo: PyMongo) -> FlaskClient:
+        app.secret_key = "key"
+        allowed = lambda action, filename: (action, filename) == ("read", "a/b.txt")  # noqa: E731
+        options: dict[str, Any] = {"share": 600, "read_only": True, "authorize": allowed}
+        app.register_blueprint(mongo.uploads_blueprint("shared", url_prefix="/shared", **options))
+        app.register_blueprint(mongo.uploads_blueprint("kept", url_prefix="/kept"))
+        for name, content in {"a/b.txt": b"one", "secret": b"two"}.items():
+            mongo.save_file(name, io.BytesIO(content))
+        return app.test_client()
+
+    @pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
+    def test_who_may_read_makes_a_link(self, uploads: FlaskClient, mongo: PyMongo, accept: str) -> None:
+        answer = uploads.post("/shared/a/b.txt?share", headers={"Accept": accept})
+        assert (answer.status_code, answer.content_type) == (200, "application/json")
+        assert answer.headers["Cache-Control"] == "no-store"
+        left = datetime.fromisoformat(answer.json["expires"]) - datetime.now(timezone.utc)
+        assert timedelta(seconds=590) < left <= timedelta(seconds=600)
+        mongo.save_file("a/b.txt", io.BytesIO(b"newer"))
+        assert uploads.get(answer.json["url"]).data == b"one"
+
+    def test_a_link_to_an_older_version(self, uploads: FlaskClient, mongo: PyMongo) -> None:
+        mongo.save_file("a/b.txt", io.BytesIO(b"newer"))
+        url = uploads.post("/shared/a/b.txt?version=0&share").json["url"]
+        assert uploads.get(url).data == b"one"
+
+    @pytest.mark.parametrize(
+        ("url", "status"),
+        [
+            ("/shared/secret?share", 403),
+            ("/shared/none?share", 403),
+            ("/shared/a/b.txt?share&version=5", 404),
+            ("/shared/?share", 400),
+            ("/kept/secret?share", 403),
+        ],
+    )
+    def test_who_may_not_makes_none(self, uploads: FlaskClient, url: str, status: int) -> None:
+        assert uploads.post(url).status_code == status
+
+    def test_a_page_of_another_origin_makes_none(self, uploads: FlaskClient) -> None:
+        answer = uploads.post("/shared/a/b.txt?share", headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 403
+
+    @pytest.mark.parametrize("share", [0, -1, 1.5, True, "600"])
+    def test_its_time_is_seconds(self, mongo: PyMongo, share: Any) -> None:
+        with pytest.raises((TypeError, ValueError), match="share"):
+            mongo.uploads_blueprint(share=share)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import time
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from bson.objectid import ObjectId
-from flask import abort, current_app, url_for
+from flask import Request, Response, abort, current_app, url_for
 from itsdangerous import BadData, URLSafeSerializer
 
 from ..http.filenames import survives_url
-from ..store import Bucket
+from ..store import Bucket, StoredFile
+from . import pages
+from .options import Options
+from .selection import select
 
 _SALT = "flask-gridfs-pymongo.link.v1"
 
@@ -25,20 +29,29 @@ class Link(NamedTuple):
     """seconds since 1970"""
 
 
-def signed_url(
-    bucket: Bucket, blueprint: str, filename: str, version: int, expires_in: int, as_attachment: bool | None
-) -> str:
-    """Build what :meth:`.PyMongo.uploads_url` documents; *blueprint* is the name that its endpoints begin with."""
-    file = bucket.find(filename, version)
-    if file is None:
-        abort(404, "There is no such file or version.")
+def signed_url(bucket: Bucket, blueprint: str, file: StoredFile, expires: int, as_attachment: bool | None) -> str:
+    """Build a link to a revision.
+
+    :param blueprint: the name that its endpoints begin with
+    :param expires: seconds since 1970
+    :param as_attachment: as in :meth:`.PyMongo.uploads_url`
+    """
     if not isinstance(file.id, ObjectId):
         raise ValueError(f"a link needs a file whose _id is an ObjectId, not {type(file.id).__name__}")
-    link = [bucket.files.full_name, str(file.id), as_attachment, int(time.time()) + expires_in]
-    signed = str(_serializer().dumps(link))
-    if survives_url(filename):
-        return url_for(f"{blueprint}.file", filename=filename, signed=signed)
+    signed = str(_serializer().dumps([bucket.files.full_name, str(file.id), as_attachment, expires]))
+    if survives_url(file.filename):
+        return url_for(f"{blueprint}.file", filename=file.filename, signed=signed)
     return url_for(f"{blueprint}.index", signed=signed)
+
+
+def share(options: Options, request: Request, filename: str | None) -> Response:
+    """Make a link to the revision that the URL names; the answer has its ``url``, and when it ``expires``."""
+    if options.share is None:
+        abort(403, "No links are made here: the application gave uploads_blueprint() no share.")
+    file = select(options, request, filename, "read")
+    expires = int(time.time()) + options.share
+    url = signed_url(options.bucket(), str(request.blueprint), file, expires, None)
+    return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, timezone.utc).isoformat()})
 
 
 def verify(bucket: Bucket, token: str) -> Link:

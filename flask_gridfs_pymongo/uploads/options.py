@@ -31,12 +31,13 @@ class Options:
     stylesheet: str | None
     inline_types: Collection[str]
     upload_timeout: float | None
+    share: int | None
     metadata: Keys
     inspect: Inspect | None
     inspect_timeout: float
 
     def __post_init__(self) -> None:
-        for argument in ("max_size", "max_request_size", "cache_for"):
+        for argument in ("max_size", "max_request_size", "cache_for", "share"):
             value = getattr(self, argument)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise TypeError(f"{argument} must be an int or None, not {value!r}")
@@ -46,6 +47,8 @@ class Options:
             raise ValueError(
                 f"upload_timeout must be a number of seconds above 0, or None, not {self.upload_timeout!r}"
             )
+        if self.share == 0:
+            raise ValueError("share must be a number of seconds above 0, or None")
         check_inline_types(self.inline_types)
         if not self.inspect_timeout > 0:
             raise ValueError(f"inspect_timeout must be a number of seconds above 0, not {self.inspect_timeout!r}")

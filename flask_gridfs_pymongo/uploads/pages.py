@@ -52,6 +52,11 @@ def created(data: Mapping[str, Any], location: str | None) -> Response:
     return response
 
 
+def json_of(data: Mapping[str, Any]) -> Response:
+    """Answer with *data* as JSON, whatever the client prefers."""
+    return _answer(json.dumps(data), "application/json")
+
+
 def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Answer without content."""
     response = current_app.response_class(status=status, headers=headers)

@@ -9,7 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from ..http import origin
-from . import archive, pages, reading, writing
+from . import archive, links, pages, reading, writing
 from .options import Options
 
 _Answer = Callable[[Options, Request, "str | None"], Response]
@@ -17,7 +17,7 @@ _READING: dict[str, _Answer] = {"GET": reading.get, "HEAD": reading.get}
 _OF_ROOT: dict[str, _Answer] = {**_READING, "POST": writing.post}
 _OF_FILE: dict[str, _Answer] = {**_OF_ROOT, "PUT": writing.put, "DELETE": writing.delete}
 # What changes nothing, though it is asked for with a POST: read-only applications have it, too.
-_ASKED: dict[str, _Answer] = {"zip": archive.of_selection}
+_ASKED: dict[str, _Answer] = {"zip": archive.of_selection, "share": links.share}
 
 
 class Uploads:
