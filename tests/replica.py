@@ -115,7 +115,9 @@ def direct(server: Mongod) -> pymongo.MongoClient[Any]:
 @contextmanager
 def replica_set(folder: Path) -> Iterator[ReplicaSet]:
     """Three mongods on ports that the system chose."""
-    options = ("--replSet", "tests", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "200")
+    options = ["--replSet", "tests", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "200"]
+    # How soon a secondary gives up on a frozen member that it replicates from; 5 seconds by default.
+    options += ["--setParameter", "oplogNetworkTimeoutBufferSeconds=1"]
     with ExitStack() as stack:
         members = []
         for number in range(3):

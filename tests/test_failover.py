@@ -1,4 +1,4 @@
-"""The database goes away in the middle of downloads and uploads: each time for real, on real mongods."""
+"""The database goes away in the middle of downloads and uploads, and stays away: for real, on real mongods."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pymongo
 import pytest
+from bson.objectid import ObjectId
 from pymongo import ReadPreference
 from pymongo.read_concern import ReadConcern
 
 from examples import mongod as binary
 from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store.check import Check
 
 from .conftest import Serve, missing
-from .replica import TIMEOUTS, ReplicaSet, direct, replica_set, standalone, until
+from .replica import TIMEOUTS, Mongod, ReplicaSet, direct, replica_set, standalone, until
 
 LARGE = random.Random(5).randbytes(40_000_000)  # far more than all buffers between the server and a client take
 UPLOADS = [random.Random(seed).randbytes(5_000_000) for seed in range(4)]
@@ -60,20 +65,27 @@ def answer_of(connection: socket.socket) -> http.client.HTTPResponse:
     return answer
 
 
-def download(address: str, begun: threading.Semaphore, go_on: threading.Event) -> bytes:
-    """Read a little of the large file, wait, and read the rest with pauses; returns what came."""
+def download(address: str, begun: threading.Semaphore, go_on: threading.Event) -> tuple[bool, float]:
+    """Read a little of the large file, wait, and read the rest with pauses.
+
+    Returns whether that is the file, and how many seconds passed at most without a byte.
+    """
     with connected(address, buffer=32 * 1024) as connection:
         connection.sendall(b"GET /uploads/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         with answer_of(connection) as answer:
             assert answer.status == 200
-            received = io.BytesIO(answer.read(100_000))
+            received, silence = io.BytesIO(answer.read(100_000)), 0.0
             received.seek(0, io.SEEK_END)
             begun.release()
             go_on.wait()
-            while piece := answer.read(1_000_000):
+            while True:
+                start = time.monotonic()
+                piece = answer.read1(1_000_000)
+                silence = max(silence, time.monotonic() - start)
+                if not piece:
+                    return received.getvalue() == LARGE, silence
                 received.write(piece)
-                time.sleep(0.02)
-    return received.getvalue()
+                time.sleep(0.0005)
 
 
 def upload(address: str, number: int, begun: threading.Semaphore, go_on: threading.Event) -> int:
@@ -122,13 +134,16 @@ def keep_asking(address: str, name: str, stop: threading.Event) -> list[tuple[in
     return seen
 
 
-def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any]) -> list[tuple[int, float]]:
-    """Eight downloads and four uploads are under way, and new requests come, while *disturb* does what it does."""
+def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any], *options: str) -> None:
+    """Eight downloads and four uploads are under way, and new requests come, while *disturb* does what it does.
+
+    Half of the pool streams, so that two of the downloads read in plain finds.
+    """
     with pymongo.MongoClient(uri) as client:
         store = Bucket(client.get_default_database())
         store.save("large", [LARGE])
         store.save("small", [b"small"])
-        address = serve("tests.live:create_app()", "--threads", "32", LIVE_URI=uri)
+        address = serve("tests.live:create_app()", "--threads", "32", *options, LIVE_URI=uri)
         begun, go_on, stop = threading.Semaphore(0), threading.Event(), threading.Event()
         with ThreadPoolExecutor(16) as pool:
             downloads: list[Future[Any]] = [pool.submit(download, address, begun, go_on) for _ in range(8)]
@@ -137,17 +152,16 @@ def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any]) -> 
                 for _ in range(12):
                     assert begun.acquire(timeout=30)
                 asking = [pool.submit(keep_asking, address, name, stop) for name in ("a", "b")]
-                disturbed = pool.submit(disturb)
-                time.sleep(0.05)  # so that the first of what follows meets it, or is just before it
+                disturb()
             finally:
                 go_on.set()
-            outcome = [one.exception() or one.result() == LARGE for one in downloads]
+            outcome = [one.exception() or one.result() for one in downloads]
             statuses = [one.exception() or one.result() for one in uploads]
-            disturbed.result()
             stop.set()
             asked = [answer for one in asking for answer in one.result()]
         log = "".join(path.read_text() for path in logs.glob("gunicorn-*.log"))
-        assert outcome == [True] * 8, log
+        assert [one[0] for one in outcome] == [True] * 8, (outcome, log)
+        assert max(silence for _, silence in outcome) < 5
         assert statuses == [201] * 4, log
         assert "Traceback" not in log
         database = client.get_database(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority"))
@@ -161,55 +175,135 @@ def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any]) -> 
         owned = files.distinct("_id")
         assert chunks.count_documents({"files_id": {"$nin": owned}}) == 0
     assert max(seconds for _, seconds in asked) < SELECTION + 5
-    return asked
 
 
-def kill_primary(replicas: ReplicaSet) -> None:
-    primary = replicas.one("PRIMARY")
-    primary.kill()
-    replicas.one("PRIMARY")
-    primary.start()
+def freeze(member: Mongod) -> None:
+    member.signal(signal.SIGSTOP)
 
 
-def step_down(replicas: ReplicaSet) -> None:
-    with direct(replicas.one("PRIMARY")) as client:
+def step_down(member: Mongod) -> None:
+    with direct(member) as client:
         client.admin.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
 
 
-def freeze_primary(replicas: ReplicaSet) -> None:
-    primary = replicas.one("PRIMARY")
-    primary.signal(signal.SIGSTOP)
-    replicas.one("PRIMARY")
-    time.sleep(2)  # the old one is away for longer than the election takes
-    primary.signal(signal.SIGCONT)
-
-
-def kill_secondary(replicas: ReplicaSet) -> None:
-    for _ in range(2):
-        secondary = replicas.one("SECONDARY")
-        secondary.kill()
-        time.sleep(1)
-        secondary.start()
-        until(replicas.is_whole)
+@contextmanager
+def away(member: Mongod) -> Iterator[None]:
+    """Start *member* anew, whatever happened to it, but only in the end."""
+    try:
+        yield
+    finally:
+        member.kill()
+        member.start()
 
 
 @pytest.mark.parametrize(
-    ("disturb", "preference"),
+    ("disturb", "state", "preference", "options"),
     [
-        (kill_primary, "primary"),
-        (step_down, "primary"),
-        (freeze_primary, "primary"),
-        (kill_secondary, "secondaryPreferred"),
-        (kill_primary, "secondaryPreferred"),
+        (Mongod.kill, "PRIMARY", "primary", ""),
+        (Mongod.kill, "PRIMARY", "primary", "-k gevent"),
+        (Mongod.kill, "PRIMARY", "primary", "--preload --workers 2"),
+        (Mongod.kill, "PRIMARY", "secondaryPreferred", ""),
+        (Mongod.kill, "SECONDARY", "secondaryPreferred", ""),
+        (freeze, "PRIMARY", "primary", ""),
+        (freeze, "SECONDARY", "secondaryPreferred", ""),
+        (step_down, "PRIMARY", "primary", ""),
     ],
 )
 def test_a_replica_set_loses_a_member(
-    replicas: ReplicaSet, serve: Serve, tmp_path: Path, disturb: Callable[[ReplicaSet], None], preference: str
+    replicas: ReplicaSet,
+    serve: Serve,
+    tmp_path: Path,
+    disturb: Callable[[Mongod], None],
+    state: str,
+    preference: str,
+    options: str,
 ) -> None:
+    """It stays away until all downloads and uploads have ended."""
     until(replicas.is_whole)
-    name = f"{disturb.__name__}_{preference}"
-    uri = f"{replicas.uri}/{name}?replicaSet=tests&readPreference={preference}&maxPoolSize=12&{TIMEOUTS}"
-    survives(serve, tmp_path, uri, lambda: disturb(replicas))
+    uri = f"{replicas.uri}/{uuid4().hex}?replicaSet=tests&readPreference={preference}&maxPoolSize=12&{TIMEOUTS}"
+    member = replicas.one(state)
+    with away(member):
+        survives(serve, tmp_path, uri, lambda: disturb(member), *options.split())
+
+
+def test_a_client_that_leaves_holds_no_thread_though_the_primary_is_gone(replicas: ReplicaSet, serve: Serve) -> None:
+    until(replicas.is_whole)
+    uri = f"{replicas.uri}/leave?replicaSet=tests&maxPoolSize=1&{TIMEOUTS}"
+    with pymongo.MongoClient(uri) as client:
+        bucket = Bucket(client.get_default_database())
+        bucket.save("large", [LARGE])
+        bucket.save("small", [b"small"])
+    address = serve("tests.live:create_app()", "--threads", "2", LIVE_URI=uri)
+    primary = replicas.one("PRIMARY")
+    with away(primary):
+        with connected(address, buffer=32 * 1024) as first, connected(address, buffer=32 * 1024) as second:
+            for connection in (first, second):
+                connection.sendall(b"GET /uploads/large HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.recv(1000)
+            primary.kill()
+            replicas.one("PRIMARY")
+        status, _, seconds = ask(address, "GET", "/uploads/small")
+        assert (status, seconds < 5) == (200, True)
+
+
+def test_a_restore_outlives_the_primary(replicas: ReplicaSet) -> None:
+    until(replicas.is_whole)
+    with pymongo.MongoClient(f"{replicas.uri}/restore?replicaSet=tests&{TIMEOUTS}") as client:
+        bucket = Bucket(client.get_default_database(), streams=threading.Semaphore(1))
+        reader = bucket.read(bucket.save("large", [LARGE]))
+        primary = replicas.one("PRIMARY")
+        with away(primary):
+
+            def source() -> Iterator[bytes]:
+                yield next(reader)
+                primary.kill()
+                yield from reader
+
+            start = time.monotonic()
+            restored = bucket.save("large", source())
+            assert time.monotonic() - start < SELECTION
+            assert restored.sha256 == hashlib.sha256(LARGE).hexdigest()
+
+
+def test_checks_outlive_the_primary(replicas: ReplicaSet) -> None:
+    """It dies while they look at sizes, at the content, and at the owners of 2,501 chunks."""
+    until(replicas.is_whole)
+    with pymongo.MongoClient(f"{replicas.uri}/check?replicaSet=tests&{TIMEOUTS}") as client:
+        collections = Bucket(client.get_default_database()).collections
+        collections.ensure_indexes()
+        content = random.Random(7).randbytes(25_000)
+        sha256 = hashlib.sha256(content).hexdigest()
+        collections.files.insert_one({"_id": 1, "filename": "a", "length": 25_000, "chunkSize": 10, "sha256": sha256})
+        numbered = [{"files_id": 1, "n": n, "data": content[10 * n : 10 * n + 10]} for n in range(2500)]
+        old = ObjectId.from_datetime(datetime(2000, 1, 1))
+        collections.chunks.insert_many([*numbered, {"_id": old, "files_id": 2, "n": 0, "data": b"x"}])
+        arrived, go_on = threading.Barrier(4), threading.Event()
+
+        def look(verify: bool, pause: int) -> tuple[int, list[tuple[str, Any]]]:
+            seen = 0
+
+            def advance(count: int) -> None:
+                nonlocal seen
+                if seen < pause <= seen + count:
+                    arrived.wait(30)
+                    go_on.wait(30)
+                seen += count
+
+            check = Check(collections, verify=verify, advance=advance)
+            found = [(finding.subject, finding.id) for finding in check.findings()]
+            return check.chunks, found
+
+        with ThreadPoolExecutor(3) as pool:
+            looks = [pool.submit(look, *when) for when in ((False, 1500), (True, 1500), (True, 2600))]
+            arrived.wait(30)
+            primary = replicas.one("PRIMARY")
+            with away(primary):
+                primary.kill()
+                replicas.one("PRIMARY")
+                start = time.monotonic()
+                go_on.set()
+                assert [one.result() for one in looks] == [(2501, [("chunks", 2)])] * 3
+                assert time.monotonic() - start < 5
 
 
 def test_what_was_just_stored_is_found_though_a_secondary_lags(replicas: ReplicaSet, serve: Serve) -> None:
@@ -234,8 +328,7 @@ def test_what_was_just_stored_is_found_though_a_secondary_lags(replicas: Replica
 def test_a_single_server_starts_again(serve: Serve, tmp_path: Path) -> None:
     def restart() -> None:
         server.kill()
-        time.sleep(1)
-        server.start()
+        Timer(1, server.start).start()
 
     with standalone(tmp_path / "db") as server:
         survives(serve, tmp_path, f"mongodb://{server.address}/restart?maxPoolSize=12&{TIMEOUTS}", restart)

@@ -11,15 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from bson.objectid import ObjectId
 from pymongo import ASCENDING
+from pymongo.errors import PyMongoError
 
 from .collections import INDEXES, WITH_PREVIOUS, Collections, create_index, index_problem
 from .judge import FIELDS, SIZE, Judge, Problem
+from .retry import Patience, persist, while_known
 
 GRACE = timedelta(hours=1)
 """how old the newest chunk of an upload must be before the upload is taken for dead"""
@@ -103,72 +105,107 @@ class Check:
 
     def _file_batches(self) -> Iterator[list[dict[str, Any]]]:
         """All files documents by ``_id``; no cursor stays open while their contents are read."""
-        found = list(self._files.find({}, FIELDS).sort("_id", ASCENDING).limit(_BATCH))
+
+        def some() -> Any:
+            return self._files.find({}, FIELDS).sort("_id", ASCENDING).limit(-_BATCH)
+
+        found = list(some())
         while found:
             yield found
             last = found[-1]["_id"]
-            rest = self._files.find({}, FIELDS).sort("_id", ASCENDING).limit(_BATCH)
-            found = list(rest.min([("_id", last)]).hint([("_id", ASCENDING)]))  # $gt would keep to one type of _id
+            found = list(some().min([("_id", last)]).hint([("_id", ASCENDING)]))  # $gt would keep to one type of _id
             if found and repr(found[0]["_id"]) == repr(last):
                 del found[0]
 
     def _suspects(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those whose chunks, as they come along the index, do not fit by number and size."""
-        judges = {repr(document["_id"]): Judge(document) for document in batch}
         chosen = {"$match": {"files_id": {"$in": [document["_id"] for document in batch]}}}
         sizes = {"$project": {"_id": 0, "files_id": 1, "n": 1, **SIZE}}
-        with self._chunks.aggregate([chosen, sizes], batchSize=_BATCH) as chunks:
-            for chunk in chunks:
+
+        def look() -> list[dict[str, Any]]:
+            judges = {repr(document["_id"]): Judge(document) for document in batch}
+            for chunk in self._walk(self._chunks.aggregate([chosen, sizes], batchSize=_BATCH)):
                 if judge := judges.get(repr(chunk.get("files_id"))):
                     judge.add(chunk.get("n"), chunk["size"])
                 self.advance(1)
-        return [document for document in batch if judges[repr(document["_id"])].problems()]
+            return [document for document in batch if judges[repr(document["_id"])].problems()]
+
+        return persist(self._chunks, look)
+
+    def _walk(self, cursor: Any) -> Iterator[dict[str, Any]]:
+        return while_known(cursor, self._chunks.database.client)
 
     def _examine(self, document: Mapping[str, Any]) -> Iterator[Finding]:
         """Read the whole file, and repair it."""
-        judge, own = Judge(document), {"files_id": {"$eq": document["_id"]}}
-        hashes = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
-        known = {name: value.lower() for name in hashes if isinstance(value := document.get(name), str)}
-        stored = {name: value for name, value in known.items() if len(value) == 2 * hashes[name].digest_size}
-        batch = max(2, min(_BATCH_BYTES // judge.chunk_size, _BATCH))
-        found = self._chunks.find(own, {"n": 1, "data": 1}, batch_size=batch, sort=[("n", ASCENDING)])
-        with found.allow_disk_use(True) as chunks:
-            for chunk in chunks:
-                content = chunk["data"] if isinstance(chunk.get("data"), bytes) else b""
-                if judge.add(chunk.get("n"), len(content)):
-                    for name in stored:
-                        hashes[name].update(content)
-                self.advance(1)
+        judge, differing = persist(self._chunks, lambda: self._read(document))
         problems = judge.problems()
         if {problem.kind for problem in problems} <= {"extra"}:
-            problems += [Problem(f"{n} mismatch", 1) for n, value in stored.items() if hashes[n].hexdigest() != value]
+            problems += [Problem(f"{name} mismatch", 1) for name, differs in differing.items() if differs]
         if not problems or not self._exists(document["_id"]):
             return
         only_extra = [problem.kind for problem in problems] == ["extra"]
-        note = "no hash tells where it ends" if only_extra and not stored else ""
+        note = "no hash tells where it ends" if only_extra and not differing else ""
         if repaired := self.repair and only_extra and not note:
-            self._chunks.delete_many({**own, "n": {"$gt": judge.last}})
+            self._delete({"files_id": {"$eq": document["_id"]}, "n": {"$gt": judge.last}})
         yield Finding("file", document["_id"], document.get("filename"), problems, judge.length, repaired, note)
 
+    def _read(self, document: Mapping[str, Any]) -> tuple[Judge, dict[str, bool]]:
+        """Judge a file by its content; for each hash that its document has, tell whether it is another one."""
+        judge, hashes = Judge(document), {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
+        known = {name: value.lower() for name in hashes if isinstance(value := document.get(name), str)}
+        stored = {name: value for name, value in known.items() if len(value) == 2 * hashes[name].digest_size}
+        batch = max(2, min(_BATCH_BYTES // judge.chunk_size, _BATCH))
+        own = {"files_id": {"$eq": document["_id"]}}
+        found = self._chunks.find(own, {"n": 1, "data": 1}, batch_size=batch, sort=[("n", ASCENDING)])
+        for chunk in self._walk(found.allow_disk_use(True)):
+            content = chunk["data"] if isinstance(chunk.get("data"), bytes) else b""
+            if judge.add(chunk.get("n"), len(content)):
+                for name in stored:
+                    hashes[name].update(content)
+            self.advance(1)
+        return judge, {name: hashes[name].hexdigest() != value for name, value in stored.items()}
+
+    def _delete(self, selection: Mapping[str, Any]) -> None:
+        persist(self._chunks, lambda: self._chunks.delete_many(selection))
+
     def _unreferenced(self) -> Iterator[Finding]:
-        stages: list[dict[str, Any]] = [{"$sort": {"files_id": 1}}, {"$project": {"_id": 0, "files_id": 1}}]
-        if not self._chunks_in_order:
-            stages.reverse()  # the server sorts: without the data
         suspects: dict[str, Any] = {}
         before: set[str] = set()
-        with self._chunks.aggregate(stages, batchSize=_BATCH, allowDiskUse=True) as chunks:
-            while batch := list(islice(chunks, _BATCH)):
-                ids = {repr(value): value for chunk in batch if isinstance(value := chunk.get("files_id"), _VALUES)}
-                selected = {"_id": {"$in": list(ids.values())}}
-                owned = {repr(file["_id"]) for file in self._files.find(selected, {"_id": 1})}
-                suspects |= {key: ids[key] for key in ids.keys() - owned - before}
-                before = set(ids)
-                self.chunks += len(batch)
-                self.advance(len(batch))
-                if len(suspects) >= _BATCH:
-                    yield from self._settle(suspects)
-                    suspects = {}
+        for batch in self._owner_batches():
+            ids = {repr(value): value for value in batch if isinstance(value, _VALUES)}
+            owners = self._files.find({"_id": {"$in": list(ids.values())}}, {"_id": 1}).limit(-_BATCH)
+            owned = {repr(file["_id"]) for file in owners}
+            suspects |= {key: ids[key] for key in ids.keys() - owned - before}
+            before = set(ids)
+            self.chunks += len(batch)
+            self.advance(len(batch))
+            if len(suspects) >= _BATCH:
+                yield from self._settle(suspects)
+                suspects = {}
         yield from self._settle(suspects)
+
+    def _owner_batches(self) -> Iterator[list[Any]]:
+        """The ``files_id`` of all chunks in order; where the server goes away, the next one goes on."""
+        sort, project = {"$sort": {"files_id": 1}}, {"$project": {"_id": 0, "files_id": 1}}
+        begin: list[dict[str, Any]] = []
+        seen = 0  # of those with the last files_id
+        patience = Patience(self._chunks)
+        while True:
+            # Where no index gives the order the server sorts, best without the data.
+            stages = [*begin, *([sort, project] if self._chunks_in_order else [project, sort]), {"$skip": seen}]
+            try:
+                chunks = self._walk(self._chunks.aggregate(stages, batchSize=_BATCH, allowDiskUse=True))
+                while batch := [chunk.get("files_id") for chunk in islice(chunks, _BATCH)]:
+                    yield batch
+                    last = {"$match": {"$expr": {"$gte": ["$files_id", {"$literal": batch[-1]}]}}}  # of all types
+                    same = sum(1 for _ in takewhile(lambda other: repr(other) == repr(batch[-1]), reversed(batch)))
+                    seen = same + (seen if begin == [last] and same == len(batch) else 0)
+                    begin = [last]
+                    patience.renew()
+                return
+            except PyMongoError as error:
+                if not patience.lasts(error):
+                    raise
 
     def _settle(self, suspects: Mapping[str, Any]) -> Iterator[Finding]:
         """Look again, and once more after a pause, in which a delete that goes on takes some of the chunks."""
@@ -186,7 +223,7 @@ class Check:
                 continue
             dated = isinstance(found["newest"], ObjectId)
             if repaired := self.repair and dated:
-                self._chunks.delete_many({"files_id": {"$eq": found["_id"]}})
+                self._delete({"files_id": {"$eq": found["_id"]}})
             note = "" if dated else "nothing tells their age"
             problems = [Problem("unreferenced", found["count"])]
             yield Finding("chunks", found["_id"], self._chunks.full_name, problems, found["bytes"], repaired, note)
@@ -195,7 +232,8 @@ class Check:
         """What chunks there are of those of *ids* that have no file, which is looked for last of all."""
         chosen = {"$match": {"files_id": {"$in": list(ids.values())}}}
         summed = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE["size"]}, "newest": {"$max": "$_id"}}
-        for found in list(self._chunks.aggregate([chosen, {"$group": {"_id": "$files_id", **summed}}])):
+        grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
+        for found in persist(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH)))):
             if repr(found["_id"]) in ids and not self._exists(found["_id"]):
                 yield found
 

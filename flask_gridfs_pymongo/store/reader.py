@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from threading import Semaphore
 from typing import Any
 
 from pymongo import ReadPreference
 from pymongo.cursor import CursorType
-from pymongo.errors import AutoReconnect, InvalidOperation, OperationFailure
+from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 
 from .model import CorruptFile, StoredFile
-from .retry import patience
+from .retry import Patience, while_known
 
 _BATCH_BYTES = 1024 * 1024
 _WORTH_A_STREAM = 4 * 1024 * 1024  # bytes; below it a stream saves less than a closed one costs
@@ -66,8 +66,9 @@ def _pieces(
     if n == 0 and file.first_chunk is not None:
         yield piece(file.first_chunk)
         n = 1
+    patience = Patience(chunks)
     while n <= last:
-        begin, asked = n, time.monotonic()
+        begin = n
         try:
             with _documents(chunks, file, n, last, streams) as documents:
                 for document in documents:
@@ -75,16 +76,13 @@ def _pieces(
                         break
                     yield piece(document["data"])
                     n += 1
-                    asked = time.monotonic()
-        except AutoReconnect:
-            if time.monotonic() - asked >= patience(chunks):
-                raise
-        except OperationFailure:  # a cursor that is gone (CursorNotFound, QueryPlanKilled); another one may do better
-            if n == begin:
+                    patience.renew()
+        except PyMongoError as error:  # after some chunks only the cursor may be gone: the next one tells
+            if n == begin and not patience.lasts(error):
                 raise
         else:
-            if n > last:
-                return
+            if n > begin:
+                continue  # the end of a batch, or of the file
             if chunks.read_preference == ReadPreference.PRIMARY:
                 raise CorruptFile(f"chunk {n} of file {file.id} ({file.filename!r}) is missing")
             chunks = chunks.with_options(read_preference=ReadPreference.PRIMARY)  # a secondary may lag
@@ -94,35 +92,30 @@ def _pieces(
 def _documents(
     chunks: Any, file: StoredFile, first: int, last: int, streams: Semaphore | None
 ) -> Iterator[Iterator[dict[str, Any]]]:
-    """The chunks *first* to *last* in order.
+    """The chunks *first* to *last* in order, or the first of them.
 
     Through an exhaust cursor the server sends batch after batch unasked. It is the fastest way, but holds a pooled
-    connection for as long as the client takes, so *streams* bounds how many there are at once.
+    connection for as long as the client takes, so *streams* bounds how many there are at once. Without it each find
+    has one batch: a cursor that stays open can be neither continued nor closed where its server goes away.
     """
+    batch = max(2, min(_BATCH_BYTES // file.chunk_size, 1000))
 
     def find(**options: Any) -> Any:
         wanted = {"files_id": file.id, "n": {"$gte": first, "$lte": last}}
-        batch = max(2, min(_BATCH_BYTES // file.chunk_size, 1000))
-        fields = {"_id": 0, "n": 1, "data": 1}
-        return chunks.find(wanted, fields, sort=[("n", 1)], batch_size=batch, **options)
+        return chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}, sort=[("n", 1)], **options)
 
     large = (last - first + 1) * file.chunk_size >= _WORTH_A_STREAM
     if large and streams is not None and streams.acquire(blocking=False):
         try:
-            with find(cursor_type=CursorType.EXHAUST) as stream:
+            with find(cursor_type=CursorType.EXHAUST, batch_size=batch) as stream:
                 try:
                     head = next(stream, None)
                 except (InvalidOperation, OperationFailure):
-                    head = None  # an old mongos refuses; the plain cursor says what else is wrong
+                    head = None  # an old mongos refuses; the plain find says what else is wrong
                 if head is not None:
-                    yield _chain(head, stream)
+                    yield chain([head], while_known(stream, chunks.database.client))
                     return
         finally:
             streams.release()
-    with find(limit=last - first + 1) as cursor:
-        yield cursor
-
-
-def _chain(head: dict[str, Any], rest: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    yield head
-    yield from rest
+    with find(limit=-min(last - first + 1, batch)) as found:  # negative: in a single batch
+        yield found

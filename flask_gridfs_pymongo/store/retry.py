@@ -1,36 +1,115 @@
-"""Trying again where the database goes away for a while."""
+"""Trying again where the database goes away for a while, or fails in a way that passes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError, WriteConcernError
 
 T = TypeVar("T")
+_PAUSE = 0.1  # seconds
+_PASSING = {
+    6,  # HostUnreachable
+    7,  # HostNotFound
+    24,  # LockTimeout
+    43,  # CursorNotFound
+    46,  # LockBusy
+    50,  # MaxTimeMSExpired
+    89,  # NetworkTimeout
+    112,  # WriteConflict
+    134,  # ReadConcernMajorityNotAvailableYet
+    175,  # QueryPlanKilled
+    202,  # NetworkInterfaceExceededTimeLimit
+    237,  # CursorKilled
+    246,  # SnapshotUnavailable
+    262,  # ExceededTimeLimit
+    365,  # TemporarilyUnavailable
+    9001,  # SocketException
+    11601,  # Interrupted
+}
 
 
-def patience(collection: Any) -> float:
-    """For how many seconds what a lost connection broke is tried again: the client's server selection timeout."""
-    seconds: float = collection.database.client.options.server_selection_timeout
-    return seconds
+def codes(error: PyMongoError) -> set[int | None]:
+    """The server's codes for *error*: the command's, or those of the documents that it could not write."""
+    if not isinstance(error, OperationFailure):
+        return set()
+    return {error.code, *(one["code"] for one in (error.details or {}).get("writeErrors", ()))}
+
+
+def passes(error: PyMongoError) -> bool:
+    """Whether the same operation may succeed a little later, and was not done yet where the server answered."""
+    if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
+        return True
+    return not isinstance(error, WriteConcernError) and not _PASSING.isdisjoint(codes(error))
+
+
+class Patience:
+    """For how long one operation is tried again: the client's server selection timeout.
+
+    It counts from the first failure while a server is known that could answer, since the failure itself may have
+    taken as long as the timeout; where none is known, it counts from the question, for which the driver has waited.
+
+    :param collection: the operation's collection
+    """
+
+    def __init__(self, collection: Any) -> None:
+        self._client = collection.database.client
+        self._preference = collection.read_preference
+        self.renew()
+
+    def renew(self) -> None:
+        """Start anew, as there was an answer."""
+        self._asked = time.monotonic()
+        self._failed: float | None = None
+
+    def lasts(self, error: PyMongoError) -> bool:
+        """Return whether to try again after *error*, after a short pause where so."""
+        if not passes(error):
+            return False
+        now = time.monotonic()
+        self._failed = now if self._failed is None else self._failed
+        known = self._client.topology_description.has_readable_server(self._preference)
+        if now - (self._failed if known else self._asked) >= self._client.options.server_selection_timeout:
+            return False
+        time.sleep(_PAUSE)
+        return True
 
 
 def persist(collection: Any, operation: Callable[[], T], again: Callable[[], T] | None = None) -> T:
-    """Return what *operation* returns, also where the connection breaks meanwhile.
+    """Return what *operation* returns, also where the database goes away meanwhile.
 
     The driver tries again once, and index builds and a single server's writes not at all; an election or a restart
     takes more.
 
     :param again: what to do from then on in its place, as the server may have done it without our knowing
-    :raises pymongo.errors.AutoReconnect: where that goes on for longer than :func:`patience`
+    :raises pymongo.errors.PyMongoError: what does not pass, or goes on for longer than :class:`Patience` lasts
     """
-    start = time.monotonic()
+    patience = Patience(collection)
     while True:
         try:
             return operation()
-        except AutoReconnect:
-            if time.monotonic() - start >= patience(collection):
+        except PyMongoError as error:
+            if not patience.lasts(error):
                 raise
             operation = again or operation
+
+
+def while_known(cursor: Any, client: Any) -> Iterator[dict[str, Any]]:
+    """Iterate over *cursor* while the server that it lives on is known.
+
+    For one that is gone the driver's getMore waits as long as for a new server, though another one could answer.
+
+    :raises pymongo.errors.AutoReconnect: where the server is gone
+    """
+    while True:
+        if cursor.address is not None:
+            server = client.topology_description.server_descriptions().get(cursor.address)
+            if server is None or not server.is_server_type_known:
+                raise AutoReconnect(f"{cursor.address} is gone")
+        try:
+            document = next(cursor)
+        except StopIteration:
+            return
+        yield document

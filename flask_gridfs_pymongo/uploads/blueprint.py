@@ -6,11 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
-from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from ..signals import request_refused
 from ..store import CorruptFile
+from ..store.retry import codes
 from . import pages
 from .options import Options
 from .views import Uploads
@@ -41,16 +42,9 @@ def _tell_refusal(status: int, reason: str) -> None:
 
 def _unavailable(error: PyMongoError) -> Response:
     current_app.logger.error("the database failed: %s", error)
-    if _DISK_FULL in _codes(error):
+    if _DISK_FULL in codes(error):
         return pages.problem(507, "The disk of the database is full; nothing was stored.")
     return pages.problem(503, "The database does not answer; try again.", {"Retry-After": "5"})
-
-
-def _codes(error: PyMongoError) -> set[int | None]:
-    """What the server called it, for the command or for a document."""
-    if not isinstance(error, OperationFailure):
-        return set()
-    return {error.code, *(one["code"] for one in (error.details or {}).get("writeErrors", ()))}
 
 
 def _damaged(error: CorruptFile) -> Response:
