@@ -15,15 +15,19 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from babel.messages.catalog import Catalog
 from bson.objectid import ObjectId
 from flask import Flask
+from flask_babel import Babel
 from jinja2 import DictLoader
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from examples.gallery.samples import samples
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.uploads.texts import DOMAIN
 
+from . import catalogues
 from .conftest import serving
 
 PNG = bytes.fromhex(
@@ -37,8 +41,11 @@ class Site:
 
     address: str
 
-    def __init__(self, mongod: str) -> None:
+    def __init__(self, mongod: str, translations: Path) -> None:
         self.app = app = Flask("site")
+        self.locale = "en"
+        app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(translations)
+        Babel(app, locale_selector=lambda: self.locale)
         self.mongo = mongo = PyMongo(app, uri=f"{mongod}/test_pages")
         mongo.cx.drop_database("test_pages")
 
@@ -64,9 +71,30 @@ class Site:
         return Bucket(self.mongo.cx.test_pages, base)
 
 
+CAPITALS = "en_GB"
+"""the locale in which each text of ours is in capitals"""
+
+
+def write_capitals(folder: Path) -> None:
+    def upper(text: str) -> str:
+        return re.sub(
+            r"%\(\w+\)s|\{\w+\}|\w+", lambda found: found[0] if found[0][0] in "%{" else found[0].upper(), text
+        )
+
+    catalog = Catalog(CAPITALS)
+    for message in catalogues.read(catalogues.TEMPLATE):
+        if message.id:
+            plural = isinstance(message.id, (list, tuple))
+            catalog.add(message.id, tuple(map(upper, message.id)) if plural else upper(str(message.id)))
+    folder.mkdir(parents=True)
+    (folder / f"{DOMAIN}.mo").write_bytes(catalogues.compiled(catalog))
+
+
 @pytest.fixture(scope="module")
-def site(mongod: str) -> Iterator[Site]:
-    site = Site(mongod)
+def site(mongod: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    translations = tmp_path_factory.mktemp("translations")
+    write_capitals(translations / CAPITALS / "LC_MESSAGES")
+    site = Site(mongod, translations)
     with serving(site.app) as site.address:
         yield site
     site.mongo.cx.drop_database("test_pages")
@@ -610,12 +638,10 @@ class TestMadeOnesOwn:
     def test_every_text_goes_through_one_place(
         self, page: Page, site: Site, held: list[Route], complaints: list[str]
     ) -> None:
-        """As Flask-Babel sets it: all texts of all pages, in capitals."""
+        """The catalogue: all texts of all pages, in capitals."""
         for content in (b"zero", b"one"):
             site.save("a.txt", content)
-        site.app.jinja_env.globals["gettext"] = lambda text: re.sub(
-            r"%\(\w+\)s|\w+", lambda found: found[0] if found[0].startswith("%(") else found[0].upper(), text
-        )
+        site.locale = CAPITALS
         try:
             for target in ("", "?folder=", "?q=none", "a.txt?details", "a.txt?versions", "a.txt?delete", "missing"):
                 page.goto(f"{site.address}/files/{target}")
@@ -631,7 +657,7 @@ class TestMadeOnesOwn:
             assert "LARGER THAN THE LIMIT" in rows
             page.get_by_role("button", name="CANCEL").click()
         finally:
-            del site.app.jinja_env.globals["gettext"]
+            site.locale = "en"
         assert [text for text in complaints if "404" not in text] == []
         complaints.clear()
 

@@ -145,7 +145,7 @@ function prepare() {
         const { files } = await answer.json();
         const versions = files[0]?.filename === name ? files[0].versions : 0;
         const number = versions < 100 ? versions : "100+"; // the listing counts no further
-        this.part(".note").textContent = versions ? texts.becomes.replace("%", number) : "";
+        this.part(".note").textContent = versions ? texts.becomes.replace("{number}", number) : "";
       } catch {} // it is no more than a hint
     }
 
@@ -155,9 +155,9 @@ function prepare() {
       this.updated = now;
       const perSecond = loaded / ((now - this.began) / 1000);
       const left = Math.ceil((total - loaded) / perSecond);
-      const time = left < 90 ? texts.seconds.replace("%", left) : texts.minutes.replace("%", Math.ceil(left / 60));
+      const time = left < 90 ? texts.seconds.replace("{number}", left) : texts.minutes.replace("{number}", Math.ceil(left / 60));
       this.part("progress").value = loaded / total;
-      this.part(".state").textContent = `${texts.rate.replace("%", size(perSecond))}, ${texts.left.replace("%", time)}`;
+      this.part(".state").textContent = `${texts.rate.replace("{size}", size(perSecond))}, ${texts.left.replace("{time}", time)}`;
     }
 
     answered() {
@@ -185,7 +185,7 @@ function prepare() {
     while (running.size < AT_ONCE && waiting.length) waiting.shift().start();
     if (running.size || !done) return;
     const failed = queue.querySelectorAll("[data-state=failed]").length;
-    status.textContent = failed ? texts.someFailed.replace("%", failed) : texts.allDone.replace("%", done);
+    status.textContent = failed ? texts.someFailed.replace("{number}", failed) : texts.allDone.replace("{number}", done);
     done = 0;
     refresh();
   }
@@ -206,7 +206,7 @@ function prepare() {
 
   function add(files) {
     for (const [file, path] of files) new Upload(file, path);
-    if (files.length) status.textContent = texts.started.replace("%", files.length);
+    if (files.length) status.textContent = texts.started.replace("{number}", files.length);
     next();
   }
 

@@ -9,6 +9,8 @@ from bson.errors import InvalidId
 from bson.objectid import ObjectId
 from flask import abort
 
+from .texts import Message
+
 
 def number(args: Mapping[str, str], name: str) -> int | None:
     """A whole number of at most 64 bits, or None where it is not given."""
@@ -16,7 +18,7 @@ def number(args: Mapping[str, str], name: str) -> int | None:
     if value is None:
         return None
     if not re.fullmatch(r"-?[0-9]{1,19}", value) or not -(2**63) <= int(value) < 2**63:
-        abort(400, f"?{name} must be a whole number of at most 64 bits.")
+        abort(400, Message("?%(name)s must be a whole number of at most 64 bits.", name=name))
     return int(value)
 
 
@@ -26,7 +28,7 @@ def object_id(args: Mapping[str, str], name: str) -> ObjectId | None:
     try:
         return None if value is None else ObjectId(value)
     except InvalidId:
-        abort(400, f"?{name} must be 24 hexadecimal digits.")
+        abort(400, Message("?%(name)s must be 24 hexadecimal digits.", name=name))
 
 
 def folder(args: Mapping[str, str]) -> str | None:

@@ -12,8 +12,9 @@ from werkzeug.exceptions import HTTPException
 from ..signals import request_refused
 from ..store import CorruptFile
 from ..store.retry import codes
-from . import pages
+from . import pages, texts
 from .options import Options
+from .texts import Message
 from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
@@ -26,10 +27,11 @@ _DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 def _problem(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
         return error
+    reason = error.description or ""
     if error.code not in _NOT_REFUSED:
-        _tell_refusal(error.code, error.description or "")
+        _tell_refusal(error.code, reason)
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return pages.problem(error.code, error.description or "", fields)
+    return pages.problem(error.code, reason, fields)
 
 
 def _tell_refusal(status: int, reason: str) -> None:
@@ -53,7 +55,9 @@ def _damaged(error: CorruptFile) -> Response:
 
 
 def _too_slow(error: ExecutionTimeout) -> Response:
-    detail = "This takes too long here: choose a prefix, or the order by name. An index helps: flask gridfs index."
+    detail = Message(
+        "This takes too long here: choose a prefix, or the order by name. An index helps: flask gridfs index."
+    )
     return pages.problem(503, detail, {"Retry-After": "5"})
 
 
@@ -81,9 +85,8 @@ def _limit(options: Options) -> None:
 
 
 def _context(options: Options) -> dict[str, Any]:
-    """What every template gets; ``_`` is the one place that all their texts go through."""
-    translate = current_app.jinja_env.globals.get("gettext", str)  # Flask-Babel sets it
-    return {"title": options.title, "stylesheet": options.stylesheet, "_": translate}
+    """What every page gets, beside :data:`.texts.TEMPLATE_GLOBALS`."""
+    return {"title": texts.translated(options.title), "stylesheet": options.stylesheet}
 
 
 def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Blueprint:
@@ -97,6 +100,8 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Bl
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.after_request(_guard)
     blueprint.context_processor(lambda: _context(options))
+    for global_name, function in texts.TEMPLATE_GLOBALS.items():
+        blueprint.add_app_template_global(function, global_name)
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)

@@ -14,6 +14,7 @@ from flask import Response, current_app, json, render_template, request, url_for
 from ..http.filenames import survives_url
 from ..http.headers import PAGE
 from ..store import Bucket, CorruptFile, StoredFile
+from .texts import Message, translated
 
 _FOLDER = "flask_gridfs_pymongo"
 _PAGE_SIZE = 100  # versions
@@ -71,7 +72,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     """
     title = HTTPStatus(status).phrase
     if is_browser():
-        body = render_template(f"{_FOLDER}/error.html", status=status, reason=title, detail=detail)
+        body = render_template(f"{_FOLDER}/error.html", status=status, reason=title, detail=translated(detail))
         response = _answer(body, "text/html; charset=utf-8", status)
     else:
         data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
@@ -83,8 +84,8 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 def explain(refusal: Response) -> Response:
     """Give a file's 412 or 416 the body of an error."""
     detail = {
-        412: "The file is not (or no longer) what the request's preconditions say.",
-        416: "The file has none of the bytes that Range asks for.",
+        412: Message("The file is not (or no longer) what the request's preconditions say."),
+        416: Message("The file has none of the bytes that Range asks for."),
     }[refusal.status_code]
     fields = {name: value for name, value in refusal.headers.items() if name != "Content-Length"}
     return problem(refusal.status_code, detail, fields)

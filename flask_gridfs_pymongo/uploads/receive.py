@@ -21,9 +21,10 @@ from ..http.metadata import Value
 from ..store import FileTooLarge, StoredFile, Writer
 from .inspection import inspect
 from .options import Options
+from .texts import Message
 
 _READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
-_NO_FILE = "The form has no file: send multipart/form-data with at least one part that has a filename."
+_NO_FILE = Message("The form has no file: send multipart/form-data with at least one part that has a filename.")
 T = TypeVar("T")
 _Check = Callable[[StoredFile | None], None]
 
@@ -41,7 +42,7 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
     try:
         digests = [(digest, hashlib.new(digest.algorithm)) for digest in expected(request.headers)]
     except ValueError as error:
-        abort(400, f"{error}; nothing was stored.")
+        abort(400, Message("%(error)s; nothing was stored.", error=error))
     fields = fields_of(_valid(options.metadata.of_fields, request.headers), request.content_type)
     check(bucket.newest(filename))
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
@@ -53,10 +54,11 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
         except FileTooLarge:
             raise _too_large(max_size) from None
         if length is not None and writer.length != length:
-            abort(400, f"The body ended after {writer.length} of {length} bytes; nothing was stored.")
+            sizes = {"received": writer.length, "length": length}
+            abort(400, Message("The body ended after %(received)s of %(length)s bytes; nothing was stored.", **sizes))
         for digest, computed in digests:
             if computed.digest() != digest.digest:
-                abort(400, f"The body does not match its {digest.field}; nothing was stored.")
+                abort(400, Message("The body does not match its %(field)s; nothing was stored.", field=digest.field))
         inspect(options, bucket, writer.preview(fields=fields))
         return writer.commit(fields=fields, check=check)
 
@@ -89,11 +91,11 @@ def save_form(
 
         def begin(name: str | None, claim: str | None) -> _Part:
             if filename is not None and parts:
-                abort(400, f"One file at a time goes to the name {filename!r}.")
+                abort(400, Message("One file at a time goes to the name %(name)s.", name=repr(filename)))
             own = clean(name or "")
             target = (clean(f"{folder}/{own}") if own else "") if filename is None else filename
             if not target:
-                abort(400, f"The file name {name!r} has nothing left when it is cleaned; choose another one.")
+                abort(400, nothing_left(name))
             permit(target)
             parts.append(_Part(uploads.enter_context(bucket.writer(target, max_size)), claim))
             return parts[-1]
@@ -143,7 +145,8 @@ def _parse(
             stream = cast("IO[bytes]", body)
             _, form, _ = parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
     except ValueError as error:
-        raise BadRequest(f"The form is broken or was cut off ({error}); nothing was stored.") from None
+        reason = Message("The form is broken or was cut off (%(error)s); nothing was stored.", error=error)
+        raise BadRequest(reason) from None
     return cast("MultiDict[str, str]", form)
 
 
@@ -227,6 +230,11 @@ class _Unnamed(io.BytesIO):
         return 0
 
 
+def nothing_left(name: str | None) -> Message:
+    """Say that cleaning *name* left no name to store under."""
+    return Message("The file name %(name)s has nothing left when it is cleaned; choose another one.", name=repr(name))
+
+
 def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any]:
     """Return the further fields of an uploaded file's document.
 
@@ -241,8 +249,8 @@ def _valid(read: Callable[[T], dict[str, Value]], source: T) -> dict[str, Value]
     try:
         return read(source)
     except ValueError as error:
-        abort(400, f"{error}; nothing was stored.")
+        abort(400, Message("%(error)s; nothing was stored.", error=error))
 
 
 def _too_large(max_size: int | None) -> RequestEntityTooLarge:
-    return RequestEntityTooLarge(f"A file may have at most {max_size} bytes; nothing was stored.")
+    return RequestEntityTooLarge(Message("A file may have at most %(size)s bytes; nothing was stored.", size=max_size))

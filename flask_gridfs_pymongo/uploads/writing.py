@@ -19,9 +19,10 @@ from ..store import StoredFile
 from . import pages
 from .inspection import inspect
 from .options import Options
-from .receive import save_body, save_form
+from .receive import nothing_left, save_body, save_form
 from .rights import permit
 from .selection import names_one, select
+from .texts import Message
 
 _Answer = Callable[[Options, Request, "str | None"], BaseResponse]
 
@@ -30,7 +31,7 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
     """Store the body as the newest version of a name."""
     name = _clean_or_400(filename)
     if name != filename:
-        abort(400, f"PUT does not rewrite names: this one would be stored as {name!r}.")
+        abort(400, Message("PUT does not rewrite names: this one would be stored as %(name)s.", name=repr(name)))
     if "Content-Range" in request.headers or names_one(request):
         abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")
     permit(options, "write", name)
@@ -119,7 +120,7 @@ def _tell(signal: Signal, **facts: Any) -> None:
 def _clean_or_400(filename: str | None) -> str:
     cleaned = clean(filename or "")
     if not cleaned:
-        abort(400, f"The file name {filename!r} has nothing left when it is cleaned; choose another one.")
+        abort(400, nothing_left(filename))
     return cleaned
 
 
