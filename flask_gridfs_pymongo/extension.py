@@ -276,8 +276,10 @@ class PyMongo:
         :param base: the bucket's name
         :param db: the database's name; that of :attr:`db` where None
         :param authorize: ``authorize(action, filename)``, asked before anything is read or stored; *action* is
-            ``list`` (*filename* is None), ``read``, ``write`` or ``delete``. Falsy means 403; it may also abort.
-            Without it reading and adding are open to all, and deleting is refused.
+            ``read``, ``write`` or ``delete`` of a file, or ``list``: of everything where *filename* is None, of a
+            folder where it is a path that ends with a slash. A listing shows the files that may be read in folders
+            that may all be listed, and nothing of others. Falsy means 403; it may also abort. Without it reading and
+            adding are open to all, and deleting is refused.
         :param read_only: only reading is left
         :param max_size: bytes in a file; None: no limit
         :param max_request_size: bytes in a request; the application's ``MAX_CONTENT_LENGTH`` holds too

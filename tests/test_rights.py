@@ -41,7 +41,6 @@ class TestAuthorize:
             ("read", "GET", "/uploads/a"),
             ("read", "GET", "/uploads/none"),
             ("read", "GET", "/uploads/a?versions"),
-            ("read", "GET", "/uploads/?id={id}"),
             ("write", "PUT", "/uploads/b"),
             ("write", "POST", "/uploads/"),
             ("write", "POST", "/uploads/b"),
@@ -59,12 +58,18 @@ class TestAuthorize:
                 abort(401)
             return action != refused
 
-        stored = mongo.save_file("a", io.BytesIO(b"x"))
+        mongo.save_file("a", io.BytesIO(b"x"))
         data = form((b"new", "b")) if method == "POST" else None
-        answer = client(authorize=authorize).open(url.format(id=stored), method=method, data=data)
+        answer = client(authorize=authorize).open(url, method=method, data=data)
         assert answer.status_code == (401 if how == "abort" else 403)
         assert mongo.db.fs.files.count_documents({}) == 1
         assert mongo.db.fs.chunks.count_documents({}) == 1
+
+    @pytest.mark.parametrize("how", ["falsy", "abort"])
+    def test_an_id_alone_is_404_where_its_file_may_not_be_read(self, client: Client, mongo: PyMongo, how: str) -> None:
+        stored = mongo.save_file("a", io.BytesIO(b"x"))
+        uploads = client(authorize=lambda action, filename: how == "abort" and abort(401))
+        assert uploads.get(f"/uploads/?id={stored}").status_code == 404
 
     def test_rows_that_may_not_be_read_are_not_listed(self, client: Client, mongo: PyMongo) -> None:
         for name in "abc":

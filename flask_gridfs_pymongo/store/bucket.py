@@ -20,7 +20,7 @@ from pymongo.errors import OperationFailure
 from . import listing
 from .collections import Collections
 from .judge import SIZE, Judge
-from .listing import Key, Page
+from .listing import EVERYTHING, Key, Page, Shown
 from .model import StoredFile
 from .reader import Reader
 from .resumable import Uploads
@@ -81,6 +81,7 @@ class Bucket:
         prefix: str = "",
         part: str = "",
         folded: bool = False,
+        shown: Shown = EVERYTHING,
     ) -> Page:
         """Return a page of names, each with its newest revision.
 
@@ -90,13 +91,15 @@ class Bucket:
         :param prefix: how the names begin
         :param part: what they have in them, in upper or lower case
         :param folded: in the order by name, without *part*: show what lies deeper than *prefix* as folders
-        :raises pymongo.errors.ExecutionTimeout: where the server needs more than a second
+        :param shown: which files and folders the page may show
+        :raises pymongo.errors.ExecutionTimeout: where that takes more than a second
         """
         if order != "name":
-            return listing.ordered(self._versions, order, after, limit, prefix=prefix, part=part)
-        if folded and not part:
-            return listing.in_folder(self._versions, prefix, after and after.filename, limit)
-        return listing.by_name(self._versions, after and after.filename, limit, prefix=prefix, part=part)
+            walk = listing.ordered(self._versions, shown, order, after, prefix=prefix, part=part)
+        else:
+            last, folded = after and after.filename, folded and not part
+            walk = listing.by_name(self._versions, shown, last, prefix=prefix, part=part, folded=folded)
+        return listing.first(walk, limit)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""

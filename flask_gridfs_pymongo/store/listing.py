@@ -1,15 +1,21 @@
-"""Pages of names, each with its newest revision: by name along an index, in other orders as far as time allows."""
+"""Pages of names, each with its newest revision: by name along an index, in other orders as far as time allows.
+
+A walk yields the rows that its reader may see, in order; a page is its beginning::
+
+    page = first(by_name(versions, Shown(may_read, may_list), None, prefix="photos/"), 100)
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, islice
 from time import monotonic
 from typing import Any, NamedTuple
 
 from bson.regex import Regex
 from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import ExecutionTimeout
 
 from .model import StoredFile
 from .versions import Versions
@@ -25,7 +31,7 @@ MANY = 100
 
 _SCAN = 128  # documents in one query by name
 _CANDIDATES = 1000  # documents in one query of another order
-_PATIENCE = 1  # seconds
+_PATIENCE = 1  # seconds in a page for what is not shown
 
 
 class Row(NamedTuple):
@@ -36,7 +42,10 @@ class Row(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Where the next page begins: behind this name, and in another order behind this value and name."""
+    """The place of a row: its name, and in another order than that by name the value before it.
+
+    A page starts after the key of the last row of the page before it.
+    """
 
     filename: str
     value: Any = None
@@ -50,56 +59,103 @@ class Page(NamedTuple):
     next: Key | None
 
 
-def by_name(
-    versions: Versions, after: str | None = None, limit: int = 100, *, prefix: str = "", part: str = ""
-) -> Page:
-    """Return the rows behind the name *after*.
+def _everything(name: str) -> bool:
+    return True
 
-    :param limit: rows at most
+
+class Shown(NamedTuple):
+    """What a listing may show: asked with the name of each file, and with the path of each folder that holds it."""
+
+    file: Callable[[str], bool] = _everything
+    folder: Callable[[str], bool] = _everything
+
+    def hidden_folder(self, filename: str) -> str | None:
+        """Return the outermost folder of *filename* that may not be shown."""
+        folders = (filename[: found.end()] for found in re.finditer("/", filename))
+        return next((folder for folder in folders if not self.folder(folder)), None)
+
+
+EVERYTHING = Shown()
+Walk = Iterator[tuple[Key, "Row | str"]]
+"""The rows that may be shown, with their keys; a folder is its path."""
+
+
+class _Patience:
+    """The time for what is passed over; a row that is shown takes the time that it takes."""
+
+    def __init__(self) -> None:
+        self._looked = monotonic()
+        self._end = self._looked + _PATIENCE
+
+    def left(self) -> int:
+        """Return the milliseconds that are left, at least one.
+
+        :raises pymongo.errors.ExecutionTimeout: where none are
+        """
+        self._looked = monotonic()
+        if self._looked >= self._end:
+            raise ExecutionTimeout(f"{_PATIENCE} second was not enough to find what may be shown")
+        return max(1, int((self._end - self._looked) * 1000))
+
+    def give_back(self) -> None:
+        """Do not count the time since the last look."""
+        self._end += monotonic() - self._looked
+
+
+def first(walk: Walk, limit: int) -> Page:
+    """Return the first *limit* rows of a walk; only a further row that may be shown makes a next page.
+
+    :raises pymongo.errors.ExecutionTimeout: where the walk passes over more than a second's worth of what is not shown
+    """
+    found = list(islice(walk, limit + 1))
+    shown = found[:limit]
+    return Page(
+        rows=[row for _, row in shown if isinstance(row, Row)],
+        folders=[row for _, row in shown if isinstance(row, str)],
+        next=shown[-1][0] if len(found) > limit else None,
+    )
+
+
+def by_name(
+    versions: Versions, shown: Shown, after: str | None, *, prefix: str = "", part: str = "", folded: bool = False
+) -> Walk:
+    """Walk the names after *after*, in pieces of the index.
+
+    What is passed over is not walked through: a name with more revisions than a piece holds, and a folder that is a
+    row, or that may not be shown.
+
     :param prefix: how the names begin
     :param part: what they have in them, in upper or lower case
-    :raises pymongo.errors.ExecutionTimeout: where the server needs more than a second for one piece of it
+    :param folded: what lies deeper than *prefix*, which is a folder, is one row for each folder directly in it
     """
-    rows = list(islice(_rows(versions, after, prefix, part, folded=False), limit + 1))
-    files = [row for row in rows[:limit] if isinstance(row, Row)]
-    return Page(files, [], Key(files[-1].file.filename) if len(rows) > limit else None)
-
-
-def in_folder(versions: Versions, path: str, after: str | None = None, limit: int = 100) -> Page:
-    """Return what is directly in the folder *path*: names that go on without a slash, and folders."""
-    found = list(islice(_rows(versions, after, path, "", folded=True), limit + 1))
-    shown = found[:limit]
-    files = [row for row in shown if isinstance(row, Row)]
-    folders = [row for row in shown if isinstance(row, str)]
-    last = shown[-1] if len(found) > limit else None
-    return Page(files, folders, Key(last.file.filename if isinstance(last, Row) else last) if last else None)
-
-
-def _rows(versions: Versions, after: str | None, prefix: str, part: str, *, folded: bool) -> Iterator[Row | str]:
-    """Walk the names in order, in pieces of the index.
-
-    A name with more revisions than a piece holds is stepped over, not walked through, and so is a folder.
-    """
-    wanted = _named(prefix, part)
+    patience = _Patience()
+    wanted, passed = _named(prefix, part), ""
     if after is not None and after >= prefix:
         is_folder = folded and after.endswith("/") and after != prefix
         wanted |= {"$gte": _successor(after)} if is_folder else {"$gt": after}
     while True:
-        by_name = versions.collections.files.find({"filename": wanted}).sort(
-            [("filename", ASCENDING), ("uploadDate", ASCENDING)]
-        )
-        documents = list(by_name.limit(_SCAN).max_time_ms(_PATIENCE * 1000))
+        piece = versions.collections.files.find({"filename": wanted}).limit(_SCAN).max_time_ms(patience.left())
+        documents = list(piece.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]))
         for filename, group in groupby(documents, key=lambda found: found["filename"]):
+            if filename < passed or not patience.left():
+                continue
+            if hidden := shown.hidden_folder(filename):
+                passed = _successor(hidden)
+                continue
+            if not shown.file(filename):
+                continue
             if folded and "/" in filename[len(prefix) :]:
                 folder = filename[: filename.index("/", len(prefix)) + 1]
-                yield folder
-                wanted = _from(wanted, "$gte", _successor(folder))
-                break
-            yield _row(versions, list(group), whole=len(documents) < _SCAN or filename != documents[-1]["filename"])
-            wanted = _from(wanted, "$gt", filename)
-        else:
-            if len(documents) < _SCAN:
-                return
+                passed = _successor(folder)
+                yield Key(folder), folder
+            else:
+                whole = len(documents) < _SCAN or filename != documents[-1]["filename"]
+                yield Key(filename), _row(versions, list(group), whole=whole)
+            patience.give_back()
+        if len(documents) < _SCAN:
+            return
+        last = documents[-1]["filename"]
+        wanted = _named(prefix, part) | ({"$gte": passed} if passed > last else {"$gt": last})
 
 
 def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row:
@@ -112,63 +168,58 @@ def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row
 
 
 def ordered(
-    versions: Versions, order: str, after: Key | None = None, limit: int = 100, *, prefix: str = "", part: str = ""
-) -> Page:
-    """Return the rows behind *after* in one of the :data:`ORDERS`, and names in order where their values are equal.
+    versions: Versions, shown: Shown, order: str, after: Key | None, *, prefix: str = "", part: str = ""
+) -> Walk:
+    """Walk the names after *after* in one of the :data:`ORDERS`, by name where their values are equal.
 
-    Without an index the server sorts the whole bucket, for a second at most. A page may come out short, where most of
-    what stands at its place are older versions; its *next* goes on.
-
-    :raises pymongo.errors.ExecutionTimeout: where that takes longer
+    Without an index the server sorts the whole bucket.
     """
     field, _, attribute = ORDERS[order]
-    deadline = monotonic() + _PATIENCE
-    rows: list[Row] = []
-    newest: dict[str, StoredFile | None] = {}
-    seen: set[str] = set()
-    while True:
-        count = 0
-        for document in _candidates(versions, order, after, _named(prefix, part)):
-            count += 1
-            candidate = StoredFile.from_document(document)
-            filename = candidate.filename
-            if filename not in newest:
-                newest[filename] = versions.find(filename)
-            file = newest[filename]
-            if file and filename not in seen and getattr(file, attribute) == getattr(candidate, attribute):
-                if len(rows) == limit:
-                    return Page(rows, [], after)
-                seen.add(filename)
-                rows.append(Row(file, versions.count(filename, limit=MANY)))
-            after = Key(filename, document.get(field))
-            if monotonic() > deadline:
-                return Page(rows, [], after)
-        if count < _CANDIDATES:
-            return Page(rows, [], None)
+    patience = _Patience()
+    newest: dict[str, StoredFile | None] = {}  # None: passed over
+    for document in _candidates(versions, order, after, _named(prefix, part), patience):
+        candidate = StoredFile.from_document(document)
+        filename = candidate.filename
+        if filename not in newest:
+            visible = not shown.hidden_folder(filename) and shown.file(filename)
+            newest[filename] = versions.find(filename) if visible else None
+        file = newest[filename]
+        if file and getattr(file, attribute) == getattr(candidate, attribute):
+            newest[filename] = None
+            yield Key(filename, document.get(field)), Row(file, versions.count(filename, limit=MANY))
+            patience.give_back()
 
 
 def _candidates(
-    versions: Versions, order: str, after: Key | None, names: Mapping[str, Any]
+    versions: Versions, order: str, after: Key | None, names: Mapping[str, Any], patience: _Patience
 ) -> Iterator[dict[str, Any]]:
-    """Documents behind *after*, older versions among them; each query walks one stretch of the order's index."""
+    """The documents after *after*, older versions among them; each query walks one stretch of the order's index."""
     field, direction, _ = ORDERS[order]
-    stretches: list[dict[str, Any]] = [{"filename": names}]
-    if after is not None:
-        if after.value is None:  # no content type: sorted before all others
-            beyond: dict[str, Any] = {"$gte": ""}
-        else:
-            beyond = {"$gt" if direction == ASCENDING else "$lt": after.value}
-        same = {"filename": {**names, "$gt": after.filename}, field: after.value}
-        stretches = [same, {"filename": names, field: beyond}]
-    left = _CANDIDATES
-    for stretch in stretches:
-        found = versions.collections.files.find(stretch).sort([(field, direction), ("filename", ASCENDING)]).limit(left)
-        with found.max_time_ms(_PATIENCE * 1000) as cursor:
-            for document in cursor:
-                left -= 1
-                yield document
-        if not left:
-            return
+    left = 0
+    while not left:  # a query that ended before its limit was the last one
+        left = _CANDIDATES
+        for stretch in _stretches(order, after, names):
+            found = versions.collections.files.find(stretch).sort([(field, direction), ("filename", ASCENDING)])
+            with found.limit(left).max_time_ms(patience.left()) as cursor:
+                for document in cursor:
+                    patience.left()
+                    left -= 1
+                    after = Key(document["filename"], document.get(field))
+                    yield document
+            if not left:
+                break
+
+
+def _stretches(order: str, after: Key | None, names: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What to select after *after*, in two stretches, each of which an index has in order."""
+    field, direction, _ = ORDERS[order]
+    if after is None:
+        return [{"filename": names}]
+    if after.value is None:  # no content type: sorted before all others
+        beyond: dict[str, Any] = {"$gte": ""}
+    else:
+        beyond = {"$gt" if direction == ASCENDING else "$lt": after.value}
+    return [{"filename": {**names, "$gt": after.filename}, field: after.value}, {"filename": names, field: beyond}]
 
 
 def _named(prefix: str, part: str) -> dict[str, Any]:
@@ -178,11 +229,6 @@ def _named(prefix: str, part: str) -> dict[str, Any]:
     if part:
         wanted["$regex"] = Regex(re.escape(part), "i")
     return wanted
-
-
-def _from(wanted: Mapping[str, Any], operator: str, bound: str) -> dict[str, Any]:
-    kept = {name: value for name, value in wanted.items() if name not in ("$gt", "$gte")}
-    return {**kept, operator: bound}
 
 
 def _successor(prefix: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from importlib.util import find_spec
 
 from flask import Request, Response, abort, current_app
@@ -20,7 +21,7 @@ from ..http.headers import NO_STORE, content_headers
 from ..store import Bucket, StoredFile
 from .arguments import folder, object_id
 from .options import Options
-from .rights import may, permit
+from .rights import may, permit, shown
 
 MOST_FILES = 10_000
 _PAGE_SIZE = 1000  # names
@@ -50,7 +51,7 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
     if len(ids) > MOST_FILES:
         abort(413, _TOO_MANY)
     found = [options.bucket().get(file_id) for file_id in (object_id({"id": text}, "id") for text in ids) if file_id]
-    files = [file for file in found if file and _may_see(options, file.filename)]
+    files = [file for file in found if file and may(options, "read", file.filename)]
     return _send(options, request, files, common_folder([file.filename for file in files]))
 
 
@@ -64,21 +65,17 @@ def _form(request: Request) -> MultiDict[str, str]:
 
 
 def _below(options: Options, top: str) -> Iterator[StoredFile]:
-    count, page = 0, options.bucket().list(limit=_PAGE_SIZE, prefix=top)
+    names = partial(options.bucket().list, limit=_PAGE_SIZE, prefix=top, shown=shown(options))
+    count, page = 0, names()
     while True:
         for row in page.rows:
-            if _may_see(options, row.file.filename):
-                count += 1
-                if count > MOST_FILES:
-                    abort(413, _TOO_MANY)
-                yield row.file
+            count += 1
+            if count > MOST_FILES:
+                abort(413, _TOO_MANY)
+            yield row.file
         if page.next is None:
             return
-        page = options.bucket().list(after=page.next, limit=_PAGE_SIZE, prefix=top)
-
-
-def _may_see(options: Options, filename: str) -> bool:
-    return may(options, "read", filename)
+        page = names(after=page.next)
 
 
 def _send(options: Options, request: Request, files: list[StoredFile], top: str) -> Response:

@@ -56,7 +56,7 @@ def _damaged(error: CorruptFile) -> Response:
 
 def _too_slow(error: ExecutionTimeout) -> Response:
     detail = Message(
-        "This takes too long here: choose a prefix, or the order by name. An index helps: flask gridfs index."
+        "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: flask gridfs index."
     )
     return pages.problem(503, detail, {"Retry-After": "5"})
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from flask import abort, url_for
 
 from ..store import Bucket
-from ..store.listing import ORDERS, Key, Page
+from ..store.listing import ORDERS, Key, Page, Shown
 from . import pages
 from .arguments import number
 
@@ -19,11 +19,11 @@ _PAGE_SIZE = 100
 _LONGEST = {"q": 100, "prefix": 1000, "folder": 1000, "after": 16_000}  # characters
 
 
-def build(bucket: Bucket, args: Mapping[str, str], may: Callable[[str, str], bool]) -> dict[str, Any]:
+def build(bucket: Bucket, args: Mapping[str, str], shown: Shown) -> dict[str, Any]:
     """Return a listing as our JSON and our page have it.
 
     :param args: the query string: *order*, *q*, *prefix*, *folder*; *after* and *at* say where the page begins
-    :param may: whether an action on a name is permitted; what is not is left out
+    :param shown: which files and folders it may show; of the others nothing tells
     """
     order = args.get("order", "name")
     if order != "name" and order not in ORDERS:
@@ -35,14 +35,10 @@ def build(bucket: Bucket, args: Mapping[str, str], may: Callable[[str, str], boo
     part, prefix = texts["q"], folder or texts["prefix"]
     after = texts["after"] if "after" in args else None
     key = None if after is None else Key(after, None if order == "name" else _value(order, args))
-    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folder is not None)
+    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folder is not None, shown=shown)
     return {
-        "files": [
-            pages.describe(row.file, versions=row.versions) for row in page.rows if may("read", row.file.filename)
-        ],
-        "folders": [
-            {"name": path, "url": url_for(".index", folder=path)} for path in page.folders if may("list", path)
-        ],
+        "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
+        "folders": [{"name": path, "url": url_for(".index", folder=path)} for path in page.folders],
         "next": _next(page, order, args),
         "order": order,
         "folder": folder,

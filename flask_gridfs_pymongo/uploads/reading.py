@@ -18,7 +18,7 @@ from . import archive, links, listings, pages
 from .arguments import number
 from .downloads import send
 from .options import Options
-from .rights import buttons, may, permit
+from .rights import buttons, permit, shown
 from .selection import names_one, select
 
 _STATIC = Path(__file__).parent.parent / "static"
@@ -39,7 +39,7 @@ def _asset(options: Options, request: Request, filename: str | None) -> Response
 
 def _listing(options: Options, request: Request, filename: str | None) -> Response:
     permit(options, "list", request.args.get("folder") or None)
-    data = listings.build(options.bucket(), request.args, lambda action, name: may(options, action, name))
+    data = listings.build(options.bucket(), request.args, shown(options))
     writable = not options.read_only
     return pages.page("listing.html", data, read_only=options.read_only, may_write=writable, max_size=options.max_size)
 

@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import abort, request
 from werkzeug.exceptions import HTTPException
 
+from ..store.listing import Shown
 from .options import Options
 
 
@@ -35,6 +38,11 @@ def may(options: Options, action: str, filename: str | None) -> bool:
     except HTTPException:
         return False
     return True
+
+
+def shown(options: Options) -> Shown:
+    """What a listing may show: files that may be read, in folders that may be listed."""
+    return Shown(partial(may, options, "read"), partial(may, options, "list"))
 
 
 def buttons(options: Options, filename: str) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from flask import Request, abort
 from ..store import StoredFile
 from .arguments import number, object_id
 from .options import Options
-from .rights import permit
+from .rights import may, permit
 
 
 def select(
@@ -20,7 +20,8 @@ def select(
 
     :param filename: the URL's; None at the root, where ``?id`` tells it
     :param first_chunk: as in :meth:`.Bucket.find`
-    :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404
+    :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404; at the root, where a client may have
+        guessed the id, always 404 for a file of which it may know nothing
     """
     if filename is not None:
         permit(options, action, filename)
@@ -33,10 +34,15 @@ def select(
         abort(400, "Give ?id.")
     else:
         file = options.bucket().find(filename, -1 if version is None else version, first_chunk=first_chunk)
-    if file is None or filename not in (None, file.filename):
+    known = file and (filename == file.filename or (filename is None and _may_know(options, action, file.filename)))
+    if file is None or not known:
         abort(404, "There is no such file or version.")
     permit(options, action, file.filename)
     return file
+
+
+def _may_know(options: Options, action: str, filename: str) -> bool:
+    return may(options, "read", filename) or may(options, action, filename)
 
 
 def names_one(request: Request) -> bool:
