@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
+import re
+import uuid
+from datetime import datetime
 from typing import Any
 
 import pytest
+from bson.binary import Binary
 from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
+from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.metadata import Keys
+from flask_gridfs_pymongo.signals import file_changed
+from flask_gridfs_pymongo.store import StoredFile
 
-from .conftest import Client, form, nothing_stored
+from .conftest import HTML, JSON, Client, form, nothing_stored
 
 KEYS = Keys(("title", "tags", "Taken-By"))
 LONG = "x" * 1024
@@ -222,3 +231,165 @@ class TestUploads:
     def test_the_keys_are_checked_at_registration(self, mongo: PyMongo) -> None:
         with pytest.raises(ValueError, match="metadata: 'expiresAt'"):
             mongo.uploads_blueprint(metadata=("expiresAt",))
+
+
+class TestPatch:
+    @pytest.fixture
+    def uploads(self, client: Client) -> FlaskClient:
+        uploads = client(metadata=("title", "tags"))
+        for data in (b"first", b"second"):
+            uploads.put("/uploads/a.txt", data=data, headers={"X-Metadata-Title": data.decode()})
+        return uploads
+
+    def patch(self, uploads: FlaskClient, patch: Any, url: str = "/uploads/a.txt", **fields: str) -> TestResponse:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        headers |= {name.replace("_", "-"): value for name, value in fields.items()}
+        return uploads.patch(url, data=patch if isinstance(patch, bytes) else json.dumps(patch), headers=headers)
+
+    def metadata(self, uploads: FlaskClient, query: str = "") -> Any:
+        found = uploads.get(f"/uploads/a.txt?details{query}", headers=JSON).json["metadata"]
+        return {key: found[key] for key in ("title", "tags") if key in found}
+
+    def test_it_merges(self, uploads: FlaskClient) -> None:
+        etag = uploads.get("/uploads/a.txt").headers["ETag"]
+        answer = self.patch(uploads, {"tags": ["red", "blue"]})
+        assert (answer.status_code, answer.mimetype) == (200, "application/json")
+        assert answer.json["metadata"]["tags"] == ["red", "blue"]
+        assert (answer.json["version"], answer.json["versions"], answer.json["etag"]) == (1, 2, etag)
+        assert self.metadata(uploads) == {"title": "second", "tags": ["red", "blue"]}
+        assert self.metadata(uploads, "&version=0") == {"title": "first"}
+        self.patch(uploads, {"title": None, "TAGS": "x"})
+        assert self.metadata(uploads) == {"tags": "x"}
+        assert uploads.get("/uploads/a.txt", headers={"If-None-Match": etag}).status_code == 304
+        assert self.patch(uploads, {}).status_code == 200
+
+    def test_an_older_version(self, uploads: FlaskClient) -> None:
+        file_id = uploads.get("/uploads/a.txt?version=0&details", headers=JSON).json["id"]
+        for url in ("/uploads/a.txt?version=0", f"/uploads/a.txt?id={file_id}", f"/uploads/?id={file_id}"):
+            assert self.patch(uploads, {"title": url}, url).json["version"] == 0
+            assert self.metadata(uploads, "&version=0") == {"title": url}
+        assert self.metadata(uploads) == {"title": "second"}
+
+    @pytest.mark.parametrize(
+        ("patch", "url", "fields", "status"),
+        [
+            (b"{", "a.txt", {}, 400),
+            ({"colour": "red"}, "a.txt", {}, 400),
+            ({"title": {"$gt": ""}}, "a.txt", {}, 400),
+            ({"$set": {"length": 0}}, "a.txt", {}, 400),
+            ({"title": "x"}, "none", {}, 404),
+            ({"title": "x"}, "a.txt?version=7", {}, 404),
+            ({"title": "x"}, "a.txt?id=4cf139def4b6a1134c4ea6c4", {}, 404),
+            ({"title": "x"}, "", {}, 400),
+            ({"title": "x"}, "a.txt", {"If_Match": '"x"'}, 412),
+            ({"title": "x"}, "a.txt", {"If_None_Match": "*"}, 412),
+            (b" " * 300_000, "a.txt", {}, 413),
+            ({"title": "x"}, "a.txt", {"Content_Type": "application/json"}, 415),
+            ({"title": "x"}, "a.txt", {"Sec_Fetch_Site": "cross-site"}, 403),
+        ],
+    )
+    def test_what_is_refused_changes_nothing(
+        self, uploads: FlaskClient, patch: Any, url: str, fields: dict[str, str], status: int
+    ) -> None:
+        answer = self.patch(uploads, patch, f"/uploads/{url}", **fields)
+        assert answer.status_code == status
+        assert answer.headers.get("Accept-Patch") == ("application/merge-patch+json" if status == 415 else None)
+        assert self.metadata(uploads) == {"title": "second"}
+
+    def test_if_match_guards_the_revision_alone(self, uploads: FlaskClient) -> None:
+        etag = uploads.get("/uploads/a.txt").headers["ETag"]
+        for title in ("x", "y"):
+            assert self.patch(uploads, {"title": title}, If_Match=etag).status_code == 200
+        uploads.put("/uploads/a.txt", data=b"third")
+        assert self.patch(uploads, {"title": "z"}, If_Match=etag).status_code == 412
+        assert self.metadata(uploads, "&version=1") == {"title": "y"}
+
+    @pytest.mark.parametrize(
+        ("allowed", "status"), [((), 403), (("read",), 403), (("write",), 204), (("read", "write"), 200)]
+    )
+    def test_rights(self, client: Client, mongo: PyMongo, allowed: tuple[str, ...], status: int) -> None:
+        mongo.save_file("a.txt", io.BytesIO(b"x"))
+        uploads = client(metadata=("title",), authorize=lambda action, filename: action in allowed)
+        answer = self.patch(uploads, {"title": "x"})
+        assert (answer.status_code, "metadata" in answer.text) == (status, status == 200)
+        assert ("title" in (mongo.db["fs.files"].find_one() or {})["metadata"]) == (status < 300)
+
+    def test_options(self, uploads: FlaskClient) -> None:
+        for url in ("/uploads/a.txt", "/uploads/"):
+            answer = uploads.options(url)
+            assert answer.headers["Accept-Patch"] == "application/merge-patch+json"
+            assert "PATCH" in answer.headers["Allow"]
+
+    @pytest.mark.parametrize("options", [{}, {"metadata": ("title",), "read_only": True}])
+    def test_where_nothing_may_change(self, client: Client, mongo: PyMongo, options: dict[str, Any]) -> None:
+        mongo.save_file("a.txt", io.BytesIO(b"x"))
+        uploads = client(**options)
+        assert self.patch(uploads, {"title": "x"}).status_code == 405
+        assert "Accept-Patch" not in uploads.options("/uploads/a.txt").headers
+
+    def test_it_tells_of_changes(self, uploads: FlaskClient, app: Flask) -> None:
+        told: list[Any] = []
+
+        def listen(sender: Flask, file: StoredFile) -> None:
+            told.append((sender, file.metadata["title"]))
+
+        with file_changed.connected_to(listen):
+            self.patch(uploads, {"title": "new"})
+            self.patch(uploads, {})
+            self.patch(uploads, {"colour": "red"})
+        assert told == [(app, "new")]
+
+    @pytest.mark.parametrize(
+        "metadata", ["text", ["a"], {"when": datetime(2026, 1, 2), "id": Binary.from_uuid(uuid.UUID(int=1))}, None]
+    )
+    def test_metadata_of_other_tools_is_shown(self, client: Client, mongo: PyMongo, metadata: Any) -> None:
+        file_id = mongo.save_file("a.txt", io.BytesIO(b"x"))
+        mongo.db["fs.files"].update_one({"_id": file_id}, {"$set": {"metadata": metadata}})
+        uploads = client(metadata=("title",))
+        shown = uploads.get("/uploads/a.txt?details", headers=JSON).json["metadata"]
+        assert shown == metadata or (shown["when"], "id" in shown) == ({"$date": "2026-01-02T00:00:00Z"}, True)
+        assert uploads.get("/uploads/a.txt?details", headers=HTML).status_code == 200
+        refused = metadata in ("text", ["a"])
+        assert self.patch(uploads, {"title": "x"}).status_code == (409 if refused else 200)
+
+
+class TestForms:
+    def page(self, uploads: FlaskClient, url: str = "/uploads/a.txt?details") -> str:
+        answer = uploads.get(url, headers=HTML)
+        assert answer.status_code == 200
+        return answer.text
+
+    def test_the_page_has_a_form_for_each_key(self, client: Client) -> None:
+        uploads = client(metadata=("title", "tags"))
+        uploads.put("/uploads/a.txt", data=b"x", headers={"X-Metadata-Title": "<b>&", "X-Metadata-Tags": "UTF-8''a"})
+        page = self.page(uploads)
+        assert "Version" in page
+        assert "0 of 1" in page
+        assert "&lt;b&gt;&amp;</textarea>" in page
+        action = re.search('action="([^"]*metadata)"', page)
+        assert action is not None
+        url = html.unescape(action[1])
+        for fields, expected in (
+            ({"title": "New\r\ntitle"}, {"title": "New\ntitle", "tags": "a"}),
+            ({"tags": ["a", "b", ""]}, {"title": "New\ntitle", "tags": ["a", "b"]}),
+            ({"title": "", "csrf_token": "x"}, {"tags": ["a", "b"]}),
+            ({"tags": ["", ""]}, {}),
+        ):
+            answer = uploads.post(url, data=fields, headers=HTML)
+            assert answer.status_code == 303
+            assert "textarea" in self.page(uploads, answer.headers["Location"])
+            metadata = uploads.get("/uploads/a.txt?details", headers=JSON).json["metadata"]
+            assert {key: metadata[key] for key in metadata if key in ("title", "tags")} == expected
+        assert uploads.post(url, data={"title": "x"}).json["metadata"]["title"] == "x"
+        assert uploads.post(url, data={"title": "x" * 1025}, headers=HTML).status_code == 400
+        assert uploads.post(url, data={"title": "x" * 300_000}).status_code == 413
+        assert uploads.post(url, data={"title": "y"}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+    def test_who_may_not_write_sees_no_form(self, client: Client, mongo: PyMongo) -> None:
+        mongo.save_file("a.txt", io.BytesIO(b"x"), metadata={"title": "<b>", "camera": {"iso": 100}})
+        uploads = client(metadata=("title",), authorize=lambda action, filename: action == "read")
+        page = self.page(uploads)
+        assert "&lt;b&gt;" in page
+        assert "iso" in page
+        assert "<textarea" not in page
+        assert uploads.post("/uploads/a.txt?metadata", data={"title": "x"}).status_code == 403

@@ -17,7 +17,7 @@ MODULES = {
 }
 # From the ground up: a module of the store imports none that stands after it.
 STORE = (
-    "model judge retry reader stream collections clock versions writer holder resumable listing bucket check"
+    "model judge retry reader stream collections changes clock versions writer holder resumable listing bucket check"
 ).split()
 
 

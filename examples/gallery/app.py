@@ -15,7 +15,9 @@ def create_app(uri: str) -> Flask:
     app = Flask(__name__)
     mongo = PyMongo(app, uri=uri)
     # On this machine everybody is the owner. A public gallery asks who it is before it answers "delete".
-    gallery = mongo.uploads_blueprint(url_prefix="/files", title="Gallery", authorize=lambda action, filename: True)
+    gallery = mongo.uploads_blueprint(
+        url_prefix="/files", title="Gallery", authorize=lambda action, filename: True, metadata=("title", "tags")
+    )
     app.register_blueprint(gallery)
 
     @app.get("/")

@@ -84,6 +84,13 @@ class Keys:
                 texts.setdefault(key, []).append(value.replace("\r\n", "\n"))  # browsers send the former
         return {key: _checked(key, found[0] if len(found) == 1 else found) for key, found in texts.items()}
 
+    def of_edit(self, fields: Iterable[tuple[str, str]]) -> dict[str, Value | None]:
+        """Read a form that changes metadata: like :meth:`of_form`, but a key whose fields are all empty is to go."""
+        fields = list(fields)
+        given = self.of_form(fields)
+        keys = (self._declared.get(_folded(name.removeprefix(_QUERY))) for name, _ in fields)
+        return {key: given.get(key) for key in keys if key}
+
     def of_patch(self, body: bytes) -> dict[str, Value | None]:
         """Read a JSON merge patch (RFC 7396) of the metadata: each key's new value, or None where it is to go.
 

@@ -18,6 +18,7 @@ from bson.objectid import ObjectId
 from pymongo.errors import OperationFailure
 
 from . import listing
+from .changes import update_metadata
 from .collections import Collections
 from .judge import SIZE, Judge
 from .listing import EVERYTHING, Key, Page, Shown
@@ -68,6 +69,10 @@ class Bucket:
         """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
         return self._versions.count(filename, **options)
 
+    def number(self, file: StoredFile) -> int:
+        """Return the number of *file* among the versions of its name: 0 is the first one."""
+        return self._versions.number(file)
+
     def versions(self, filename: str, before: int | None = None, limit: int = 100) -> Sequence[Version]:
         """Return at most *limit* revisions before number *before* (None: the newest ones), newest first."""
         return self._versions.before(filename, before, limit)
@@ -111,13 +116,34 @@ class Bucket:
         :return: a binary file object, for a ``with`` statement
         :raises FileNotFoundError: where there is no such file or version
         """
+        return FileReader(self._one(filename, version, id), self.read)
+
+    def update_metadata(
+        self, filename: str | None, changes: Mapping[str, Any], version: int = -1, *, id: Any = None
+    ) -> StoredFile:
+        """Change keys of a revision's ``metadata``; the others stay, and so does its entity tag.
+
+        :param filename: the name of the revision; None where *id* tells it
+        :param changes: new values; None removes a key
+        :return: the revision as it is then
+        :raises FileNotFoundError: where there is no such file or version
+        :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
+        :raises TypeError: where another tool stored something else than a mapping
+        """
+        file = self._one(filename, version, id)
+        changed = update_metadata(self.collections, file, changes)
+        if changed is None:
+            raise FileNotFoundError(f"{file.filename!r} was deleted meanwhile")
+        return changed
+
+    def _one(self, filename: str | None, version: int, id: Any) -> StoredFile:
         if (filename is None) == (id is None):
-            raise TypeError("give open() either a filename or an id")
+            raise TypeError("give either a filename or an id")
         file = self.get(id) if filename is None else self.find(filename, version)
         if file is None:
             named = f"id {id!r}" if filename is None else f"{filename!r}, version {version}"
             raise FileNotFoundError(f"{self.collections.name} has no file with {named}")
-        return FileReader(file, self.read)
+        return file
 
     def damaged(self, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
         """Return those of *files* that have missing, short or doubled chunks, as far as five seconds reach.

@@ -69,6 +69,12 @@ class Versions:
         """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
         return int(self.collections.files.count_documents({"filename": filename}, **options))
 
+    def number(self, file: StoredFile) -> int:
+        """Return the number of *file* among the versions of its name: 0 is the first one."""
+        same_date = {"uploadDate": file.upload_date, "_id": {"$gte": file.id}}
+        not_before = {"filename": file.filename, "$or": [{"uploadDate": {"$gt": file.upload_date}}, same_date]}
+        return self.count(file.filename) - int(self.collections.files.count_documents(not_before))
+
     def before(self, filename: str, number: int | None = None, limit: int = 100) -> list[Version]:
         """Return the *limit* revisions of *filename* before version *number* (None: the newest ones), newest first."""
         total = self.count(filename)

@@ -22,6 +22,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from ..store import Bucket, StoredFile
 from .options import Options
+from .texts import Message
 
 
 class Refused(Exception):
@@ -52,7 +53,8 @@ def inspect(options: Options, bucket: Bucket, file: StoredFile) -> None:
         abort(422, str(error) or "This file is refused.")
     except Exception:
         current_app.logger.exception("inspect failed for %a", file.filename)
-        raise ServiceUnavailable("The file could not be inspected; nothing was stored.", retry_after=5) from None
+        reason = Message("The file could not be inspected; nothing was stored.")
+        raise ServiceUnavailable(reason, retry_after=5) from None
 
 
 def _check_time(deadline: float) -> None:

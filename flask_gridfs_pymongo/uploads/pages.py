@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import timezone
 from http import HTTPStatus
 from typing import Any
 
+from bson import json_util
+from bson.binary import UuidRepresentation
 from bson.objectid import ObjectId
 from flask import Response, current_app, json, render_template, request, url_for
 
@@ -112,6 +114,18 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
     }
 
 
+def describe_one(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
+    """What our JSON says of one revision where it is about that alone."""
+    number, count = bucket.number(file), bucket.count(file.filename)
+    return describe(file, metadata=readable(file), version=number, versions=count)
+
+
+def readable(file: StoredFile) -> Any:
+    """The ``metadata`` of a file, of whatever shape, as JSON has it: what JSON lacks is relaxed Extended JSON."""
+    options = json_util.RELAXED_JSON_OPTIONS.with_options(uuid_representation=UuidRepresentation.STANDARD)
+    return json.loads(json_util.dumps(file.fields.get("metadata", file.metadata), json_options=options))
+
+
 def url_of(file: StoredFile, **query: Any) -> str:
     """The URL of the newest version of this name; of this revision where the name does not survive a URL."""
     if survives_url(file.filename):
@@ -128,12 +142,16 @@ def permanent_url(file: StoredFile) -> str | None:
     return url_for(".index", id=str(file.id))
 
 
-def details(bucket: Bucket, file: StoredFile, rights: Mapping[str, bool]) -> Response:
-    """Answer with a file's page; as JSON its versions are at ``?versions``."""
+def details(bucket: Bucket, file: StoredFile, rights: Mapping[str, bool], keys: Iterable[str]) -> Response:
+    """Answer with a file's page; as JSON its versions are at ``?versions``.
+
+    :param keys: of its metadata, those that a form may change
+    """
+    data = describe_one(bucket, file)
     if prefers_json():
-        return page("details.html", describe(file))
-    shown = {**versions(bucket, file.filename), **describe(file), "excerpt": _excerpt(bucket, file)}
-    return page("details.html", shown, **rights)
+        return page("details.html", data)
+    shown = {**data, **versions(bucket, file.filename), "count": data["versions"], "excerpt": _excerpt(bucket, file)}
+    return page("details.html", shown, keys=list(keys), **rights)
 
 
 def versions(bucket: Bucket, filename: str, before: int | None = None) -> dict[str, Any]:

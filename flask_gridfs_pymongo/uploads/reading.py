@@ -77,7 +77,7 @@ def _versions(options: Options, request: Request, filename: str | None) -> Respo
 
 def _details(options: Options, request: Request, filename: str | None) -> Response:
     file = select(options, request, filename, "read")
-    return pages.details(options.bucket(), file, buttons(options, file.filename))
+    return pages.details(options.bucket(), file, buttons(options, file.filename), options.metadata)
 
 
 def _confirmation(options: Options, request: Request, filename: str | None) -> Response:

@@ -26,6 +26,7 @@ from .texts import Message
 _READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
 _NO_FILE = Message("The form has no file: send multipart/form-data with at least one part that has a filename.")
 T = TypeVar("T")
+R = TypeVar("R")
 _Check = Callable[[StoredFile | None], None]
 
 
@@ -43,7 +44,7 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
         digests = [(digest, hashlib.new(digest.algorithm)) for digest in expected(request.headers)]
     except ValueError as error:
         abort(400, Message("%(error)s; nothing was stored.", error=error))
-    fields = fields_of(_valid(options.metadata.of_fields, request.headers), request.content_type)
+    fields = fields_of(valid(options.metadata.of_fields, request.headers), request.content_type)
     check(bucket.newest(filename))
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
         try:
@@ -114,7 +115,7 @@ def save_form(
             raise _too_large(max_size) from None
         if not parts:
             abort(400, _NO_FILE)
-        metadata = _valid(options.metadata.of_form, form.items(multi=True))
+        metadata = valid(options.metadata.of_form, form.items(multi=True))
         fields = [fields_of(metadata, part.claim) for part in parts]
         for part, own in zip(parts, fields, strict=True):
             inspect(options, bucket, part.writer.preview(fields=own))
@@ -245,7 +246,8 @@ def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any
     return {"metadata": {**metadata, **claimed}}
 
 
-def _valid(read: Callable[[T], dict[str, Value]], source: T) -> dict[str, Value]:
+def valid(read: Callable[[T], R], source: T) -> R:
+    """Return what *read* makes of *source*; what it finds wrong there is a 400."""
     try:
         return read(source)
     except ValueError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flask import Request, abort
 
+from ..http.conditions import Outcome, evaluate, last_modified
 from ..store import StoredFile
 from .arguments import number, object_id
 from .options import Options
@@ -43,6 +44,14 @@ def select(
 
 def _may_know(options: Options, action: str, filename: str) -> bool:
     return may(options, "read", filename) or may(options, action, filename)
+
+
+def check_preconditions(request: Request, current: StoredFile | None) -> None:
+    """Abort with 412 where the request's preconditions do not hold for *current* (RFC 9110 section 13)."""
+    etag = current.etag if current else None
+    modified = last_modified(current.upload_date) if current else None
+    if evaluate(request.method, request.headers, etag, modified) is Outcome.FAILED:
+        abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
 
 
 def names_one(request: Request) -> bool:

@@ -9,13 +9,15 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from ..http import origin
-from . import archive, links, pages, reading, writing
+from ..http.metadata import PATCH_TYPE
+from . import archive, links, metadata, pages, reading, writing
 from .options import Options
 
 _Answer = Callable[[Options, Request, "str | None"], Response]
 _READING: dict[str, _Answer] = {"GET": reading.get, "HEAD": reading.get}
 _OF_ROOT: dict[str, _Answer] = {**_READING, "POST": writing.post}
 _OF_FILE: dict[str, _Answer] = {**_OF_ROOT, "PUT": writing.put, "DELETE": writing.delete}
+_WITH_METADATA: dict[str, _Answer] = {"PATCH": metadata.patch}
 # What changes nothing, though it is asked for with a POST: read-only applications have it, too.
 _ASKED: dict[str, _Answer] = {"zip": archive.of_selection, "share": links.share}
 
@@ -37,7 +39,8 @@ class Uploads:
             return answer(options, current, filename)
         allowed = [*methods, "OPTIONS"]
         if current.method == "OPTIONS":
-            return pages.empty(204, {"Allow": ", ".join(allowed)})
+            patches = {"Accept-Patch": PATCH_TYPE} if "PATCH" in methods else {}
+            return pages.empty(204, {"Allow": ", ".join(allowed), **patches})
         raise MethodNotAllowed(allowed)
 
 
@@ -46,4 +49,5 @@ def _methods(options: Options, request: Request, filename: str | None) -> dict[s
         return {**_READING, "POST": asked}
     if options.read_only:
         return _READING
-    return _OF_ROOT if filename is None else _OF_FILE
+    methods = _OF_ROOT if filename is None else _OF_FILE
+    return {**methods, **_WITH_METADATA} if [*options.metadata] else methods

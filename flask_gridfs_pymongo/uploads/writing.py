@@ -12,16 +12,16 @@ from blinker import Signal
 from flask import Request, Response, abort, current_app, redirect, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from ..http.conditions import Outcome, evaluate, last_modified
 from ..http.filenames import clean
 from ..signals import file_deleted, file_saved
 from ..store import StoredFile
 from . import pages
 from .inspection import inspect
+from .metadata import edit
 from .options import Options
 from .receive import nothing_left, save_body, save_form
 from .rights import permit
-from .selection import names_one, select
+from .selection import check_preconditions, names_one, select
 from .texts import Message
 
 _Answer = Callable[[Options, Request, "str | None"], BaseResponse]
@@ -38,7 +38,7 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
     followed: list[StoredFile | None] = []
 
     def check(newest: StoredFile | None) -> None:
-        _check_preconditions(request, newest)
+        check_preconditions(request, newest)
         followed.append(newest)
 
     saved = save_body(request, options, name, check=check)
@@ -52,7 +52,7 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
 def delete(options: Options, request: Request, filename: str | None) -> Response:
     """Delete one version where the URL names one, else all of them."""
     file = select(options, request, filename, "delete")
-    _check_preconditions(request, file)
+    check_preconditions(request, file)
     bucket = options.bucket()
     deleted = int(bucket.delete(file.id)) if names_one(request) else bucket.delete_all(file)
     if not deleted:
@@ -75,7 +75,7 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
         filename=None if filename is None else _clean_or_400(filename),
         folder=folder,
         permit=lambda name: permit(options, "write", name),
-        check=None if filename is None else lambda newest: _check_preconditions(request, newest),
+        check=None if filename is None else lambda newest: check_preconditions(request, newest),
     )
     return _saved(saved, url_for(".index", folder=folder or None))
 
@@ -100,7 +100,7 @@ def _delete(options: Options, request: Request, filename: str | None) -> BaseRes
     return redirect(url_for(".file", filename=filename, details="") if left else url_for(".index"), 303)
 
 
-_FLAGS: dict[str, _Answer] = {"delete": _delete, "restore": _restore}
+_FLAGS: dict[str, _Answer] = {"delete": _delete, "metadata": edit, "restore": _restore}
 
 
 def _saved(saved: list[StoredFile], after: str) -> BaseResponse:
@@ -122,10 +122,3 @@ def _clean_or_400(filename: str | None) -> str:
     if not cleaned:
         abort(400, nothing_left(filename))
     return cleaned
-
-
-def _check_preconditions(request: Request, current: StoredFile | None) -> None:
-    etag = current.etag if current else None
-    modified = last_modified(current.upload_date) if current else None
-    if evaluate(request.method, request.headers, etag, modified) is Outcome.FAILED:
-        abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
