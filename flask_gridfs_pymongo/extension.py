@@ -257,6 +257,7 @@ class PyMongo:
         cache_for: int | None = None,
         public: bool = False,
         trusted_origins: Collection[str] = (),
+        resource_policy: str | None = None,
         title: str = "Files",
         stylesheet: str | None = None,
         inline_types: Collection[str] = (),
@@ -285,7 +286,11 @@ class PyMongo:
         :param max_request_size: bytes in a request; the application's ``MAX_CONTENT_LENGTH`` holds too
         :param cache_for: seconds for which a name's newest version may be kept; None: asked for each time
         :param public: whether shared caches (a CDN) may keep files
-        :param trusted_origins: origins (``https://example.com``) whose pages may upload here
+        :param trusted_origins: origins (``https://example.com``) whose pages may read and change things here, with
+            their visitors' cookies (CORS)
+        :param resource_policy: the ``Cross-Origin-Resource-Policy`` of every answer, which decides whose pages may show
+            files: ``same-origin``, ``same-site`` or ``cross-origin``; None: ``cross-origin`` with *public*, else
+            ``same-origin``
         :param title: what the pages call themselves
         :param stylesheet: the URL of a stylesheet that the pages load after their own, from the same origin
         :param inline_types: media types that are shown in the browser, beside images, audio, video and plain text
@@ -309,6 +314,7 @@ class PyMongo:
             cache_for=cache_for,
             public=public,
             trusted_origins=trusted_origins,
+            resource_policy=resource_policy,
             title=title,
             stylesheet=stylesheet,
             inline_types=inline_types,

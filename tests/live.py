@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.wrappers import Response
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.uploads import bodies
 
 
 def create_app(**options: Any) -> Flask:
@@ -31,3 +32,9 @@ def create_app(**options: Any) -> Flask:
 def open_app() -> Flask:
     """Everybody may do everything, also delete."""
     return create_app(authorize=lambda action, filename: True)
+
+
+def impatient_app() -> Flask:
+    """A refused body is read for two seconds at most."""
+    bodies.DRAINED_SECONDS = 2
+    return create_app()

@@ -171,6 +171,17 @@ def test_if_none_match_compares_weakly(value: str, strongly: bool, weakly: bool)
         assert evaluate(method, {"If-None-Match": value}, None) is PERFORM
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+@pytest.mark.parametrize("ending", ["-gzip", "-br", "-zstd", ";gzip"])
+def test_a_tag_that_a_proxy_changed_is_ours_for_reading_alone(method: str, ending: str) -> None:
+    changed = {"If-None-Match": f'"abc{ending}"'}
+    assert evaluate("GET", changed, "abc") is evaluate("HEAD", changed, "abc") is Outcome.NOT_MODIFIED
+    assert evaluate(method, changed, "abc") is Outcome.PERFORM
+    for reading in ("GET", "HEAD", method):
+        assert evaluate(reading, {"If-Match": f'"abc{ending}"'}, "abc") is Outcome.FAILED
+    assert not range_applies({"If-Range": f'"abc{ending}"'}, "abc", None)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

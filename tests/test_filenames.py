@@ -13,7 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 
-from flask_gridfs_pymongo.http.filenames import clean, content_disposition, survives_url
+from flask_gridfs_pymongo.http.filenames import (
+    clean,
+    compose,
+    content_disposition,
+    survives_url,
+)
+from flask_gridfs_pymongo.http.paths import has_dot_segments, resolve_dot_segments
 
 examples = settings(derandomize=True, max_examples=400, deadline=None, database=None)
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -286,3 +292,40 @@ def test_what_survives_comes_back(echo: Flask, name: str) -> None:
     answer = echo.test_client().get(url)
     assert (answer.status_code, answer.data) == (200, name.encode())
     assert len(quote(name)) <= 2000
+
+
+@pytest.mark.parametrize(
+    ("path", "resolved"),
+    [
+        ("a/./b", "a/b"),
+        ("a/../b", "b"),
+        ("./a", "a"),
+        ("a/.", "a/"),
+        ("a/b/..", "a/"),
+        ("a/..", ""),
+        (".", ""),
+        ("./", ""),
+        ("a//../b", "a/b"),
+        ("a/b/../../c/.", "c/"),
+        ("..", None),
+        ("a/../..", None),
+        ("a/../../a", None),
+        ("a/...", "a/..."),
+        (".a/b.", ".a/b."),
+        ("a\\..\\b", "a\\..\\b"),
+    ],
+)
+def test_dot_segments_are_resolved(path: str, resolved: str | None) -> None:
+    assert resolve_dot_segments(path) == resolved
+
+
+@examples
+@given(st.lists(st.sampled_from(["a", "b", "", ".", ".."])).map("/".join))
+def test_what_is_resolved_has_no_dot_segments(path: str) -> None:
+    resolved = resolve_dot_segments(path)
+    assert resolved is None or (not has_dot_segments(resolved) and resolve_dot_segments(resolved) == resolved)
+
+
+def test_a_long_name_is_not_composed() -> None:
+    assert compose("e\u0301") == "\u00e9"
+    assert compose("e\u0301" * 600) == "e\u0301" * 600

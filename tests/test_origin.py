@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
-from flask_gridfs_pymongo.http.origin import allowed, check_trusted
+from flask_gridfs_pymongo.http.origin import allowed, check_trusted, refusal
 
 examples = settings(derandomize=True, max_examples=300, deadline=None, database=None)
 HOST = "example.com"
@@ -138,7 +138,22 @@ def test_trusted_origins(origin: str | None, site: str | None, expected: bool) -
         ("http://[::1]:5000", "[::1]:5000", True),
         ("http://[::1]:5000", "[::2]:5000", False),
         ("https://example.com", "EXAMPLE.COM", True),
-        # Werkzeug's Request.host is empty where the Host field is invalid
+        # Werkzeug's Request.host is empty for these; the field itself is not
+        ("http://my_files.example", "my_files.example", True),
+        ("http://my_files.example:8080", "My_Files.example:8080", True),
+        ("http://my_files.example", "your_files.example", False),
+        # A proxy may name the default port, a browser never does
+        ("http://example.com", "example.com:80", True),
+        ("https://example.com", "example.com:443", True),
+        ("https://[::1]", "[::1]:443", True),
+        ("https://example.com", "example.com:80", False),
+        ("http://example.com", "example.com:443", False),
+        ("http://example.com", "example.com:8080", False),
+        ("http://example.com:80", "example.com", False),
+        ("https://example.com", "example.com:4430", False),
+        ("ftp://example.com", "example.com:443", False),
+        ("http://", ":80", False),
+        # There may be no Host
         ("null", "", False),
         ("file://", "", False),
         ("https://", "", False),
@@ -148,6 +163,13 @@ def test_trusted_origins(origin: str | None, site: str | None, expected: bool) -
 )
 def test_origin_against_host(origin: str | None, host: str, expected: bool) -> None:
     assert ask("POST", None, origin, host) is expected
+
+
+def test_a_refusal_says_what_met_what_and_what_helps() -> None:
+    said = refusal(Headers({"Origin": ATTACKER, "Sec-Fetch-Site": "cross-site"}), "files.example:81")
+    for part in (ATTACKER, "Host files.example:81", "cross-site", "$http_host", "trusted_origins"):
+        assert part in said
+    assert len(refusal(Headers({"Origin": "x" * 9000, "Sec-Fetch-Site": "y" * 9000}), "z" * 9000)) < 1500
 
 
 @examples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from bson.objectid import ObjectId
@@ -127,6 +128,11 @@ class TestReading:
             ("text/html;q=0.5, application/json", "json"),
             ("application/json;q=0.5, text/html", "html"),
             ("application/json, text/html;q=0", "json"),
+            ("application/json, text/plain, */*", "json"),  # axios, Angular
+            ("application/json;q=0.1, */*", "json"),
+            ("application/problem+json, */*", "json"),
+            ("text/html, application/json", "html"),
+            ("text/html, application/json, */*", "html"),
         ],
     )
     def test_what_is_negotiated(self, uploads: FlaskClient, url: str, accept: str, kind: str) -> None:
@@ -134,6 +140,12 @@ class TestReading:
         assert kind in answer.content_type
         assert answer.headers["Vary"] == "Accept"
         assert answer.headers["Cache-Control"] == "no-store"
+
+    @pytest.mark.parametrize(
+        "url", ["/uploads/?", "/uploads/a.txt?versions&", "/uploads/a.txt?details&", "/uploads/no?"]
+    )
+    def test_format_json(self, uploads: FlaskClient, url: str) -> None:
+        assert "json" in uploads.get(f"{url}format=json", headers=HTML).content_type
 
     def test_pages_have_no_inline_script_or_style(self, uploads: FlaskClient) -> None:
         for url in ("/uploads/", "/uploads/a.txt?versions", "/uploads/a.txt?details", "/uploads/none"):
@@ -182,6 +194,98 @@ class TestAnyName:
             assert uploads.get(f"{file['url']}{join}{page}", headers=HTML).status_code == 200
         assert uploads.post(f"{file['url']}{join}delete", headers=HTML).status_code == 303
         assert nothing_stored(mongo)
+
+
+COMPOSED, DECOMPOSED = "b\u00e9", "be\u0301"
+
+
+class TestDecomposedNames:
+    """macOS decomposes the names that it sends."""
+
+    def test_they_find_the_composed_file(self, client: Client) -> None:
+        uploads = client(authorize=everyone)
+        uploads.put(f"/uploads/{COMPOSED}", data=b"x")
+        for query in ("", "?version=0", "?details", "?versions"):
+            assert uploads.get(f"/uploads/{DECOMPOSED}{query}").status_code == 200
+        permanent = uploads.get(f"/uploads/{DECOMPOSED}?details", headers=JSON).json["permanent_url"]
+        assert uploads.get(permanent.replace(quote(COMPOSED), quote(DECOMPOSED))).data == b"x"
+        assert uploads.delete(f"/uploads/{DECOMPOSED}").status_code == 204
+        assert uploads.get(f"/uploads/{COMPOSED}").status_code == 404
+
+    def test_but_first_what_has_their_own_name(self, client: Client, mongo: PyMongo) -> None:
+        uploads = client()
+        for name in (COMPOSED, DECOMPOSED):
+            mongo.save_file(name, io.BytesIO(name.encode()))
+            assert uploads.get(f"/uploads/{name}").data == name.encode()
+
+    @pytest.mark.parametrize(
+        ("permitted", "status"), [((COMPOSED,), 200), ((DECOMPOSED,), 404), ((COMPOSED, DECOMPOSED), 200), ((), 403)]
+    )
+    def test_authorize_is_asked_for_what_is_answered(
+        self, client: Client, mongo: PyMongo, permitted: tuple[str, ...], status: int
+    ) -> None:
+        uploads = client(authorize=lambda action, filename: filename in permitted)
+        mongo.save_file(COMPOSED, io.BytesIO(b"x"))
+        assert uploads.get(f"/uploads/{DECOMPOSED}").status_code == status
+
+
+class TestDotSegments:
+    """Every server resolves them; apt asks for repo/./Packages."""
+
+    @pytest.mark.parametrize(
+        ("path", "asked"),
+        [
+            ("repo/./Packages", "repo/Packages"),
+            ("./repo/Packages", "repo/Packages"),
+            ("repo/x/../Packages", "repo/Packages"),
+            ("x/y/../../repo/Packages", "repo/Packages"),
+            ("repo/%2e/Packages", "repo/Packages"),
+            ("repo/x/%2E%2e/Packages", "repo/Packages"),
+            ("repo/Packages/.", "repo/Packages/"),
+            ("repo//../Packages", "repo/Packages"),
+            ("..repo/Packages", "..repo/Packages"),
+            ("repo/...", "repo/..."),
+            ("../repo/Packages", None),
+            ("repo/../../uploads/repo/Packages", None),
+            ("repo/../..", None),
+        ],
+    )
+    def test_reading_resolves_them_before_authorize_is_asked(
+        self, client: Client, mongo: PyMongo, path: str, asked: str | None
+    ) -> None:
+        questions: list[str | None] = []
+
+        def authorize(action: str, filename: str | None) -> bool:
+            questions.append(filename)
+            return True
+
+        uploads = client(authorize=authorize)
+        mongo.save_file("repo/Packages", io.BytesIO(b"x"))
+        for method in ("GET", "HEAD"):
+            answer = uploads.open(f"/uploads/{path}", method=method)
+            assert answer.status_code == (200 if asked == "repo/Packages" else 404)
+        assert set(questions) <= {asked, "repo/"}
+
+    def test_they_may_lead_to_the_listing(self, client: Client) -> None:
+        uploads = client()
+        for path in (".", "./", "a/..", "a/../", "a/b/../../."):
+            assert "files" in uploads.get(f"/uploads/{path}", headers=JSON).json
+
+    @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
+    def test_nothing_is_changed_by_one(self, client: Client, mongo: PyMongo, method: str) -> None:
+        mongo.save_file("a", io.BytesIO(b"x"))
+        uploads = client(authorize=everyone)
+        for path in ("./a", "b/../a", "b/%2e%2e/a", "../uploads/a", "a/."):
+            assert uploads.open(f"/uploads/{path}", method=method).status_code == 400
+        assert mongo.db.fs.files.count_documents({}) == 1
+
+
+def test_download_0_is_no_download(client: Client, mongo: PyMongo) -> None:
+    mongo.save_file("a.txt", io.BytesIO(b"x"))
+    uploads = client()
+    for query, kind in (("", "inline"), ("?download=0", "inline"), ("?download", "attachment")):
+        assert uploads.get(f"/uploads/a.txt{query}").headers["Content-Disposition"].startswith(kind)
+    assert uploads.get("/uploads/a.txt?download=1").headers["Content-Disposition"].startswith("attachment")
 
 
 def test_an_id_is_an_objectid(client: Client, mongo: PyMongo) -> None:

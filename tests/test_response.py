@@ -119,6 +119,14 @@ CONDITIONS = [  # header fields, the status for GET and HEAD; {etag} and {date} 
     ({"If-None-Match": 'W/{etag}, "x"'}, 304),
     ({"If-None-Match": "*"}, 304),
     ({"If-None-Match": '"x"'}, 200),
+    ({"If-None-Match": '{tag}-gzip"'}, 304),  # Apache compressed it
+    ({"If-None-Match": 'W/{tag}-br", "x"'}, 304),
+    ({"If-None-Match": '"x", {tag}-zstd"'}, 304),
+    ({"If-None-Match": '{tag};gzip"'}, 304),
+    ({"If-None-Match": '{tag}-gzip-gzip"'}, 200),
+    ({"If-None-Match": '{tag}-xz"'}, 200),
+    ({"If-None-Match": '"-gzip"'}, 200),
+    ({"If-Match": '{tag}-gzip"'}, 412),
     ({"If-None-Match": '"x"', "If-Modified-Since": LATER}, 200),
     ({"If-Modified-Since": "{date}"}, 304),
     ({"If-Modified-Since": LATER}, 304),
@@ -144,7 +152,9 @@ CONDITIONS = [  # header fields, the status for GET and HEAD; {etag} and {date} 
 def test_preconditions(get: Get, method: str, fields: dict[str, str], status: int) -> None:
     own = get()
     named = {
-        name: value.replace("{etag}", own.headers["ETag"]).replace("{date}", own.headers["Last-Modified"])
+        name: value.replace("{etag}", own.headers["ETag"])
+        .replace("{tag}", own.headers["ETag"][:-1])
+        .replace("{date}", own.headers["Last-Modified"])
         for name, value in fields.items()
     }
     answer = get(method, **named)

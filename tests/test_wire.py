@@ -92,7 +92,9 @@ class TestReading:
     def test_preconditions(self, server: str, target: str, method: str, fields: dict[str, str], status: int) -> None:
         own = ask(server, "HEAD", target).fields
         lines = [
-            f"{name}: {value}".replace("{etag}", own["ETag"]).replace("{date}", own["Last-Modified"])
+            f"{name}: {value}".replace("{etag}", own["ETag"])
+            .replace("{tag}", own["ETag"][:-1])
+            .replace("{date}", own["Last-Modified"])
             for name, value in fields.items()
         ]
         answer = ask(server, method, target, *lines)

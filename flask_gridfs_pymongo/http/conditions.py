@@ -26,6 +26,8 @@ _DATES = [
     )
 ]
 _TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
+# What modules that compress an answer put at the end of its tag (Apache, ...), and do not take away again.
+_CODED = re.compile(r"(?:-(?:gzip|br|zstd)|;gzip)\Z")
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 
 
@@ -80,6 +82,8 @@ def last_modified(date: datetime) -> datetime:
 def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime | None = None) -> Outcome:
     """Evaluate If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since in the order of section 13.2.2.
 
+    For If-None-Match of a GET or HEAD alone, a tag is still ours where a proxy put ``-gzip`` or the like at its end.
+
     :param headers: the request's header fields
     :param etag: the opaque tag of the current representation's strong validator, None where there is none
     :param modified: its Last-Modified
@@ -91,7 +95,7 @@ def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime 
     elif (since := _date(headers, "If-Unmodified-Since")) and modified and modified > since:
         return Outcome.FAILED
     if (value := _field(headers, "If-None-Match")) is not None:
-        if _matches(value, etag, weakly=True):
+        if _matches(value, etag, weakly=True, coded=reading):
             return Outcome.NOT_MODIFIED if reading else Outcome.FAILED
     elif reading and (since := _date(headers, "If-Modified-Since")) and modified and modified <= since:
         return Outcome.NOT_MODIFIED
@@ -113,10 +117,11 @@ def range_applies(headers: Fields, etag: str, modified: datetime | None) -> bool
     return value == f'"{etag}"'
 
 
-def _matches(value: str, etag: str | None, weakly: bool) -> bool:
+def _matches(value: str, etag: str | None, weakly: bool, coded: bool = False) -> bool:
     if etag is None:
         return False
-    return value == "*" or any(tag == etag and (weakly or not weak) for weak, tag in parse_tags(value))
+    tags = [(weak, _CODED.sub("", tag) if coded else tag) for weak, tag in parse_tags(value)]
+    return value == "*" or any(tag == etag and (weakly or not weak) for weak, tag in tags)
 
 
 def _date(headers: Fields, name: str) -> datetime | None:

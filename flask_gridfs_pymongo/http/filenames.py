@@ -7,6 +7,10 @@ import unicodedata
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from .paths import has_dot_segments
+
+MAX_CHARACTERS = 1024
+"""Longer texts are not normalised."""
 _MAX_BYTES = 255
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
 # What turns the direction of text around (MITRE T1036.002).
@@ -91,6 +95,14 @@ def _untaken(path: str, taken: set[str], numbers: dict[str, int]) -> str:
     return unique
 
 
+def compose(name: str) -> str:
+    """Return *name* in Unicode's normal form C: macOS decomposes the names that it sends.
+
+    What is longer than any name that is stored here stays as it is: normalising takes quadratic time.
+    """
+    return unicodedata.normalize("NFC", name) if len(name) <= MAX_CHARACTERS else name
+
+
 def survives_url(name: str) -> bool:
     """Whether a path made of *name* comes back from clients as the same name.
 
@@ -100,7 +112,7 @@ def survives_url(name: str) -> bool:
     return (
         bool(name)
         and not name.startswith("/")
-        and not any(segment in (".", "..") for segment in name.split("/"))
+        and not has_dot_segments(name)
         and not re.search(r"[\0-\x1f\x7f\u0085\u2028\u2029\ud800-\udfff]", name)
         and len(quote(name)) <= 2000
     )

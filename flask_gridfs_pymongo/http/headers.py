@@ -101,7 +101,6 @@ def content_headers(
         "Content-Type": value,
         "Content-Disposition": content_disposition("attachment" if attachment else "inline", name),
         "Content-Security-Policy": policy,
-        "Cross-Origin-Resource-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
     }
     return MappingProxyType(fields)

@@ -11,6 +11,7 @@ from .conditions import Fields
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # As browsers write it (RFC 6454 section 6.2): lower case, no user, no path.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = ()) -> bool:
@@ -19,7 +20,7 @@ def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = 
     The algorithm is that of Go's ``net/http.CrossOriginProtection``: Sec-Fetch-Site where the browser sends it, else
     Origin against Host; a client that sends neither is no browser.
 
-    :param host: the request's Host
+    :param host: the request's Host field as it was sent
     :param trusted: origins (``https://example.com``) that may change things too
     """
     if method in _SAFE:
@@ -33,10 +34,23 @@ def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = 
     if not origin:
         return True
     try:
-        sender = urlsplit(origin).netloc
+        sender = urlsplit(origin)
     except ValueError:
         return False
-    return bool(sender) and sender.lower() == host.lower()
+    # Some proxies name the port in Host always; a browser never names a default one in Origin.
+    default_port = _DEFAULT_PORTS.get(sender.scheme, "")
+    return bool(sender.netloc) and sender.netloc.lower() in (host.lower(), host.lower().removesuffix(default_port))
+
+
+def refusal(headers: Fields, host: str) -> str:
+    """Say why :func:`allowed` said no: which Origin met which Host, and what helps."""
+    site = headers.get("Sec-Fetch-Site")
+    told = f" (Sec-Fetch-Site: {site[:255]})" if site else ""
+    return (
+        f"Pages of another origin may not change anything here: Origin {(headers.get('Origin') or 'none')[:255]} met"
+        f" Host {host[:255] or 'none'}{told}. If this is your own page, let the proxy pass the Host field on (nginx:"
+        " proxy_set_header Host $http_host); to allow another origin, name it in trusted_origins."
+    )
 
 
 def check_trusted(origins: Collection[str]) -> frozenset[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, abort, current_app, request
 from flask.blueprints import BlueprintSetupState
 from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
+from ..http import cors
+from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..signals import request_refused
 from ..store import CorruptFile
 from ..store.retry import codes
 from . import pages, texts
+from .bodies import drain
 from .options import Options
 from .texts import Message
 from .views import Uploads
@@ -61,9 +64,17 @@ def _too_slow(error: ExecutionTimeout) -> Response:
     return pages.problem(503, detail, {"Retry-After": "5"})
 
 
-def _guard(response: Response) -> Response:
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.pop("Date", None)  # an asset has one; the server sets its own
+def _guard(options: Options, response: Response) -> Response:
+    fields = response.headers
+    fields["X-Content-Type-Options"] = "nosniff"
+    policy = options.resource_policy or ("cross-origin" if options.public else "same-origin")
+    fields["Cross-Origin-Resource-Policy"] = policy
+    fields.pop("Date", None)  # an asset has one; the server sets its own
+    if options.trusted_origins:
+        response.vary.add("Origin")
+        fields.update(cors.fields(request.method, request.headers, options.trusted_origins, fields.get("Allow")))
+    if response.status_code >= 300:  # else the body was what it is about
+        drain(request)
     return response
 
 
@@ -84,6 +95,19 @@ def _limit(options: Options) -> None:
             setattr(request, name, bound)
 
 
+def _resolve(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Resolve the dot segments of a path before anybody looks at it, as other servers do; nothing is changed by one."""
+    filename = (values or {}).get("filename")
+    if values is None or filename is None or not has_dot_segments(filename):
+        return
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        abort(400, "A path with the segments . or .. changes nothing here.")
+    resolved = resolve_dot_segments(filename)
+    if resolved is None:
+        abort(404, "This path leads out of here.")
+    values["filename"] = resolved or None  # None: the root
+
+
 def _context(options: Options) -> dict[str, Any]:
     """What every page gets, beside :data:`.texts.TEMPLATE_GLOBALS`."""
     return {"title": texts.translated(options.title), "stylesheet": options.stylesheet}
@@ -98,7 +122,8 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Bl
     blueprint.add_url_rule("/<path:filename>", "file", uploads.view, **rules)
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
-    blueprint.after_request(_guard)
+    blueprint.url_value_preprocessor(_resolve)
+    blueprint.after_request(lambda response: _guard(options, response))
     blueprint.context_processor(lambda: _context(options))
     for global_name, function in texts.TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)

@@ -13,8 +13,9 @@ from ..http.metadata import PATCH_TYPE, Value
 from ..signals import file_changed
 from ..store import StoredFile
 from . import pages
+from .bodies import Body
 from .options import Options
-from .receive import Body, valid
+from .receive import valid
 from .rights import may
 from .selection import check_preconditions, select
 from .texts import Message

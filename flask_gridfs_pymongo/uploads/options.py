@@ -11,6 +11,7 @@ from ..http.headers import check_inline_types
 from ..http.metadata import Keys
 from ..store import Bucket, StoredFile
 
+_RESOURCE_POLICIES = ("same-origin", "same-site", "cross-origin")
 Authorize = Callable[[str, "str | None"], Any]
 Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
@@ -27,6 +28,7 @@ class Options:
     cache_for: int | None
     public: bool
     trusted_origins: Collection[str]
+    resource_policy: str | None
     title: str
     stylesheet: str | None
     inline_types: Collection[str]
@@ -57,3 +59,7 @@ class Options:
         if self.inspect is not None and not callable(self.inspect):
             raise TypeError("inspect must be a function of (file, read)")
         origin.check_trusted(self.trusted_origins)
+        if self.resource_policy not in (None, *_RESOURCE_POLICIES):
+            raise ValueError(
+                f"resource_policy must be None or one of {_RESOURCE_POLICIES}, not {self.resource_policy!r}"
+            )

@@ -21,19 +21,30 @@ from .texts import Message, translated
 _FOLDER = "flask_gridfs_pymongo"
 _PAGE_SIZE = 100  # versions
 _EXCERPT = 4096  # bytes
+_JSON = ("application/json", "application/problem+json")
 
 
 def prefers_json() -> bool:
-    """Whether the client ranks JSON above HTML; one that takes anything gets HTML."""
+    """Whether the client wants JSON: ``?format=json``, or an Accept that ranks it above HTML, or names it alone.
+
+    One that takes anything gets HTML; axios (``application/json, text/plain, */*``) gets JSON.
+    """
+    if request.args.get("format") == "json":
+        return True
     accept = request.accept_mimetypes
-    json_quality = max(accept.quality("application/json"), accept.quality("application/problem+json"))
-    return json_quality > accept.quality("text/html")
+    json_quality = max(map(accept.quality, _JSON))
+    return json_quality > accept.quality("text/html") or (_named(*_JSON) > 0 and _named("text/html") == 0)
 
 
 def is_browser() -> bool:
-    """Whether the client names text/html, and JSON not above it."""
-    return not prefers_json() and any(
-        value.lower() == "text/html" and quality > 0 for value, quality in request.accept_mimetypes
+    """Whether the client names text/html as what it is after (pip, with ``q=0.01``, is not), and JSON not above it."""
+    return _named("text/html") >= 0.5 and not prefers_json()
+
+
+def _named(*media_types: str) -> float:
+    """The quality of these types where Accept names them themselves, not by a wildcard; else 0."""
+    return max(
+        (q for value, q in request.accept_mimetypes if value.partition(";")[0].lower() in media_types), default=0
     )
 
 

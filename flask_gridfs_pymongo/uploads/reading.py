@@ -54,7 +54,7 @@ def _permanent(options: Options, request: Request, filename: str | None) -> Resp
 
 def _download(options: Options, request: Request, filename: str | None, caching: str) -> Response:
     file = select(options, request, filename, "read", first_chunk=sends_all(request))
-    return _send(options, request, file, caching, True if "download" in request.args else None)
+    return _send(options, request, file, caching, request.args.get("download", "0") != "0" or None)
 
 
 def _send(options: Options, request: Request, file: StoredFile, caching: str, as_attachment: bool | None) -> Response:

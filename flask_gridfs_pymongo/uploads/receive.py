@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
-from threading import Timer
+from contextlib import ExitStack
 from typing import IO, Any, TypeVar, cast
 
 from flask import Request, abort
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from ..formparser import FormParser
 from ..http.digests import expected
 from ..http.filenames import clean
 from ..http.metadata import Value
 from ..store import FileTooLarge, StoredFile, Writer
+from .bodies import Body
 from .inspection import inspect
 from .options import Options
 from .texts import Message
@@ -35,6 +34,8 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
 
     :param check: as in :meth:`.Writer.commit`; also called once before the body is read
     """
+    if request.mimetype == "multipart/form-data":
+        abort(415, "PUT takes the bare content; send a form with POST.")
     length, max_size, bucket = request.content_length, options.max_size, options.bucket()
     if length is not None and max_size is not None and length > max_size:
         raise _too_large(max_size)
@@ -149,63 +150,6 @@ def _parse(
         reason = Message("The form is broken or was cut off (%(error)s); nothing was stored.", error=error)
         raise BadRequest(reason) from None
     return cast("MultiDict[str, str]", form)
-
-
-class Body:
-    """The request's body, read with errors that tell the client what is wrong, for *timeout* seconds at most.
-
-    A server's read may wait for more bytes for as long as a client trickles them. Where the server tells its socket,
-    a timer ends that wait from outside; elsewhere the time is looked at between two reads.
-
-    :param outcome: what the errors say of the bytes that came
-    """
-
-    def __init__(self, request: Request, timeout: float | None, outcome: str = "nothing was stored") -> None:
-        self._outcome = outcome
-        # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
-        if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
-            abort(411, f"This server does not decode bodies in chunks: send a Content-Length; {outcome}.")
-        try:
-            self._stream = request.stream
-        except RequestEntityTooLarge:
-            limit = request.max_content_length
-            raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; {outcome}.") from None
-        self._socket = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-        self._timeout = timeout
-        self._expired = False
-        self._timer = None if timeout is None else Timer(timeout, self._expire)
-
-    def __enter__(self) -> Body:
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _expire(self) -> None:
-        self._expired = True
-        if self._socket is not None:
-            with suppress(OSError):
-                # Past SSLSocket's own method, which would leave the answer unencrypted.
-                socket.socket.shutdown(self._socket, socket.SHUT_RD)
-
-    def read(self, size: int) -> bytes:
-        try:
-            data = self._stream.read(size)
-        except RequestEntityTooLarge:
-            raise
-        except Exception:  # servers have their own for a chunked body that breaks the rules
-            self._check()
-            raise BadRequest(f"The body broke off; {self._outcome}.") from None
-        self._check()
-        return data
-
-    def _check(self) -> None:
-        if self._expired:
-            raise RequestTimeout(f"The body took longer than {self._timeout} seconds; {self._outcome}.")
 
 
 class _Part:

@@ -1,6 +1,7 @@
 """Which revision a URL names, and whether its client may do what it asks with it.
 
-``/NAME`` is the newest one, ``/NAME?version=N`` and ``/NAME?id=ID`` are older ones, ``/?id=ID`` is one of any name.
+``/NAME`` is the newest one, ``/NAME?version=N`` and ``/NAME?id=ID`` are older ones, ``/?id=ID`` is one of any name. A
+path in Unicode's decomposed form (macOS) means the composed name where there is no file with its own.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from flask import Request, abort
 
 from ..http.conditions import Outcome, evaluate, last_modified
+from ..http.filenames import compose
 from ..store import StoredFile
 from .arguments import number, object_id
 from .options import Options
@@ -24,8 +26,7 @@ def select(
     :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404; at the root, where a client may have
         guessed the id, always 404 for a file of which it may know nothing
     """
-    if filename is not None:
-        permit(options, action, filename)
+    names = [] if filename is None else _meant(options, action, filename)
     version, file_id = number(request.args, "version"), object_id(request.args, "id")
     if file_id is not None:
         if version is not None:
@@ -34,8 +35,10 @@ def select(
     elif filename is None:
         abort(400, "Give ?id.")
     else:
-        file = options.bucket().find(filename, -1 if version is None else version, first_chunk=first_chunk)
-    known = file and (filename == file.filename or (filename is None and _may_know(options, action, file.filename)))
+        wanted = -1 if version is None else version
+        found = (options.bucket().find(name, wanted, first_chunk=first_chunk) for name in names)
+        file = next(filter(None, found), None)
+    known = file and (file.filename in names or (filename is None and _may_know(options, action, file.filename)))
     if file is None or not known:
         abort(404, "There is no such file or version.")
     permit(options, action, file.filename)
@@ -52,6 +55,15 @@ def check_preconditions(request: Request, current: StoredFile | None) -> None:
     modified = last_modified(current.upload_date) if current else None
     if evaluate(request.method, request.headers, etag, modified) is Outcome.FAILED:
         abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
+
+
+def _meant(options: Options, action: str, filename: str) -> list[str]:
+    """The names that a path may mean: the one that it spells, then its composed form; *action* on them is permitted."""
+    composed = compose(filename)
+    if composed == filename or not may(options, action, composed):
+        permit(options, action, filename)
+        return [filename]
+    return [filename, composed] if may(options, action, filename) else [composed]
 
 
 def names_one(request: Request) -> bool:

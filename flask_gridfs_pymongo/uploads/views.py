@@ -32,8 +32,9 @@ class Uploads:
         """Answer every request: for one name, or for the root where *filename* is None."""
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
         options = self.options
-        if not origin.allowed(current.method, current.headers, current.host, options.trusted_origins):
-            abort(403, "Pages of another origin may not change anything here.")
+        host = current.headers.get("Host", "")  # Request.host is empty for a name with an underscore
+        if not origin.allowed(current.method, current.headers, host, options.trusted_origins):
+            abort(403, origin.refusal(current.headers, host))
         methods = _methods(options, current, filename)
         if answer := methods.get(current.method):
             return answer(options, current, filename)

@@ -12,7 +12,7 @@ from blinker import Signal
 from flask import Request, Response, abort, current_app, redirect, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from ..http.filenames import clean
+from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved
 from ..store import StoredFile
 from . import pages
@@ -30,7 +30,7 @@ _Answer = Callable[[Options, Request, "str | None"], BaseResponse]
 def put(options: Options, request: Request, filename: str | None) -> Response:
     """Store the body as the newest version of a name."""
     name = _clean_or_400(filename)
-    if name != filename:
+    if name != compose(filename or ""):
         abort(400, Message("PUT does not rewrite names: this one would be stored as %(name)s.", name=repr(name)))
     if "Content-Range" in request.headers or names_one(request):
         abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")

@@ -1,0 +1,58 @@
+"""Cross-origin resource sharing (Fetch standard, section 3.2): what pages of trusted origins may send and read.
+
+::
+
+    fields("GET", request.headers, {"https://app.example"})  # of any answer
+    fields("OPTIONS", request.headers, {"https://app.example"}, allow="GET, PUT")  # of a preflight's, too
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from .conditions import Fields
+
+REQUEST_FIELDS = (
+    *("Accept", "Authorization", "Cache-Control", "Content-Digest", "Content-MD5", "Content-Type"),
+    *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since"),
+    *("Range", "Repr-Digest", "Want-Repr-Digest"),
+    *("X-CSRFToken", "X-CSRF-Token", "X-Requested-With"),
+)
+"""What a page of a trusted origin may send, beside ``X-Metadata-KEY``."""
+EXPOSED_FIELDS = (
+    *("Accept-Ranges", "Allow", "Content-Disposition", "Content-Length", "Content-Location", "Content-Range"),
+    *("ETag", "Last-Modified", "Location", "Repr-Digest", "Retry-After"),
+)
+"""What its script may read of an answer."""
+_MAX_AGE = 3600  # seconds for which a browser may keep a preflight's answer
+
+
+def fields(method: str, headers: Fields, trusted: Collection[str], allow: str | None = None) -> dict[str, str]:
+    """The fields that let a page of a trusted origin read this answer, with its visitor's cookies.
+
+    :param headers: the request's
+    :param trusted: origins (``https://example.com``)
+    :param allow: the answer's Allow, which a preflight asks for
+    :return: none for any other origin
+    """
+    origin = headers.get("Origin")
+    if origin is None or origin not in trusted:
+        return {}
+    found = {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": ", ".join(EXPOSED_FIELDS),
+    }
+    if method == "OPTIONS" and "Access-Control-Request-Method" in headers:
+        found |= {
+            "Access-Control-Allow-Methods": allow or "",
+            "Access-Control-Allow-Headers": ", ".join([*REQUEST_FIELDS, *_metadata_fields(headers)]),
+            "Access-Control-Max-Age": str(_MAX_AGE),
+        }
+    return found
+
+
+def _metadata_fields(headers: Fields) -> list[str]:
+    asked = re.split(r"[ \t]*,[ \t]*", headers.get("Access-Control-Request-Headers") or "")
+    return [name for name in asked if re.fullmatch("x-metadata-[a-z0-9_-]+", name)]

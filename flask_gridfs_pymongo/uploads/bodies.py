@@ -1,0 +1,147 @@
+"""A request's body: read with a bound in time, and read to its end before the answer goes out.
+
+::
+
+    with Body(request, timeout=60) as body:
+        while block := body.read(65536):
+            ...
+
+A proxy or client that is still sending takes a connection that closes for a failure, and never sees the answer (502
+from nginx and Apache, 503 from Varnish). So :func:`drain` reads what a refusal left, and drops it.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from threading import Timer
+from typing import IO, Any, cast
+
+from flask import Request, abort
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
+
+_READ_SIZE = 64 * 1024
+DRAINED_BYTES = 128 * 1024 * 1024
+DRAINED_SECONDS = 20
+SILENCE = 3  # seconds
+
+
+class Body:
+    """The request's body, read with errors that tell the client what is wrong, for *timeout* seconds at most.
+
+    :param outcome: what the errors say of the bytes that came
+    """
+
+    def __init__(self, request: Request, timeout: float | None, outcome: str = "nothing was stored") -> None:
+        self._outcome = outcome
+        # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
+        if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
+            abort(411, f"This server does not decode bodies in chunks: send a Content-Length; {outcome}.")
+        try:
+            self._stream = request.stream
+        except RequestEntityTooLarge:
+            limit = request.max_content_length
+            raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; {outcome}.") from None
+        self._timeout = timeout
+        self._deadline = _Deadline(_connection(request), timeout)
+
+    def __enter__(self) -> Body:
+        self._deadline.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._deadline.__exit__(*exception)
+
+    def read(self, size: int) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except RequestEntityTooLarge:
+            raise
+        except Exception:  # servers have their own for a chunked body that breaks the rules
+            self._check()
+            raise BadRequest(f"The body broke off; {self._outcome}.") from None
+        self._check()
+        return data
+
+    def _check(self) -> None:
+        if self._deadline.passed:
+            raise RequestTimeout(f"The body took longer than {self._timeout} seconds; {self._outcome}.")
+
+
+def drain(request: Request) -> None:
+    """Read what is left of the body and drop it: :data:`DRAINED_BYTES` at most, for :data:`DRAINED_SECONDS`, until
+    nothing came for :data:`SILENCE`. What is longer is not touched: its client would not wait for the answer.
+
+    A client that sent ``Expect: 100-continue`` holds its body back while nothing asks for it (RFC 9110 section 10.1.1).
+    """
+    left = _left(request)
+    if not left or left > DRAINED_BYTES:
+        return
+    # Past request.stream, which refuses to read on beyond its limit.
+    stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), _connection(request)
+    with suppress(Exception), _Patience(connection), _Deadline(connection, DRAINED_SECONDS) as deadline:
+        while left > 0 and not deadline.passed and (block := stream.read(min(left, _READ_SIZE))):
+            left -= len(block)
+
+
+def _left(request: Request) -> int:
+    """How many bytes of the body may be left; 0 where none may be read."""
+    length, terminated = request.content_length, bool(request.environ.get("wsgi.input_terminated"))
+    if length is None and not (terminated and "Transfer-Encoding" in request.headers):
+        return 0
+    if (stream := request.__dict__.get("stream")) is None:  # nobody has read
+        waits = request.headers.get("Expect", "").strip().lower() == "100-continue"
+        return 0 if waits else DRAINED_BYTES if length is None else length
+    return DRAINED_BYTES if terminated or length is None else length - int(stream.tell())
+
+
+def _connection(request: Request) -> Any:
+    """The socket that the body comes from, where the server tells."""
+    return request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+
+
+class _Deadline:
+    """Ends after some seconds.
+
+    A server's read may wait for more bytes for as long as a client trickles them. Where the server tells its socket,
+    a timer ends that wait from outside; elsewhere *passed* is looked at between two reads.
+    """
+
+    def __init__(self, connection: Any, seconds: float | None) -> None:
+        self.passed = False
+        self._connection = connection
+        self._timer = None if seconds is None else Timer(seconds, self._pass)
+
+    def __enter__(self) -> _Deadline:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _pass(self) -> None:
+        self.passed = True
+        if self._connection is not None:
+            with suppress(OSError):
+                # Past SSLSocket's own method, which would leave the answer unencrypted.
+                socket.socket.shutdown(self._connection, socket.SHUT_RD)
+
+
+class _Patience:
+    """Lets a read from *connection* wait for no longer than :data:`SILENCE`."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._before = None
+
+    def __enter__(self) -> None:
+        if self._connection is not None:
+            self._before = self._connection.gettimeout()
+            self._connection.settimeout(SILENCE)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._connection is not None:
+            self._connection.settimeout(self._before)
