@@ -20,7 +20,13 @@ class TestModel:
         [
             ({"contentType": "a/b"}, "a/b"),
             ({"metadata": {"contentType": "a/b"}}, "a/b"),
-            ({"contentType": "a/b", "metadata": {"contentType": "c/d"}}, "a/b"),
+            ({"contentType": "a/b", "metadata": {"contentType": "c/d"}}, "c/d"),
+            ({"metadata": {"_contentType": "a/b", "mimetype": "c/d"}}, "a/b"),
+            ({"contentType": "a/b", "metadata": {"mimetype": "c/d"}}, "c/d"),
+            ({"contentType": "a/b", "metadata": {"contentType": "Binary/Octet-Stream"}}, "a/b"),
+            ({"contentType": "application/octet-stream; x=y", "filename": "x.png"}, "image/png"),
+            ({"contentType": "a/b", "metadata": {"contentType": ["c/d"], "_contentType": {}, "mimetype": ""}}, "a/b"),
+            ({"contentType": "a/\udce9", "filename": "x.png"}, "image/png"),
             ({"filename": "x.PNG"}, "image/png"),
             ({"filename": "x"}, "application/octet-stream"),
             ({"filename": None}, "application/octet-stream"),
@@ -31,11 +37,12 @@ class TestModel:
     def test_the_content_type(self, fields: dict[str, Any], expected: str) -> None:
         assert StoredFile.from_document({**self.BASE, **fields}).content_type == expected
 
-    def test_the_etag_is_made_of_id_length_and_date_alone(self) -> None:
+    def test_the_etag_is_made_of_what_tells_the_representation_apart(self) -> None:
         etag = StoredFile.from_document(self.BASE).etag
         other = {"_id": ObjectId(), "length": 4, "uploadDate": self.DATE + timedelta(milliseconds=1)}
-        assert StoredFile.from_document({**self.BASE, "filename": "n", "md5": "m"}).etag == etag
-        assert len({etag, *(StoredFile.from_document({**self.BASE, k: v}).etag for k, v in other.items())}) == 4
+        other |= {"md5": "m", "sha256": "0" * 64, "contentType": "image/png"}
+        assert StoredFile.from_document({**self.BASE, "filename": "n", "aliases": ["m"]}).etag == etag
+        assert len({etag, *(StoredFile.from_document({**self.BASE, k: v}).etag for k, v in other.items())}) == 7
 
     @pytest.mark.parametrize("identity", [5, "text", {"a": 1}, b"bytes", None, 2.5])
     def test_an_id_of_any_type_has_an_etag(self, identity: Any) -> None:

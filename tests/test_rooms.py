@@ -17,7 +17,8 @@ MODULES = {
 }
 # From the ground up: a module of the store imports none that stands after it.
 STORE = (
-    "model judge retry reader stream collections changes clock versions writer holder resumable listing bucket check"
+    "judge ids model retry reader stream collections changes clock"
+    " versions writer holder resumable listing bucket check"
 ).split()
 
 

@@ -1,5 +1,6 @@
 """Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP."""
 
+from . import ids
 from .bucket import Bucket
 from .holder import Holder, Overtaken
 from .model import CorruptFile, StoredFile
@@ -19,4 +20,5 @@ __all__ = [
     "UploadEnded",
     "Version",
     "Writer",
+    "ids",
 ]

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Semaphore
 from typing import Any, Protocol
 
-from bson.objectid import ObjectId
 from pymongo.errors import OperationFailure
 
 from . import listing
@@ -57,8 +56,8 @@ class Bucket:
         """Return a revision of *filename*, or None: see :meth:`.Versions.find`."""
         return self._versions.find(filename, version, first_chunk=first_chunk)
 
-    def get(self, file_id: ObjectId, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return the revision with this ``_id``, or None: see :meth:`.Versions.get`."""
+    def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
+        """Return the revision with this ``_id``, of any type, or None: see :meth:`.Versions.get`."""
         return self._versions.get(file_id, first_chunk=first_chunk)
 
     def newest(self, filename: str) -> StoredFile | None:
@@ -115,8 +114,11 @@ class Bucket:
 
         :return: a binary file object, for a ``with`` statement
         :raises FileNotFoundError: where there is no such file or version
+        :raises CorruptFile: where its document cannot be right
         """
-        return FileReader(self._one(filename, version, id), self.read)
+        file = self._one(filename, version, id)
+        file.ensure_sound()
+        return FileReader(file, self.read)
 
     def update_metadata(
         self, filename: str | None, changes: Mapping[str, Any], version: int = -1, *, id: Any = None
@@ -150,7 +152,7 @@ class Bucket:
 
         The server tells numbers and sizes; no content is read.
         """
-        found: set[int] = set()  # places in files
+        found = {place for place, file in enumerate(files) if file.damage}
         deadline = time.monotonic() + _PATIENCE
         for start in range(0, len(files), _BATCH):
             if time.monotonic() > deadline:
@@ -165,7 +167,8 @@ class Bucket:
             except (NotImplementedError, OperationFailure):  # mongomock; a server before MongoDB 4.4
                 break
             for chunk in chunks:
-                judges[repr(chunk["files_id"])].add(chunk.get("n"), chunk["size"])
+                if judge := judges.get(repr(chunk["files_id"])):
+                    judge.add(chunk.get("n"), chunk["size"])
             found |= {start + place for place, file in enumerate(batch) if judges[repr(file.id)].problems()}
         return [files[place] for place in sorted(found)]
 
@@ -198,8 +201,8 @@ class Bucket:
 
     def delete(self, file_id: Any) -> bool:
         """Delete one revision, its document first. Returns whether it was there."""
-        deleted = self.files.delete_one({"_id": file_id}).deleted_count
-        self.chunks.delete_many({"files_id": file_id})
+        deleted = self.files.delete_one({"_id": {"$eq": file_id}}).deleted_count
+        self.chunks.delete_many({"files_id": {"$eq": file_id}})
         return bool(deleted)
 
     def delete_all(self, newest: StoredFile) -> int:

@@ -37,4 +37,4 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
             raise TypeError("the file's metadata is not a mapping: another tool put something else there")
         persist(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
     changed = persist(files, lambda: files.find_one_and_update(own, update, return_document=ReturnDocument.AFTER))
-    return StoredFile.from_document(changed) if changed else None
+    return StoredFile.from_document(changed, options=collections.codec_options) if changed else None

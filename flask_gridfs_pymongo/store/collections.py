@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, DatetimeConversion
 from pymongo import ASCENDING, ReadPreference
 from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
@@ -56,10 +56,15 @@ class Collections:
 
     def __init__(self, database: Any, base: str = "fs") -> None:
         options: dict[str, Any] = {}
+        self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS
         if isinstance(database.codec_options, CodecOptions):  # mongomock has its own, which need no change
             # A document class, naive dates or a lax write concern are the application's for its own collections.
-            options["codec_options"] = database.codec_options.with_options(
-                document_class=dict, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP
+            # A date or a text that Python cannot hold must not keep the whole batch from being read.
+            options["codec_options"] = self.codec_options = database.codec_options.with_options(
+                document_class=dict,
+                tz_aware=True,
+                datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+                unicode_decode_error_handler="surrogateescape",
             )
             options["write_concern"] = _durable(database.write_concern)
         self.name = f"{database.name}.{base}"

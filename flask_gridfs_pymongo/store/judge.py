@@ -1,15 +1,47 @@
-"""Whether the chunks of a file are what its files document says."""
+"""Whether a files document can be right, and whether the chunks are what it says.
+
+::
+
+    damage({"filename": "notes.txt", "length": -1, "chunkSize": 261120})  # "its length is no number of bytes"
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
 """of a files document: what a :class:`Judge` and a report need"""
 SIZE = {"size": {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}}
 """of a chunk, as an aggregation's ``$project`` has the server measure it (MongoDB 4.4)"""
+_LONGEST = 2**63 - 1  # bytes: what BSON counts
+
+
+def damage(document: Mapping[str, Any]) -> str | None:
+    """Tell why a files document cannot be right; None where it can.
+
+    Other tools left lengths that are missing, null, negative (above 2 GB in 32 bits), fractions or no numbers at all,
+    and names that are not UTF-8, which the driver gives with lone surrogates in their place.
+    """
+    if not is_length(document.get("length")):
+        return "its length is no number of bytes"
+    if not is_length(size := document.get("chunkSize")) or not size:
+        return "its chunkSize is no number of bytes"
+    if isinstance(name := document.get("filename"), str) and not is_utf8(name):
+        return "its filename is not UTF-8"
+    return None
+
+
+def is_length(value: Any) -> TypeGuard[int | float]:
+    """Whether *value* is a whole number that can be a length in bytes, whatever numeric type it has."""
+    return _is_whole(value) and bool(value <= _LONGEST)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether *text* was UTF-8, and can be stored again."""
+    return re.search("[\ud800-\udfff]", text) is None
 
 
 @dataclass
@@ -24,15 +56,19 @@ class Problem:
 class Judge:
     """Takes the chunks of one file in the order of their numbers, and keeps no more than counts.
 
-    Empty chunks past the end are no damage: some drivers write one for an empty file.
+    Empty chunks past the end are no damage: some drivers write one for an empty file. A file without a length is empty
+    where it has no chunks, and damaged where it has any.
 
     :param document: the files document
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        length, size = document.get("length"), document.get("chunkSize")
-        self._sound = _is_whole(length) and _is_whole(size) and size != 0
-        self.length, self.chunk_size = (int(length or 0), int(size or 1)) if self._sound else (0, 1)
+        self._unsized = "length" not in document
+        document = {**document, "length": document.get("length", 0)}
+        self._sound = damage(document) is None
+        self.length, self.chunk_size = 0, 1
+        if self._sound:
+            self.length, self.chunk_size = int(document["length"]), int(document["chunkSize"])
         self.last = (self.length - 1) // self.chunk_size
         """the number of the last chunk; -1 for an empty file"""
         self._next = 0
@@ -40,6 +76,7 @@ class Judge:
 
     def add(self, n: Any, size: int) -> bool:
         """Take the next chunk, of *size* bytes; returns whether it is a part of the content."""
+        self._sound = self._sound and not self._unsized
         if not _is_whole(n):
             self._note("misnumbered", n)
         elif n > self.last:

@@ -161,8 +161,8 @@ def by_name(
 def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row:
     filename = group[0]["filename"]
     tied = len(group) > 1 and group[-2].get("uploadDate") == group[-1].get("uploadDate")
-    found = None if tied or not whole else StoredFile.from_document(group[-1])
-    newest = found or versions.find(filename) or StoredFile.from_document(group[-1])
+    found = None if tied or not whole else versions.stored(group[-1])
+    newest = found or versions.find(filename) or versions.stored(group[-1])
     seen = len(group) if whole or len(group) > MANY else versions.count(filename, limit=MANY)
     return Row(newest, min(seen, MANY))
 
@@ -178,7 +178,7 @@ def ordered(
     patience = _Patience()
     newest: dict[str, StoredFile | None] = {}  # None: passed over
     for document in _candidates(versions, order, after, _named(prefix, part), patience):
-        candidate = StoredFile.from_document(document)
+        candidate = versions.stored(document)
         filename = candidate.filename
         if filename not in newest:
             visible = not shown.hidden_folder(filename) and shown.file(filename)

@@ -10,11 +10,14 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
-import bson
+from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from bson.objectid import ObjectId
 
 from .. import mimetype
+from . import ids
+from .judge import damage, is_length, is_utf8
 
+_NOT_TOLD = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write that know no type
 _KNOWN = frozenset("_id filename length chunkSize uploadDate contentType sha256 previous".split())
 
 
@@ -26,20 +29,29 @@ class CorruptFile(Exception):
 class StoredFile:
     """One revision of a file, as its files document describes it (GridFS specification, "Files collection").
 
-    Files of other writers may lack a content type and a hash; nothing here ever reads their chunks.
+    Files of other writers may lack a name, a date, a content type and a hash, and any field may have any type; nothing
+    here ever reads their chunks.
     """
 
     id: Any
     filename: str
+    """empty where there is none; see :attr:`named`"""
     length: int
-    """bytes"""
+    """bytes; 0 where the file is damaged"""
     chunk_size: int
     """bytes in every chunk but the last"""
     upload_date: datetime
-    """in UTC, to the millisecond"""
+    """in UTC, to the millisecond; where the document has no date, when its ObjectId was made, else 1970"""
     content_type: str
+    """``application/octet-stream`` where neither the document nor the name tells it"""
     sha256: str | None
     """of the content, in hexadecimal; None where another tool wrote the file"""
+    named: bool = True
+    """whether the name is a text by which the file is found; else only its ``_id`` finds it"""
+    dated: bool = True
+    """whether the document has a date; revisions without one come before all that have one"""
+    damage: str | None = None
+    """why the document cannot be right, and the content cannot be read; None where it can"""
     first_chunk: bytes | None = field(default=None, compare=False, repr=False)
     """where it came along with the document"""
     shares_second: bool = field(default=False, compare=False)
@@ -48,47 +60,84 @@ class StoredFile:
     """the document's ``metadata``, where that is a mapping; the content type is in it, too"""
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """the document's further fields: an application's own, or those of another tool"""
+    options: CodecOptions[Any] = field(default=DEFAULT_CODEC_OPTIONS, compare=False, repr=False)
+    """the collection's, which say how a UUID in the ``_id`` is stored"""
 
     @classmethod
     def from_document(
-        cls, document: Mapping[str, Any], *, first_chunk: bytes | None = None, shares_second: bool = False
+        cls,
+        document: Mapping[str, Any],
+        *,
+        options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS,
+        first_chunk: bytes | None = None,
+        shares_second: bool = False,
     ) -> StoredFile:
         """Read a files document, also one that another tool wrote."""
         name = document.get("filename")
         filename = name if isinstance(name, str) else ""
+        named = isinstance(name, str) and is_utf8(name)
+        if not named:
+            filename = filename.encode(errors="surrogateescape").decode(errors="replace")
         stored = document.get("metadata")
         metadata = stored if isinstance(stored, Mapping) else {}
-        nested = metadata.get("contentType")
-        content_type = document.get("contentType") or nested
-        if not isinstance(content_type, str):
-            content_type = mimetype.guess(filename)
-        sha256 = document.get("sha256")
+        length, chunk_size, sha256 = (document.get(field) for field in ("length", "chunkSize", "sha256"))
         return cls(
             id=document["_id"],
             filename=filename,
-            length=int(document["length"]),
-            chunk_size=int(document["chunkSize"]),
+            length=int(length) if is_length(length) else 0,
+            chunk_size=int(chunk_size) if is_length(chunk_size) else 0,
             upload_date=_upload_date(document),
-            content_type=content_type,
+            content_type=_content_type(document, metadata) or mimetype.guess(filename),
             sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
+            named=named,
+            dated=isinstance(document.get("uploadDate"), datetime),
+            damage=damage(document),
             first_chunk=first_chunk,
             shares_second=shares_second,
             metadata=metadata,
             fields={name: value for name, value in document.items() if name not in _KNOWN and value is not metadata},
+            options=options,
         )
 
     @cached_property
     def etag(self) -> str:
         """The opaque tag of a strong validator (RFC 9110 section 8.8.3), without its quotes.
 
-        A revision never changes: its ``_id``, length and upload date stand for its content.
+        The content of a revision never changes: its ``_id``, length and upload date stand for it, and its hashes where
+        it has any. Its content type may be corrected.
         """
-        identity = {"_id": self.id, "length": self.length, "uploadDate": self.upload_date}
-        return hashlib.sha256(bson.encode(identity)).hexdigest()[:32]
+        date = self.upload_date.isoformat()
+        identity = [self.id, self.length, date, self.content_type, self.sha256, self.fields.get("md5")]
+        return hashlib.sha256(ascii(identity).encode()).hexdigest()[:32]
+
+    @property
+    def key(self) -> str | None:
+        """The ``_id`` as URLs have it (:func:`.ids.to_text`); None where they have no room for it."""
+        try:
+            return ids.to_text(self.id, self.options)
+        except UnicodeEncodeError:
+            return None
+
+    def ensure_sound(self) -> None:
+        """Refuse to read what cannot be right.
+
+        :raises CorruptFile: where the file is damaged
+        """
+        if self.damage is not None:
+            raise CorruptFile(f"file {self.key} ({self.filename!r}) is damaged: {self.damage}")
 
     def chunk_length(self, n: int) -> int:
         """How many bytes chunk *n* must hold."""
         return min(self.chunk_size, self.length - n * self.chunk_size)
+
+
+def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
+    """The first type that is told, where the tools write it: the drivers and most others, Spring, and Meteor."""
+    nested = [metadata.get(name) for name in ("contentType", "_contentType", "mimetype")]
+    for value in (*nested, document.get("contentType")):
+        if isinstance(value, str) and value.partition(";")[0].strip().lower() not in _NOT_TOLD and is_utf8(value):
+            return value
+    return None
 
 
 def _upload_date(document: Mapping[str, Any]) -> datetime:

@@ -30,10 +30,11 @@ class Reader:
     :param start: the first byte
     :param stop: the byte after the last one, at most the file's length
     :param streams: how many exhaust cursors may still be open; None: use none
-    :raises CorruptFile: where a chunk is missing or has another length than it must
+    :raises CorruptFile: where the file is damaged, or a chunk is missing or has another length than it must
     """
 
     def __init__(self, chunks: Any, file: StoredFile, start: int, stop: int, streams: Semaphore | None = None) -> None:
+        file.ensure_sound()
         self._pieces = _pieces(chunks, file, start, stop, streams)
         self._first = next(self._pieces, None)
 
@@ -57,9 +58,11 @@ def _pieces(
     size = file.chunk_size
     n, last = start // size, (stop - 1) // size
 
-    def piece(data: bytes) -> bytes:
+    def piece(data: Any) -> bytes:
+        if not isinstance(data, bytes):
+            raise CorruptFile(f"chunk {n} of file {file.key} ({file.filename!r}) has no bytes")
         if len(data) != file.chunk_length(n):
-            raise CorruptFile(f"chunk {n} of file {file.id} ({file.filename!r}) has {len(data)} bytes")
+            raise CorruptFile(f"chunk {n} of file {file.key} ({file.filename!r}) has {len(data)} bytes")
         offset = n * size
         return data if start <= offset and offset + len(data) <= stop else data[max(start - offset, 0) : stop - offset]
 
@@ -74,7 +77,7 @@ def _pieces(
                 for document in documents:
                     if document["n"] != n:
                         break
-                    yield piece(document["data"])
+                    yield piece(document.get("data"))
                     n += 1
                     patience.renew()
         except PyMongoError as error:  # after some chunks only the cursor may be gone: the next one tells
@@ -84,7 +87,7 @@ def _pieces(
             if n > begin:
                 continue  # the end of a batch, or of the file
             if chunks.read_preference == ReadPreference.PRIMARY:
-                raise CorruptFile(f"chunk {n} of file {file.id} ({file.filename!r}) is missing")
+                raise CorruptFile(f"chunk {n} of file {file.key} ({file.filename!r}) is missing")
             chunks = chunks.with_options(read_preference=ReadPreference.PRIMARY)  # a secondary may lag
 
 
@@ -101,7 +104,7 @@ def _documents(
     batch = max(2, min(_BATCH_BYTES // file.chunk_size, 1000))
 
     def find(**options: Any) -> Any:
-        wanted = {"files_id": file.id, "n": {"$gte": first, "$lte": last}}
+        wanted = {"files_id": {"$eq": file.id}, "n": {"$gte": first, "$lte": last}}
         return chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}, sort=[("n", 1)], **options)
 
     large = (last - first + 1) * file.chunk_size >= _WORTH_A_STREAM

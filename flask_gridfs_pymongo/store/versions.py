@@ -1,4 +1,4 @@
-"""The versions of a name in their order: the upload date, then ``_id``.
+"""The versions of a name in their order: those without a date, then by upload date, then by ``_id``.
 
 The order is total and the same for everybody: version 0 is the first one uploaded, -1 the newest::
 
@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
-from bson.objectid import ObjectId
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
@@ -24,6 +23,18 @@ from .retry import persist
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
+_NO_ARRAY = {"$not": {"$type": "array"}}  # a query looks into arrays
+_FIRST, _LAST = (limit.replace(tzinfo=timezone.utc) for limit in (datetime.min, datetime.max))
+DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **_NO_ARRAY}}
+"""Revisions that have an upload date: a BSON date within the years 1 to 9999"""
+# The rest. Each branch is a stretch of the index; $nor with the above would be a walk through all versions of a name.
+UNDATED: dict[str, Any] = {
+    "$or": [
+        {"uploadDate": {"$not": {"$gte": _FIRST}}},
+        {"uploadDate": {"$not": {"$lte": _LAST}}},
+        {"uploadDate": {"$type": "array"}},
+    ]
+}
 
 
 class Version(NamedTuple):
@@ -45,19 +56,20 @@ class Versions:
 
         :param first_chunk: the first chunk is going to be read: bring it along where that costs no further round trip
         """
-        if version == -1 and first_chunk and (found := self._joined({"filename": filename})):
+        if version == -1 and first_chunk and (found := self._joined({**_named(filename), **DATED})):
             return found
         if abs(version) >= 2**31:
             return None  # past what the server can skip
         direction, skip = (ASCENDING, version) if version >= 0 else (DESCENDING, -version - 1)
         return self._surely(lambda files: next(iter(self._in_order(filename, direction, skip, 1, files)), None))
 
-    def get(self, file_id: ObjectId, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return the revision with this ``_id``; *first_chunk* as in :meth:`find`."""
-        if first_chunk and (found := self._joined({"_id": file_id})):
+    def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
+        """Return the revision with this ``_id``, of any type; *first_chunk* as in :meth:`find`."""
+        selection = {"_id": {"$eq": file_id}}  # a value, though it may look like an operator
+        if first_chunk and (found := self._joined(selection)):
             return found
-        document = self._surely(lambda files: files.find_one({"_id": file_id}))
-        return StoredFile.from_document(document) if document else None
+        document = self._surely(lambda files: files.find_one(selection))
+        return self.stored(document) if document else None
 
     def newest(self, filename: str) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow."""
@@ -67,13 +79,23 @@ class Versions:
 
     def count(self, filename: str, **options: int) -> int:
         """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
-        return int(self.collections.files.count_documents({"filename": filename}, **options))
+        return int(self.collections.files.count_documents(_named(filename), **options))
 
     def number(self, file: StoredFile) -> int:
         """Return the number of *file* among the versions of its name: 0 is the first one."""
-        same_date = {"uploadDate": file.upload_date, "_id": {"$gte": file.id}}
-        not_before = {"filename": file.filename, "$or": [{"uploadDate": {"$gt": file.upload_date}}, same_date]}
-        return self.count(file.filename) - int(self.collections.files.count_documents(not_before))
+        files, name = self.collections.files, _named(file.filename)
+        undated = {**name, **UNDATED}
+        if not file.dated:
+            return self._place(undated, file)
+        earlier = {**name, "uploadDate": {**DATED["uploadDate"], "$lt": file.upload_date}}
+        same_date = {**name, "uploadDate": {"$eq": file.upload_date, **_NO_ARRAY}}
+        before = sum(int(files.count_documents(selection)) for selection in (undated, earlier))
+        return before + self._place(same_date, file)
+
+    def _place(self, selection: Mapping[str, Any], file: StoredFile) -> int:
+        """How many of *selection* come before *file* in the server's order of ``_id``, whatever types they have."""
+        found = self.collections.files.find(selection, {"_id": 1}).sort([("filename", ASCENDING), ("_id", ASCENDING)])
+        return next((place for place, other in enumerate(found) if other["_id"] == file.id), 0)
 
     def before(self, filename: str, number: int | None = None, limit: int = 100) -> list[Version]:
         """Return the *limit* revisions of *filename* before version *number* (None: the newest ones), newest first."""
@@ -84,10 +106,24 @@ class Versions:
         return [Version(first + place, file) for place, file in enumerate(found)][::-1]
 
     def up_to(self, newest: StoredFile) -> list[Any]:
-        """Return the ``_id`` of *newest* and of every revision before it, the oldest first."""
-        selection = {"filename": newest.filename, "uploadDate": {"$lte": newest.upload_date}}
-        found = self.collections.files.find(selection, {"_id": 1}).sort("uploadDate", ASCENDING)
+        """Return the ``_id`` of *newest* and of every revision of its name before it, the oldest first."""
+        files, name = self.collections.files, _named(newest.filename)
+        found = list(files.find({**name, **UNDATED}, {"_id": 1}))
+        if newest.dated:
+            dates = {**DATED["uploadDate"], "$lte": newest.upload_date}
+            found += files.find({**name, "uploadDate": dates}, {"_id": 1}).sort("uploadDate", ASCENDING)
         return [document["_id"] for document in found]
+
+    def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
+        """Return what *document* means; one without a length is an empty file where it has no chunks.
+
+        :param more: further arguments of :meth:`.StoredFile.from_document`
+        """
+        if "length" not in document:
+            own = {"files_id": {"$eq": document["_id"]}}
+            if self.collections.primary.chunks.find_one(own, {"_id": 1}) is None:
+                document = {**document, "length": 0}
+        return StoredFile.from_document(document, options=self.collections.codec_options, **more)
 
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; only the primary is believed that there is nothing."""
@@ -121,39 +157,60 @@ class Versions:
         if not found or (len(found) == 2 and found[0].get("uploadDate") == found[1].get("uploadDate")):
             return None
         joined = found[0].pop("chunks")
-        return StoredFile.from_document(found[0], first_chunk=joined[0]["data"] if joined else None)
+        return self.stored(found[0], first_chunk=joined[0].get("data") if joined else None)
 
     def _in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
-        """The revisions at places *skip* to *skip + limit* of the total order: upload date, then ``_id``.
+        """The revisions at places *skip* to *skip + limit* of the total order, or of its reverse."""
+        found: list[StoredFile] = []
+        stretches = [(UNDATED, self._by_id), (DATED, self._by_date)]
+        for stretch, walk in stretches[::direction]:
+            selection = {**_named(filename), **stretch}
+            part = walk(selection, direction, skip, limit - len(found), files)
+            found += part
+            if len(found) == limit:
+                break
+            skip = max(0, skip - files.count_documents(selection)) if skip and not part else 0
+        return found
+
+    def _by_id(
+        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Any
+    ) -> list[StoredFile]:
+        # The name is the same for all; without it the server might walk along all ids of the bucket.
+        order = [("filename", ASCENDING), ("_id", direction)]
+        found = files.find(selection).sort(order).skip(skip).limit(limit)
+        return [self.stored(document, shares_second=True) for document in found]
+
+    def _by_date(
+        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Any
+    ) -> list[StoredFile]:
+        """In order of the upload date, then of the ``_id``.
 
         The index gives the order by date. The neighbours tell where dates tie; only there the server sorts, and only
         the documents of that date.
         """
         lead = min(skip, 1)
-        found = list(
-            files.find({"filename": filename}).sort("uploadDate", direction).skip(skip - lead).limit(lead + limit + 1)
-        )
+        found = list(files.find(selection).sort("uploadDate", direction).skip(skip - lead).limit(lead + limit + 1))
         ordered: list[dict[str, Any]] = []
         place = 0
-        for date, group in groupby(found, key=lambda document: document.get("uploadDate")):
+        for date, group in groupby(found, key=lambda document: document["uploadDate"]):
             tied = list(group)
             wanted = min(place + len(tied), lead + limit) - max(place, lead)
             if wanted > 0 and len(tied) > 1:
                 first = 0
                 if place == 0 and skip > 0:  # the group may have begun before what was fetched
-                    earlier = {"$lt" if direction == ASCENDING else "$gt": date}
-                    first = max(0, skip - files.count_documents({"filename": filename, "uploadDate": earlier}))
-                same_date = files.find({"filename": filename, "uploadDate": date}).sort("_id", direction)
-                ordered += same_date.skip(first).limit(wanted)
+                    earlier = {**selection["uploadDate"], "$lt" if direction == ASCENDING else "$gt": date}
+                    first = max(0, skip - files.count_documents({**selection, "uploadDate": earlier}))
+                same_date = {**selection, "uploadDate": {"$eq": date, **_NO_ARRAY}}
+                ordered += files.find(same_date).sort("_id", direction).skip(first).limit(wanted)
             elif wanted > 0:
                 ordered += tied
             place += len(tied)
-        seconds = Counter(map(_second, found))
+        seconds = Counter(document["uploadDate"].replace(microsecond=0) for document in found)
         return [
-            StoredFile.from_document(document, shares_second=seconds[_second(document)] > 1) for document in ordered
+            self.stored(document, shares_second=seconds[document["uploadDate"].replace(microsecond=0)] > 1)
+            for document in ordered
         ]
 
 
-def _second(document: Mapping[str, Any]) -> Any:
-    date = document.get("uploadDate")
-    return date.replace(microsecond=0) if isinstance(date, datetime) else date
+def _named(filename: str) -> dict[str, Any]:
+    return {"filename": {"$eq": filename, **_NO_ARRAY}}

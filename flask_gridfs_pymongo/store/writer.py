@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from bson.int64 import Int64
 from bson.objectid import ObjectId
 from pymongo import ReplaceOne
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
@@ -24,6 +25,7 @@ CHUNK_SIZE = 255 * 1024
 _CHUNKS_PER_INSERT = 4
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _MILLISECOND = timedelta(milliseconds=1)
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
 
 
 class Content(NamedTuple):
@@ -240,7 +242,7 @@ def _document(
         **(fields or {}),
         "_id": content.id,
         "filename": filename,
-        "length": content.length,
+        "length": Int64(content.length),  # as the specification says, whatever its size
         "chunkSize": CHUNK_SIZE,
         "contentType": content_type,
         "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
@@ -263,4 +265,5 @@ def _release(versions: Versions, filename: str, previous: dict[str, Any], newest
 def _date_after(newest: StoredFile | None) -> datetime:
     now = datetime.now(timezone.utc)
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what BSON keeps
-    return now if newest is None else max(now, newest.upload_date + _MILLISECOND)
+    # At the end of Python's calendar the _id decides.
+    return now if newest is None else max(now, min(newest.upload_date, _LATEST - _MILLISECOND) + _MILLISECOND)

@@ -19,7 +19,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ..http.filenames import common_folder, unpackable
 from ..http.headers import NO_STORE, content_headers
 from ..store import Bucket, StoredFile
-from .arguments import folder, object_id
+from .arguments import file_id, folder
 from .options import Options
 from .rights import may, permit, shown
 
@@ -50,7 +50,8 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
         abort(400, "Send a form with an id field for each file of the archive.")
     if len(ids) > MOST_FILES:
         abort(413, _TOO_MANY)
-    found = [options.bucket().get(file_id) for file_id in (object_id({"id": text}, "id") for text in ids) if file_id]
+    bucket = options.bucket()
+    found = [bucket.get(file_id({"id": text}, "id", bucket)) for text in ids]
     files = [file for file in found if file and may(options, "read", file.filename)]
     return _send(options, request, files, common_folder([file.filename for file in files]))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from bson.errors import InvalidId
-from bson.objectid import ObjectId
 from flask import abort
 
+from ..store import Bucket, ids
 from .texts import Message
 
 
@@ -22,13 +22,12 @@ def number(args: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-def object_id(args: Mapping[str, str], name: str) -> ObjectId | None:
-    """An ObjectId, or None where it is not given."""
-    value = args.get(name)
+def file_id(args: Mapping[str, str], name: str, bucket: Bucket) -> Any:
+    """The ``_id`` of a file of *bucket*, of any type: see :func:`.ids.to_text`."""
     try:
-        return None if value is None else ObjectId(value)
-    except InvalidId:
-        abort(400, Message("?%(name)s must be 24 hexadecimal digits.", name=name))
+        return ids.from_text(args[name], bucket.collections.codec_options)
+    except ValueError:
+        abort(400, Message("?%(name)s must be an id: 24 hexadecimal digits, or ~ and an encoded one.", name=name))
 
 
 def folder(args: Mapping[str, str]) -> str | None:

@@ -30,7 +30,9 @@ def send(
     :param as_attachment: None lets the type decide (:func:`.headers.content_headers`)
     :param download_name: what a client is to call the file; its stored name where None
     :param inline_types: types that are shown, beside those that always are
+    :raises CorruptFile: where its document cannot be right: then no header field would be either
     """
+    file.ensure_sound()
     name = file.filename if download_name is None else download_name
     guard = content_headers(file.content_type, name, as_attachment, frozenset(inline_types))
     fields = {**guard, "Cache-Control": cache_control}

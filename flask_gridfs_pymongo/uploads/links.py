@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bson.objectid import ObjectId
 from flask import Request, Response, abort, current_app, url_for
 from itsdangerous import BadData, URLSafeSerializer
 
 from ..http.filenames import survives_url
-from ..store import Bucket, StoredFile
+from ..store import Bucket, StoredFile, ids
 from . import pages
 from .options import Options
 from .selection import select
@@ -23,7 +22,7 @@ _SALT = "flask-gridfs-pymongo.link.v1"
 class Link(NamedTuple):
     """What a link is good for; as_attachment is :meth:`.PyMongo.send_file`'s."""
 
-    file_id: ObjectId
+    file_id: Any
     as_attachment: bool | None
     expires: int
     """seconds since 1970"""
@@ -36,10 +35,10 @@ def signed_url(bucket: Bucket, blueprint: str, file: StoredFile, expires: int, a
     :param expires: seconds since 1970
     :param as_attachment: as in :meth:`.PyMongo.uploads_url`
     """
-    if not isinstance(file.id, ObjectId):
-        raise ValueError(f"a link needs a file whose _id is an ObjectId, not {type(file.id).__name__}")
-    signed = str(_serializer().dumps([bucket.files.full_name, str(file.id), as_attachment, expires]))
-    if survives_url(file.filename):
+    if file.key is None:
+        raise ValueError(f"the _id of this file is too long for a link: it may have {ids.LONGEST} characters")
+    signed = str(_serializer().dumps([bucket.files.full_name, file.key, as_attachment, expires]))
+    if file.named and survives_url(file.filename):
         return url_for(f"{blueprint}.file", filename=file.filename, signed=signed)
     return url_for(f"{blueprint}.index", signed=signed)
 
@@ -59,14 +58,14 @@ def verify(bucket: Bucket, token: str) -> Link:
     if not current_app.secret_key:  # none was ever made
         abort(404, "This link is not valid.")
     try:
-        signed_bucket, file_id, as_attachment, expires = _serializer().loads(token)
+        signed_bucket, key, as_attachment, expires = _serializer().loads(token)
     except BadData:
         abort(404, "This link is not valid.")
     if signed_bucket != bucket.files.full_name:
         abort(404, "This link is not valid.")
     if expires <= time.time():
         abort(410, "This link has expired.")
-    return Link(ObjectId(file_id), as_attachment, expires)
+    return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, expires)
 
 
 def _serializer() -> URLSafeSerializer:

@@ -8,14 +8,11 @@ from datetime import timezone
 from http import HTTPStatus
 from typing import Any
 
-from bson import json_util
-from bson.binary import UuidRepresentation
-from bson.objectid import ObjectId
 from flask import Response, current_app, json, render_template, request, url_for
 
 from ..http.filenames import survives_url
 from ..http.headers import PAGE
-from ..store import Bucket, CorruptFile, StoredFile
+from ..store import Bucket, CorruptFile, StoredFile, Version, ids
 from .texts import Message, translated
 
 _FOLDER = "flask_gridfs_pymongo"
@@ -113,8 +110,9 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
     """What our JSON says of a revision."""
     return {
         "filename": file.filename,
-        "id": str(file.id),
-        "length": file.length,
+        "damaged": file.damage is not None,
+        "id": ids.to_json(file.id, file.options),
+        "length": None if file.damage else file.length,
         "content_type": file.content_type,
         "upload_date": file.upload_date.astimezone(timezone.utc).isoformat(timespec="milliseconds"),
         "sha256": file.sha256,
@@ -127,30 +125,28 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
 
 def describe_one(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
     """What our JSON says of one revision where it is about that alone."""
-    number, count = bucket.number(file), bucket.count(file.filename)
+    number, count = (bucket.number(file), bucket.count(file.filename)) if file.named else (0, 1)
     return describe(file, metadata=readable(file), version=number, versions=count)
 
 
 def readable(file: StoredFile) -> Any:
     """The ``metadata`` of a file, of whatever shape, as JSON has it: what JSON lacks is relaxed Extended JSON."""
-    options = json_util.RELAXED_JSON_OPTIONS.with_options(uuid_representation=UuidRepresentation.STANDARD)
-    return json.loads(json_util.dumps(file.fields.get("metadata", file.metadata), json_options=options))
+    return ids.to_json(file.fields.get("metadata", file.metadata), file.options)
 
 
-def url_of(file: StoredFile, **query: Any) -> str:
-    """The URL of the newest version of this name; of this revision where the name does not survive a URL."""
-    if survives_url(file.filename):
+def url_of(file: StoredFile, **query: Any) -> str | None:
+    """The URL of the newest version of this name; of this revision where the name does not survive a URL.
+
+    None where that takes an ``_id`` that is too long for a URL.
+    """
+    if file.named and survives_url(file.filename):
         return url_for(".file", filename=file.filename, **query)
-    return url_for(".index", id=str(file.id), **query)
+    return url_for(".index", **{**query, "id": file.key}) if file.key else None
 
 
 def permanent_url(file: StoredFile) -> str | None:
-    """The URL of this very revision; None where another tool gave it an ``_id`` of another type."""
-    if not isinstance(file.id, ObjectId):
-        return None
-    if survives_url(file.filename):
-        return url_for(".file", filename=file.filename, id=str(file.id))
-    return url_for(".index", id=str(file.id))
+    """The URL of this very revision; None where its ``_id`` is too long for one."""
+    return url_of(file, id=file.key) if file.key else None
 
 
 def details(bucket: Bucket, file: StoredFile, rights: Mapping[str, bool], keys: Iterable[str]) -> Response:
@@ -161,19 +157,19 @@ def details(bucket: Bucket, file: StoredFile, rights: Mapping[str, bool], keys: 
     data = describe_one(bucket, file)
     if prefers_json():
         return page("details.html", data)
-    shown = {**data, **versions(bucket, file.filename), "count": data["versions"], "excerpt": _excerpt(bucket, file)}
+    shown = {**data, **versions(bucket, file), "count": data["versions"], "excerpt": _excerpt(bucket, file)}
     return page("details.html", shown, keys=list(keys), **rights)
 
 
-def versions(bucket: Bucket, filename: str, before: int | None = None) -> dict[str, Any]:
-    """The versions of a name, the newest first; *next* is the URL of those before them.
+def versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> dict[str, Any]:
+    """The versions of a file's name, the newest first; *next* is the URL of those before them.
 
     :param before: a version's number
     """
-    found = bucket.versions(filename, before, _PAGE_SIZE)
+    found = bucket.versions(file.filename, before, _PAGE_SIZE) if file.named else [Version(0, file)]
     more = bool(found) and found[-1].number > 0
     return {
-        "filename": filename,
+        "filename": file.filename,
         "versions": [describe(version.file, version=version.number) for version in found],
         "next": url_of(found[-1].file, versions="", before=found[-1].number) if more else None,
     }

@@ -71,7 +71,7 @@ def _send(options: Options, request: Request, file: StoredFile, caching: str, as
 
 def _versions(options: Options, request: Request, filename: str | None) -> Response:
     file = select(options, request, filename, "read")
-    found = pages.versions(options.bucket(), file.filename, number(request.args, "before"))
+    found = pages.versions(options.bucket(), file, number(request.args, "before"))
     return pages.page("versions.html", found, **buttons(options, file.filename))
 
 

@@ -11,7 +11,7 @@ from flask import Request, abort
 from ..http.conditions import Outcome, evaluate, last_modified
 from ..http.filenames import compose
 from ..store import StoredFile
-from .arguments import number, object_id
+from .arguments import file_id, number
 from .options import Options
 from .rights import may, permit
 
@@ -27,16 +27,16 @@ def select(
         guessed the id, always 404 for a file of which it may know nothing
     """
     names = [] if filename is None else _meant(options, action, filename)
-    version, file_id = number(request.args, "version"), object_id(request.args, "id")
-    if file_id is not None:
+    version, bucket = number(request.args, "version"), options.bucket()
+    if "id" in request.args:
         if version is not None:
             abort(400, "Give ?id or ?version, not both.")
-        file = options.bucket().get(file_id, first_chunk=first_chunk)
+        file = bucket.get(file_id(request.args, "id", bucket), first_chunk=first_chunk)
     elif filename is None:
         abort(400, "Give ?id.")
     else:
         wanted = -1 if version is None else version
-        found = (options.bucket().find(name, wanted, first_chunk=first_chunk) for name in names)
+        found = (bucket.find(name, wanted, first_chunk=first_chunk) for name in names)
         file = next(filter(None, found), None)
     known = file and (file.filename in names or (filename is None and _may_know(options, action, file.filename)))
     if file is None or not known:

@@ -45,7 +45,7 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
     _tell(file_saved, file=saved)
     fields = {"Content-Location": pages.permanent_url(saved) or "", "ETag": f'"{saved.etag}"'}
     if followed[-1] is None:
-        return pages.empty(201, fields | {"Location": pages.url_of(saved)})
+        return pages.empty(201, fields | {"Location": pages.url_of(saved) or ""})
     return pages.empty(204, fields)
 
 
@@ -82,6 +82,8 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
 
 def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
     file = select(options, request, filename, "write")
+    if not file.named:
+        abort(400, "This file has no name under which it could be the newest version.")
     bucket = options.bucket()
     saved = bucket.save(
         file.filename,
@@ -89,7 +91,7 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
         content_type=file.content_type,
         inspect=lambda restored: inspect(options, bucket, restored),
     )
-    return _saved([saved], pages.url_of(saved, details=""))
+    return _saved([saved], pages.url_of(saved, details="") or "")
 
 
 def _delete(options: Options, request: Request, filename: str | None) -> BaseResponse:

@@ -1,0 +1,67 @@
+"""A file's ``_id``, which may have any BSON type, as a text for URLs and as JSON.
+
+::
+
+    to_text(ObjectId("4cf139def4b6a1134c4ea6c4"))  # "4cf139def4b6a1134c4ea6c4"
+    to_text("some/id")  # "~GwAAAAJfaWQACAAAAHNvbWUvaWQAAA"
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+import bson
+from bson import json_util
+from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
+from bson.errors import BSONError
+from bson.objectid import ObjectId
+
+LONGEST = 1024
+"""characters of the text"""
+
+
+def to_text(file_id: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> str | None:
+    """Write an ``_id`` for a URL.
+
+    :param options: the client's: they say how a UUID is stored
+    :return: the 24 digits of an ObjectId; of any other type ``~`` and the BSON document ``{"_id": value}`` in base64url
+        without padding (RFC 4648 section 5); None where that is longer than :data:`LONGEST`
+    :raises UnicodeEncodeError: for a text in it that is not UTF-8
+    """
+    if isinstance(file_id, ObjectId):
+        return str(file_id)
+    text = f"~{urlsafe_b64encode(bson.encode({'_id': file_id}, codec_options=options)).rstrip(b'=').decode()}"
+    return text if len(text) <= LONGEST else None
+
+
+def from_text(text: str, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> Any:
+    """Read what :func:`to_text` wrote.
+
+    :raises ValueError: for every other text: each ``_id`` has one
+    """
+    try:
+        if not text.startswith("~"):
+            value: Any = ObjectId(text)
+        elif len(text) <= LONGEST and re.fullmatch("~[A-Za-z0-9_-]+", text):
+            padding = "=" * (-len(text[1:]) % 4)
+            value = bson.decode(urlsafe_b64decode(text[1:] + padding), codec_options=options)["_id"]
+        if to_text(value, options) == text:
+            return value
+    except (ArithmeticError, BSONError, LookupError, TypeError, ValueError):
+        pass
+    raise ValueError("an id is 24 hexadecimal digits, or ~ and the base64url of the BSON document that has it as _id")
+
+
+def to_json(value: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> Any:
+    """Write a BSON value for JSON, which MongoDB's Extended JSON (v2, relaxed) makes of it.
+
+    An ObjectId is its 24 digits. What was not UTF-8 becomes U+FFFD.
+    """
+    if isinstance(value, ObjectId):
+        return str(value)
+    json_options = json_util.RELAXED_JSON_OPTIONS.with_options(uuid_representation=options.uuid_representation)
+    text = json_util.dumps(value, json_options=json_options, ensure_ascii=False)
+    return json.loads(re.sub("[\ud800-\udfff]", "\ufffd", text))
