@@ -404,7 +404,7 @@ class TestListing:
     @pytest.fixture
     def uploads(self, client: Client, mongo: PyMongo) -> FlaskClient:
         for number in range(27):
-            name, tags = f"{'a/' if number % 2 else ''}{number:02}", self.TAGS[number % 9]
+            name, tags = self.name(number), self.TAGS[number % 9]
             older = {"tags": "blue" if self.has(tags, "red") else "red"}
             mongo.save_file(name, io.BytesIO(b"older"), metadata=older)
             mongo.save_file(name, io.BytesIO(b"x" * (number % 4)), metadata={"tags": tags, "title": str(number % 2)})
@@ -415,10 +415,10 @@ class TestListing:
 
     def expected(self, text: str, *titles: str) -> list[str]:
         found = [number for number in range(27) if self.has(self.TAGS[number % 9], text)]
-        names = [
-            f"{'a/' if number % 2 else ''}{number:02}" for number in found if not titles or str(number % 2) in titles
-        ]
-        return sorted(names)
+        return sorted(self.name(number) for number in found if not titles or str(number % 2) in titles)
+
+    def name(self, number: int) -> str:
+        return f"{'a/' if number % 2 else ''}{number:02}"
 
     def walk(self, uploads: FlaskClient, query: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(listings, "_PAGE_SIZE", 4)
@@ -444,7 +444,7 @@ class TestListing:
         assert self.walk(uploads, f"order={order}&metadata.tags=%24gt", monkeypatch) == []
 
     def test_folders(self, uploads: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        top = [name for name in self.expected("red", "0")]
+        top = self.expected("red", "0")
         assert sorted(self.walk(uploads, "folder=&metadata.tags=red", monkeypatch)) == sorted([*top, "a/"])
         assert self.walk(uploads, "folder=&metadata.tags=red&metadata.title=0", monkeypatch) == top
         assert self.walk(uploads, "folder=a/&metadata.tags=red", monkeypatch) == self.expected("red", "1")
