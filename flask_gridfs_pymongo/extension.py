@@ -266,6 +266,9 @@ class PyMongo:
         metadata: Collection[str] = (),
         inspect: Inspect | None = None,
         inspect_timeout: float = 60,
+        resumable: bool = True,
+        upload_expires: float = 86_400,
+        max_uploads: int = 1000,
     ) -> Blueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
@@ -302,6 +305,9 @@ class PyMongo:
             its :class:`.StoredFile`, and ``read()`` iterates over its content. Where it raises :class:`.Refused` the
             answer is 422, where it fails otherwise 503; nothing is stored then.
         :param inspect_timeout: seconds that it may take
+        :param resumable: whether uploads that broke off can go on (tus 1.0.0)
+        :param upload_expires: seconds after its last byte for which such an upload can go on
+        :param max_uploads: how many of them may be unfinished in the bucket; one more is a 429
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
@@ -323,6 +329,9 @@ class PyMongo:
             metadata=Keys(metadata),
             inspect=inspect,
             inspect_timeout=inspect_timeout,
+            resumable=resumable and not read_only,
+            upload_expires=upload_expires,
+            max_uploads=max_uploads,
         )
         return uploads_blueprint(options, name, url_prefix)
 

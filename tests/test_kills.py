@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import random
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -83,6 +85,53 @@ def test_a_killed_process_leaves_whole_files_and_chunks_that_nobody_owns(
     assert outcomes["cut"] > 0
     with capsys.disabled():
         print(f"\n{KILLS} kills: {outcomes}, {len(names)} listed and whole, chunks of {orphans} that nobody owns")
+
+
+def test_a_killed_process_loses_nothing_that_was_told(
+    serve: Serve, uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One upload; each of its requests is sent to its end, and meets a kill at a random point."""
+    chance, data = random.Random(KILLS), random.Random(7).randbytes(6_000_000 * KILLS)
+    address = urlsplit(serve("tests.live:open_app()", "--workers", "2", LIVE_URI=uri)).netloc
+    tus = {"Tus-Resumable": "1.0.0"}
+
+    def send(method: str, url: str, body: bytes = b"", **fields: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+        with closing(http.client.HTTPConnection(address, timeout=20)) as client:
+            client.request(method, url, body, tus | {name.replace("_", "-"): value for name, value in fields.items()})
+            answer = client.getresponse()
+            return answer.status, answer.headers, answer.read()
+
+    def offset() -> int:
+        try:
+            status, fields, _ = send("HEAD", url)
+        except (OSError, http.client.HTTPException):  # nobody listens, or a worker that was being killed
+            return -1
+        assert status in (200, 423)
+        return int(fields["Upload-Offset"]) if status == 200 else -1
+
+    def rest(start: int) -> None:
+        with suppress(OSError, http.client.HTTPException):
+            fields = {"Upload_Offset": str(start), "Content_Type": "application/offset+octet-stream"}
+            send("PATCH", url, data[start : start + 6_000_000], **fields)
+
+    url = send("POST", "/uploads/film", Upload_Length=str(len(data)))[1]["Location"]
+    told, kills = [0], 0
+    while told[-1] < len(data):
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(rest, told[-1])
+            if kills < KILLS and (process := worker(address)):
+                time.sleep(chance.uniform(0, 0.15))  # the random point
+                os.kill(process, signal.SIGKILL)
+                kills += 1
+            sending.result()
+        told.append(until(lambda: (found := offset()) >= 0 and found + 1) - 1)
+    assert told == sorted(told)
+    assert send("GET", "/uploads/film")[2] == data
+    with pymongo.MongoClient(uri) as client:
+        (document,) = client.get_default_database().fs.files.find()
+        assert document["sha256"] == hashlib.sha256(data).hexdigest()
+    with capsys.disabled():
+        print(f"\n{kills} kills: offsets {told}")
 
 
 def test_what_was_acknowledged_survives_a_killed_server(serve: Serve, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from . import tus
 from .conditions import Fields
 
 REQUEST_FIELDS = (
@@ -18,11 +19,13 @@ REQUEST_FIELDS = (
     *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since"),
     *("Range", "Repr-Digest", "Want-Repr-Digest"),
     *("X-CSRFToken", "X-CSRF-Token", "X-Requested-With"),
+    *tus.REQUEST_FIELDS,
 )
 """What a page of a trusted origin may send, beside ``X-Metadata-KEY``."""
 EXPOSED_FIELDS = (
     *("Accept-Ranges", "Allow", "Content-Disposition", "Content-Length", "Content-Location", "Content-Range"),
     *("ETag", "Last-Modified", "Location", "Repr-Digest", "Retry-After"),
+    *tus.ANSWER_FIELDS,
 )
 """What its script may read of an answer."""
 _MAX_AGE = 3600  # seconds for which a browser may keep a preflight's answer

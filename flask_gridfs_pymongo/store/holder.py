@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Event
 from types import TracebackType
@@ -67,6 +67,8 @@ class Holder:
         self.offset: int = document["offset"]
         """bytes that were taken; once the context is left they are safe"""
         self.epoch: int = document["epoch"]
+        self.expires: datetime = document["expires"]
+        """in UTC; each saved byte puts it off"""
         self.sha256 = sha256
         self.saved = False
         """whether the document says what this object says"""
@@ -218,7 +220,8 @@ class Holder:
         if self._checked:
             offset, tail, _ = self._begin
         now = self._clock.now()
-        times = {"busy": now + timedelta(seconds=busy), "expires": now + timedelta(seconds=self._lifetime)}
+        self.expires = now + timedelta(seconds=self._lifetime)
+        times = {"busy": now + timedelta(seconds=busy), "expires": self.expires}
         # One whose answer was lost may be carried out late: not once the offset has moved on.
         selection = {**self._mine, "offset": {"$in": [self._told, offset]}}
         fields = {"$set": {"offset": offset, "tail": tail, **times}}
@@ -322,8 +325,8 @@ class Holder:
     def _end(self, state: str) -> bool:
         """Set the last state of the upload; returns whether it was this call that did."""
         self._over = True
-        expires = self._clock.now() + timedelta(seconds=self._lifetime)
-        fields = {"$set": {"state": state, "tail": b"", "expires": expires}}
+        self.expires = self._clock.now() + timedelta(seconds=self._lifetime)
+        fields = {"$set": {"state": state, "tail": b"", "expires": self.expires}}
         if persist(self._uploads, lambda: self._uploads.update_one(self._mine, fields)).matched_count:
             return True
         mine = {"_id": self.id, "epoch": self.epoch, "state": state}  # an answer was lost

@@ -157,6 +157,11 @@ class Uploads:
         document = persist(self.collection, lambda: self.collection.find_one({"token": _hashed(token)}))
         return _upload(document, Clock(self.collection).now()) if document else None
 
+    def get(self, upload_id: ObjectId) -> Upload | None:
+        """Return the upload of the future file with this ``_id``, or None."""
+        document = persist(self.collection, lambda: self.collection.find_one({"_id": upload_id}))
+        return _upload(document, Clock(self.collection).now()) if document else None
+
     @contextmanager
     def hold(self, upload: Upload, *, limit: int | None = None, checked: bool = False) -> Iterator[Holder]:
         """Take the turn; from a holder that has got no byte for :data:`.BUSY` seconds it is taken away.
@@ -205,6 +210,11 @@ class Uploads:
         while len(self._hashes) >= _HASHES:
             self._hashes.pop(next(iter(self._hashes), holder.id), None)
         self._hashes[holder.id] = _Hash(holder.epoch, holder.offset, holder.sha256)
+
+    def forget(self, upload: Upload) -> None:
+        """Let an upload that is stored be gone; its file stays."""
+        stored = {"_id": upload.id, "state": "stored"}
+        persist(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
 
     def living(self, ids: list[Any]) -> set[ObjectId]:
         """Return those of *ids* that an upload has which can go on."""

@@ -14,7 +14,7 @@ from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..signals import request_refused
 from ..store import CorruptFile
 from ..store.retry import codes
-from . import pages, texts
+from . import pages, resuming, texts
 from .bodies import drain
 from .options import Options
 from .texts import Message
@@ -22,7 +22,7 @@ from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
 _OURS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
-_NOT_REFUSED = (404, 410, 412)  # what is asked for is not there, or no longer so
+_NOT_REFUSED = (404, 409, 410, 412, 423)  # what is asked for is not there, or is otherwise just now
 _LIMITS = {"max_form_parts": 100, "max_form_memory_size": 128 * 1024}  # less breaks Werkzeug's 64 KiB reads
 _DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 
@@ -39,8 +39,11 @@ def _problem(error: HTTPException) -> Any:
 
 def _tell_refusal(status: int, reason: str) -> None:
     filename = (request.view_args or {}).get("filename")
+    token = request.args.get("upload", "")[:6]  # no more: it is a secret
     # As ASCII: a name from outside must not write lines of its own.
-    current_app.logger.warning("refused %s %a: %d %a", request.method, filename, status, reason)
+    current_app.logger.warning(
+        "refused %s %a: %d %a", request.method, f"?upload={token}..." if token else filename, status, reason
+    )
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     request_refused.send(app, status=status, reason=reason, filename=filename)
 
@@ -124,6 +127,8 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Bl
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.url_value_preprocessor(_resolve)
     blueprint.after_request(lambda response: _guard(options, response))
+    if options.resumable:
+        blueprint.after_request(resuming.mark)
     blueprint.context_processor(lambda: _context(options))
     for global_name, function in texts.TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)

@@ -38,7 +38,7 @@ def patch(options: Options, request: Request, filename: str | None) -> BaseRespo
         raise _NoPatch(
             Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
         )
-    check_preconditions(request, file)
+    check_preconditions(request.method, request.headers, file)
     changed = _change(options, file, valid(options.metadata.of_patch, _body(options, request)))
     return _changed(options, changed)
 

@@ -37,6 +37,10 @@ class Options:
     metadata: Keys
     inspect: Inspect | None
     inspect_timeout: float
+    resumable: bool
+    """never where *read_only* is set"""
+    upload_expires: float
+    max_uploads: int
 
     def __post_init__(self) -> None:
         for argument in ("max_size", "max_request_size", "cache_for", "share"):
@@ -51,6 +55,10 @@ class Options:
             )
         if self.share == 0:
             raise ValueError("share must be a number of seconds above 0, or None")
+        if not self.upload_expires > 0:
+            raise ValueError(f"upload_expires must be a number of seconds above 0, not {self.upload_expires!r}")
+        if isinstance(self.max_uploads, bool) or not isinstance(self.max_uploads, int) or self.max_uploads < 1:
+            raise ValueError(f"max_uploads must be a whole number above 0, not {self.max_uploads!r}")
         check_inline_types(self.inline_types)
         if not self.inspect_timeout > 0:
             raise ValueError(f"inspect_timeout must be a number of seconds above 0, not {self.inspect_timeout!r}")

@@ -19,6 +19,7 @@ _FOLDER = "flask_gridfs_pymongo"
 _PAGE_SIZE = 100  # versions
 _EXCERPT = 4096  # bytes
 _JSON = ("application/json", "application/problem+json")
+_OUR_PHRASES = {460: "Checksum Mismatch"}  # of tus
 
 
 def prefers_json() -> bool:
@@ -80,7 +81,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
     :param headers: fields to send along
     """
-    title = HTTPStatus(status).phrase
+    title = _OUR_PHRASES.get(status) or HTTPStatus(status).phrase
     if is_browser():
         body = render_template(f"{_FOLDER}/error.html", status=status, reason=title, detail=translated(detail))
         response = _answer(body, "text/html; charset=utf-8", status)

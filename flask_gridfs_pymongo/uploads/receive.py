@@ -22,7 +22,7 @@ from .inspection import inspect
 from .options import Options
 from .texts import Message
 
-_READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
+READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
 _NO_FILE = Message("The form has no file: send multipart/form-data with at least one part that has a filename.")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,7 +38,7 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
         abort(415, "PUT takes the bare content; send a form with POST.")
     length, max_size, bucket = request.content_length, options.max_size, options.bucket()
     if length is not None and max_size is not None and length > max_size:
-        raise _too_large(max_size)
+        raise too_large(max_size)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         abort(415, "What is stored is what a GET answers: send the body without Content-Encoding.")
     try:
@@ -49,12 +49,12 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
     check(bucket.newest(filename))
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
         try:
-            while block := body.read(_READ_SIZE):
+            while block := body.read(READ_SIZE):
                 writer.write(block)
                 for _, computed in digests:
                     computed.update(block)
         except FileTooLarge:
-            raise _too_large(max_size) from None
+            raise too_large(max_size) from None
         if length is not None and writer.length != length:
             sizes = {"received": writer.length, "length": length}
             abort(400, Message("The body ended after %(received)s of %(length)s bytes; nothing was stored.", **sizes))
@@ -107,13 +107,13 @@ def save_form(
                 for _, storage in request.files.items(multi=True):
                     if storage.filename:
                         part = begin(storage.filename, storage.content_type)
-                        while block := storage.stream.read(_READ_SIZE):
+                        while block := storage.stream.read(READ_SIZE):
                             part.write(block)
                 form: MultiDict[str, str] = request.form
             elif request.mimetype == "multipart/form-data":  # any other form would be read into memory as a whole
                 form = _parse(request, begin, options.upload_timeout)
         except FileTooLarge:
-            raise _too_large(max_size) from None
+            raise too_large(max_size) from None
         if not parts:
             abort(400, _NO_FILE)
         metadata = valid(options.metadata.of_form, form.items(multi=True))
@@ -198,5 +198,6 @@ def valid(read: Callable[[T], R], source: T) -> R:
         abort(400, Message("%(error)s; nothing was stored.", error=error))
 
 
-def _too_large(max_size: int | None) -> RequestEntityTooLarge:
+def too_large(max_size: int | None) -> RequestEntityTooLarge:
+    """Return the 413 for a file of more than *max_size* bytes."""
     return RequestEntityTooLarge(Message("A file may have at most %(size)s bytes; nothing was stored.", size=max_size))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import Request, abort
 
-from ..http.conditions import Outcome, evaluate, last_modified
+from ..http.conditions import Fields, Outcome, evaluate, last_modified
 from ..http.filenames import compose
 from ..store import StoredFile
 from .arguments import file_id, number
@@ -49,11 +49,11 @@ def _may_know(options: Options, action: str, filename: str) -> bool:
     return may(options, "read", filename) or may(options, action, filename)
 
 
-def check_preconditions(request: Request, current: StoredFile | None) -> None:
-    """Abort with 412 where the request's preconditions do not hold for *current* (RFC 9110 section 13)."""
+def check_preconditions(method: str, headers: Fields, current: StoredFile | None) -> None:
+    """Abort with 412 where a request's preconditions do not hold for *current* (RFC 9110 section 13)."""
     etag = current.etag if current else None
     modified = last_modified(current.upload_date) if current else None
-    if evaluate(request.method, request.headers, etag, modified) is Outcome.FAILED:
+    if evaluate(method, headers, etag, modified) is Outcome.FAILED:
         abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
 
 

@@ -8,9 +8,9 @@ from flask import Request, abort, request
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
-from ..http import origin
+from ..http import origin, tus
 from ..http.metadata import PATCH_TYPE
-from . import archive, links, metadata, pages, reading, writing
+from . import archive, links, metadata, pages, reading, resuming, writing
 from .options import Options
 
 _Answer = Callable[[Options, Request, "str | None"], Response]
@@ -32,6 +32,8 @@ class Uploads:
         """Answer every request: for one name, or for the root where *filename* is None."""
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
         options = self.options
+        if options.resumable and resuming.is_upload(current, filename):
+            return resuming.answer(options, current)
         host = current.headers.get("Host", "")  # Request.host is empty for a name with an underscore
         if not origin.allowed(current.method, current.headers, host, options.trusted_origins):
             abort(403, origin.refusal(current.headers, host))
@@ -40,8 +42,10 @@ class Uploads:
             return answer(options, current, filename)
         allowed = [*methods, "OPTIONS"]
         if current.method == "OPTIONS":
-            patches = {"Accept-Patch": PATCH_TYPE} if "PATCH" in methods else {}
-            return pages.empty(204, {"Allow": ", ".join(allowed), **patches})
+            fields = tus.options(options.max_size) if options.resumable else {}
+            if "PATCH" in methods:
+                fields["Accept-Patch"] = PATCH_TYPE
+            return pages.empty(204, {"Allow": ", ".join(allowed)} | fields)
         raise MethodNotAllowed(allowed)
 
 
@@ -50,5 +54,7 @@ def _methods(options: Options, request: Request, filename: str | None) -> dict[s
         return {**_READING, "POST": asked}
     if options.read_only:
         return _READING
+    if options.resumable and resuming.is_creation(request):
+        return {"POST": resuming.create}
     methods = _OF_ROOT if filename is None else _OF_FILE
     return {**methods, **_WITH_METADATA} if [*options.metadata] else methods

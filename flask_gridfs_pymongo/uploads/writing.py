@@ -29,7 +29,7 @@ _Answer = Callable[[Options, Request, "str | None"], BaseResponse]
 
 def put(options: Options, request: Request, filename: str | None) -> Response:
     """Store the body as the newest version of a name."""
-    name = _clean_or_400(filename)
+    name = clean_or_400(filename)
     if name != compose(filename or ""):
         abort(400, Message("PUT does not rewrite names: this one would be stored as %(name)s.", name=repr(name)))
     if "Content-Range" in request.headers or names_one(request):
@@ -38,11 +38,11 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
     followed: list[StoredFile | None] = []
 
     def check(newest: StoredFile | None) -> None:
-        check_preconditions(request, newest)
+        check_preconditions(request.method, request.headers, newest)
         followed.append(newest)
 
     saved = save_body(request, options, name, check=check)
-    _tell(file_saved, file=saved)
+    tell(file_saved, file=saved)
     fields = {"Content-Location": pages.permanent_url(saved) or "", "ETag": f'"{saved.etag}"'}
     if followed[-1] is None:
         return pages.empty(201, fields | {"Location": pages.url_of(saved) or ""})
@@ -52,12 +52,12 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
 def delete(options: Options, request: Request, filename: str | None) -> Response:
     """Delete one version where the URL names one, else all of them."""
     file = select(options, request, filename, "delete")
-    check_preconditions(request, file)
+    check_preconditions(request.method, request.headers, file)
     bucket = options.bucket()
     deleted = int(bucket.delete(file.id)) if names_one(request) else bucket.delete_all(file)
     if not deleted:
         abort(404, "It was deleted meanwhile.")
-    _tell(file_deleted, file=file, versions=deleted)
+    tell(file_deleted, file=file, versions=deleted)
     return pages.empty(204)
 
 
@@ -72,10 +72,10 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
     saved = save_form(
         request,
         options,
-        filename=None if filename is None else _clean_or_400(filename),
+        filename=None if filename is None else clean_or_400(filename),
         folder=folder,
         permit=lambda name: permit(options, "write", name),
-        check=None if filename is None else lambda newest: check_preconditions(request, newest),
+        check=None if filename is None else lambda newest: check_preconditions(request.method, request.headers, newest),
     )
     return _saved(saved, url_for(".index", folder=folder or None))
 
@@ -108,18 +108,20 @@ _FLAGS: dict[str, _Answer] = {"delete": _delete, "metadata": edit, "restore": _r
 def _saved(saved: list[StoredFile], after: str) -> BaseResponse:
     """Tell of new files; a browser goes on to the page *after*."""
     for file in saved:
-        _tell(file_saved, file=file)
+        tell(file_saved, file=file)
     if pages.is_browser():
         return redirect(after, 303)
     data = {"files": [pages.describe(file) for file in saved]}
     return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
 
 
-def _tell(signal: Signal, **facts: Any) -> None:
+def tell(signal: Signal, **facts: Any) -> None:
+    """Send *signal* for the current application."""
     signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]
 
 
-def _clean_or_400(filename: str | None) -> str:
+def clean_or_400(filename: str | None) -> str:
+    """Return *filename* cleaned; abort with 400 where nothing of it is left."""
     cleaned = clean(filename or "")
     if not cleaned:
         abort(400, nothing_left(filename))

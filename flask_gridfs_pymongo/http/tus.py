@@ -1,0 +1,158 @@
+"""The header fields of tus 1.0.0, uploads that go on where they stopped (https://tus.io/protocols/resumable-upload).
+
+::
+
+    metadata("filename aGVsbG8udHh0")  # {"filename": "hello.txt"}
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from werkzeug.http import http_date
+
+from .conditions import Fields
+
+VERSION = "1.0.0"
+CONTENT_TYPE = "application/offset+octet-stream"
+ALGORITHMS = ("sha1", "sha256")
+"""of Upload-Checksum, as :mod:`hashlib` calls them"""
+ANSWER = {"Tus-Resumable": VERSION, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+"""The fields of every answer; the address of an upload is a secret."""
+REQUEST_FIELDS = (
+    *("Tus-Resumable", "Upload-Checksum", "Upload-Defer-Length", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
+    "X-HTTP-Method-Override",
+)
+"""What a client sends"""
+ANSWER_FIELDS = (
+    *("Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version"),
+    *("Upload-Defer-Length", "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
+)
+"""What it gets"""
+
+_EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination,checksum"
+_NAMES = ("relativePath", "filename", "name")  # of Uppy, tus-js-client and tuspy
+_TYPES = ("filetype", "type", "contentType")
+_MAX_METADATA = 8192  # characters
+
+
+class Checksum(NamedTuple):
+    """What the body of a PATCH hashes to."""
+
+    algorithm: str
+    digest: bytes
+
+
+def options(max_size: int | None) -> dict[str, str]:
+    """What OPTIONS tells of the protocol.
+
+    :param max_size: bytes in an upload
+    """
+    told = {
+        "Tus-Resumable": VERSION,
+        "Tus-Version": VERSION,
+        "Tus-Extension": _EXTENSIONS,
+        "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+    }
+    return told if max_size is None else told | {"Tus-Max-Size": str(max_size)}
+
+
+def number(fields: Fields, name: str) -> int | None:
+    """Read Upload-Offset or Upload-Length; None where there is none.
+
+    :raises ValueError: for what is no whole number of bytes that a file can have
+    """
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not re.fullmatch("[0-9]{1,19}", value, re.ASCII) or int(value) >= 2**63:
+        raise ValueError(f"{name} must be a whole number of bytes, 0 or more")
+    return int(value)
+
+
+def length(fields: Fields) -> int | None:
+    """Read the length of a new upload: a number of bytes, or None where it is to come later.
+
+    :raises ValueError: where neither Upload-Length nor Upload-Defer-Length says so, or both do
+    """
+    found, deferred = number(fields, "Upload-Length"), fields.get("Upload-Defer-Length")
+    if deferred not in (None, "1"):
+        raise ValueError("Upload-Defer-Length can only be 1")
+    if (found is None) == (deferred is None):
+        raise ValueError("A new upload needs either Upload-Length or Upload-Defer-Length: 1")
+    return found
+
+
+def metadata(fields: Fields) -> dict[str, str]:
+    """Read Upload-Metadata: keys, each with a text in base64 or without one.
+
+    A value that is no UTF-8 has surrogates in it (:pep:`383`).
+
+    :raises ValueError: where it breaks the protocol's grammar
+    """
+    value = fields.get("Upload-Metadata") or ""
+    if len(value) > _MAX_METADATA:
+        raise ValueError(f"Upload-Metadata may have at most {_MAX_METADATA} characters")
+    found: dict[str, str] = {}
+    for pair in value.split(",") if value.strip() else ():
+        key, _, encoded = pair.strip().partition(" ")
+        if not key or not key.isascii() or key in found:
+            raise ValueError("Upload-Metadata is broken: a key is empty, not ASCII, or there twice")
+        try:
+            found[key] = base64.b64decode(encoded.strip(), validate=True).decode(errors="surrogateescape")
+        except binascii.Error:
+            raise ValueError(f"Upload-Metadata is broken: the value of {key!r} is not base64") from None
+    return found
+
+
+def name_of(found: Mapping[str, str]) -> str:
+    """The file name that Upload-Metadata gives; empty where it gives none.
+
+    Uppy sends ``null`` as the relativePath of a file without a folder.
+
+    :raises ValueError: for a name that is no UTF-8
+    """
+    named = [found[key] for key in _NAMES if found.get(key)]
+    name = next((name for name in named if name != "null"), named[0] if named else "")
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise ValueError("The file name in Upload-Metadata is not UTF-8")
+    return name
+
+
+def type_of(found: Mapping[str, str]) -> str | None:
+    """The media type that Upload-Metadata claims."""
+    return next((found[key] for key in _TYPES if found.get(key)), None)
+
+
+def checksum(fields: Fields) -> Checksum | None:
+    """Read Upload-Checksum; None where there is none.
+
+    :raises ValueError: for an algorithm that we do not know, or a digest that is no base64
+    """
+    value = fields.get("Upload-Checksum")
+    if value is None:
+        return None
+    algorithm, _, encoded = value.partition(" ")
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"Upload-Checksum: the algorithm must be one of {', '.join(ALGORITHMS)}")
+    try:
+        return Checksum(algorithm, base64.b64decode(encoded.strip(), validate=True))
+    except (binascii.Error, ValueError):
+        raise ValueError("Upload-Checksum is broken: its digest is not base64") from None
+
+
+def state(offset: int, total: int | None, expires: datetime | None) -> dict[str, str]:
+    """The fields that tell how far an upload is.
+
+    :param offset: bytes that are safe
+    :param total: bytes of the whole upload, None where that is not known yet
+    :param expires: until when it can go on; None: it is complete
+    """
+    told = {"Upload-Offset": str(offset)}
+    told |= {"Upload-Defer-Length": "1"} if total is None else {"Upload-Length": str(total)}
+    return told if expires is None else told | {"Upload-Expires": http_date(expires)}
