@@ -7,6 +7,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from .converters import BSONObjectIdConverter
 from .extension import PyMongo
+from .images import Variant
 from .uploads.inspection import Refused
 
-__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "PyMongo", "Refused"]
+__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "PyMongo", "Refused", "Variant"]

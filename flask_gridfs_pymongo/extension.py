@@ -17,6 +17,7 @@ from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, cache_control
 from .http.metadata import Keys
 from .http.response import sends_all
+from .images import THUMB, Variant
 from .signals import file_saved
 from .store import Bucket
 from .uploads import links, uploads_blueprint
@@ -263,6 +264,7 @@ class PyMongo:
         inline_types: Collection[str] = (),
         upload_timeout: float | None = 3600,
         share: int | None = None,
+        variants: Mapping[str, Variant] | None = None,
         metadata: Collection[str] = (),
         inspect: Inspect | None = None,
         inspect_timeout: float = 60,
@@ -300,6 +302,7 @@ class PyMongo:
         :param upload_timeout: seconds that the body of an upload may take; None: no limit
         :param share: seconds for which a link is good that whoever may read a file makes (``POST /NAME?share``);
             None: no links
+        :param variants: smaller pictures by their names, beside ``thumb`` (640 pixels): ``GET /NAME?variant=thumb``
         :param metadata: the keys of a file's ``metadata`` that requests may set
         :param inspect: ``inspect(file, read)``, called when an upload is complete and nobody can see it yet; *file* is
             its :class:`.StoredFile`, and ``read()`` iterates over its content. Where it raises :class:`.Refused` the
@@ -326,6 +329,7 @@ class PyMongo:
             inline_types=inline_types,
             upload_timeout=upload_timeout,
             share=share,
+            variants={"thumb": THUMB, **(variants or {})},
             metadata=Keys(metadata),
             inspect=inspect,
             inspect_timeout=inspect_timeout,

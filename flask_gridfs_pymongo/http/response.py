@@ -34,7 +34,8 @@ class Representation:
 
     etag: str
     """the opaque tag, without quotes"""
-    modified: datetime
+    modified: datetime | None
+    """when it became what it is; None: there is no Last-Modified"""
     date_is_strong: bool
     """whether whole seconds tell it from what it was before (RFC 9110 section 8.8.2.2)"""
     length: int
@@ -53,8 +54,10 @@ def sends_all(request: Request) -> bool:
 
 def respond(request: Request, representation: Representation, response_class: type[R]) -> R:
     """Answer a GET or HEAD: 200, 206, 304, 412 or 416, in the order of RFC 9110 section 13.2.2."""
-    modified = conditions.last_modified(representation.modified)
-    validators = {"ETag": f'"{representation.etag}"', "Last-Modified": http_date(modified)}
+    validators, modified = {"ETag": f'"{representation.etag}"'}, representation.modified
+    if modified is not None:
+        modified = conditions.last_modified(modified)
+        validators["Last-Modified"] = http_date(modified)
     outcome = conditions.evaluate(request.method, request.headers, representation.etag, modified)
     if outcome is Outcome.NOT_MODIFIED:
         # Section 15.4.5: of the fields of a 200, those that guide a cache, nothing about the content.

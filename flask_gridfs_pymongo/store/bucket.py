@@ -20,11 +20,12 @@ from . import listing
 from .changes import update_metadata
 from .collections import Collections
 from .judge import SIZE, Judge
-from .listing import EVERYTHING, Having, Key, Page, Shown
+from .listing import EVERYTHING, Key, Page, Shown
 from .model import StoredFile
 from .reader import Reader
 from .resumable import Uploads
 from .stream import FileReader
+from .variants import Variants
 from .versions import Version, Versions
 from .writer import Writer
 
@@ -50,6 +51,7 @@ class Bucket:
         self.files, self.chunks = self.collections.files, self.collections.chunks
         self._versions = Versions(self.collections)
         self.uploads = Uploads(self._versions)
+        self.variants = Variants(self.collections)
         self._streams = streams
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
@@ -85,7 +87,6 @@ class Bucket:
         prefix: str = "",
         part: str = "",
         folded: bool = False,
-        metadata: Mapping[str, Sequence[Any]] | None = None,
         shown: Shown = EVERYTHING,
     ) -> Page:
         """Return a page of names, each with its newest revision.
@@ -96,16 +97,14 @@ class Bucket:
         :param prefix: how the names begin
         :param part: what they have in them, in upper or lower case
         :param folded: in the order by name, without *part*: show what lies deeper than *prefix* as folders
-        :param metadata: for each key values that the newest revision's metadata is or has there
         :param shown: which files and folders the page may show
         :raises pymongo.errors.ExecutionTimeout: where that takes more than a second
         """
-        having = Having(metadata or {})
         if order != "name":
-            walk = listing.ordered(self._versions, shown, order, after, prefix=prefix, part=part, having=having)
+            walk = listing.ordered(self._versions, shown, order, after, prefix=prefix, part=part)
         else:
             last, folded = after and after.filename, folded and not part
-            walk = listing.by_name(self._versions, shown, last, prefix=prefix, part=part, folded=folded, having=having)
+            walk = listing.by_name(self._versions, shown, last, prefix=prefix, part=part, folded=folded)
         return listing.first(walk, limit)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
@@ -206,6 +205,7 @@ class Bucket:
         """Delete one revision, its document first. Returns whether it was there."""
         deleted = self.files.delete_one({"_id": {"$eq": file_id}}).deleted_count
         self.chunks.delete_many({"files_id": {"$eq": file_id}})
+        self.variants.forget(file_id)
         return bool(deleted)
 
     def delete_all(self, newest: StoredFile) -> int:

@@ -19,6 +19,7 @@ from bson.objectid import ObjectId
 from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 
+from . import variants
 from .collections import INDEXES, WITH_PREVIOUS, Collections, create_index, index_problem
 from .judge import FIELDS, SIZE, Judge, Problem
 from .retry import Patience, persist, while_known
@@ -32,11 +33,11 @@ _BATCH_BYTES = 1024 * 1024
 
 
 class Finding(NamedTuple):
-    """What is wrong with an index, with a file, or with chunks that no file owns."""
+    """What is wrong with an index, with a file, or with chunks or kept pictures (variants) that no file owns."""
 
-    subject: Literal["index", "file", "chunks"]
+    subject: Literal["index", "file", "chunks", "variants"]
     id: Any
-    """the file's ``_id``, the chunks' ``files_id``, or the index's fields"""
+    """the file's ``_id``, also of one that is gone, or the index's fields"""
     name: Any
     """the file's, or the collection's"""
     problems: list[Problem]
@@ -80,9 +81,10 @@ class Check:
         yield from self._indexes()
         yield from self._broken()
         yield from self._unreferenced()
+        yield from self._pictures()
 
     def _indexes(self) -> Iterator[Finding]:
-        for index in INDEXES:
+        for index in (*INDEXES, *variants.INDEXES):
             collection = self.collections.of(index)
             there = collection.index_information()  # empty where the collection is not there yet
             problem = index_problem(there, index) if there else None
@@ -206,6 +208,19 @@ class Check:
             except PyMongoError as error:
                 if not patience.lasts(error):
                     raise
+
+    def _pictures(self) -> Iterator[Finding]:
+        """Kept pictures whose file another tool deleted: what the package deletes has none left."""
+        pictures, name = variants.Variants(self.collections), self.collections.variants.full_name
+        unowned = pictures.unowned()
+        while batch := list(islice(unowned, _BATCH)):
+            time.sleep(_PAUSE)  # for a delete that goes on
+            for file_id in batch:
+                if not (count := pictures.count(file_id)):
+                    continue
+                if self.repair:
+                    pictures.forget(file_id)
+                yield Finding("variants", file_id, name, [Problem("unreferenced", count)], 0, self.repair)
 
     def _settle(self, suspects: Mapping[str, Any]) -> Iterator[Finding]:
         """Look again, and once more after a pause, in which a delete that goes on takes some of the chunks."""

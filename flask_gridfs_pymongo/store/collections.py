@@ -26,7 +26,7 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 class Index(NamedTuple):
     """An index that a bucket has."""
 
-    collection: Literal["files", "chunks", "uploads"]
+    collection: Literal["files", "chunks", "uploads", "variants"]
     keys: list[tuple[str, int]]
     options: dict[str, Any]
 
@@ -73,6 +73,8 @@ class Collections:
         primary = ReadPreference.PRIMARY
         self.uploads = database[f"{base}.uploads"].with_options(**options, read_preference=primary)
         """uploads that go on (:mod:`.resumable`)"""
+        self.variants = database[f"{base}.variants"].with_options(**options, read_preference=primary)
+        """pictures made of files (:mod:`.variants`)"""
         self.primary = Primary(
             self.files.with_options(read_preference=primary), self.chunks.with_options(read_preference=primary)
         )
@@ -84,7 +86,8 @@ class Collections:
 
     def of(self, index: Index) -> Any:
         """The collection that *index* belongs to, as the primary knows it."""
-        return self.primary.files if index.collection == "files" else self.primary.chunks
+        beside = {"uploads": self.uploads, "variants": self.variants}
+        return {**self.primary._asdict(), **beside}[index.collection]
 
     def ensure_indexes(self) -> None:
         """Create the :data:`INDEXES`, once in the life of this object; a server's refusal is a warning."""

@@ -8,9 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from flask import abort, url_for
-from werkzeug.datastructures import MultiDict
 
-from ..http.metadata import Keys
 from ..store import Bucket
 from ..store.listing import ORDERS, Key, Page, Shown
 from . import pages
@@ -21,12 +19,10 @@ _PAGE_SIZE = 100
 _LONGEST = {"q": 100, "prefix": 1000, "folder": 1000, "after": 16_000}  # characters
 
 
-def build(bucket: Bucket, args: MultiDict[str, str], keys: Keys, shown: Shown) -> dict[str, Any]:
+def build(bucket: Bucket, args: Mapping[str, str], shown: Shown) -> dict[str, Any]:
     """Return a listing as our JSON and our page have it.
 
-    :param args: the query string: *order*, *q*, *prefix*, *folder*, *metadata.KEY*; *after* and *at* say where the page
-        begins
-    :param keys: of the metadata
+    :param args: the query string: *order*, *q*, *prefix*, *folder*; *after* and *at* say where the page begins
     :param shown: which files and folders it may show; of the others nothing tells
     """
     order = args.get("order", "name")
@@ -36,22 +32,16 @@ def build(bucket: Bucket, args: MultiDict[str, str], keys: Keys, shown: Shown) -
     folder = texts["folder"] if "folder" in args else None
     if folder and not folder.endswith("/"):
         abort(400, "?folder must end with a slash, or be empty.")
-    try:
-        metadata = keys.of_query(args.items(multi=True))
-    except ValueError as error:
-        abort(400, f"{error}.")
     part, prefix = texts["q"], folder or texts["prefix"]
     after = texts["after"] if "after" in args else None
     key = None if after is None else Key(after, None if order == "name" else _value(order, args))
-    folded = folder is not None
-    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folded, metadata=metadata, shown=shown)
+    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folder is not None, shown=shown)
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
         "folders": [{"name": path, "url": url_for(".index", folder=path)} for path in page.folders],
-        "next": _next(page, order, args, metadata),
+        "next": _next(page, order, args),
         "order": order,
         "folder": folder,
-        "metadata": metadata,
         "prefix": texts["prefix"],
         "q": part,
     }
@@ -77,12 +67,11 @@ def _value(order: str, args: Mapping[str, str]) -> datetime | int | str | None:
         abort(400, "?at is no time in milliseconds since 1970.")
 
 
-def _next(page: Page, order: str, args: Mapping[str, str], metadata: Mapping[str, list[str]]) -> str | None:
+def _next(page: Page, order: str, args: Mapping[str, str]) -> str | None:
     if page.next is None:
         return None
     value = page.next.value
     if isinstance(value, datetime):
         value = (value - _EPOCH) // timedelta(milliseconds=1)
     kept: dict[str, Any] = {name: args[name] for name in ("q", "prefix", "folder", "view") if name in args}
-    kept |= {f"metadata.{key}": values for key, values in metadata.items()}
     return url_for(".index", **kept, order=None if order == "name" else order, at=value, after=page.next.filename)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..http import origin
 from ..http.headers import check_inline_types
 from ..http.metadata import Keys
+from ..images import Variant
 from ..store import Bucket, StoredFile
 
 _RESOURCE_POLICIES = ("same-origin", "same-site", "cross-origin")
@@ -34,6 +36,7 @@ class Options:
     inline_types: Collection[str]
     upload_timeout: float | None
     share: int | None
+    variants: Mapping[str, Variant]
     metadata: Keys
     inspect: Inspect | None
     inspect_timeout: float
@@ -59,6 +62,11 @@ class Options:
             raise ValueError(f"upload_expires must be a number of seconds above 0, not {self.upload_expires!r}")
         if isinstance(self.max_uploads, bool) or not isinstance(self.max_uploads, int) or self.max_uploads < 1:
             raise ValueError(f"max_uploads must be a whole number above 0, not {self.max_uploads!r}")
+        for name, variant in self.variants.items():
+            if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]+", name):
+                raise ValueError(f"variants: a name has letters, digits, - and _ alone, not {name!r}")
+            if not isinstance(variant, Variant):
+                raise TypeError(f"variants: {name} must be a Variant, not {variant!r}")
         check_inline_types(self.inline_types)
         if not self.inspect_timeout > 0:
             raise ValueError(f"inspect_timeout must be a number of seconds above 0, not {self.inspect_timeout!r}")

@@ -14,7 +14,7 @@ from flask import Request, Response, abort, send_from_directory
 from ..http.headers import IMMUTABLE, cache_control
 from ..http.response import sends_all
 from ..store import StoredFile
-from . import archive, links, listings, pages
+from . import archive, links, listings, pages, pictures
 from .arguments import number
 from .downloads import send
 from .options import Options
@@ -39,7 +39,7 @@ def _asset(options: Options, request: Request, filename: str | None) -> Response
 
 def _listing(options: Options, request: Request, filename: str | None) -> Response:
     permit(options, "list", request.args.get("folder") or None)
-    data = listings.build(options.bucket(), request.args, options.metadata, shown(options))
+    data = listings.build(options.bucket(), request.args, shown(options))
     writable = not options.read_only
     return pages.page("listing.html", data, read_only=options.read_only, may_write=writable, max_size=options.max_size)
 
@@ -109,5 +109,6 @@ _OF_FILE: dict[str, _Answer] = {
     "signed": _linked,
     "versions": _versions,
     "details": _details,
+    "variant": pictures.get,
     "id": _permanent,
 }

@@ -1,0 +1,108 @@
+"""Pictures made of files, kept beside the bucket in ``base.variants``.
+
+Each is one document with its bytes in it, so that MongoDB's TTL index can take away those that nobody looks at.
+Nothing is lost with them: what is gone is made again::
+
+    bucket.variants.keep("5d41402a", file.id, "image/webp", data)
+    bucket.variants.get("5d41402a")
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+from pymongo import ASCENDING
+from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from .collections import Collections, Index, create_index
+
+UNUSED = timedelta(days=30)
+"""after which a picture goes"""
+INDEXES = (
+    Index("variants", [("used", ASCENDING)], {"expireAfterSeconds": int(UNUSED.total_seconds())}),
+    Index("variants", [("file", ASCENDING)], {}),
+)
+_DAY = timedelta(days=1)
+_LARGEST = 15 * 1024 * 1024  # bytes; a document has at most 16 MiB
+_logger = logging.getLogger("flask_gridfs_pymongo")
+
+
+class Kept(NamedTuple):
+    """A picture that was kept."""
+
+    content_type: str
+    data: bytes
+
+
+class Variants:
+    """The kept pictures of one bucket."""
+
+    def __init__(self, collections: Collections) -> None:
+        # What can be made again need not be on a majority of the members.
+        self._collection = collections.variants.with_options(write_concern=WriteConcern(w=1))
+        self._files = collections.primary.files
+        self._indexed = False
+
+    def get(self, tag: str, *, note: bool = True) -> Kept | None:
+        """Return the picture with this tag, or None.
+
+        :param note: whether to write down, once a day, that it is used
+        """
+        found = self._collection.find_one({"_id": tag})
+        if found is None:
+            return None
+        now = datetime.now(timezone.utc)
+        if note and found["used"] < now - _DAY:
+            with self._logged():
+                self._collection.update_one({"_id": tag}, {"$set": {"used": now}})
+        return Kept(found["contentType"], found["data"])
+
+    def keep(self, tag: str, file_id: Any, content_type: str, data: bytes) -> None:
+        """Keep a picture of the file *file_id*."""
+        if len(data) > _LARGEST:
+            return
+        fields = {"file": file_id, "contentType": content_type, "data": data, "used": datetime.now(timezone.utc)}
+        with self._logged():
+            self._ensure_indexes()
+            self._collection.replace_one({"_id": tag}, fields, upsert=True)
+            if not self._exists(file_id):  # it was deleted meanwhile
+                self.forget(file_id)
+
+    def forget(self, file_id: Any) -> None:
+        """Delete the pictures of a file; what goes wrong with it is a line in the log."""
+        with self._logged():
+            self._collection.delete_many({"file": {"$eq": file_id}})
+
+    def count(self, file_id: Any) -> int:
+        """Return how many pictures of a file there are."""
+        return int(self._collection.count_documents({"file": {"$eq": file_id}}))
+
+    def unowned(self) -> Iterator[Any]:
+        """Yield the ``_id`` of each file that is gone though there are pictures of it."""
+        grouped = [{"$sort": {"file": 1}}, {"$group": {"_id": "$file"}}]
+        with self._collection.aggregate(grouped, allowDiskUse=True) as found:
+            for group in found:
+                if not self._exists(group["_id"]):
+                    yield group["_id"]
+
+    def _exists(self, file_id: Any) -> bool:
+        return self._files.find_one({"_id": {"$eq": file_id}}, {"_id": 1}) is not None
+
+    def _ensure_indexes(self) -> None:
+        for index in () if self._indexed else INDEXES:
+            if error := create_index(self._collection, index):
+                _logger.warning("%s: cannot create the index %s: %s", self._collection.full_name, index.keys, error)
+        self._indexed = True
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """No picture is worth an error."""
+        try:
+            yield
+        except PyMongoError as error:
+            _logger.warning("%s: %s", self._collection.full_name, error)
