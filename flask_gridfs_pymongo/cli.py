@@ -151,7 +151,7 @@ def _text(finding: Finding) -> str:
     for problem in finding.problems:
         text = problem.kind if finding.subject == "index" else f"{problem.count:,} {problem.kind}"
         problems.append(text if problem.first is None else f"{text} (first: {problem.first!r})")
-    size = f", {finding.bytes:,} bytes" if finding.subject == "chunks" else ""
+    size = f", {finding.bytes:,} bytes" if finding.subject in ("chunks", "upload") else ""
     outcome = "; repaired" if finding.repaired else f"; not repaired: {finding.note}" if finding.note else ""
     return f"{finding.subject} {finding.name!r} {finding.id!r}: {', '.join(problems)}{size}{outcome}"
 

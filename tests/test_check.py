@@ -31,6 +31,7 @@ from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import ROOT
 from .replica import direct, standalone, until
+from .test_resumable import lapse
 
 DATA = random.Random(3).randbytes(2 * CHUNK_SIZE + 1)
 DIGITS = b"0123456789"  # the driver's files, in chunks of 4
@@ -244,6 +245,34 @@ def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMo
         saved = writer.commit()
     assert b"".join(store.read(saved)) == DATA * 3
     assert call(app, "check", "--verify")[0] == 0
+
+
+def test_an_upload_that_can_go_on_is_left_alone_and_an_expired_one_goes(app: Flask, real: PyMongo) -> None:
+    store, started = Bucket(real.db), ObjectId.from_datetime(datetime(2026, 1, 1, tzinfo=timezone.utc))
+    token = store.uploads.create("film", 10 * CHUNK_SIZE)
+    upload = store.uploads.find(token)
+    assert upload is not None
+    with store.uploads.hold(upload) as holder:
+        holder.write(DATA)
+    for chunk in list(store.chunks.find()):  # an hour ago
+        store.chunks.delete_one({"_id": chunk["_id"]})
+        store.chunks.insert_one({**chunk, "_id": ObjectId(started.binary[:4] + chunk["_id"].binary[4:])})
+    status, lines = call(app, "check", "--repair")
+    assert (status, lines[-1].partition("; ")[0]) == (
+        0,
+        f"{real.db.name}.fs: 0 files (0 bytes), 2 chunks (2 of uploads that go on)",
+    )
+    lapse(store, "expires")
+    said = f"upload 'film' {upload.id!r}: 1 expired, {len(DATA):,} bytes"
+    assert call(app, "check")[1][0] == said
+    assert call(app, "check", "--repair") == (
+        0,
+        [f"{said}; repaired", f"{real.db.name}.fs: 0 files (0 bytes), 0 chunks; 1 problems, 1 repaired"],
+    )
+    assert not store.chunks.count_documents({})
+    lapse(store, "expires")
+    assert call(app, "check", "--repair")[0] == 0
+    assert not store.uploads.collection.count_documents({})
 
 
 class TestOthersAtWork:

@@ -396,16 +396,16 @@ class TestEnds:
         token, upload = begin(store, 9 * CHUNK_SIZE)
         with store.uploads.hold(upload) as holder:
             holder.write(content(3 * CHUNK_SIZE))
-        assert store.uploads.expired() == []
-        assert store.uploads.living([upload.id]) == {upload.id}
+        assert list(store.uploads.expired()) == []
+        assert store.uploads.unfinished([upload.id]) == {upload.id}
         lapse(store, "expires")
-        assert store.uploads.living([upload.id]) == set()
         assert look(store, token).state == "gone"
         with pytest.raises(UploadEnded):
             store.uploads.hold(upload).__enter__()
         (expired,) = store.uploads.expired()
         store.uploads.remove(expired)
         assert not store.chunks.count_documents({})
+        assert store.uploads.unfinished([upload.id]) == set()
         assert look(store, token).state == "gone"  # not unknown: a client learns why
         lapse(store, "expires")
         store.uploads.remove(*store.uploads.expired())

@@ -22,7 +22,9 @@ from pymongo.errors import PyMongoError
 from . import variants
 from .collections import INDEXES, WITH_PREVIOUS, Collections, create_index, index_problem
 from .judge import FIELDS, SIZE, Judge, Problem
+from .resumable import Uploads
 from .retry import Patience, persist, while_known
+from .versions import Versions
 
 GRACE = timedelta(hours=1)
 """how old the newest chunk of an upload must be before the upload is taken for dead"""
@@ -33,9 +35,10 @@ _BATCH_BYTES = 1024 * 1024
 
 
 class Finding(NamedTuple):
-    """What is wrong with an index, with a file, or with chunks or kept pictures (variants) that no file owns."""
+    """What is wrong with an index, a file, an upload that did not go on, or with chunks or kept pictures (variants)
+    that nobody owns."""
 
-    subject: Literal["index", "file", "chunks", "variants"]
+    subject: Literal["index", "file", "upload", "chunks", "variants"]
     id: Any
     """the file's ``_id``, also of one that is gone, or the index's fields"""
     name: Any
@@ -51,8 +54,8 @@ class Finding(NamedTuple):
 class Check:
     """One look at every file and every chunk of a bucket.
 
-    Unreferenced chunks younger than :data:`GRACE` belong to an upload that goes on: they are counted in *uploading*.
-    The server must be MongoDB 4.4 or later.
+    Unreferenced chunks younger than :data:`GRACE`, and those of an unfinished :class:`.Upload`, belong to an upload
+    that goes on: they are counted in *uploading*. The server must be MongoDB 4.4 or later.
 
     :param repair: create missing indexes, delete unreferenced chunks, and those past the end of a file whose hash shows
         that they are not of it
@@ -72,6 +75,7 @@ class Check:
     def __post_init__(self) -> None:
         self._files, self._chunks = self.collections.primary
         self._chunks_in_order = True
+        self._uploads = Uploads(Versions(self.collections))
 
     def findings(self) -> Iterator[Finding]:
         """Look; *files*, *chunks*, *bytes* and *uploading* count what was seen.
@@ -80,6 +84,7 @@ class Check:
         """
         yield from self._indexes()
         yield from self._broken()
+        yield from self._expired()
         yield from self._unreferenced()
         yield from self._pictures()
 
@@ -170,6 +175,14 @@ class Check:
     def _delete(self, selection: Mapping[str, Any]) -> None:
         persist(self._chunks, lambda: self._chunks.delete_many(selection))
 
+    def _expired(self) -> Iterator[Finding]:
+        for upload in self._uploads.expired():
+            if self.repair:
+                self._uploads.remove(upload)
+            if not upload.ended:
+                expired = [Problem("expired", 1)]
+                yield Finding("upload", upload.id, upload.filename, expired, upload.offset, self.repair)
+
     def _unreferenced(self) -> Iterator[Finding]:
         suspects: dict[str, Any] = {}
         before: set[str] = set()
@@ -226,8 +239,10 @@ class Check:
         """Look again, and once more after a pause, in which a delete that goes on takes some of the chunks."""
         young = datetime.now(timezone.utc) - GRACE
         dead: dict[str, dict[str, Any]] = {}
+        unfinished = self._uploads.unfinished([value for value in suspects.values() if isinstance(value, ObjectId)])
         for found in self._unowned(suspects):
-            if isinstance(found["newest"], ObjectId) and found["newest"].generation_time > young:
+            dated = isinstance(found["newest"], ObjectId)
+            if (dated and found["newest"].generation_time > young) or found["_id"] in unfinished:
                 self.uploading += found["count"]
             else:
                 dead[repr(found["_id"])] = found

@@ -43,6 +43,7 @@ _WAIT = BUSY + 0.5  # seconds
 _PAUSE = 0.05  # seconds
 _HASHES = 100
 _STATES = ["open", "stored", "gone"]
+_FIELDS = {"tail": 0}  # what only a holder needs
 _INDEXES = (
     Index("uploads", [("token", ASCENDING)], {"unique": True}),
     Index("uploads", [("state", ASCENDING), ("expires", ASCENDING)], {}),
@@ -75,6 +76,8 @@ class Upload:
     """seconds after its last byte"""
     state: str
     """``open``, ``stored``, or ``gone`` where it was terminated or expired"""
+    ended: bool
+    """whether it was stored or terminated, before its time was over"""
     details: Mapping[str, Any]
     """whatever its creator wanted to keep with it"""
 
@@ -154,12 +157,12 @@ class Uploads:
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""
-        document = persist(self.collection, lambda: self.collection.find_one({"token": _hashed(token)}))
+        document = persist(self.collection, lambda: self.collection.find_one({"token": _hashed(token)}, _FIELDS))
         return _upload(document, Clock(self.collection).now()) if document else None
 
     def get(self, upload_id: ObjectId) -> Upload | None:
         """Return the upload of the future file with this ``_id``, or None."""
-        document = persist(self.collection, lambda: self.collection.find_one({"_id": upload_id}))
+        document = persist(self.collection, lambda: self.collection.find_one({"_id": upload_id}, _FIELDS))
         return _upload(document, Clock(self.collection).now()) if document else None
 
     @contextmanager
@@ -199,7 +202,7 @@ class Uploads:
             document: dict[str, Any] | None = persist(self.collection, take)
             if document is not None:
                 return document
-            current = self.collection.find_one({"_id": upload_id})
+            current = self.collection.find_one({"_id": upload_id}, _FIELDS)
             if current is None or _upload(current, now).state != "open":
                 raise UploadEnded
             if time.monotonic() > deadline:
@@ -216,16 +219,17 @@ class Uploads:
         stored = {"_id": upload.id, "state": "stored"}
         persist(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
 
-    def living(self, ids: list[Any]) -> set[ObjectId]:
-        """Return those of *ids* that an upload has which can go on."""
-        selection = {"_id": {"$in": ids}, "state": "open", "expires": {"$gt": Clock(self.collection).now()}}
-        return {document["_id"] for document in self.collection.find(selection, {"_id": 1})}
+    def unfinished(self, ids: list[Any]) -> set[ObjectId]:
+        """Return those of *ids* that are unfinished uploads', so that their chunks are no file's yet."""
+        found = self.collection.find({"_id": {"$in": ids}, "state": "open"}, {"_id": 1})
+        return {document["_id"] for document in found}
 
-    def expired(self, limit: int = 0) -> list[Upload]:
-        """Return what is left of uploads whose time is over, of *limit* uploads at most (0: of all)."""
+    def expired(self, limit: int = 0) -> Iterator[Upload]:
+        """Iterate over what is left of uploads whose time is over, of *limit* uploads at most (0: of all)."""
         now = Clock(self.collection).now()
         selection = {"state": {"$in": _STATES}, "expires": {"$lte": now}, "busy": {"$lte": now}}
-        return [_upload(document, now) for document in self.collection.find(selection).limit(limit)]
+        for document in self.collection.find(selection, _FIELDS).limit(limit):
+            yield _upload(document, now)
 
     def remove(self, upload: Upload) -> None:
         """Remove an expired upload with its bytes; for as long again it is known to be gone."""
@@ -262,5 +266,6 @@ def _upload(document: Mapping[str, Any], now: datetime) -> Upload:
         lifetime=document["lifetime"],
         expires=expires,
         state=document["state"] if expires > now else "gone",
+        ended=document["state"] != "open",
         details=document["details"],
     )
