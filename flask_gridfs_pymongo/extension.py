@@ -215,17 +215,19 @@ class PyMongo:
         *,
         name: str = "uploads",
         as_attachment: bool | None = None,
+        **variables: Any,
     ) -> str:
         """Make a link to a file that works without a login until it expires.
 
-        It is good for this very revision, signed with ``SECRET_KEY``; a key in ``SECRET_KEY_FALLBACKS`` is good for
-        links that were made before.
+        It is good for this very revision at this blueprint, signed with ``SECRET_KEY``; a key in
+        ``SECRET_KEY_FALLBACKS`` is good for links that were made before.
 
         :param filename: the name it was saved under
         :param expires_in: seconds
         :param version: as in :meth:`send_file`
         :param name: the blueprint's name
         :param as_attachment: as in :meth:`send_file`
+        :param variables: those of the blueprint's ``url_prefix``, where it is one such as ``/<user>/files``
         :return: a URL without scheme and host
         :raises werkzeug.exceptions.NotFound: where there is no such file or version
         """
@@ -242,7 +244,7 @@ class PyMongo:
         file = bucket.find(filename, version)
         if file is None:
             abort(404, "There is no such file or version.")
-        return links.signed_url(bucket, name, file, int(time.time()) + expires_in, as_attachment)
+        return links.signed_url(bucket, name, file, int(time.time()) + expires_in, as_attachment, **variables)
 
     def uploads_blueprint(
         self,

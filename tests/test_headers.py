@@ -225,7 +225,7 @@ SCRIPTS = [
 def test_every_file_is_guarded(stored: str, as_attachment: bool | None) -> None:
     fields = content_headers(stored, '写真"\r\n.png', as_attachment)
     assert fields["X-Content-Type-Options"] == "nosniff"
-    hidden = as_attachment is not False and "javascript" in stored
+    hidden = as_attachment is not False and ("javascript" in stored or stored == "text/css")
     assert fields["Content-Type"] == ("text/plain; charset=utf-8" if hidden else media_type(stored)[1])
     assert "default-src 'none'" in fields["Content-Security-Policy"]
     assert "script-src" not in fields["Content-Security-Policy"]
@@ -242,13 +242,23 @@ def test_every_file_is_guarded(stored: str, as_attachment: bool | None) -> None:
         ("TEXT/JavaScript; charset=utf-7", (), "text/plain; charset=utf-8"),
         ("text/javascript", ("text/javascript",), "text/javascript; charset=utf-8"),
         ("application/json", (), "application/json"),
+        ("text/css", (), "text/plain; charset=utf-8"),
+        ("Text/CSS; charset=latin-1", (), "text/plain; charset=utf-8"),
+        ("text/css", ("text/css",), "text/css; charset=utf-8"),
     ],
 )
-def test_no_page_can_run_a_script_that_is_not_shown_on_purpose(
+def test_no_page_can_use_a_script_or_a_style_sheet_that_is_not_shown_on_purpose(
     stored: str, inline_types: tuple[str, ...], value: str
 ) -> None:
     """A script element runs any JavaScript type of the MIME Sniffing Standard, whatever Content-Disposition says."""
     assert content_headers(stored, "a.js", None, inline_types)["Content-Type"] == value
+
+
+@pytest.mark.parametrize("stored", [*INLINE, *ATTACHED])
+def test_a_policy_may_keep_frames_to_the_own_origin(stored: str) -> None:
+    fields, framed = (content_headers(stored, "a.x", own_frames_only=own) for own in (False, True))
+    assert framed["Content-Security-Policy"] == f"{fields['Content-Security-Policy']}; frame-ancestors 'self'"
+    assert {**framed, "Content-Security-Policy": ""} == {**fields, "Content-Security-Policy": ""}
 
 
 def test_our_own_pages() -> None:

@@ -55,6 +55,16 @@ class TestLinks:
         assert client.head(url).status_code == 200
         assert client.get(url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
+    def test_it_opens_in_the_blueprint_that_it_was_made_for(
+        self, app: Flask, client: FlaskClient, mongo: PyMongo
+    ) -> None:
+        """Another one of the same bucket may show types that this one does not."""
+        app.register_blueprint(mongo.uploads_blueprint("free", url_prefix="/free", inline_types=["text/html"]))
+        url, other = mongo.uploads_url("a/b.txt"), mongo.uploads_url("a/b.txt", name="free")
+        assert (client.get(url).status_code, client.get(other).status_code) == (200, 200)
+        assert client.get(url.replace("/uploads/", "/free/")).status_code == 404
+        assert client.get(other.replace("/free/", "/uploads/")).status_code == 404
+
     def test_it_stays_with_its_revision(self, client: FlaskClient, mongo: PyMongo) -> None:
         url = mongo.uploads_url("a/b.txt")
         mongo.save_file("a/b.txt", io.BytesIO(b"three"))

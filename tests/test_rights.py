@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,23 +12,25 @@ from flask import abort
 
 from flask_gridfs_pymongo import PyMongo
 
-from .conftest import JSON, Client, everyone, form
+from .conftest import HTML, JSON, Client, everyone, form
 
 
 class TestAuthorize:
-    def test_it_is_asked_once_for_each_action_and_name(self, client: Client, mongo: PyMongo) -> None:
+    def test_it_is_asked_once_for_each_action_and_name_and_again_before_a_commit(
+        self, client: Client, mongo: PyMongo
+    ) -> None:
         asked: list[tuple[str, str | None]] = []
         uploads = client(authorize=lambda action, filename: asked.append((action, filename)) or True)
         for send, expected in (
-            (lambda: uploads.put("/uploads/a", data=b"x"), [("write", "a")]),
+            (lambda: uploads.put("/uploads/a", data=b"x"), [("write", "a")] * 2),
             (
                 lambda: uploads.post("/uploads/", data=form((b"x", "../b"), (b"y", "c"))),
-                [("write", "b"), ("write", "c")],
+                [("write", "b"), ("write", "c")] * 2,
             ),
             (lambda: uploads.get("/uploads/a"), [("read", "a")]),
             (lambda: uploads.get("/uploads/"), [("list", None), ("read", "a"), ("read", "b"), ("read", "c")]),
             (lambda: uploads.get("/uploads/a?versions"), [("read", "a"), ("write", "a"), ("delete", "a")]),
-            (lambda: uploads.post("/uploads/a?version=0&restore"), [("write", "a")]),
+            (lambda: uploads.post("/uploads/a?version=0&restore"), [("read", "a"), ("write", "a"), ("write", "a")]),
             (lambda: uploads.delete("/uploads/a"), [("delete", "a")]),
         ):
             asked.clear()
@@ -45,6 +48,7 @@ class TestAuthorize:
             ("write", "POST", "/uploads/"),
             ("write", "POST", "/uploads/b"),
             ("write", "POST", "/uploads/a?restore"),
+            ("read", "POST", "/uploads/a?restore"),
             ("delete", "DELETE", "/uploads/a"),
             ("delete", "POST", "/uploads/a?delete"),
         ],
@@ -64,6 +68,46 @@ class TestAuthorize:
         assert answer.status_code == (401 if how == "abort" else 403)
         assert mongo.db.fs.files.count_documents({}) == 1
         assert mongo.db.fs.chunks.count_documents({}) == 1
+
+    @pytest.mark.parametrize(
+        ("method", "url", "files"),
+        [
+            ("PUT", "/uploads/a", None),
+            ("POST", "/uploads/", ((b"1", "b"), (b"2", "c"))),
+            ("POST", "/uploads/a", ((b"1", "x"),)),
+            ("POST", "/uploads/a?restore", None),
+        ],
+    )
+    @pytest.mark.parametrize("kept", [0, 1])
+    def test_a_right_that_is_taken_back_while_the_body_comes_ends_the_upload(
+        self, client: Client, mongo: PyMongo, method: str, url: str, files: Any, kept: int
+    ) -> None:
+        """Of several files none is stored where one may no longer be."""
+        asked: Counter[str | None] = Counter()
+
+        def authorize(action: str, filename: str | None) -> bool:
+            asked[filename] += action == "write"
+            return asked[filename] < 2 or (filename == "b" and bool(kept))
+
+        mongo.save_file("a", io.BytesIO(b"x"))
+        sent = {"data": form(*files)} if files else {"data": b"new"} if method == "PUT" else {}
+        assert client(authorize=authorize).open(url, method=method, **sent).status_code == 403
+        assert [mongo.db[name].count_documents({}) for name in ("fs.files", "fs.chunks")] == [1, 1]
+
+    @pytest.mark.parametrize("accept", [JSON, HTML])
+    def test_the_page_before_deleting_shows_what_deleting_needs(
+        self, client: Client, mongo: PyMongo, accept: dict[str, str]
+    ) -> None:
+        stored = mongo.save_file("a", io.BytesIO(b"x"), content_type="image/x-secret")
+        sha256 = mongo.db.fs.files.find_one_or_404(stored)["sha256"]
+        uploads = client(authorize=lambda action, filename: action == "delete")
+        for query in ("", "&version=0", f"&id={stored}"):
+            answer = uploads.get(f"/uploads/a?delete{query}", headers=accept)
+            assert answer.status_code == 200
+            assert not any(told in answer.text for told in (sha256, "secret", "etag", "metadata"))
+        assert uploads.get("/uploads/a?delete", headers=JSON).json.keys() == {
+            *["filename", "length", "upload_date", "url", "permanent_url", "versions", "single"]
+        }
 
     @pytest.mark.parametrize("how", ["falsy", "abort"])
     def test_an_id_alone_is_404_where_its_file_may_not_be_read(self, client: Client, mongo: PyMongo, how: str) -> None:

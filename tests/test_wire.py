@@ -198,7 +198,7 @@ class TestUrls:
             ("/uploads/File", {404}),
             ("/uploads/fil%65", {200}),
             ("/uploads/%00", {404}),
-            ("/uploads/%FF", {404}),
+            ("/uploads/%FF", {400}),
             ("/uploads/%", {404}),
             ("/uploads/" + "x" * 3000, {404}),
             ("/uploads/?after=%FF%00", {400}),

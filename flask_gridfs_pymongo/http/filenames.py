@@ -10,11 +10,19 @@ from urllib.parse import quote
 from .paths import has_dot_segments
 
 MAX_CHARACTERS = 1024
-"""Longer texts are not normalised."""
+"""Longer texts are not normalised: CPython takes quadratic time for it and holds its lock (python/cpython#149079)."""
 _MAX_BYTES = 255
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
-# What turns the direction of text around (MITRE T1036.002).
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# What nobody sees (Unicode's Default_Ignorable_Code_Point), the turners of text among it (MITRE T1036.002).
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Joiners and selectors shape what they stand at in scripts from Arabic on, and in emoji; elsewhere nobody sees them.
+_SHAPED = "[^\0-\u05ff\u200c\u200d\ufe0e\ufe0f]"
+_STRAY = re.compile(
+    f"(?<!{_SHAPED})(?<!{_SHAPED}[\ufe0e\ufe0f])[\u200c\u200d]|[\u200c\u200d](?!{_SHAPED})|(?<!{_SHAPED})[\ufe0e\ufe0f]"
+)
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 
@@ -22,22 +30,21 @@ _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 def clean(name: str) -> str:
     """Clean a client's file name; the result may be empty, and cleaning it again changes nothing.
 
-    Normalises to NFC, removes control, surrogate, line separating and bidirectional format characters, takes both
-    slashes as separators of folders, drops empty, ``.`` and ``..`` segments and outer spaces, and cuts to 255 bytes of
-    UTF-8 before the extension.
+    Normalises to NFC, removes control, surrogate, line separating, invisible and bidirectional format characters,
+    takes both slashes as separators of folders, drops empty, ``.`` and ``..`` segments and outer spaces, and cuts to
+    255 bytes of UTF-8 before the extension. Of what is longer than 1,024 characters the middle goes first.
     """
+    if len(name) > MAX_CHARACTERS:
+        name = name[: MAX_CHARACTERS // 2] + name[-MAX_CHARACTERS // 2 :]
     while (cleaned := _clean_once(name)) != name:
         name = cleaned
     return name
 
 
 def _clean_once(name: str) -> str:
-    visible = "".join(
-        character
-        for character in unicodedata.normalize("NFC", name)
-        if character not in _BIDI and unicodedata.category(character) not in _UNSEEN
-    )
-    segments = (segment.strip() for segment in re.split(r"[/\\]", visible))
+    characters = _INVISIBLE.sub("", unicodedata.normalize("NFC", name))
+    visible = "".join(character for character in characters if unicodedata.category(character) not in _UNSEEN)
+    segments = (segment.strip() for segment in re.split(r"[/\\]", _STRAY.sub("", visible)))
     return _cut("/".join(segment for segment in segments if segment not in ("", ".", "..")))
 
 
@@ -140,7 +147,7 @@ def content_disposition(kind: str, name: str) -> str:
 
 
 def _ascii(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text)
+    decomposed = unicodedata.normalize("NFKD", text[:MAX_CHARACTERS])
     kept = "".join(character for character in decomposed if not unicodedata.combining(character))
     replaced = re.sub(r"[^A-Za-z0-9 ._-]", "_", kept)
     return replaced if re.search(r"[A-Za-z0-9]", replaced) else ""

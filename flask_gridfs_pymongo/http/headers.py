@@ -22,10 +22,12 @@ _LOCKED = "default-src 'none'; sandbox"
 _SHOWN = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
 # With sandbox Chromium's media document has the origin "null" and may not fetch its own file.
 _PLAYED = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"
-# What <script src> runs; with nosniff it runs nothing else.
-_SCRIPT = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma|live|j)script[0-9.]*")
+# What <script src> and <link rel=stylesheet> take; with nosniff they take nothing else.
+_ACTIVE = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma|live|j)script[0-9.]*|text/css")
 _PDF = "application/pdf"  # which Safari does not show in a sandbox either
 
+NO_PAGE = f"{_LOCKED}; frame-ancestors 'none'"
+"""The Content-Security-Policy of what is neither a page nor a file."""
 PAGE = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self';"
@@ -76,27 +78,36 @@ def check_inline_types(types: Collection[str]) -> None:
 
 @lru_cache(maxsize=1024)  # of small texts; a file is asked for again and again
 def content_headers(
-    stored_type: str, name: str, as_attachment: bool | None = None, inline_types: frozenset[str] = frozenset()
+    stored_type: str,
+    name: str,
+    as_attachment: bool | None = None,
+    inline_types: frozenset[str] = frozenset(),
+    *,
+    own_frames_only: bool = False,
 ) -> Mapping[str, str]:
     """The header fields that keep a stranger's file from acting in the application's origin.
 
-    A script that is not shown on purpose is called plain text, so that no page can run it.
+    A script or a style sheet that is not shown on purpose is called plain text, so that no page can use it.
 
     :param stored_type: the file's content type as stored
     :param name: what the file is to be called when it is saved
     :param as_attachment: None: inline only for :data:`INLINE_TYPES` and *inline_types*; True and False are the
         caller's decision
-    :param inline_types: what the application wants shown, too; no script runs in it either
+    :param inline_types: what the application wants shown, too. No script runs in it when it is opened; but one whose
+        own type is a script's is run by any page of the same origin that names it in ``<script src>``.
+    :param own_frames_only: whether no page of another origin may have it in a frame
     """
     bare, value = media_type(stored_type)
     shown = bare in INLINE_TYPES or bare in inline_types
     attachment = not shown if as_attachment is None else as_attachment
-    if attachment and _SCRIPT.fullmatch(bare):
+    if attachment and _ACTIVE.fullmatch(bare):
         value = "text/plain; charset=utf-8"
     if attachment or not (shown or bare == _PDF):
         policy = _LOCKED
     else:
         policy = _PLAYED if bare.startswith(("audio/", "video/", _PDF)) else _SHOWN
+    if own_frames_only:
+        policy += "; frame-ancestors 'self'"
     fields = {
         "Content-Type": value,
         "Content-Disposition": content_disposition("attachment" if attachment else "inline", name),

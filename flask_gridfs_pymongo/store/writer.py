@@ -61,7 +61,8 @@ class Writer:
         self._versions = versions
         self._collections = versions.collections
         self._max_size = max_size
-        self._sha256 = hashlib.sha256()
+        self.sha256 = hashlib.sha256()
+        """of what was written so far"""
         self._head = b""
         self._pieces: list[bytes] = []  # of the next chunk
         self._size = 0  # of them together
@@ -92,7 +93,7 @@ class Writer:
         self.length += len(data)
         if self._max_size is not None and self.length > self._max_size:
             raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
-        self._sha256.update(data)
+        self.sha256.update(data)
         self._pieces.append(bytes(data))
         self._size += len(data)
         if self._size >= CHUNK_SIZE:
@@ -132,24 +133,31 @@ class Writer:
         if inserting is not None:
             inserting.result()
 
-    def _finish(self) -> Content:
-        """Store what is left of the content."""
-        if self._content is not None:
-            return self._content
+    def finish(self) -> None:
+        """Store what is left of the content; until the commit the writer then holds neither a thread nor chunks."""
         if last := b"".join(self._pieces):
             self._add(last)
+        self._pieces, self._size = [], 0
         self._settle()
         if self._chunks:
             self._store_chunks(self._chunks)
+            self._chunks = []
+        self._stop_thread()
+
+    def _whole(self) -> Content:
+        """Finish, and make sure that all of it is there."""
+        if self._content is not None:
+            return self._content
+        self.finish()
         stored = self._collections.primary.chunks
         if persist(stored, lambda: stored.count_documents({"files_id": self.id})) != self._next:
             raise CorruptFile(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
-        self._content = Content(self.id, self.length, self._sha256.hexdigest(), self._head)
+        self._content = Content(self.id, self.length, self.sha256.hexdigest(), self._head)
         return self._content
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:
         """Return the file as :meth:`commit` will make it, when all of it is written and nobody sees it yet."""
-        return preview(self.filename, self._finish(), content_type, fields)
+        return preview(self.filename, self._whole(), content_type, fields)
 
     def commit(
         self,
@@ -161,7 +169,7 @@ class Writer:
 
         :raises CorruptFile: where chunks that were written are gone
         """
-        content = self._finish()
+        content = self._whole()
         try:
             stored = commit(self._versions, self.filename, content, content_type, fields, check)
         except (AutoReconnect, WriteConcernError):
@@ -182,8 +190,12 @@ class Writer:
 
     def _close(self) -> None:
         self._open = False
-        if self._thread is not None:
-            self._thread.shutdown()  # waits for an insert on its way
+        self._stop_thread()
+
+    def _stop_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown()  # waits for an insert on its way
 
 
 def preview(

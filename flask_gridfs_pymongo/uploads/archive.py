@@ -99,7 +99,7 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
         stream.add(f"These files are damaged, and not in this archive:\n\n{lost}\n", missing)
     title = top.rstrip("/").rpartition("/")[2] or options.title
     headers = {
-        **content_headers("application/zip", f"{title}.zip"),
+        **content_headers("application/zip", f"{title}.zip", own_frames_only=True),
         "Cache-Control": NO_STORE,
         "Content-Length": str(len(stream)),
         "Accept-Ranges": "none",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, current_app, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from ..http import cors
+from ..http.headers import NO_PAGE, NO_STORE
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..signals import request_refused
 from ..store import CorruptFile
@@ -49,7 +50,7 @@ def _tell_refusal(status: int, reason: str) -> None:
 
 
 def _unavailable(error: PyMongoError) -> Response:
-    current_app.logger.error("the database failed: %s", error)
+    current_app.logger.error("the database failed: %a", str(error))  # which may quote a name, with line breaks
     if _DISK_FULL in codes(error):
         return pages.problem(507, "The disk of the database is full; nothing was stored.")
     return pages.problem(503, "The database does not answer; try again.", {"Retry-After": "5"})
@@ -70,6 +71,10 @@ def _too_slow(error: ExecutionTimeout) -> Response:
 def _guard(options: Options, response: Response) -> Response:
     fields = response.headers
     fields["X-Content-Type-Options"] = "nosniff"
+    if response.mimetype != "text/html" or response.location:  # a login page of the application has a policy of its own
+        fields.setdefault("Content-Security-Policy", NO_PAGE)
+    if request.method not in ("GET", "HEAD"):
+        fields.setdefault("Cache-Control", NO_STORE)
     policy = options.resource_policy or ("cross-origin" if options.public else "same-origin")
     fields["Cross-Origin-Resource-Policy"] = policy
     fields.pop("Date", None)  # an asset has one; the server sets its own
@@ -79,6 +84,13 @@ def _guard(options: Options, response: Response) -> Response:
     if response.status_code >= 300:  # else the body was what it is about
         drain(request)
     return response
+
+
+def _keep_variables(endpoint: str, values: dict[str, Any]) -> None:
+    """Build URLs with the request's own variables of a ``url_prefix`` such as ``/<user>/files``."""
+    for name, value in (request.view_args or {}).items() if has_request_context() else ():
+        if current_app.url_map.is_endpoint_expecting(endpoint, name):
+            values.setdefault(name, value)
 
 
 def _any_method(state: BlueprintSetupState) -> None:
@@ -126,6 +138,7 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Bl
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.url_value_preprocessor(_resolve)
+    blueprint.url_defaults(_keep_variables)
     blueprint.after_request(lambda response: _guard(options, response))
     if options.resumable:
         blueprint.after_request(resuming.mark)

@@ -23,6 +23,7 @@ def send(
     as_attachment: bool | None = None,
     download_name: str | None = None,
     inline_types: Collection[str] = (),
+    own_frames_only: bool = False,
 ) -> Response:
     """Answer with *file*, or with what the request's preconditions and ranges make of it.
 
@@ -30,11 +31,14 @@ def send(
     :param as_attachment: None lets the type decide (:func:`.headers.content_headers`)
     :param download_name: what a client is to call the file; its stored name where None
     :param inline_types: types that are shown, beside those that always are
+    :param own_frames_only: whether no page of another origin may have it in a frame
     :raises CorruptFile: where its document cannot be right: then no header field would be either
     """
     file.ensure_sound()
     name = file.filename if download_name is None else download_name
-    guard = content_headers(file.content_type, name, as_attachment, frozenset(inline_types))
+    guard = content_headers(
+        file.content_type, name, as_attachment, frozenset(inline_types), own_frames_only=own_frames_only
+    )
     fields = {**guard, "Cache-Control": cache_control}
     if file.sha256 and is_wanted(request.headers):
         fields["Repr-Digest"] = repr_digest(file.sha256)

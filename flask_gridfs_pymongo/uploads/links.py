@@ -28,19 +28,22 @@ class Link(NamedTuple):
     """seconds since 1970"""
 
 
-def signed_url(bucket: Bucket, blueprint: str, file: StoredFile, expires: int, as_attachment: bool | None) -> str:
-    """Build a link to a revision.
+def signed_url(
+    bucket: Bucket, blueprint: str, file: StoredFile, expires: int, as_attachment: bool | None, **variables: Any
+) -> str:
+    """Build a link to a revision; it opens in this blueprint alone, which may show other types than others.
 
     :param blueprint: the name that its endpoints begin with
+    :param variables: those of its ``url_prefix``
     :param expires: seconds since 1970
     :param as_attachment: as in :meth:`.PyMongo.uploads_url`
     """
     if file.key is None:
         raise ValueError(f"the _id of this file is too long for a link: it may have {ids.LONGEST} characters")
-    signed = str(_serializer().dumps([bucket.files.full_name, file.key, as_attachment, expires]))
+    signed = str(_serializer(blueprint).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
     if file.named and survives_url(file.filename):
-        return url_for(f"{blueprint}.file", filename=file.filename, signed=signed)
-    return url_for(f"{blueprint}.index", signed=signed)
+        return url_for(f"{blueprint}.file", filename=file.filename, signed=signed, **variables)
+    return url_for(f"{blueprint}.index", signed=signed, **variables)
 
 
 def share(options: Options, request: Request, filename: str | None) -> Response:
@@ -53,12 +56,12 @@ def share(options: Options, request: Request, filename: str | None) -> Response:
     return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, timezone.utc).isoformat()})
 
 
-def verify(bucket: Bucket, token: str) -> Link:
+def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
     """Return what *token* is good for: 404 where it was not made here, 410 where its time is over."""
     if not current_app.secret_key:  # none was ever made
         abort(404, "This link is not valid.")
     try:
-        signed_bucket, key, as_attachment, expires = _serializer().loads(token)
+        signed_bucket, key, as_attachment, expires = _serializer(blueprint).loads(token)
     except BadData:
         abort(404, "This link is not valid.")
     if signed_bucket != bucket.files.full_name:
@@ -68,10 +71,9 @@ def verify(bucket: Bucket, token: str) -> Link:
     return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, expires)
 
 
-def _serializer() -> URLSafeSerializer:
+def _serializer(blueprint: str) -> URLSafeSerializer:
     if not current_app.secret_key:
         raise RuntimeError("signed links need a secret: set app.secret_key (SECRET_KEY)")
     keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or []), current_app.secret_key]
-    return URLSafeSerializer(
-        keys, salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
-    )
+    how = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+    return URLSafeSerializer(keys, salt=f"{_SALT}/{blueprint}", signer_kwargs=how)

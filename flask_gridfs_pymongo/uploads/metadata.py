@@ -16,7 +16,7 @@ from . import pages
 from .bodies import Body
 from .options import Options
 from .receive import valid
-from .rights import may
+from .rights import may, permit
 from .selection import check_preconditions, select
 from .texts import Message
 
@@ -56,6 +56,7 @@ def edit(options: Options, request: Request, filename: str | None) -> BaseRespon
 
 
 def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | None]) -> StoredFile:
+    permit(options, "write", file.filename, again=True)
     try:
         changed = options.bucket().update_metadata(None, changes, id=file.id)
     except FileNotFoundError:

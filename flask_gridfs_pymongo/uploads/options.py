@@ -74,6 +74,11 @@ class Options:
             raise TypeError("authorize must be a function of (action, filename)")
         if self.inspect is not None and not callable(self.inspect):
             raise TypeError("inspect must be a function of (file, read)")
+        if self.authorize is not None and self.public:
+            raise ValueError(
+                "public=True lets shared caches answer for authorize: give only one of them, or register a public,"
+                " read_only blueprint beside the one that decides"
+            )
         origin.check_trusted(self.trusted_origins)
         if self.resource_policy not in (None, *_RESOURCE_POLICIES):
             raise ValueError(

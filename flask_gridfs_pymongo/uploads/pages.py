@@ -124,6 +124,12 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
     }
 
 
+def identify(file: StoredFile, **more: Any) -> dict[str, Any]:
+    """What tells a revision from others, for whoever may delete it and perhaps not read it."""
+    told = ("filename", "length", "upload_date", "url", "permanent_url")
+    return {name: value for name, value in describe(file).items() if name in told} | more
+
+
 def describe_one(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
     """What our JSON says of one revision where it is about that alone."""
     number, count = (bucket.number(file), bucket.count(file.filename)) if file.named else (0, 1)

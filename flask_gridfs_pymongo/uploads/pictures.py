@@ -99,7 +99,7 @@ def _answer(options: Options, request: Request, file: StoredFile, picture: Kept,
         date_is_strong=False,
         length=len(picture.data),
         headers={
-            **content_headers(picture.content_type, f"{stem}.{extension}", attachment),
+            **content_headers(picture.content_type, f"{stem}.{extension}", attachment, own_frames_only=True),
             "Cache-Control": cache_control(_DAY, public=options.public),
             "Vary": "Accept",
         },

@@ -65,6 +65,7 @@ def _send(options: Options, request: Request, file: StoredFile, caching: str, as
         cache_control=caching,
         as_attachment=as_attachment,
         inline_types=options.inline_types,
+        own_frames_only=True,
     )
     return pages.explain(answer) if answer.status_code >= 400 else answer
 
@@ -87,13 +88,13 @@ def _confirmation(options: Options, request: Request, filename: str | None) -> R
     file = select(options, request, filename, "delete")
     single = names_one(request)
     versions = 1 if single else options.bucket().count(file.filename)
-    return pages.page("delete.html", pages.describe(file, versions=versions, single=single))
+    return pages.page("delete.html", pages.identify(file, versions=versions, single=single))
 
 
 def _linked(options: Options, request: Request, filename: str | None) -> Response:
     """Answer with what a signed link is good for; the signature stands in for ``authorize``."""
     bucket = options.bucket()
-    link = links.verify(bucket, request.args["signed"])
+    link = links.verify(bucket, str(request.blueprint), request.args["signed"])
     file = bucket.get(link.file_id, first_chunk=sends_all(request))
     if file is None or filename not in (None, file.filename):
         abort(404, "There is no such file or version.")

@@ -20,6 +20,7 @@ from ..store import FileTooLarge, StoredFile, Writer
 from .bodies import Body
 from .inspection import inspect
 from .options import Options
+from .rights import permit
 from .texts import Message
 
 READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
@@ -42,26 +43,29 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         abort(415, "What is stored is what a GET answers: send the body without Content-Encoding.")
     try:
-        digests = [(digest, hashlib.new(digest.algorithm)) for digest in expected(request.headers)]
+        digests = expected(request.headers)
     except ValueError as error:
         abort(400, Message("%(error)s; nothing was stored.", error=error))
     fields = fields_of(valid(options.metadata.of_fields, request.headers), request.content_type)
     check(bucket.newest(filename))
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
+        hashes = {digest.algorithm: hashlib.new(digest.algorithm) for digest in digests} | {"sha256": writer.sha256}
+        others = [computed for computed in hashes.values() if computed is not writer.sha256]
         try:
             while block := body.read(READ_SIZE):
                 writer.write(block)
-                for _, computed in digests:
+                for computed in others:
                     computed.update(block)
         except FileTooLarge:
             raise too_large(max_size) from None
         if length is not None and writer.length != length:
             sizes = {"received": writer.length, "length": length}
             abort(400, Message("The body ended after %(received)s of %(length)s bytes; nothing was stored.", **sizes))
-        for digest, computed in digests:
-            if computed.digest() != digest.digest:
+        for digest in digests:
+            if hashes[digest.algorithm].digest() != digest.digest:
                 abort(400, Message("The body does not match its %(field)s; nothing was stored.", field=digest.field))
         inspect(options, bucket, writer.preview(fields=fields))
+        permit(options, "write", filename, again=True)
         return writer.commit(fields=fields, check=check)
 
 
@@ -71,22 +75,21 @@ def save_form(
     *,
     filename: str | None,
     folder: str = "",
-    permit: Callable[[str], None],
     check: _Check | None = None,
 ) -> list[StoredFile]:
     """Save every file of a form, all or none of them.
 
-    The parts go into the store while they arrive; nothing is kept in memory or on disk. Where something has parsed
+    The parts go into the store while they arrive: what a request holds in memory does not grow with their size or, but
+    for a head of a few kilobytes, their number. Where something has parsed
     the form before (Flask-WTF does), they come from what it kept.
 
     :param filename: the name for the only file; None: each part's own, cleaned
     :param folder: what goes before each part's own name
-    :param permit: called with each name before a byte of it is stored; raises to refuse
     :param check: for a *filename*, as in :func:`save_body`
     """
     bucket, max_size = options.bucket(), options.max_size
     if filename is not None and check is not None:
-        permit(filename)
+        permit(options, "write", filename)
         check(bucket.newest(filename))
     with ExitStack() as uploads:
         parts: list[_Part] = []
@@ -98,7 +101,7 @@ def save_form(
             target = (clean(f"{folder}/{own}") if own else "") if filename is None else filename
             if not target:
                 abort(400, nothing_left(name))
-            permit(target)
+            permit(options, "write", target)
             parts.append(_Part(uploads.enter_context(bucket.writer(target, max_size)), claim))
             return parts[-1]
 
@@ -109,6 +112,7 @@ def save_form(
                         part = begin(storage.filename, storage.content_type)
                         while block := storage.stream.read(READ_SIZE):
                             part.write(block)
+                        part.seek(0)
                 form: MultiDict[str, str] = request.form
             elif request.mimetype == "multipart/form-data":  # any other form would be read into memory as a whole
                 form = _parse(request, begin, options.upload_timeout)
@@ -120,6 +124,8 @@ def save_form(
         fields = [fields_of(metadata, part.claim) for part in parts]
         for part, own in zip(parts, fields, strict=True):
             inspect(options, bucket, part.writer.preview(fields=own))
+        for part in parts:
+            permit(options, "write", part.writer.filename, again=True)
         return [part.writer.commit(fields=own, check=check) for part, own in zip(parts, fields, strict=True)]
 
 
@@ -163,7 +169,8 @@ class _Part:
         return self.writer.write(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return 0  # the parser's sign for the end of a part
+        self.writer.finish()  # the parser's sign for the end of a part
+        return 0
 
 
 class _Unnamed(io.BytesIO):

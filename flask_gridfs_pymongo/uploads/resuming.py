@@ -283,7 +283,7 @@ def _finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
     """Commit the upload; returns what the answer tells of the file."""
 
     def check(newest: StoredFile | None) -> None:
-        permit(options, "write", upload.filename)
+        permit(options, "write", upload.filename, again=True)
         check_preconditions("PUT", upload.details["conditions"], newest)
 
     try:

@@ -3,21 +3,28 @@
 ::
 
     permit(options, "read", "notes.txt")  # goes on, or aborts with 403
+
+What stores something asks again before its commit: a body may take an hour, and a right be taken back meanwhile.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from flask import abort, request
+from flask import abort, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from ..store.listing import Shown
 from .options import Options
 
 
-def permit(options: Options, action: str, filename: str | None) -> None:
-    """Abort with 403, or as the application wants, where *action* on *filename* is refused."""
+def permit(options: Options, action: str, filename: str | None, *, again: bool = False) -> None:
+    """Abort with 403, or as the application wants, where *action* on *filename* is refused.
+
+    :param again: ask, whatever was decided before in this request
+    """
+    if filename is not None and _is_reserved(filename):
+        abort(403, "Names under .well-known are reserved at the root of a host: give uploads_blueprint() a url_prefix.")
     if options.authorize is None:
         if action == "delete":
             abort(403, "Deleting is refused: the application gave uploads_blueprint() no authorize function.")
@@ -25,10 +32,15 @@ def permit(options: Options, action: str, filename: str | None) -> None:
     # Not flask.g: an application context may outlive the request.
     decided = request.environ.setdefault("flask_gridfs_pymongo.authorized", {})
     key = id(options), action, filename
-    if key not in decided:
+    if again or key not in decided:
         decided[key] = bool(options.authorize(action, filename))
     if not decided[key]:
         abort(403, "This is not permitted.")
+
+
+def _is_reserved(filename: str) -> bool:
+    """Whether others take what is at this URL for the word of the host's owner (RFC 8615): a certificate, for one."""
+    return filename.partition("/")[0] == ".well-known" and url_for(".index") == "/"
 
 
 def may(options: Options, action: str, filename: str | None) -> bool:

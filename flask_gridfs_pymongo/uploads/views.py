@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Request, abort, request
 from werkzeug.exceptions import MethodNotAllowed
@@ -11,6 +12,7 @@ from werkzeug.wrappers import Response
 from ..http import origin, tus
 from ..http.metadata import PATCH_TYPE
 from . import archive, links, metadata, pages, reading, resuming, writing
+from .arguments import check_encoding
 from .options import Options
 
 _Answer = Callable[[Options, Request, "str | None"], Response]
@@ -28,10 +30,15 @@ class Uploads:
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def view(self, filename: str | None = None) -> Response:
-        """Answer every request: for one name, or for the root where *filename* is None."""
+    def view(self, filename: str | None = None, **variables: Any) -> Response:
+        """Answer every request: for one name, or for the root where *filename* is None.
+
+        :param variables: those of a ``url_prefix`` such as ``/<user>/files``; ``authorize`` finds them in
+            ``request.view_args``
+        """
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
         options = self.options
+        check_encoding(current)
         if options.resumable and resuming.is_upload(current, filename):
             return resuming.answer(options, current)
         host = current.headers.get("Host", "")  # Request.host is empty for a name with an underscore

@@ -74,21 +74,22 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
         options,
         filename=None if filename is None else clean_or_400(filename),
         folder=folder,
-        permit=lambda name: permit(options, "write", name),
         check=None if filename is None else lambda newest: check_preconditions(request.method, request.headers, newest),
     )
     return _saved(saved, url_for(".index", folder=folder or None))
 
 
 def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
-    file = select(options, request, filename, "write")
+    file = select(options, request, filename, "read")
     if not file.named:
         abort(400, "This file has no name under which it could be the newest version.")
+    permit(options, "write", file.filename)
     bucket = options.bucket()
     saved = bucket.save(
         file.filename,
         bucket.read(file),
         content_type=file.content_type,
+        check=lambda newest: permit(options, "write", file.filename, again=True),
         inspect=lambda restored: inspect(options, bucket, restored),
     )
     return _saved([saved], pages.url_of(saved, details="") or "")
