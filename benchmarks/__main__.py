@@ -152,6 +152,19 @@ def upload(bench: Bench) -> Iterator[Result]:
     yield Result(what, "s", times["ours"], times["peer"], times["limit"], "<= 0.5 peer, <= 1.25 limit")
 
 
+def resumable(bench: Bench) -> Iterator[Result]:
+    with bench.servers("ours") as servers:
+        server, piece = servers["ours"], 8 * MIB
+        times = bench.median(
+            {
+                "tus": lambda: measure.tus_upload(server, bench.upload, piece),
+                "put": lambda: measure.put_upload(server, bench.upload),
+            }
+        )
+    what = f"tus upload of {bench.upload // MIB} MiB, 8 MiB pieces"
+    yield Result(what, "s", times["tus"], None, times["put"], "<= 1.5 of PUT")
+
+
 def uploading(bench: Bench) -> Iterator[Result]:
     clients = 4 if bench.rounds == 2 else 16
     with bench.servers("ours", "peer") as servers:
@@ -170,7 +183,7 @@ def listing(bench: Bench) -> Iterator[Result]:
         yield Result(f"{case}, many", "ms", times[f"{case} many"], None, times[f"{case} few"], "<= 2 of few")
 
 
-ROWS = {row.__name__: row for row in (download, stalled, small, own, ranges, upload, uploading, listing)}
+ROWS = {row.__name__: row for row in (download, stalled, small, own, ranges, upload, resumable, uploading, listing)}
 
 
 def machine(uri: str) -> str:

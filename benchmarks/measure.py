@@ -238,6 +238,37 @@ def form_upload(server: Server, length: int) -> float:
         return time.perf_counter() - start
 
 
+def put_upload(server: Server, length: int) -> float:
+    """Seconds for one PUT."""
+    start = time.perf_counter()
+    with server.connect() as connection, connection.makefile("rb") as reader:
+        send(connection, "PUT /uploads/upload", length)
+        assert answer(reader)[b"etag"]
+    return time.perf_counter() - start
+
+
+def tus_upload(server: Server, length: int, piece: int) -> float:
+    """Seconds for an upload that could go on, from its creation to the answer to its last piece."""
+    start = time.perf_counter()
+    with server.connect() as connection, connection.makefile("rb") as reader:
+        send(connection, "POST /uploads/upload", 0, "Tus-Resumable: 1.0.0", f"Upload-Length: {length}")
+        url = answer(reader)[b"location"].decode()
+        for offset in range(0, length, piece):
+            fields = ("Content-Type: application/offset+octet-stream", f"Upload-Offset: {offset}")
+            send(connection, f"PATCH {url}", min(piece, length - offset), "Tus-Resumable: 1.0.0", *fields)
+            told = answer(reader)
+        assert told[b"etag"]
+    return time.perf_counter() - start
+
+
+def send(connection: socket.socket, target: str, length: int, *lines: str) -> None:
+    """Send a request with a body of so many bytes."""
+    head = [f"{target} HTTP/1.1", "Host: benchmark", f"Content-Length: {length}", *lines, "", ""]
+    connection.sendall("\r\n".join(head).encode())
+    for start in range(0, length, len(BLOCK)):
+        connection.sendall(BLOCK[: length - start])
+
+
 def bare_insert(uri: str, length: int) -> float:
     """Seconds in which the driver alone inserts the same chunks, with the same write concern and index."""
     with pymongo.MongoClient(uri, w="majority") as client:

@@ -6,7 +6,11 @@ import base64
 import hashlib
 import io
 import logging
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,8 +23,10 @@ from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.uploads import resuming
 
-from .conftest import JSON, Client, content, nothing_stored
+from .conftest import JSON, Client, content, nothing_stored, serving
+from .replica import until
 from .test_resumable import lapse
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -329,6 +335,15 @@ class TestRefusals:
         assert patch(http, url, 0, b"abc").status_code == 204
         assert set(asked) == {("write", "film.mp4"), ("write", "b")}
 
+    def test_rights_are_asked_for_again_before_the_commit(self, mongo: PyMongo, client: Client) -> None:
+        answers = [True, True, False]  # to the creation, to the PATCH, and taken back meanwhile
+        http = client(authorize=lambda action, filename: answers.pop(0))
+        url = create(http, 3 * CHUNK_SIZE)
+        assert patch(http, url, 0, content(3 * CHUNK_SIZE)).status_code == 403
+        assert nothing_stored(mongo)
+        answers.append(True)
+        assert http.head(url, headers=TUS).status_code == 410
+
     def test_terminated(self, mongo: PyMongo, client: Client) -> None:
         http = client()
         url = create(http, 10 * CHUNK_SIZE)
@@ -455,3 +470,52 @@ class TestRefusals:
             patch(http, url, 0, b"abcd")
         assert token[:6] in caplog.text
         assert token[:7] not in caplog.text
+
+
+class TestOnTheWire:
+    @pytest.fixture
+    def address(self, app: Flask, real: PyMongo) -> Iterator[str]:
+        app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads"))
+        with serving(app) as address:
+            yield address
+
+    def begin_patch(self, address: str, url: str, length: int, body: bytes) -> socket.socket:
+        """Send the beginning of a PATCH, and stall."""
+        parts = urlsplit(address)
+        connection = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        fields = "".join(f"{name}: {value}\r\n" for name, value in (PATCH | {"Upload-Offset": "0"}).items())
+        head = f"PATCH {url} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {length}\r\n{fields}\r\n"
+        connection.sendall(head.encode() + body)
+        return connection
+
+    def test_a_stalled_patch_is_taken_over(self, app: Flask, address: str, real: PyMongo) -> None:
+        http, data = app.test_client(), content(6 * CHUNK_SIZE)
+        url = create(http, len(data))
+        with closing(self.begin_patch(address, url, len(data), data[: 5 * CHUNK_SIZE])) as stalled:
+            until(lambda: real.db.fs.uploads.find_one({"offset": {"$gt": 0}}))
+            start = time.monotonic()
+            while (answer := http.head(url, headers=TUS)).status_code == 423:
+                assert answer.headers["Retry-After"] == "1"
+            assert time.monotonic() - start < 10  # 2 s on a machine that does nothing else
+            offset = int(answer.headers["Upload-Offset"])
+            assert patch(http, url, offset, data[offset:]).status_code == 204
+            stalled.sendall(data[5 * CHUNK_SIZE :])
+            with closing(HTTPResponse(stalled)) as overtaken:
+                overtaken.begin()
+                assert (overtaken.status, overtaken.headers["Upload-Offset"]) == (409, str(len(data)))
+        assert http.get("/uploads/film.mp4").data == data
+        assert real.db.fs.chunks.count_documents({}) == 6
+
+    def test_a_dead_connection_gives_its_thread_back(
+        self, app: Flask, address: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(resuming, "_SILENCE", 0.3)
+        http = app.test_client()
+        url = create(http, 100)
+        with (
+            closing(self.begin_patch(address, url, 100, b"x" * 10)) as stalled,
+            closing(HTTPResponse(stalled)) as answer,
+        ):
+            answer.begin()
+            assert answer.status == 400
+        assert offset_of(http, url) in (0, 10)  # what a read did not give away yet may be lost

@@ -13,7 +13,7 @@ from nginx and Apache, 503 from Varnish). So :func:`drain` reads what a refusal 
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from threading import Timer
 from typing import IO, Any, cast
 
@@ -30,9 +30,17 @@ class Body:
     """The request's body, read with errors that tell the client what is wrong, for *timeout* seconds at most.
 
     :param outcome: what the errors say of the bytes that came
+    :param silence: for how many seconds a read may wait, where the server tells its socket
     """
 
-    def __init__(self, request: Request, timeout: float | None, outcome: str = "nothing was stored") -> None:
+    def __init__(
+        self,
+        request: Request,
+        timeout: float | None,
+        outcome: str = "nothing was stored",
+        *,
+        silence: float | None = None,
+    ) -> None:
         self._outcome = outcome
         # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
         if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
@@ -43,14 +51,17 @@ class Body:
             limit = request.max_content_length
             raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; {outcome}.") from None
         self._timeout = timeout
+        self._bounds = ExitStack()
         self._deadline = _Deadline(_connection(request), timeout)
+        self._patience = _Patience(_connection(request), silence)
 
     def __enter__(self) -> Body:
-        self._deadline.__enter__()
+        self._bounds.enter_context(self._deadline)
+        self._bounds.enter_context(self._patience)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._deadline.__exit__(*exception)
+        self._bounds.close()
 
     def read(self, size: int) -> bytes:
         try:
@@ -79,7 +90,7 @@ def drain(request: Request) -> None:
         return
     # Past request.stream, which refuses to read on beyond its limit.
     stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), _connection(request)
-    with suppress(Exception), _Patience(connection), _Deadline(connection, DRAINED_SECONDS) as deadline:
+    with suppress(Exception), _Patience(connection, SILENCE), _Deadline(connection, DRAINED_SECONDS) as deadline:
         while left > 0 and not deadline.passed and (block := stream.read(min(left, _READ_SIZE))):
             left -= len(block)
 
@@ -131,16 +142,17 @@ class _Deadline:
 
 
 class _Patience:
-    """Lets a read from *connection* wait for no longer than :data:`SILENCE`."""
+    """Lets a read from *connection* wait for no longer than *seconds*; None: for as long as the server lets it."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, connection: Any, seconds: float | None) -> None:
+        self._connection = None if seconds is None else connection
+        self._seconds = seconds
         self._before = None
 
     def __enter__(self) -> None:
         if self._connection is not None:
             self._before = self._connection.gettimeout()
-            self._connection.settimeout(SILENCE)
+            self._connection.settimeout(self._seconds)
 
     def __exit__(self, *exception: object) -> None:
         if self._connection is not None:

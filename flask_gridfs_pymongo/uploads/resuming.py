@@ -33,6 +33,7 @@ _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 _UNKNOWN = "There is no such upload."
 _GONE = "This upload was ended, or its time is over; start again."
 _AT_ONCE = 8  # expired uploads that go with each new one
+_SILENCE = 30  # seconds without a byte, after which the connection is taken for dead: nothing is lost with it
 _SLOW = 0.1  # seconds
 _SLOW_READ = 1024  # bytes
 
@@ -247,7 +248,7 @@ def _receive(options: Options, request: Request, holder: Holder, checksum: tus.C
         raise _too_long(holder, limit)
     kept = "what came is kept" if checksum is None else "nothing of it is kept"
     computed = hashlib.new(checksum.algorithm) if checksum else None
-    with Body(request, options.upload_timeout, kept) as body:
+    with Body(request, options.upload_timeout, kept, silence=_SILENCE) as body:
         try:
             for block in _blocks(body):
                 holder.write(block)
