@@ -265,6 +265,29 @@ def test_a_restore_outlives_the_primary(replicas: ReplicaSet) -> None:
             assert restored.sha256 == hashlib.sha256(LARGE).hexdigest()
 
 
+@pytest.mark.parametrize("disturb", [Mongod.kill, step_down])
+def test_an_upload_goes_on_without_the_primary(replicas: ReplicaSet, disturb: Callable[[Mongod], None]) -> None:
+    """It goes in the middle of one request, which ends well; another process does the rest."""
+    until(replicas.is_whole)
+    content = UPLOADS[0]
+    with pymongo.MongoClient(f"{replicas.uri}/{uuid4().hex}?replicaSet=tests&{TIMEOUTS}") as client:
+        first, second = (Bucket(client.get_default_database()) for _ in range(2))
+        token = first.uploads.create("film", len(content))
+        upload, primary = first.uploads.find(token), replicas.one("PRIMARY")
+        assert upload is not None
+        with away(primary):
+            with first.uploads.hold(upload) as holder:
+                holder.write(content[:2_000_000])
+                disturb(primary)
+                holder.write(content[2_000_000:4_000_000])
+            with second.uploads.hold(upload) as holder:
+                assert holder.offset == 4_000_000
+                holder.write(content[4_000_000:])
+                file, _ = holder.commit()
+            assert file.sha256 == hashlib.sha256(content).hexdigest()
+            assert b"".join(second.read(file)) == content
+
+
 def test_checks_outlive_the_primary(replicas: ReplicaSet) -> None:
     """It dies while they look at sizes, at the content, and at the owners of 2,501 chunks."""
     until(replicas.is_whole)
