@@ -19,7 +19,7 @@ from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.check import Check
 from flask_gridfs_pymongo.uploads import pictures
 
-from .conftest import JSON, Client, everyone
+from .conftest import HTML, JSON, Client, everyone
 from .test_images import corners, encoded, png
 
 CHROMIUM = {"Accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"}
@@ -335,6 +335,53 @@ class TestKeeping:
         assert (found[1].id, found[1].problems[0].count) == (goes.id, 2)
         assert kept(real) == (1 if repair else 3)
         assert len(list(Check(bucket.collections).findings())) == (0 if repair else 2)
+
+
+class TestListing:
+    """A tile shows a variant; where there is none the picture itself, unless it is large: then its extension."""
+
+    @pytest.mark.parametrize(
+        ("name", "length", "pillow", "shown"),
+        [
+            ("a.jpg", 4_000_000, True, "variant"),
+            ("a.tif", 4_000_000, True, "variant"),
+            ("a.jpg", 65_537, True, "variant"),
+            ("a.jpg", 65_536, True, "itself"),
+            ("a.svg", 100_000, True, "itself"),
+            ("a.svg", 600_000, True, "extension"),
+            ("a.jpg", 0, True, "extension"),
+            ("a.tif", 1_000, True, "extension"),
+            ("a.jpg", 4_000_000, False, "extension"),
+            ("a.jpg", 524_289, False, "extension"),
+            ("a.jpg", 524_288, False, "itself"),
+        ],
+    )
+    def test_what_a_tile_shows(
+        self,
+        client: Client,
+        mongo: PyMongo,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+        length: int,
+        pillow: bool,
+        shown: str,
+    ) -> None:
+        monkeypatch.setattr(pictures, "is_available", lambda: pillow)
+        stored = mongo.save_file(name, io.BytesIO(PHOTO[:length].ljust(length, b"\0")))
+        variants = {"large": Variant(1600, 1600), "cut": Variant(100, 100, crop=True)}
+        page = client(variants=variants).get("/uploads/", headers=HTML).text
+        link = f"/uploads/{name}?id={stored}"
+        tile = page[page.index('class="thumb"') :].partition("</div>")[0].replace("&amp;", "&")
+        variant = f'srcset="{link}&variant=thumb 640w, {link}&variant=large 1600w"'
+        assert (variant in tile) == (shown == "variant")
+        assert (f'src="{link}"' in tile) == (shown == "itself")
+        assert ("<img" in tile) == (shown != "extension")
+        assert 'class="extension"' in tile
+
+    def test_where_only_cut_ones_are_left(self, client: Client, mongo: PyMongo) -> None:
+        mongo.save_file("a.jpg", io.BytesIO(PHOTO.ljust(100_000, b"\0")))
+        page = client(variants={"thumb": Variant(100, 100, crop=True)}).get("/uploads/", headers=HTML).text
+        assert "variant=" not in page
 
 
 @pytest.mark.parametrize(

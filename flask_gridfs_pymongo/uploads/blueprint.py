@@ -12,10 +12,11 @@ from werkzeug.exceptions import HTTPException
 from ..http import cors
 from ..http.headers import NO_PAGE, NO_STORE
 from ..http.paths import has_dot_segments, resolve_dot_segments
+from ..images import TYPES
 from ..signals import request_refused
 from ..store import CorruptFile
 from ..store.retry import codes
-from . import pages, resuming, texts
+from . import pages, pictures, resuming, texts
 from .bodies import drain
 from .options import Options
 from .texts import Message
@@ -125,7 +126,12 @@ def _resolve(endpoint: str | None, values: dict[str, Any] | None) -> None:
 
 def _context(options: Options) -> dict[str, Any]:
     """What every page gets, beside :data:`.texts.TEMPLATE_GLOBALS`."""
-    return {"title": texts.translated(options.title), "stylesheet": options.stylesheet}
+    return {
+        "title": texts.translated(options.title),
+        "stylesheet": options.stylesheet,
+        "smaller": pictures.smaller(options),
+        "made_smaller": TYPES,
+    }
 
 
 def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Blueprint:

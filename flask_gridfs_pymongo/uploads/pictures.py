@@ -36,6 +36,12 @@ def is_available() -> bool:
     return find_spec("PIL") is not None
 
 
+def smaller(options: Options) -> list[tuple[str, int]]:
+    """The variants that show all of a picture, and their widths, the smallest first; none without Pillow."""
+    whole = [(name, variant.width) for name, variant in options.variants.items() if not variant.crop]
+    return sorted(whole, key=lambda found: found[1]) if is_available() else []
+
+
 def get(options: Options, request: Request, filename: str | None) -> Response:
     """Answer with the variant ``?variant`` of the picture that the URL names."""
     file = select(options, request, filename, "read")
