@@ -129,7 +129,7 @@ def _make_index(collections: Collections, index: Index) -> bool:
     if problem is None:
         click.echo(f"{name}: is there")
         return True
-    error = create_index(collection, index)
+    error = create_index(collection, index, None)
     if error:
         advice = "; drop the old one first" if problem == "other options" else ""
         click.echo(f"{name}: {problem}, not created: {error}{advice}", err=True)

@@ -26,7 +26,17 @@ from .uploads.options import Authorize, Inspect, Options
 from .uploads.views import Uploads
 from .wrappers import Database, MongoClient
 
-_RESERVED = {"_id", "chunk_size", "chunkSize", "contentType", "length", "previous", "sha256", "uploadDate"}
+_RESERVED = {
+    "_id",
+    "chunk_size",
+    "chunkSize",
+    "contentType",
+    "length",
+    "previous",
+    "previousAt",
+    "sha256",
+    "uploadDate",
+}
 
 
 class PyMongo:

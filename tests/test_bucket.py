@@ -6,6 +6,7 @@ import hashlib
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from bson.timestamp import Timestamp
 
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
@@ -49,6 +50,7 @@ def test_the_document_is_what_the_specification_says_and_a_little_more(store: Bu
     document = store.files.find_one({"_id": saved.id})
     date = document.pop("uploadDate")
     assert before <= date <= datetime.now(timezone.utc)
+    assert isinstance(document.pop("previousAt"), Timestamp)
     assert document == {
         "_id": saved.id,
         "filename": "a.txt",

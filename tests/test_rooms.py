@@ -17,8 +17,8 @@ MODULES = {
 }
 # From the ground up: a module of the store imports none that stands after it.
 STORE = (
-    "judge ids model retry reader stream collections changes clock"
-    " versions writer holder resumable listing variants bucket check"
+    "judge ids model retry reader stream collections changes clock claims"
+    " versions commit writer holder resumable listing variants bucket check"
 ).split()
 
 

@@ -11,8 +11,8 @@ import pytest
 from bson.objectid import ObjectId
 
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
+from flask_gridfs_pymongo.store.commit import CHUNK_SIZE, Content, commit
 from flask_gridfs_pymongo.store.versions import Versions
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE, Content, commit
 
 from .conftest import content, put, read
 

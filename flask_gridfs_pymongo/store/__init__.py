@@ -2,6 +2,7 @@
 
 from . import ids
 from .bucket import Bucket
+from .commit import IndexConflict, Unconfirmed, Vanished
 from .holder import Holder, Overtaken
 from .model import CorruptFile, StoredFile
 from .resumable import Upload, UploadBusy, UploadEnded
@@ -13,11 +14,14 @@ __all__ = [
     "CorruptFile",
     "FileTooLarge",
     "Holder",
+    "IndexConflict",
     "Overtaken",
     "StoredFile",
+    "Unconfirmed",
     "Upload",
     "UploadBusy",
     "UploadEnded",
+    "Vanished",
     "Version",
     "Writer",
     "ids",

@@ -14,16 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Semaphore
 from typing import Any, Protocol
 
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, WriteConcernError
 
 from . import listing
 from .changes import update_metadata
 from .collections import Collections
+from .commit import Unconfirmed
 from .judge import SIZE, Judge
 from .listing import EVERYTHING, Key, Page, Shown
 from .model import StoredFile
 from .reader import Reader
 from .resumable import Uploads
+from .retry import persist
 from .stream import FileReader
 from .variants import Variants
 from .versions import Version, Versions
@@ -202,18 +204,36 @@ class Bucket:
             return writer.commit(content_type, fields, check)
 
     def delete(self, file_id: Any) -> bool:
-        """Delete one revision, its document first. Returns whether it was there."""
-        deleted = self.files.delete_one({"_id": {"$eq": file_id}}).deleted_count
-        self.chunks.delete_many({"files_id": {"$eq": file_id}})
-        self.variants.forget(file_id)
-        return bool(deleted)
+        """Delete one revision, its document first; returns whether it was there.
+
+        :raises Unconfirmed: where the server does not tell whether its document is gone
+        """
+        return bool(self._delete([file_id]))
 
     def delete_all(self, newest: StoredFile) -> int:
         """Delete *newest* and every older revision of its name; returns how many.
 
         What was uploaded since the caller looked is newer, and stays.
         """
-        return sum(self.delete(file_id) for file_id in self._versions.up_to(newest))
+        ids = self._versions.up_to(newest)
+        return sum(self._delete(ids[start : start + _BATCH]) for start in range(0, len(ids), _BATCH))
+
+    def _delete(self, ids: Sequence[Any]) -> int:
+        """Delete revisions; where that had to be repeated all of them count, as the first try may have done it."""
+        files, selection = self.files, {"_id": {"$in": ids}}
+
+        def again() -> int:
+            files.delete_many(selection)
+            return len(ids)
+
+        try:
+            deleted = persist(files, lambda: int(files.delete_many(selection).deleted_count), again)
+        except WriteConcernError as error:
+            raise Unconfirmed(f"{len(ids)} files of {self.collections.name} may be deleted, or not: {error}") from error
+        if deleted:
+            self.collections.delete_chunks(ids)
+            self.variants.forget(*ids)
+        return deleted
 
 
 def _blocks(source: _Readable | Iterable[bytes]) -> Iterator[bytes]:

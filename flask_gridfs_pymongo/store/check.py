@@ -95,7 +95,7 @@ class Check:
             problem = index_problem(there, index) if there else None
             if not problem or ("partialFilterExpression" in index.options and not self._files.find_one(WITH_PREVIOUS)):
                 continue
-            error = create_index(collection, index) if self.repair else ""
+            error = create_index(collection, index, None) if self.repair else ""
             repaired = self.repair and not error
             fields = ", ".join(field for field, _ in index.keys)
             yield Finding("index", fields, collection.full_name, [Problem(problem, 1)], 0, repaired, error)

@@ -9,17 +9,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from functools import partial
+import time
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, DatetimeConversion
-from pymongo import ASCENDING, ReadPreference
-from pymongo.errors import OperationFailure
+from pymongo import ASCENDING, IndexModel, ReadPreference
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from .retry import persist
 
+_PATIENCE = 10  # seconds, for a write's majority and for an index
+_NO_QUORUM = (2, 9, 40415)  # of a standalone, and of servers before MongoDB 4.4
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
@@ -82,22 +84,40 @@ class Collections:
         """whether a read may go to a secondary"""
         if self.may_lag:
             self.files = self.files.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
-        self._indexed = False
+        self._indexes: Set[str] | None = None  # of the files, after they were created
 
     def of(self, index: Index) -> Any:
         """The collection that *index* belongs to, as the primary knows it."""
         beside = {"uploads": self.uploads, "variants": self.variants}
         return {**self.primary._asdict(), **beside}[index.collection]
 
+    def delete_chunks(self, ids: Sequence[Any]) -> None:
+        """Delete the chunks of files that have no document; where that fails they are left to ``flask gridfs check``.
+
+        Nobody sees them, so that no majority has to confirm it.
+        """
+        chunks = self.chunks.with_options(write_concern=WriteConcern(w=1))
+        try:
+            persist(chunks, lambda: chunks.delete_many({"files_id": {"$in": ids}}))
+        except PyMongoError as error:
+            _logger.warning("%s: the chunks of %s stay behind without a file: %s", chunks.full_name, ids, error)
+
     def ensure_indexes(self) -> None:
-        """Create the :data:`INDEXES`, once in the life of this object; a server's refusal is a warning."""
-        if self._indexed:
+        """Create the :data:`INDEXES` where they are missing, also after somebody dropped the bucket.
+
+        A request does not wait long for them: a server's refusal, and an index that takes longer than ten seconds, are
+        a warning in the log, once.
+        """
+        files = self.primary.files
+        there = persist(files, files.index_information).keys()
+        if self._indexes is not None and self._indexes <= there:
             return
+        deadline = time.monotonic() + _PATIENCE
         for index in INDEXES:
-            collection = self.of(index)
-            if error := create_index(collection, index):
-                _logger.warning("%s: cannot create the index %s: %s", collection.full_name, index.keys, error)
-        self._indexed = True
+            left = max(deadline - time.monotonic(), 0.001)
+            if error := create_index(self.of(index), index, left):
+                _logger.warning("%s: cannot create the index %s: %s", self.of(index).full_name, index.keys, error)
+        self._indexes = set(persist(files, files.index_information))
 
 
 def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
@@ -110,15 +130,35 @@ def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
     return "other options" if same else "missing"
 
 
-def create_index(collection: Any, index: Index) -> str:
-    """Create an index; returns why the server refuses, or an empty string."""
-    try:
-        persist(collection, partial(collection.create_index, index.keys, **index.options))
-    except OperationFailure as error:
-        return str(error).partition(", full error")[0]
-    return ""
+def create_index(collection: Any, index: Index, seconds: float | None = _PATIENCE) -> str:
+    """Create an index; returns why the server refuses, or an empty string.
+
+    On a replica set it waits for a majority: by default MongoDB waits for every voting member, also for one that is
+    dead (SERVER-65670).
+
+    :param seconds: after which the server gives up; None: never
+    """
+    model = IndexModel(index.keys, **index.options)
+    limit = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
+
+    def create() -> str:
+        try:
+            try:
+                collection.create_indexes([model], commitQuorum="majority", **limit)
+            except TypeError:  # mongomock
+                collection.create_index(index.keys, **index.options)
+            except OperationFailure as error:
+                if error.code not in _NO_QUORUM:
+                    raise
+                collection.create_indexes([model], **limit)
+        except OperationFailure as error:
+            return str(error).partition(", full error")[0]
+        return ""
+
+    return persist(collection, create)
 
 
 def _durable(concern: WriteConcern) -> WriteConcern:
-    """The application's write concern where it is an acknowledged one, else ``majority``."""
-    return concern if concern.document.get("w") else WriteConcern(**{**concern.document, "w": "majority"})
+    """The application's write concern where it is an acknowledged one, else ``majority``; with an end to the wait."""
+    document = {"wtimeout": _PATIENCE * 1000, **concern.document}
+    return WriteConcern(**{**document, "w": document.get("w") or "majority"})

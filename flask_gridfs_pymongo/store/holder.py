@@ -22,11 +22,12 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from .. import mimetype
 from .clock import Clock
+from .commit import CHUNK_SIZE, Content, commit, preview
 from .model import CorruptFile, StoredFile
 from .reader import Reader
 from .retry import persist
 from .versions import Versions
-from .writer import CHUNK_SIZE, Content, FileTooLarge, commit, preview
+from .writer import FileTooLarge
 
 BUSY = 2.0
 """for how many seconds a holder that gets no byte keeps its turn"""

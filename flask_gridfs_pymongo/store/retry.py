@@ -45,6 +45,12 @@ def passes(error: PyMongoError) -> bool:
     return not isinstance(error, WriteConcernError) and not _PASSING.isdisjoint(codes(error))
 
 
+def is_reachable(collection: Any) -> bool:
+    """Whether the driver knows a server that can answer for *collection*."""
+    topology = collection.database.client.topology_description
+    return bool(topology.has_readable_server(collection.read_preference))
+
+
 class Patience:
     """For how long one operation is tried again: the client's server selection timeout.
 
@@ -55,8 +61,7 @@ class Patience:
     """
 
     def __init__(self, collection: Any) -> None:
-        self._client = collection.database.client
-        self._preference = collection.read_preference
+        self._collection = collection
         self.renew()
 
     def renew(self) -> None:
@@ -70,8 +75,8 @@ class Patience:
             return False
         now = time.monotonic()
         self._failed = now if self._failed is None else self._failed
-        known = self._client.topology_description.has_readable_server(self._preference)
-        if now - (self._failed if known else self._asked) >= self._client.options.server_selection_timeout:
+        since = self._failed if is_reachable(self._collection) else self._asked
+        if now - since >= self._collection.database.client.options.server_selection_timeout:
             return False
         time.sleep(_PAUSE)
         return True

@@ -73,10 +73,10 @@ class Variants:
             if not self._exists(file_id):  # it was deleted meanwhile
                 self.forget(file_id)
 
-    def forget(self, file_id: Any) -> None:
-        """Delete the pictures of a file; what goes wrong with it is a line in the log."""
+    def forget(self, *file_ids: Any) -> None:
+        """Delete the pictures of files; what goes wrong with it is a line in the log."""
         with self._logged():
-            self._collection.delete_many({"file": {"$eq": file_id}})
+            self._collection.delete_many({"file": {"$in": file_ids}})
 
     def count(self, file_id: Any) -> int:
         """Return how many pictures of a file there are."""

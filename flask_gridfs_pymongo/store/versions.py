@@ -11,18 +11,21 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
+from .claims import Claims
 from .collections import Collections
 from .model import StoredFile
 from .retry import persist
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
+_IDS = 200_000  # in one batch: a cursor that stays open may lose its server
 _NO_ARRAY = {"$not": {"$type": "array"}}  # a query looks into arrays
 _FIRST, _LAST = (limit.replace(tzinfo=timezone.utc) for limit in (datetime.min, datetime.max))
 DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **_NO_ARRAY}}
@@ -49,6 +52,7 @@ class Versions:
 
     def __init__(self, collections: Collections) -> None:
         self.collections = collections
+        self.claims = Claims(collections)
         self._joins = True
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
@@ -105,14 +109,25 @@ class Versions:
         found = self._in_order(filename, ASCENDING, first, top - first, self.collections.files) if top else []
         return [Version(first + place, file) for place, file in enumerate(found)][::-1]
 
+    def after(self, filename: str, newest: StoredFile | None) -> dict[str, Any]:
+        """Return a query for the revisions of *filename* that come after *newest*; None: for all of them."""
+        if newest is None:
+            return _named(filename)
+        dates = {**DATED["uploadDate"], "$gt": newest.upload_date} if newest.dated else DATED["uploadDate"]
+        return {**_named(filename), "uploadDate": dates}
+
     def up_to(self, newest: StoredFile) -> list[Any]:
         """Return the ``_id`` of *newest* and of every revision of its name before it, the oldest first."""
         files, name = self.collections.files, _named(newest.filename)
-        found = list(files.find({**name, **UNDATED}, {"_id": 1}))
+        selections: list[dict[str, Any]] = [{**name, **UNDATED}]
         if newest.dated:
-            dates = {**DATED["uploadDate"], "$lte": newest.upload_date}
-            found += files.find({**name, "uploadDate": dates}, {"_id": 1}).sort("uploadDate", ASCENDING)
-        return [document["_id"] for document in found]
+            selections.append({**name, "uploadDate": {**DATED["uploadDate"], "$lte": newest.upload_date}})
+
+        def ids(selection: dict[str, Any]) -> list[Any]:
+            found = files.find(selection, {"_id": 1}, batch_size=_IDS).sort("uploadDate", ASCENDING)
+            return [document["_id"] for document in found]
+
+        return [file_id for selection in selections for file_id in persist(files, partial(ids, selection))]
 
     def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
         """Return what *document* means; one without a length is an empty file where it has no chunks.

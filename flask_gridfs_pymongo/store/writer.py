@@ -1,4 +1,11 @@
-"""Bytes into ``fs.chunks``, then the document of ``fs.files``, which is the commit point."""
+"""Bytes into ``fs.chunks``, then the document of ``fs.files``, which is the commit point.
+
+::
+
+    with Writer(versions, "notes.txt") as writer:
+        writer.write(b"Buy milk")
+        writer.commit()
+"""
 
 from __future__ import annotations
 
@@ -6,39 +13,21 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from bson.int64 import Int64
 from bson.objectid import ObjectId
 from pymongo import ReplaceOne
-from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
+from pymongo.errors import ConnectionFailure
 
 from .. import mimetype
-from .model import CorruptFile, StoredFile
-from .retry import persist
+from .commit import CHUNK_SIZE, Content, Unconfirmed, commit, preview
+from .model import StoredFile
+from .retry import is_reachable, persist
 from .versions import Versions
 
-CHUNK_SIZE = 255 * 1024
-"""bytes; the GridFS specification's default"""
 _CHUNKS_PER_INSERT = 4
 _logger = logging.getLogger("flask_gridfs_pymongo")
-_MILLISECOND = timedelta(milliseconds=1)
-_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
-
-
-class Content(NamedTuple):
-    """What lies in ``fs.chunks`` and waits for its files document."""
-
-    id: ObjectId
-    """the chunks' ``files_id``"""
-    length: int
-    """bytes"""
-    sha256: str
-    """in hexadecimal"""
-    head: bytes
-    """the first bytes, which tell the type where the name does not"""
 
 
 class FileTooLarge(Exception):
@@ -80,7 +69,12 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.abort()
+        chunks = self._collections.chunks
+        if isinstance(error, ConnectionFailure) and not is_reachable(chunks):  # to wait for the database once is enough
+            _logger.warning("the chunks of %s stay behind (%r was not stored): %s", self.id, self.filename, error)
+            self._close()
+        else:
+            self.abort()
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take the next bytes of the content; returns how many.
@@ -122,11 +116,12 @@ class Writer:
 
     def _store_chunks(self, documents: list[dict[str, Any]]) -> None:
         chunks = self._collections.chunks
-        again = [
-            ReplaceOne({name: chunk[name] for name in ("_id", "files_id", "n")}, chunk, upsert=True)
-            for chunk in documents
-        ]
-        persist(chunks, lambda: chunks.insert_many(documents), lambda: chunks.bulk_write(again))
+
+        def again() -> Any:
+            own = [{name: chunk[name] for name in ("_id", "files_id", "n")} for chunk in documents]
+            return chunks.bulk_write([ReplaceOne(*pair, upsert=True) for pair in zip(own, documents, strict=True)])
+
+        persist(chunks, lambda: chunks.insert_many(documents), again)
 
     def _settle(self) -> None:
         inserting, self._inserting = self._inserting, None
@@ -145,14 +140,9 @@ class Writer:
         self._stop_thread()
 
     def _whole(self) -> Content:
-        """Finish, and make sure that all of it is there."""
-        if self._content is not None:
-            return self._content
-        self.finish()
-        stored = self._collections.primary.chunks
-        if persist(stored, lambda: stored.count_documents({"files_id": self.id})) != self._next:
-            raise CorruptFile(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
-        self._content = Content(self.id, self.length, self.sha256.hexdigest(), self._head)
+        if self._content is None:
+            self.finish()
+            self._content = Content(self.id, self.length, self.sha256.hexdigest(), self._head)
         return self._content
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:
@@ -165,14 +155,11 @@ class Writer:
         fields: Mapping[str, Any] | None = None,
         check: Callable[[StoredFile | None], None] | None = None,
     ) -> StoredFile:
-        """Make the file the newest version of its name: see :func:`commit`.
-
-        :raises CorruptFile: where chunks that were written are gone
-        """
+        """Make the file the newest version of its name: see :func:`.commit.commit`."""
         content = self._whole()
         try:
             stored = commit(self._versions, self.filename, content, content_type, fields, check)
-        except (AutoReconnect, WriteConcernError):
+        except Unconfirmed:
             self._in_doubt = True
             raise
         self._close()
@@ -182,11 +169,8 @@ class Writer:
         """Remove what was written, unless it was committed, or may have been."""
         if self._open:
             self._close()
-            try:
-                if not self._in_doubt:
-                    self._collections.chunks.delete_many({"files_id": self.id})
-            except PyMongoError as error:  # what ended the upload matters more
-                _logger.warning("the chunks of %s stay behind (%r was not stored): %s", self.id, self.filename, error)
+            if not self._in_doubt:
+                self._collections.delete_chunks([self.id])
 
     def _close(self) -> None:
         self._open = False
@@ -196,86 +180,3 @@ class Writer:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.shutdown()  # waits for an insert on its way
-
-
-def preview(
-    filename: str, content: Content, content_type: str | None = None, fields: Mapping[str, Any] | None = None
-) -> StoredFile:
-    """Return the file that :func:`commit` will make of *content*, but for its date."""
-    return StoredFile.from_document(_document(filename, content, content_type, fields))
-
-
-def commit(
-    versions: Versions,
-    filename: str,
-    content: Content,
-    content_type: str | None = None,
-    fields: Mapping[str, Any] | None = None,
-    check: Callable[[StoredFile | None], None] | None = None,
-) -> StoredFile:
-    """Make *content* the newest version of *filename*; where a commit of it was stored before, return that.
-
-    Each files document names the version it follows, under a unique index: of two writers that saw the same newest
-    version one wins, and the other looks again. So versions are totally ordered, and never dated before the one that
-    they follow, whatever the clocks say.
-
-    :param content_type: guessed from the name and the first bytes where None
-    :param fields: further fields of the files document
-    :param check: called with the version that this one is to follow (None for the first one), again after each lost
-        race; what it raises ends the upload
-    """
-    document = _document(filename, content, content_type, fields)
-    files: Any = versions.collections.files
-    while True:
-        newest = versions.newest(filename)
-        if check is not None:
-            check(newest)
-        document["previous"] = {"name": filename, "_id": newest.id if newest else None}
-        document["uploadDate"] = _date_after(newest)
-        try:
-            persist(
-                files,
-                lambda: files.insert_one(document),
-                lambda: files.replace_one({"_id": content.id}, document, upsert=True),
-            )
-            return StoredFile.from_document(document)
-        except DuplicateKeyError:
-            if stored := versions.collections.primary.files.find_one({"_id": content.id}):
-                return StoredFile.from_document(stored)
-            _release(versions, filename, document["previous"], newest)
-
-
-def _document(
-    filename: str, content: Content, content_type: str | None, fields: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """The files document, but for its date and its place among the versions."""
-    content_type = content_type or mimetype.guess(filename, content.head)
-    return {
-        **(fields or {}),
-        "_id": content.id,
-        "filename": filename,
-        "length": Int64(content.length),  # as the specification says, whatever its size
-        "chunkSize": CHUNK_SIZE,
-        "contentType": content_type,
-        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
-        "sha256": content.sha256,
-    }
-
-
-def _release(versions: Versions, filename: str, previous: dict[str, Any], newest: StoredFile | None) -> None:
-    """Free the place after *previous* where its holder is no longer a later version of this name.
-
-    So it is when another tool renamed or redated it. A holder that is one has won the race and keeps the place.
-    """
-    elsewhere: list[dict[str, Any]] = [{"filename": {"$ne": filename}}]
-    if newest is not None:
-        elsewhere.append({"uploadDate": {"$lte": newest.upload_date}})
-    files, selection = versions.collections.files, {"previous": previous, "$or": elsewhere}
-    persist(files, lambda: files.update_one(selection, {"$unset": {"previous": ""}}))
-
-
-def _date_after(newest: StoredFile | None) -> datetime:
-    now = datetime.now(timezone.utc)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what BSON keeps
-    # At the end of Python's calendar the _id decides.
-    return now if newest is None else max(now, min(newest.upload_date, _LATEST - _MILLISECOND) + _MILLISECOND)

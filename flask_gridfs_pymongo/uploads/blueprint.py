@@ -14,7 +14,7 @@ from ..http.headers import NO_PAGE, NO_STORE
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
 from ..signals import request_refused
-from ..store import CorruptFile
+from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
 from ..store.retry import codes
 from . import pages, pictures, resuming, texts
 from .bodies import drain
@@ -54,7 +54,25 @@ def _unavailable(error: PyMongoError) -> Response:
     current_app.logger.error("the database failed: %a", str(error))  # which may quote a name, with line breaks
     if _DISK_FULL in codes(error):
         return pages.problem(507, "The disk of the database is full; nothing was stored.")
-    return pages.problem(503, "The database does not answer; try again.", {"Retry-After": "5"})
+    return pages.problem(503, "The database does not answer; try again.", _retry_after())
+
+
+def _unconfirmed(error: Unconfirmed) -> Response:
+    current_app.logger.error("the database confirmed nothing: %s", error)
+    detail = (
+        "The database did not confirm this in time. A new file may appear yet, whole, and a deleted one may be gone."
+    )
+    return pages.problem(503, detail, _retry_after())
+
+
+def _retry_after() -> dict[str, str]:
+    """Where the versions may have been renumbered, a repeated request would change another one."""
+    return {} if "version" in request.args and request.method != "GET" else {"Retry-After": "5"}
+
+
+def _conflict(error: IndexConflict | Vanished) -> Response:
+    current_app.logger.error("%s", error)
+    return pages.problem(409, f"{str(error)[:1].upper()}{str(error)[1:]}.")
 
 
 def _damaged(error: CorruptFile) -> Response:
@@ -155,7 +173,10 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Bl
         blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)
     blueprint.register_error_handler(ExecutionTimeout, _too_slow)
+    blueprint.register_error_handler(Unconfirmed, _unconfirmed)
     blueprint.register_error_handler(CorruptFile, _damaged)
+    blueprint.register_error_handler(Vanished, _conflict)
+    blueprint.register_error_handler(IndexConflict, _conflict)
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:
