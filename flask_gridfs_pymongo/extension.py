@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakSet
 
 from bson.objectid import ObjectId
-from flask import Blueprint, Flask, Response, abort, current_app, request
+from flask import Blueprint, Flask, Response, abort, request
 
 from . import config, formparser
 from .cli import gridfs
@@ -22,8 +22,7 @@ from .signals import file_saved
 from .store import Bucket
 from .uploads import links, uploads_blueprint
 from .uploads.downloads import send
-from .uploads.options import Authorize, Inspect, Options
-from .uploads.views import Uploads
+from .uploads.options import Authorize, Csp, Inspect, Options, options_of
 from .wrappers import Database, MongoClient
 
 _RESERVED = {
@@ -246,11 +245,7 @@ class PyMongo:
         _check_type("version", version, int)
         if expires_in <= 0:
             raise ValueError(f"expires_in must be above 0 seconds, not {expires_in}")
-        view = current_app.view_functions.get(f"{name}.file")
-        uploads = getattr(view, "__self__", None)
-        if not isinstance(uploads, Uploads):
-            raise ValueError(f"the app has no uploads blueprint with the name {name!r}")
-        bucket = uploads.options.bucket()
+        bucket = options_of(name).bucket()
         file = bucket.find(filename, version)
         if file is None:
             abort(404, "There is no such file or version.")
@@ -283,6 +278,7 @@ class PyMongo:
         resumable: bool = True,
         upload_expires: float = 86_400,
         max_uploads: int = 1000,
+        csp: Csp | None = None,
     ) -> Blueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
@@ -323,6 +319,8 @@ class PyMongo:
         :param resumable: whether uploads that broke off can go on (tus 1.0.0)
         :param upload_expires: seconds after its last byte for which such an upload can go on
         :param max_uploads: how many of them may be unfinished in the bucket; one more is a 429
+        :param csp: sources that the pages' Content-Security-Policy allows beside their own, for a layout of the
+            application: ``{"style-src": "https://cdn.example"}``, or a function that returns this for each request
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
@@ -348,6 +346,7 @@ class PyMongo:
             resumable=resumable and not read_only,
             upload_expires=upload_expires,
             max_uploads=max_uploads,
+            csp=csp,
         )
         return uploads_blueprint(options, name, url_prefix)
 

@@ -255,7 +255,7 @@ class TestUploads:
         self, page: Page, site: Site, complaints: list[str]
     ) -> None:
         page.goto(f"{site.address}/files/")
-        expect(page.locator("#upload-hint")).to_contain_text("At most 4.8 MiB each.")
+        expect(page.locator(".upload .hint")).to_contain_text("At most 4.8 MiB each.")
         page.get_by_label("Add files").set_input_files(
             [
                 {"name": "large", "mimeType": "", "buffer": bytes(5_000_001)},
@@ -264,7 +264,9 @@ class TestUploads:
             ]
         )
         expect(page.locator(".files .name")).to_have_text(["good"])
-        expect(page.locator(".queue .state")).to_have_text(["Larger than the limit", re.compile("choose another one")])
+        expect(page.locator(".queue .state")).to_have_text(
+            ["Larger than the limit of 4.8 MiB", re.compile("choose another one")]
+        )
         expect(page.get_by_role("status")).to_have_text("Uploads that failed: 2")
         assert all("status of 400" in text for text in complaints)  # the server's word for ".."
         complaints.clear()

@@ -28,15 +28,31 @@ _PDF = "application/pdf"  # which Safari does not show in a sandbox either
 
 NO_PAGE = f"{_LOCKED}; frame-ancestors 'none'"
 """The Content-Security-Policy of what is neither a page nor a file."""
-PAGE = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self';"
-        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": NO_STORE,
+_PAGE_POLICY = {
+    **{"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'"},
+    **{"media-src": "'self'", "connect-src": "'self'", "form-action": "'self'"},
+    **{"base-uri": "'none'", "frame-ancestors": "'none'"},
 }
-"""The header fields of our own pages and of our JSON."""
+PAGE = {"Referrer-Policy": "same-origin", "Cache-Control": NO_STORE}
+"""The header fields of our own pages and of our JSON, beside their :func:`page_policy`."""
+_DIRECTIVE = re.compile(r"[a-z]+(-[a-z]+)*")
+_SOURCES = re.compile(r"[\x21-\x2b\x2d-\x3a\x3c-\x7e]+( [\x21-\x2b\x2d-\x3a\x3c-\x7e]+)*")  # no comma, no semicolon
+
+
+def page_policy(*additions: Mapping[str, str]) -> str:
+    """Build the Content-Security-Policy of our own pages.
+
+    :param additions: sources to add, by directive: ``{"script-src": "https://cdn.example 'nonce-abc'"}``
+    :raises ValueError: for what is no directive, or no list of sources with single spaces between them
+    """
+    policy = dict(_PAGE_POLICY)
+    for added in additions:
+        for directive, sources in added.items():
+            if not _DIRECTIVE.fullmatch(directive) or not _SOURCES.fullmatch(sources):
+                raise ValueError(f"csp: {directive!r}: {sources!r} must be a directive and its sources")
+            present = policy.get(directive, "'none'")
+            policy[directive] = sources if present == "'none'" else f"{present} {sources}"
+    return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
 
 
 def cache_control(max_age: int | None, *, public: bool = False, immutable: bool = False) -> str:

@@ -64,3 +64,8 @@ def check_trusted(origins: Collection[str]) -> frozenset[str]:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"trusted_origins: {origin!r} is not an origin such as 'https://example.com'")
     return frozenset(origins)
+
+
+def is_local(path: str) -> bool:
+    """Whether a redirect to *path* stays on this site: it begins with one slash, and browsers drop nothing of it."""
+    return path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()

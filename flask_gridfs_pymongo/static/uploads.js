@@ -1,78 +1,45 @@
-// Uploads with progress, previews of texts, times in words, links to copy. Every page works without it.
+// Uploads with progress. The form works without it.
+
+import { size, tell } from "./?asset=page.js";
 
 const AT_ONCE = 3;
 const UPDATE = 200; // milliseconds between two updates of a row
-const status = document.getElementById("status");
-const language = document.documentElement.lang;
 
-// --- What pages show -------------------------------------------------------------------------------------------------
+const forms = document.querySelectorAll("form.upload");
+for (const form of forms) prepare(form);
 
-const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-
-function inWords(seconds) {
-  const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
-  return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.round(seconds / length), unit);
+/** Make an element; *children* are elements or texts. */
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
 }
 
-function size(bytes) {
-  const steps = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
-  return `${(bytes / 1024 ** steps).toFixed(steps && 1)} ${["B", "KiB", "MiB", "GiB", "TiB"][steps]}`;
-}
-
-const visible = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    visible.unobserve(target);
-    fetch(target.dataset.excerpt, { headers: { Range: "bytes=0-599" } })
-      .then((answer) => (answer.ok ? answer.text() : ""))
-      .then((text) => (target.textContent = text), () => {});
-  }
-});
-
-function enhance(part) {
-  for (const time of part.querySelectorAll("time")) {
-    time.title = new Date(time.dateTime).toLocaleString(language);
-    time.textContent = inWords((new Date(time.dateTime) - Date.now()) / 1000);
-  }
-  for (const image of part.querySelectorAll(".thumb img")) {
-    const mark = () => image.classList.toggle("small", image.naturalWidth < 160 && image.naturalHeight < 160);
-    if (image.complete) mark();
-    image.addEventListener("load", mark);
-  }
-  for (const excerpt of part.querySelectorAll("[data-excerpt]")) visible.observe(excerpt);
-  for (const button of part.querySelectorAll("[data-copy]")) {
-    button.hidden = !navigator.clipboard; // there is none over plain HTTP
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(new URL(button.dataset.copy, location.href).href);
-      status.textContent = button.dataset.copied;
-      const label = button.textContent;
-      button.textContent = button.dataset.copied;
-      setTimeout(() => (button.textContent = label), 2000);
-    });
-  }
-}
-
-enhance(document);
-
-// --- Uploads ---------------------------------------------------------------------------------------------------------
-
-const form = document.querySelector("form.upload");
-if (form) prepare();
-
-function prepare() {
+function prepare(form) {
   const input = form.elements.file;
   const texts = JSON.parse(form.dataset.texts);
   const maxSize = Number(form.dataset.maxSize ?? Infinity);
-  const queue = document.querySelector(".queue");
+  const queue = element("ul", { className: "queue", ariaLabel: texts.uploads, hidden: true });
+  form.after(queue);
   const waiting = [];
   const running = new Set();
-  let done = 0;
+  let saved = []; // what the server says of the files that are stored
+  let renamed = [];
 
   class Upload {
     constructor(file, path) {
       this.file = file;
       this.path = path; // of its folder, which ends in a slash
-      this.row = document.getElementById("upload").content.firstElementChild.cloneNode(true);
+      const part = (className) => element("span", { className });
+      this.row = element(
+        "li",
+        {},
+        Object.assign(part("name"), { dir: "auto" }),
+        element("span", { className: "facts" }, part("size"), " ", part("note"), " ", part("state")),
+        element("progress", { max: 1, value: 0 }),
+        element("button", { type: "button", className: "quiet cancel", textContent: texts.cancel }),
+        element("button", { type: "button", className: "quiet retry", textContent: texts.retry, hidden: true }),
+      );
       this.part(".name").textContent = path + file.name;
       this.part(".size").textContent = size(file.size);
       this.part("progress").ariaLabel = path + file.name;
@@ -98,7 +65,7 @@ function prepare() {
     }
 
     wait() {
-      if (this.file.size > maxSize) return this.show("failed", texts.tooLarge);
+      if (this.file.size > maxSize) return this.show("failed", texts.tooLarge.replace("{size}", size(maxSize)));
       this.show("waiting", texts.waiting, { cancel: true });
       waiting.push(this);
       if (waiting.length <= 100) this.asked ??= this.announceVersion();
@@ -162,7 +129,10 @@ function prepare() {
 
     answered() {
       if (this.request.status === 201) {
-        done += 1;
+        const [file] = JSON.parse(this.request.responseText).files;
+        saved.push(file);
+        const sent = (form.dataset.folder + this.path + this.file.name).normalize("NFC");
+        if (file.filename !== sent) renamed.push(texts.renamed.replace("{old}", sent).replace("{new}", file.filename));
         this.end("done", texts.done);
         return;
       }
@@ -176,37 +146,32 @@ function prepare() {
     end(state, text, buttons) {
       running.delete(this);
       this.show(state, text, buttons);
-      if (state === "failed") status.textContent = `${this.file.name}: ${text}`;
+      if (state === "failed") tell(`${this.file.name}: ${text}`);
       next();
     }
   }
 
   function next() {
     while (running.size < AT_ONCE && waiting.length) waiting.shift().start();
-    if (running.size || !done) return;
+    if (running.size || !saved.length) return;
     const failed = queue.querySelectorAll("[data-state=failed]").length;
-    status.textContent = failed ? texts.someFailed.replace("{number}", failed) : texts.allDone.replace("{number}", done);
-    done = 0;
-    refresh();
+    const counted = failed ? texts.someFailed.replace("{number}", failed) : texts.allDone.replace("{number}", saved.length);
+    tell([counted, ...renamed].join(" "));
+    const event = new CustomEvent("uploads:done", { bubbles: true, detail: { files: saved } });
+    [saved, renamed] = [[], []];
+    form.dispatchEvent(event);
+    if (form.dataset.next && !failed) location.assign(form.dataset.next);
   }
 
-  async function refresh() {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-    if (!answer?.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById("files-list");
-    const shown = document.getElementById("files-list");
-    const playing = [...document.querySelectorAll("audio, video")].some((media) => !media.paused);
-    if (!fresh || !shown || playing) return; // what was uploaded stays in the queue
-    shown.replaceWith(fresh);
-    enhance(fresh);
+  // A page that shows them has no need of their rows.
+  document.addEventListener("uploads:shown", () => {
     for (const row of queue.querySelectorAll("[data-state=done]")) row.remove();
     queue.hidden = !queue.children.length;
-  }
+  });
 
   function add(files) {
     for (const [file, path] of files) new Upload(file, path);
-    if (files.length) status.textContent = texts.started.replace("{number}", files.length);
+    if (files.length) tell(texts.started.replace("{number}", files.length));
     next();
   }
 
@@ -229,7 +194,7 @@ function prepare() {
     const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());
     if (!entries.every(Boolean)) return add(withFolders(transfer.files));
     for (const entry of entries) {
-      add(await read(entry).catch(() => (status.textContent = `${entry.name}: ${texts.failed}`, [])));
+      add(await read(entry).catch(() => (tell(`${entry.name}: ${texts.failed}`), [])));
     }
   }
 
@@ -247,23 +212,27 @@ function prepare() {
   form.querySelector("button").hidden = true;
   for (const hint of form.querySelectorAll(".with-script")) hint.hidden = false;
   input.addEventListener("change", () => choose(input));
-  if ("webkitdirectory" in input) {
-    const folder = Object.assign(document.createElement("input"), { type: "file", webkitdirectory: true, hidden: true });
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: texts.chooseFolder });
-    button.className = "quiet";
+  if ("webkitdirectory" in input && input.multiple) {
+    const folder = element("input", { type: "file", webkitdirectory: true, hidden: true });
+    const button = element("button", { type: "button", className: "quiet", textContent: texts.chooseFolder });
     button.addEventListener("click", () => folder.click());
     folder.addEventListener("change", () => choose(folder));
     input.after(button, folder);
   }
-  document.addEventListener("paste", ({ clipboardData }) => add([...clipboardData.files].map((file) => [named(file), ""])));
-  document.addEventListener("dragover", (event) => {
+  const place = forms.length > 1 ? form : document; // where there are several, each takes what falls on it
+  const frame = forms.length > 1 ? form : document.body;
+  frame.dataset.drop = texts.dropHere;
+  place.addEventListener("paste", ({ clipboardData }) => add([...clipboardData.files].map((file) => [named(file), ""])));
+  place.addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
-    document.body.classList.add("dropping");
+    frame.classList.add("dropping");
   });
-  document.addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("dropping"));
-  document.addEventListener("drop", (event) => {
-    document.body.classList.remove("dropping");
+  place.addEventListener("dragleave", (event) => {
+    if (!frame.contains(event.relatedTarget)) frame.classList.remove("dropping");
+  });
+  place.addEventListener("drop", (event) => {
+    frame.classList.remove("dropping");
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     take(event.dataTransfer);

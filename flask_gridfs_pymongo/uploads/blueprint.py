@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, has_request_context, request
 from flask.blueprints import BlueprintSetupState
+from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
 from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
@@ -16,8 +19,9 @@ from ..images import TYPES
 from ..signals import request_refused
 from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
 from ..store.retry import codes
-from . import pages, pictures, resuming, texts
+from . import notices, pages, pictures, resuming, texts
 from .bodies import drain
+from .forms import upload_target
 from .options import Options
 from .texts import Message
 from .views import Uploads
@@ -25,6 +29,17 @@ from .views import Uploads
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
 _OURS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
 _NOT_REFUSED = (404, 409, 410, 412, 423)  # what is asked for is not there, or is otherwise just now
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+# Each template has a second name, flask_gridfs_pymongo/original/NAME, by which the application's own can extend it.
+_ORIGINALS = PrefixLoader(
+    {"flask_gridfs_pymongo": FileSystemLoader(_TEMPLATES / "flask_gridfs_pymongo")}, delimiter="/original/"
+)
+_LOADER = ChoiceLoader([FileSystemLoader(_TEMPLATES), _ORIGINALS])
+_TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
+    **texts.TEMPLATE_GLOBALS,
+    "_upload_target": upload_target,
+    "_notice": notices.take,
+}
 _LIMITS = {"max_form_parts": 100, "max_form_memory_size": 128 * 1024}  # less breaks Werkzeug's 64 KiB reads
 _DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 
@@ -152,10 +167,18 @@ def _context(options: Options) -> dict[str, Any]:
     }
 
 
+class UploadsBlueprint(Blueprint):
+    """A blueprint that knows what the application decided for it: :func:`.options_of`."""
+
+    options: Options
+    jinja_loader = _LOADER
+
+
 def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Blueprint:
     """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents what an application decides."""
     uploads = Uploads(options)
-    blueprint = Blueprint(name, __name__, url_prefix=url_prefix, template_folder="../templates")
+    blueprint = UploadsBlueprint(name, __name__, url_prefix=url_prefix)
+    blueprint.options = options
     rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
     blueprint.add_url_rule("/", "index", uploads.view, strict_slashes=False, **rules)
     blueprint.add_url_rule("/<path:filename>", "file", uploads.view, **rules)
@@ -167,7 +190,7 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Bl
     if options.resumable:
         blueprint.after_request(resuming.mark)
     blueprint.context_processor(lambda: _context(options))
-    for global_name, function in texts.TEMPLATE_GLOBALS.items():
+    for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)

@@ -16,7 +16,13 @@ from .arguments import number
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PAGE_SIZE = 100
+_KEPT = ("q", "prefix", "folder", "order", "view", "flat")
 _LONGEST = {"q": 100, "prefix": 1000, "folder": 1000, "after": 16_000}  # characters
+
+
+def kept(args: Mapping[str, str]) -> dict[str, Any]:
+    """Return the part of a query string that says which listing somebody came from: its folder, order and view."""
+    return {name: args[name] for name in _KEPT if args.get(name)}
 
 
 def build(bucket: Bucket, args: Mapping[str, str], shown: Shown) -> dict[str, Any]:
@@ -73,5 +79,5 @@ def _next(page: Page, order: str, args: Mapping[str, str]) -> str | None:
     value = page.next.value
     if isinstance(value, datetime):
         value = (value - _EPOCH) // timedelta(milliseconds=1)
-    kept: dict[str, Any] = {name: args[name] for name in ("q", "prefix", "folder", "view") if name in args}
-    return url_for(".index", **kept, order=None if order == "name" else order, at=value, after=page.next.filename)
+    query = kept(args) | {"folder": args.get("folder")}
+    return url_for(".index", **query | {"at": value, "after": page.next.filename})

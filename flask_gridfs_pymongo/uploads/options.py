@@ -7,14 +7,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask import current_app
+
 from ..http import origin
-from ..http.headers import check_inline_types
+from ..http.headers import check_inline_types, page_policy
 from ..http.metadata import Keys
 from ..images import Variant
 from ..store import Bucket, StoredFile
 
 _RESOURCE_POLICIES = ("same-origin", "same-site", "cross-origin")
+_ENVELOPE = 2048  # bytes of a form around a file
 Authorize = Callable[[str, "str | None"], Any]
+Csp = Mapping[str, str] | Callable[[], Mapping[str, str]]
 Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
 
@@ -44,6 +48,7 @@ class Options:
     """never where *read_only* is set"""
     upload_expires: float
     max_uploads: int
+    csp: Csp | None
 
     def __post_init__(self) -> None:
         for argument in ("max_size", "max_request_size", "cache_for", "share"):
@@ -84,3 +89,34 @@ class Options:
             raise ValueError(
                 f"resource_policy must be None or one of {_RESOURCE_POLICIES}, not {self.resource_policy!r}"
             )
+        if not callable(self.csp):
+            page_policy(self.csp or {})
+
+    def page_policy(self, **added: str) -> str:
+        """The Content-Security-Policy of a page, for this request.
+
+        :param added: sources that this page needs beside the others, by directive with ``_`` for ``-``
+        """
+        csp = self.csp() if callable(self.csp) else self.csp
+        return page_policy(csp or {}, {directive.replace("_", "-"): sources for directive, sources in added.items()})
+
+    def largest_file(self, max_content_length: int | None) -> int | None:
+        """How many bytes a file may have that comes alone in a form; None: any number.
+
+        :param max_content_length: the application's limit for a request, in bytes
+        """
+        limits = [limit - _ENVELOPE for limit in (self.max_request_size, max_content_length) if limit is not None]
+        limits += [] if self.max_size is None else [self.max_size]
+        return max(0, min(limits)) if limits else None
+
+
+def options_of(blueprint: str | None) -> Options:
+    """Return what the application decided for one of its uploads blueprints.
+
+    :param blueprint: its name, with those that it is nested in
+    :raises ValueError: where the application has none of this name
+    """
+    options = getattr(current_app.blueprints.get(blueprint or ""), "options", None)
+    if not isinstance(options, Options):
+        raise ValueError(f"the app has no uploads blueprint with the name {blueprint!r}")
+    return options

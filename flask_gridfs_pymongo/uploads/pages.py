@@ -13,6 +13,7 @@ from flask import Response, current_app, json, render_template, request, url_for
 from ..http.filenames import survives_url
 from ..http.headers import PAGE
 from ..store import Bucket, CorruptFile, StoredFile, Version, ids
+from .options import options_of
 from .texts import Message, translated
 
 _FOLDER = "flask_gridfs_pymongo"
@@ -103,7 +104,8 @@ def explain(refusal: Response) -> Response:
 
 
 def _answer(body: str, content_type: str, status: int = 200) -> Response:
-    headers = {**PAGE, "Content-Type": content_type, "Vary": "Accept"}
+    policy = options_of(request.blueprint).page_policy()
+    headers = {**PAGE, "Content-Security-Policy": policy, "Content-Type": content_type, "Vary": "Accept"}
     return current_app.response_class(body, status, headers)
 
 

@@ -40,8 +40,7 @@ def _asset(options: Options, request: Request, filename: str | None) -> Response
 def _listing(options: Options, request: Request, filename: str | None) -> Response:
     permit(options, "list", request.args.get("folder") or None)
     data = listings.build(options.bucket(), request.args, shown(options))
-    writable = not options.read_only
-    return pages.page("listing.html", data, read_only=options.read_only, may_write=writable, max_size=options.max_size)
+    return pages.page("listing.html", data)
 
 
 def _newest(options: Options, request: Request, filename: str | None) -> Response:

@@ -9,20 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 from blinker import Signal
-from flask import Request, Response, abort, current_app, redirect, url_for
+from flask import Request, Response, abort, current_app, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from ..http import origin
 from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved
 from ..store import StoredFile
-from . import pages
+from . import notices, pages
 from .inspection import inspect
+from .listings import kept
 from .metadata import edit
 from .options import Options
 from .receive import nothing_left, save_body, save_form
 from .rights import permit
 from .selection import check_preconditions, names_one, select
-from .texts import Message
+from .texts import Message, gettext, ngettext
 
 _Answer = Callable[[Options, Request, "str | None"], BaseResponse]
 
@@ -69,6 +71,9 @@ def post(options: Options, request: Request, filename: str | None) -> BaseRespon
 
 def _upload(options: Options, request: Request, filename: str | None) -> BaseResponse:
     folder = request.args.get("folder", "")
+    after = request.args.get("next")
+    if after is not None and not origin.is_local(after):
+        abort(400, "?next must be a path of this site, such as /profile.")
     saved = save_form(
         request,
         options,
@@ -76,7 +81,8 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
         folder=folder,
         check=None if filename is None else lambda newest: check_preconditions(request.method, request.headers, newest),
     )
-    return _saved(saved, url_for(".index", folder=folder or None))
+    text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
+    return _saved(saved, after or url_for(".index", **kept(request.args)), text)
 
 
 def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
@@ -92,7 +98,8 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
         check=lambda newest: permit(options, "write", file.filename, again=True),
         inspect=lambda restored: inspect(options, bucket, restored),
     )
-    return _saved([saved], pages.url_of(saved, details="") or "")
+    text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
+    return _saved([saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
 
 
 def _delete(options: Options, request: Request, filename: str | None) -> BaseResponse:
@@ -100,18 +107,24 @@ def _delete(options: Options, request: Request, filename: str | None) -> BaseRes
     if not pages.is_browser():
         return deleted
     left = filename is not None and options.bucket().count(filename, limit=1)
-    return redirect(url_for(".file", filename=filename, details="") if left else url_for(".index"), 303)
+    query = kept(request.args)
+    if left:
+        text = gettext("A version of %(name)s was deleted.", name=filename)
+        return notices.redirect(url_for(".file", filename=filename, details="", **query), text)
+    if not query.keys() & {"folder", "flat", "prefix", "q"}:
+        query["folder"] = "".join((filename or "").rpartition("/")[:2]) or None
+    return notices.redirect(url_for(".index", **query), gettext("%(name)s was deleted.", name=filename))
 
 
 _FLAGS: dict[str, _Answer] = {"delete": _delete, "metadata": edit, "restore": _restore}
 
 
-def _saved(saved: list[StoredFile], after: str) -> BaseResponse:
-    """Tell of new files; a browser goes on to the page *after*."""
+def _saved(saved: list[StoredFile], after: str, text: str) -> BaseResponse:
+    """Tell of new files; a browser goes on to the page *after*, which tells *text*."""
     for file in saved:
         tell(file_saved, file=file)
     if pages.is_browser():
-        return redirect(after, 303)
+        return notices.redirect(after, text)
     data = {"files": [pages.describe(file) for file in saved]}
     return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
 

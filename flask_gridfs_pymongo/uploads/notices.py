@@ -1,0 +1,48 @@
+"""What an action did, told on the page that follows it: a cookie, so that it needs neither a session nor a script.
+
+::
+
+    return notices.redirect(url_for(".index"), gettext("%(name)s was deleted.", name=filename))
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+import flask
+from flask import after_this_request, request, url_for
+from werkzeug.wrappers import Response
+
+_COOKIE = "uploads_notice"
+_LONGEST = 300  # characters; in a cookie each may take twelve
+_LIFETIME = 60  # seconds
+
+
+def redirect(url: str, text: str) -> Response:
+    """Redirect with 303 to *url*, where a page tells *text*."""
+    response = flask.redirect(url, 303)
+    short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    response.set_cookie(
+        _COOKIE,
+        quote(short),
+        max_age=_LIFETIME,
+        path=url_for(".index"),
+        secure=request.is_secure,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def take() -> str:
+    """Return what is to be told on this page, once; empty: nothing."""
+    told = request.cookies.get(_COOKIE)
+    if told is None:
+        return ""
+
+    @after_this_request
+    def forget(response: flask.Response) -> flask.Response:
+        response.delete_cookie(_COOKIE, path=url_for(".index"))
+        return response
+
+    return unquote(told)
