@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -99,14 +100,27 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, a
     sys.exit(1 if found > repaired else 0)
 
 
+def _listed(context: click.Context, parameter: click.Parameter, queries: tuple[str, ...]) -> tuple[Index, ...]:
+    return tuple(_index_for(query) for query in queries)
+
+
+def _index_for(query: str) -> Index:
+    if query in ORDERS:
+        field, direction, _ = ORDERS[query]
+        return Index("files", [(field, direction), ("filename", ASCENDING)], {})
+    if re.fullmatch(r"metadata\.[^.$\0]+", query):
+        return Index("files", [(query, ASCENDING), ("filename", ASCENDING), ("uploadDate", ASCENDING)], {})
+    raise click.BadParameter(f"{query!r} is none of {', '.join(ORDERS)}, and not metadata.KEY")
+
+
 @gridfs.command("index")
-@click.argument("orders", nargs=-1, type=click.Choice(list(ORDERS)))
+@click.argument("queries", nargs=-1, metavar="[newest|size|type|metadata.KEY]...", callback=_listed)
 @_bucket_options
-def index_command(orders: tuple[str, ...], bucket: str, prefix: str | None) -> None:
+def index_command(queries: tuple[Index, ...], bucket: str, prefix: str | None) -> None:
     """Create the indexes of a bucket.
 
-    Always those that every bucket has; and for each of the orders newest, size and type the one that a listing in
-    this order needs where there are many files.
+    Always those that every bucket has; for each of the orders newest, size and type the one that a listing in this
+    order needs where there are many files; and for metadata.KEY the one for listings with that metadata.
 
     \b
     Exit status:
@@ -114,11 +128,8 @@ def index_command(orders: tuple[str, ...], bucket: str, prefix: str | None) -> N
       1  one could not be created
       2  the command line is wrong, or the database does not answer
     """
-    wanted: list[Index] = list(INDEXES)
-    for field, direction, _ in (ORDERS[order] for order in orders):
-        wanted.append(Index("files", [(field, direction), ("filename", ASCENDING)], {}))
     with _collections(prefix, bucket) as collections:
-        done = [_make_index(collections, index) for index in wanted]
+        done = [_make_index(collections, index) for index in (*INDEXES, *queries)]
     sys.exit(0 if all(done) else 1)
 
 

@@ -20,7 +20,8 @@ from werkzeug.test import TestResponse
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.metadata import Keys
 from flask_gridfs_pymongo.signals import file_changed
-from flask_gridfs_pymongo.store import StoredFile
+from flask_gridfs_pymongo.store import StoredFile, listing
+from flask_gridfs_pymongo.uploads import listings
 
 from .conftest import HTML, JSON, Client, form, nothing_stored
 
@@ -172,7 +173,7 @@ def test_patches_that_are_refused(body: bytes, why: str) -> None:
 
 def test_a_query() -> None:
     args = [("q", "x"), ("metadata.tags", "red"), ("metadata.TAGS", "blue"), ("metadata.title", "$ne")]
-    assert KEYS.of_query(args) == [("tags", "red"), ("tags", "blue"), ("title", "$ne")]
+    assert KEYS.of_query(args) == {"tags": ["red", "blue"], "title": ["$ne"]}
     for name in ("metadata.colour", "metadata.", "metadata.title[$ne]", "metadata.contentType"):
         with pytest.raises(ValueError, match="not one of"):
             KEYS.of_query([(name, "x")])
@@ -393,3 +394,87 @@ class TestForms:
         assert "iso" in page
         assert "<textarea" not in page
         assert uploads.post("/uploads/a.txt?metadata", data={"title": "x"}).status_code == 403
+
+
+class TestListing:
+    """Thirty names, each with an older version whose metadata must not count."""
+
+    TAGS: tuple[Any, ...] = ("red", ["red"], ["blue", "red"], ["blue"], "redder", None, {"$gt": ""}, 7, ["red", "red"])
+
+    @pytest.fixture
+    def uploads(self, client: Client, mongo: PyMongo) -> FlaskClient:
+        for number in range(27):
+            name, tags = self.name(number), self.TAGS[number % 9]
+            older = {"tags": "blue" if self.has(tags, "red") else "red"}
+            mongo.save_file(name, io.BytesIO(b"older"), metadata=older)
+            mongo.save_file(name, io.BytesIO(b"x" * (number % 4)), metadata={"tags": tags, "title": str(number % 2)})
+        return client(metadata=("title", "tags"))
+
+    def has(self, tags: Any, text: str) -> bool:
+        return tags == text or (isinstance(tags, list) and text in tags)
+
+    def expected(self, text: str, *titles: str) -> list[str]:
+        found = [number for number in range(27) if self.has(self.TAGS[number % 9], text)]
+        return sorted(self.name(number) for number in found if not titles or str(number % 2) in titles)
+
+    def name(self, number: int) -> str:
+        return f"{'a/' if number % 2 else ''}{number:02}"
+
+    def walk(self, uploads: FlaskClient, query: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        monkeypatch.setattr(listings, "_PAGE_SIZE", 4)
+        monkeypatch.setattr(listing, "_SCAN", 5)
+        names: list[str] = []
+        url = f"/uploads/?{query}"
+        while url:
+            answer = uploads.get(url, headers=JSON).json
+            names += [file["filename"] for file in answer["files"]] + [folder["name"] for folder in answer["folders"]]
+            url = answer["next"]
+        return names
+
+    @pytest.mark.parametrize("order", ["name", "newest", "size", "type"])
+    def test_every_order_finds_each_name_once(
+        self, uploads: FlaskClient, order: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = self.walk(uploads, f"order={order}&metadata.tags=red", monkeypatch)
+        assert sorted(found) == self.expected("red")
+        assert found == self.expected("red") or order != "name"
+        both = self.walk(uploads, f"order={order}&metadata.tags=red&metadata.TAGS=blue&metadata.title=0", monkeypatch)
+        assert sorted(both) == [name for name in self.expected("red", "0") if name in self.expected("blue", "0")]
+        assert self.walk(uploads, f"order={order}&metadata.tags=re", monkeypatch) == []
+        assert self.walk(uploads, f"order={order}&metadata.tags=%24gt", monkeypatch) == []
+
+    def test_folders(self, uploads: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        top = self.expected("red", "0")
+        assert sorted(self.walk(uploads, "folder=&metadata.tags=red", monkeypatch)) == sorted([*top, "a/"])
+        assert self.walk(uploads, "folder=&metadata.tags=red&metadata.title=0", monkeypatch) == top
+        assert self.walk(uploads, "folder=a/&metadata.tags=red", monkeypatch) == self.expected("red", "1")
+
+    def test_an_undeclared_key_is_a_400(self, uploads: FlaskClient) -> None:
+        for query in ("metadata.colour=red", "metadata.tags.0=red", "metadata.%24where=1", "metadata.title[%24ne]="):
+            assert uploads.get(f"/uploads/?{query}").status_code == 400
+
+    def test_what_is_hidden_is_not_found(self, client: Client, mongo: PyMongo) -> None:
+        for name in ("hidden", "seen"):
+            mongo.save_file(name, io.BytesIO(b"x"), metadata={"title": name})
+        uploads = client(metadata=("title",), authorize=lambda action, filename: filename != "hidden")
+        for name, count in (("hidden", 0), ("seen", 1)):
+            assert len(uploads.get(f"/uploads/?metadata.title={name}", headers=JSON).json["files"]) == count
+
+    def test_with_an_index_it_looks_at_what_it_shows(self, real: PyMongo, app: Flask) -> None:
+        files = real.db["fs.files"]
+        document = {"length": 0, "chunkSize": 1, "uploadDate": datetime(2026, 1, 1)}
+        files.insert_many({**document, "filename": f"{n:05}", "metadata": {"tags": ["x", str(n)]}} for n in range(2000))
+        answer = app.test_cli_runner().invoke(args=["gridfs", "index", "metadata.tags"])
+        assert (answer.exit_code, "metadata.tags, filename, uploadDate" in answer.output) == (0, True)
+        real.bucket().list(metadata={"tags": ["1999"]})
+        real.db.command("profile", 2)
+        assert len(real.bucket().list(metadata={"tags": ["1999"]}).rows) == 1
+        real.db.command("profile", 0)
+        looks = list(real.db["system.profile"].find({"ns": files.full_name, "command.find": "fs.files"}))
+        assert looks
+        assert all(look["docsExamined"] <= 2 for look in looks)
+
+    @pytest.mark.parametrize("query", ["age", "metadata.", "metadata.a.b", "metadata.$a", "filename"])
+    def test_an_index_of_what_no_listing_asks(self, real: PyMongo, app: Flask, query: str) -> None:
+        answer = app.test_cli_runner().invoke(args=["gridfs", "index", query])
+        assert (answer.exit_code, "metadata.KEY" in answer.output) == (2, True)

@@ -104,13 +104,16 @@ class Keys:
             raise ValueError("The body must be a JSON object of keys and their new values")
         return {self._key(name): None if value is None else _checked(name, value) for name, value in patch.items()}
 
-    def of_query(self, args: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    def of_query(self, args: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
         """Read the ``metadata.KEY=text`` pairs of a query string.
 
         :raises ValueError: for a key that is not declared, or a text that none can have
         """
-        wanted = [(name[len(_QUERY) :], text) for name, text in args if name.lower().startswith(_QUERY)]
-        return [(self._key(name), str(_checked(name, text))) for name, text in wanted]
+        wanted: dict[str, list[str]] = {}
+        for name, text in args:
+            if name.startswith(_QUERY):
+                wanted.setdefault(self._key(name[len(_QUERY) :]), []).append(str(_checked(name, text)))
+        return wanted
 
     def _key(self, name: str) -> str:
         if key := self._declared.get(_folded(name)):

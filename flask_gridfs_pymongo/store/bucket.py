@@ -21,7 +21,7 @@ from .changes import update_metadata
 from .collections import Collections
 from .commit import Unconfirmed
 from .judge import SIZE, Judge
-from .listing import EVERYTHING, Key, Page, Shown
+from .listing import EVERYTHING, Having, Key, Page, Shown
 from .model import StoredFile
 from .reader import Reader
 from .resumable import Uploads
@@ -89,6 +89,7 @@ class Bucket:
         prefix: str = "",
         part: str = "",
         folded: bool = False,
+        metadata: Mapping[str, Sequence[Any]] | None = None,
         shown: Shown = EVERYTHING,
     ) -> Page:
         """Return a page of names, each with its newest revision.
@@ -99,14 +100,16 @@ class Bucket:
         :param prefix: how the names begin
         :param part: what they have in them, in upper or lower case
         :param folded: in the order by name, without *part*: show what lies deeper than *prefix* as folders
+        :param metadata: for each key values that the newest revision's metadata is or has there
         :param shown: which files and folders the page may show
         :raises pymongo.errors.ExecutionTimeout: where that takes more than a second
         """
+        having = Having(metadata or {})
         if order != "name":
-            walk = listing.ordered(self._versions, shown, order, after, prefix=prefix, part=part)
+            walk = listing.ordered(self._versions, shown, order, after, prefix=prefix, part=part, having=having)
         else:
             last, folded = after and after.filename, folded and not part
-            walk = listing.by_name(self._versions, shown, last, prefix=prefix, part=part, folded=folded)
+            walk = listing.by_name(self._versions, shown, last, prefix=prefix, part=part, folded=folded, having=having)
         return listing.first(walk, limit)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:

@@ -8,7 +8,7 @@ A walk yields the rows that its reader may see, in order; a page is its beginnin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from time import monotonic
 from typing import Any, NamedTuple
@@ -76,6 +76,25 @@ class Shown(NamedTuple):
 
 
 EVERYTHING = Shown()
+
+
+class Having(NamedTuple):
+    """Which metadata a name's newest revision must have: for each key values that it is, or has in its list."""
+
+    metadata: Mapping[str, Sequence[Any]] = {}
+
+    def selection(self) -> dict[str, Any]:
+        """Return a query for the revisions that have it; a value is never read as an operator."""
+        return {f"metadata.{key}": {"$all": list(values)} for key, values in self.metadata.items()}
+
+    def matches(self, file: StoredFile) -> bool:
+        """Whether *file* has it."""
+        stored = {key: file.metadata.get(key) for key in self.metadata}
+        found = {key: value if isinstance(value, list) else [value] for key, value in stored.items()}
+        return all(value in found[key] for key, values in self.metadata.items() for value in values)
+
+
+ANYTHING = Having()
 Walk = Iterator[tuple[Key, "Row | str"]]
 """The rows that may be shown, with their keys; a folder is its path."""
 
@@ -117,7 +136,14 @@ def first(walk: Walk, limit: int) -> Page:
 
 
 def by_name(
-    versions: Versions, shown: Shown, after: str | None, *, prefix: str = "", part: str = "", folded: bool = False
+    versions: Versions,
+    shown: Shown,
+    after: str | None,
+    *,
+    prefix: str = "",
+    part: str = "",
+    folded: bool = False,
+    having: Having = ANYTHING,
 ) -> Walk:
     """Walk the names after *after*, in pieces of the index.
 
@@ -127,6 +153,7 @@ def by_name(
     :param prefix: how the names begin
     :param part: what they have in them, in upper or lower case
     :param folded: what lies deeper than *prefix*, which is a folder, is one row for each folder directly in it
+    :param having: which metadata they have; an index on ``metadata.KEY``, name and date finds them
     """
     patience = _Patience()
     wanted, passed = _named(prefix, part), ""
@@ -134,7 +161,8 @@ def by_name(
         is_folder = folded and after.endswith("/") and after != prefix
         wanted |= {"$gte": _successor(after)} if is_folder else {"$gt": after}
     while True:
-        piece = versions.collections.files.find({"filename": wanted}).limit(_SCAN).max_time_ms(patience.left())
+        selection = {**having.selection(), "filename": wanted}
+        piece = versions.collections.files.find(selection).limit(_SCAN).max_time_ms(patience.left())
         documents = list(piece.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]))
         for filename, group in groupby(documents, key=lambda found: found["filename"]):
             if filename < passed or not patience.left():
@@ -144,13 +172,16 @@ def by_name(
                 continue
             if not shown.file(filename):
                 continue
+            whole = not having.metadata and (len(documents) < _SCAN or filename != documents[-1]["filename"])
+            row = _row(versions, list(group), whole=whole)
+            if row is None or not having.matches(row.file):
+                continue
             if folded and "/" in filename[len(prefix) :]:
                 folder = filename[: filename.index("/", len(prefix)) + 1]
                 passed = _successor(folder)
                 yield Key(folder), folder
             else:
-                whole = len(documents) < _SCAN or filename != documents[-1]["filename"]
-                yield Key(filename), _row(versions, list(group), whole=whole)
+                yield Key(filename), row
             patience.give_back()
         if len(documents) < _SCAN:
             return
@@ -158,17 +189,27 @@ def by_name(
         wanted = _named(prefix, part) | ({"$gte": passed} if passed > last else {"$gt": last})
 
 
-def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row:
+def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row | None:
+    """Make the row of a name out of its documents, where *group* is the *whole* of them; None where it is gone."""
     filename = group[0]["filename"]
     tied = len(group) > 1 and group[-2].get("uploadDate") == group[-1].get("uploadDate")
     found = None if tied or not whole else versions.stored(group[-1])
-    newest = found or versions.find(filename) or versions.stored(group[-1])
+    newest = found or versions.find(filename)
+    if newest is None:
+        return None
     seen = len(group) if whole or len(group) > MANY else versions.count(filename, limit=MANY)
     return Row(newest, min(seen, MANY))
 
 
 def ordered(
-    versions: Versions, shown: Shown, order: str, after: Key | None, *, prefix: str = "", part: str = ""
+    versions: Versions,
+    shown: Shown,
+    order: str,
+    after: Key | None,
+    *,
+    prefix: str = "",
+    part: str = "",
+    having: Having = ANYTHING,
 ) -> Walk:
     """Walk the names after *after* in one of the :data:`ORDERS`, by name where their values are equal.
 
@@ -177,28 +218,29 @@ def ordered(
     field, _, attribute = ORDERS[order]
     patience = _Patience()
     newest: dict[str, StoredFile | None] = {}  # None: passed over
-    for document in _candidates(versions, order, after, _named(prefix, part), patience):
+    selection = {**having.selection(), "filename": _named(prefix, part)}
+    for document in _candidates(versions, order, after, selection, patience):
         candidate = versions.stored(document)
         filename = candidate.filename
         if filename not in newest:
             visible = not shown.hidden_folder(filename) and shown.file(filename)
             newest[filename] = versions.find(filename) if visible else None
         file = newest[filename]
-        if file and getattr(file, attribute) == getattr(candidate, attribute):
+        if file and having.matches(file) and getattr(file, attribute) == getattr(candidate, attribute):
             newest[filename] = None
             yield Key(filename, document.get(field)), Row(file, versions.count(filename, limit=MANY))
             patience.give_back()
 
 
 def _candidates(
-    versions: Versions, order: str, after: Key | None, names: Mapping[str, Any], patience: _Patience
+    versions: Versions, order: str, after: Key | None, selection: Mapping[str, Any], patience: _Patience
 ) -> Iterator[dict[str, Any]]:
     """The documents after *after*, older versions among them; each query walks one stretch of the order's index."""
     field, direction, _ = ORDERS[order]
     left = 0
     while not left:  # a query that ended before its limit was the last one
         left = _CANDIDATES
-        for stretch in _stretches(order, after, names):
+        for stretch in _stretches(order, after, selection):
             found = versions.collections.files.find(stretch).sort([(field, direction), ("filename", ASCENDING)])
             with found.limit(left).max_time_ms(patience.left()) as cursor:
                 for document in cursor:
@@ -210,16 +252,17 @@ def _candidates(
                 break
 
 
-def _stretches(order: str, after: Key | None, names: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _stretches(order: str, after: Key | None, selection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What to select after *after*, in two stretches, each of which an index has in order."""
     field, direction, _ = ORDERS[order]
     if after is None:
-        return [{"filename": names}]
+        return [selection]
     if after.value is None:  # no content type: sorted before all others
         beyond: dict[str, Any] = {"$gte": ""}
     else:
         beyond = {"$gt" if direction == ASCENDING else "$lt": after.value}
-    return [{"filename": {**names, "$gt": after.filename}, field: after.value}, {"filename": names, field: beyond}]
+    names = {**selection["filename"], "$gt": after.filename}
+    return [{**selection, "filename": names, field: after.value}, {**selection, field: beyond}]
 
 
 def _named(prefix: str, part: str) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from flask import abort, url_for
+from werkzeug.datastructures import MultiDict
 
+from ..http.metadata import Keys
 from ..store import Bucket
 from ..store.listing import ORDERS, Key, Page, Shown
 from . import pages
@@ -25,10 +27,12 @@ def kept(args: Mapping[str, str]) -> dict[str, Any]:
     return {name: args[name] for name in _KEPT if args.get(name)}
 
 
-def build(bucket: Bucket, args: Mapping[str, str], shown: Shown) -> dict[str, Any]:
+def build(bucket: Bucket, args: MultiDict[str, str], keys: Keys, shown: Shown) -> dict[str, Any]:
     """Return a listing as our JSON and our page have it.
 
-    :param args: the query string: *order*, *q*, *prefix*, *folder*; *after* and *at* say where the page begins
+    :param args: the query string: *order*, *q*, *prefix*, *folder*, *metadata.KEY*; *after* and *at* say where the page
+        begins
+    :param keys: of the metadata
     :param shown: which files and folders it may show; of the others nothing tells
     """
     order = args.get("order", "name")
@@ -38,16 +42,22 @@ def build(bucket: Bucket, args: Mapping[str, str], shown: Shown) -> dict[str, An
     folder = texts["folder"] if "folder" in args else None
     if folder and not folder.endswith("/"):
         abort(400, "?folder must end with a slash, or be empty.")
+    try:
+        metadata = keys.of_query(args.items(multi=True))
+    except ValueError as error:
+        abort(400, f"{error}.")
     part, prefix = texts["q"], folder or texts["prefix"]
     after = texts["after"] if "after" in args else None
     key = None if after is None else Key(after, None if order == "name" else _value(order, args))
-    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folder is not None, shown=shown)
+    folded = folder is not None
+    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folded, metadata=metadata, shown=shown)
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
         "folders": [{"name": path, "url": url_for(".index", folder=path)} for path in page.folders],
-        "next": _next(page, order, args),
+        "next": _next(page, order, args, metadata),
         "order": order,
         "folder": folder,
+        "metadata": metadata,
         "prefix": texts["prefix"],
         "q": part,
     }
@@ -73,11 +83,13 @@ def _value(order: str, args: Mapping[str, str]) -> datetime | int | str | None:
         abort(400, "?at is no time in milliseconds since 1970.")
 
 
-def _next(page: Page, order: str, args: Mapping[str, str]) -> str | None:
+def _next(page: Page, order: str, args: Mapping[str, str], metadata: Mapping[str, list[str]]) -> str | None:
     if page.next is None:
         return None
     value = page.next.value
     if isinstance(value, datetime):
         value = (value - _EPOCH) // timedelta(milliseconds=1)
-    query = kept(args) | {"folder": args.get("folder")}
+    query = (
+        kept(args) | {"folder": args.get("folder")} | {f"metadata.{key}": values for key, values in metadata.items()}
+    )
     return url_for(".index", **query | {"at": value, "after": page.next.filename})

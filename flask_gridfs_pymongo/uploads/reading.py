@@ -39,7 +39,7 @@ def _asset(options: Options, request: Request, filename: str | None) -> Response
 
 def _listing(options: Options, request: Request, filename: str | None) -> Response:
     permit(options, "list", request.args.get("folder") or None)
-    data = listings.build(options.bucket(), request.args, shown(options))
+    data = listings.build(options.bucket(), request.args, options.metadata, shown(options))
     return pages.page("listing.html", data)
 
 
