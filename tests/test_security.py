@@ -9,7 +9,7 @@ import socket
 import time
 from importlib.metadata import requires
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pymongo
 import pytest
@@ -111,7 +111,7 @@ class TestEveryAnswer:
         answer = uploads.open(target, method=method, headers=fields, base_url="http://evil.example/")
         assert answer.status_code < 400 or "//evil" in target.partition("?")[0]
         for name in ("Location", "Content-Location"):
-            assert answer.headers.get(name, "/u/").startswith("/u/")
+            assert urljoin("//host/u", answer.headers.get(name, "")).startswith("//host/u")
         assert "http://" not in answer.text
         assert "https://" not in answer.text
 
@@ -187,7 +187,7 @@ class TestNothingElseIsReached:
             found = uploads.get("/u/", query_string={name: value}, headers=JSON).get_json()["files"]
             assert [file["filename"] for file in found] == [named]
 
-    @pytest.mark.parametrize("name", ["per_page", "limit", "page_size", "size"])
+    @pytest.mark.parametrize("name", ["per_page", "page_size", "size"])
     def test_nobody_asks_for_a_longer_page(self, uploads: FlaskClient, mongo: PyMongo, name: str) -> None:
         for number in range(101):
             mongo.save_file(f"b{number}", io.BytesIO(b""))

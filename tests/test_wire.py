@@ -173,7 +173,6 @@ ODD = [
     "日本",
     "\U0001f600",
     "a//b",
-    "t/",
 ]
 
 
@@ -203,7 +202,7 @@ class TestUrls:
             ("/uploads/" + "x" * 3000, {404}),
             ("/uploads/?after=%FF%00", {400}),
             ("/uploads/file?version=%00", {400}),
-            ("/uploads", {200}),
+            ("/uploads", {308}),
             ("/uploads/" + "x" * 9000, {400, 414}),
         ],
     )

@@ -113,12 +113,13 @@ def compose(name: str) -> str:
 def survives_url(name: str) -> bool:
     """Whether a path made of *name* comes back from clients as the same name.
 
-    Browsers resolve dot segments, routers refuse a leading slash and line breaks, servers bound a URL's length, and
-    UTF-8 has no lone surrogates.
+    Browsers resolve dot segments, routers refuse a leading slash and line breaks, a slash at the end makes a folder,
+    servers bound a URL's length, and UTF-8 has no lone surrogates.
     """
     return (
         bool(name)
         and not name.startswith("/")
+        and not name.endswith("/")
         and not has_dot_segments(name)
         and not re.search(r"[\0-\x1f\x7f\u0085\u2028\u2029\ud800-\udfff]", name)
         and len(quote(name)) <= 2000

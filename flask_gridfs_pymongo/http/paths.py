@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 
 def has_dot_segments(path: str) -> bool:
     """Whether a segment of *path* is ``.`` or ``..``, which clients and servers resolve."""
@@ -30,3 +32,14 @@ def resolve_dot_segments(path: str) -> str | None:
     if segments[-1] in (".", "..") and resolved:
         resolved.append("")  # it names a folder
     return "/".join(resolved)
+
+
+def relative(folder: str, path: str) -> str | None:
+    """The reference (RFC 3986 section 4.2) to *path*, directly in *folder*, from the folder's own URL.
+
+    :return: None for a path that no such reference can carry
+    """
+    segment = path[len(folder) :].removesuffix("/")
+    if not segment or "/" in segment or segment in (".", ".."):
+        return None
+    return quote(segment, safe="") + ("/" if path.endswith("/") else "")

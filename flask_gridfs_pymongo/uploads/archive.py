@@ -36,7 +36,7 @@ def is_available() -> bool:
 
 def of_folder(options: Options, request: Request, filename: str | None) -> Response:
     """Answer with the newest version of every file below ``?folder``; without one, of all files."""
-    top = folder(request.args) or ""
+    top = folder(request) or ""
     permit(options, "list", top or None)
     return _send(options, request, list(_below(options, top)), top)
 

@@ -1,4 +1,4 @@
-"""Values of the query string; what is wrong with one is a 400 that says so."""
+"""Values of the query string, and the folder of a URL; what is wrong with one is a 400 that says so."""
 
 from __future__ import annotations
 
@@ -40,9 +40,13 @@ def file_id(args: Mapping[str, str], name: str, bucket: Bucket) -> Any:
         abort(400, Message("?%(name)s must be an id: 24 hexadecimal digits, or ~ and an encoded one.", name=name))
 
 
-def folder(args: Mapping[str, str]) -> str | None:
-    """The folder that ``?folder`` names, with a slash at its end; empty: the top; None where it is not given."""
-    value = args.get("folder")
+def folder(request: Request) -> str | None:
+    """The folder that a path with a slash at its end names, else ``?folder``; it ends with a slash.
+
+    Empty: the top; None where none is given.
+    """
+    path = folder_of_path(request)
+    value = request.args.get("folder") if path is None else path
     if value is None:
         return None
     if len(value) > 1000 or "\0" in value:
@@ -50,3 +54,9 @@ def folder(args: Mapping[str, str]) -> str | None:
     if value and not value.endswith("/"):
         abort(400, "?folder must end with a slash, or be empty.")
     return value
+
+
+def folder_of_path(request: Request) -> str | None:
+    """The folder whose own URL this is; None for a name, and for the root."""
+    path: str = (request.view_args or {}).get("filename") or ""
+    return path if path.endswith("/") else None

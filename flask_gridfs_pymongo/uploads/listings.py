@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from flask import abort, url_for
-from werkzeug.datastructures import MultiDict
+from flask import Request, abort, url_for
+from pymongo.errors import ExecutionTimeout
 
+from ..http.filenames import survives_url
 from ..http.metadata import Keys
+from ..http.paths import relative
 from ..store import Bucket
 from ..store.listing import ORDERS, Key, Page, Shown
 from . import pages
-from .arguments import number
+from .arguments import folder, folder_of_path, number
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_PAGE_SIZE = 100
+_PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
+_PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
 _KEPT = ("q", "prefix", "folder", "order", "view", "flat")
-_LONGEST = {"q": 100, "prefix": 1000, "folder": 1000, "after": 16_000}  # characters
+_LONGEST = {"q": 100, "prefix": 1000, "after": 16_000}  # characters
 
 
 def kept(args: Mapping[str, str]) -> dict[str, Any]:
@@ -27,40 +30,95 @@ def kept(args: Mapping[str, str]) -> dict[str, Any]:
     return {name: args[name] for name in _KEPT if args.get(name)}
 
 
-def build(bucket: Bucket, args: MultiDict[str, str], keys: Keys, shown: Shown) -> dict[str, Any]:
-    """Return a listing as our JSON and our page have it.
+def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[str, Any]:
+    """Return a listing as our JSON and our pages have it.
 
-    :param args: the query string: *order*, *q*, *prefix*, *folder*, *metadata.KEY*; *after* and *at* say where the page
-        begins
+    :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *after* and *at* say where
+        the page begins
     :param keys: of the metadata
     :param shown: which files and folders it may show; of the others nothing tells
+    :raises werkzeug.exceptions.NotFound: for the URL of a folder with nothing that may be shown
     """
+    args = request.args
     order = args.get("order", "name")
     if order != "name" and order not in ORDERS:
         abort(400, f"?order must be one of name, {', '.join(ORDERS)}.")
     texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
-    folder = texts["folder"] if "folder" in args else None
-    if folder and not folder.endswith("/"):
-        abort(400, "?folder must end with a slash, or be empty.")
+    top = _folder(request)
     try:
         metadata = keys.of_query(args.items(multi=True))
     except ValueError as error:
         abort(400, f"{error}.")
-    part, prefix = texts["q"], folder or texts["prefix"]
     after = texts["after"] if "after" in args else None
     key = None if after is None else Key(after, None if order == "name" else _value(order, args))
-    folded = folder is not None
-    page = bucket.list(order, key, _PAGE_SIZE, prefix=prefix, part=part, folded=folded, metadata=metadata, shown=shown)
+    page = bucket.list(
+        order,
+        key,
+        _limit(args, order),
+        prefix=top or texts["prefix"],
+        part=texts["q"],
+        folded=top is not None,
+        metadata=metadata,
+        shown=shown,
+    )
+    own = folder_of_path(request)
+    if own and not (page.rows or page.folders or is_folder(bucket, own, shown)):
+        abort(404, "There is no such folder.")
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
-        "folders": [{"name": path, "url": url_for(".index", folder=path)} for path in page.folders],
-        "next": _next(page, order, args, metadata),
+        "folders": [{"name": path, "url": _folder_url(path, own)} for path in page.folders],
+        "next": _next(page, args, metadata, own),
         "order": order,
-        "folder": folder,
+        "folder": top,
         "metadata": metadata,
         "prefix": texts["prefix"],
-        "q": part,
+        "q": texts["q"],
     }
+
+
+def is_folder(bucket: Bucket, folder: str, shown: Shown) -> bool:
+    """Whether *folder* may be listed and holds a file that may be read."""
+    if not shown.folder(folder):
+        return False
+    try:
+        return bool(bucket.list(limit=1, prefix=folder, shown=shown).rows)
+    except ExecutionTimeout:  # among so many that may not be shown
+        return False
+
+
+def hrefs(request: Request, folder: str | None) -> Callable[[Mapping[str, Any]], str]:
+    """The links of a page: from the own URL of *folder* they are relative, so that a mirror of it is whole."""
+    own = folder is not None and "folder" not in request.args
+
+    def href(row: Mapping[str, Any]) -> str:
+        name: str = row.get("filename", row.get("name"))
+        carried = own and survives_url(name.removesuffix("/") if "name" in row else name)
+        return (relative(folder or "", name) if carried else None) or row["url"] or ""
+
+    return href
+
+
+def _folder(request: Request) -> str | None:
+    """The folder to show; None: all names, as people and JSON get them at the root, where a program gets the top."""
+    given = folder(request)
+    alone = not request.args.keys() & {"q", "prefix", "order"}
+    return "" if given is None and alone and not pages.is_browser() and not pages.prefers_json() else given
+
+
+def _folder_url(path: str, own: str | None) -> str:
+    if own and survives_url(path.removesuffix("/")):
+        return url_for(".file", filename=path)
+    return url_for(".index", folder=path)
+
+
+def _limit(args: Mapping[str, str], order: str) -> int:
+    limit = number(args, "limit")
+    if limit is None:
+        program = order == "name" and not pages.is_browser() and not pages.prefers_json()
+        return _PROGRAMS_PAGE if program else _PAGE_SIZE
+    if limit < 1:
+        abort(400, "?limit must be 1 or more.")
+    return min(limit, _LONGEST_PAGE)
 
 
 def _text(args: Mapping[str, str], name: str, longest: int) -> str:
@@ -83,13 +141,13 @@ def _value(order: str, args: Mapping[str, str]) -> datetime | int | str | None:
         abort(400, "?at is no time in milliseconds since 1970.")
 
 
-def _next(page: Page, order: str, args: Mapping[str, str], metadata: Mapping[str, list[str]]) -> str | None:
+def _next(page: Page, args: Mapping[str, str], metadata: Mapping[str, list[str]], own: str | None) -> str | None:
     if page.next is None:
         return None
     value = page.next.value
     if isinstance(value, datetime):
         value = (value - _EPOCH) // timedelta(milliseconds=1)
-    query = (
-        kept(args) | {"folder": args.get("folder")} | {f"metadata.{key}": values for key, values in metadata.items()}
-    )
-    return url_for(".index", **query | {"at": value, "after": page.next.filename})
+    query = kept(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
+    query |= {f"metadata.{key}": values for key, values in metadata.items()}
+    query |= {"at": value, "after": page.next.filename}
+    return url_for(".file", filename=own, **query) if own else url_for(".index", **query)

@@ -8,24 +8,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
-from flask import Request, Response, abort, send_from_directory
+from flask import Request, Response, abort, redirect, send_from_directory
+from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.wrappers import Response as BaseResponse
 
-from ..http.headers import IMMUTABLE, cache_control
+from ..http.headers import IMMUTABLE, NO_STORE, cache_control
 from ..http.response import sends_all
 from ..store import StoredFile
 from . import archive, links, listings, pages, pictures
-from .arguments import number
+from .arguments import folder, number
 from .downloads import send
 from .options import Options
 from .rights import buttons, permit, shown
 from .selection import names_one, select
 
 _STATIC = Path(__file__).parent.parent / "static"
-_Answer = Callable[[Options, Request, "str | None"], Response]
+_Answer = Callable[[Options, Request, "str | None"], BaseResponse]
 
 
-def get(options: Options, request: Request, filename: str | None) -> Response:
+def get(options: Options, request: Request, filename: str | None) -> BaseResponse:
     """Answer a GET or HEAD of a name, or of the root where *filename* is None."""
     of_root = filename is None and "id" not in request.args
     flags, otherwise = (_OF_ROOT, _listing) if of_root else (_OF_FILE, _newest)
@@ -37,14 +40,31 @@ def _asset(options: Options, request: Request, filename: str | None) -> Response
     return send_from_directory(_STATIC, request.args["asset"], max_age=3600)
 
 
-def _listing(options: Options, request: Request, filename: str | None) -> Response:
-    permit(options, "list", request.args.get("folder") or None)
-    data = listings.build(options.bucket(), request.args, options.metadata, shown(options))
-    return pages.page("listing.html", data)
+def _listing(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    if "filename" not in (request.view_args or {}) and not request.path.endswith("/"):
+        return _redirect_to_slash(request)
+    permit(options, "list", folder(request) or None)
+    data = listings.build(options.bucket(), request, options.metadata, shown(options))
+    template = "listing.html" if pages.is_browser() else "index.html"
+    return pages.page(template, data, href=listings.hrefs(request, data["folder"]))
 
 
-def _newest(options: Options, request: Request, filename: str | None) -> Response:
-    return _download(options, request, filename, cache_control(options.cache_for, public=options.public))
+def _newest(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    try:
+        return _download(options, request, filename, cache_control(options.cache_for, public=options.public))
+    except (NotFound, Forbidden):
+        if "version" not in request.args and listings.is_folder(options.bucket(), f"{filename}/", shown(options)):
+            return _redirect_to_slash(request)
+        raise
+
+
+def _redirect_to_slash(request: Request) -> BaseResponse:
+    """Answer that the folder's own URL ends in a slash, relatively: a proxy may have cut what stands before."""
+    segment = quote(request.path.rpartition("/")[2], safe="")
+    query = request.query_string.decode("ascii", "replace")
+    answer = redirect(f"{segment}/?{query}" if query else f"{segment}/", 308)
+    answer.headers["Cache-Control"] = NO_STORE  # a file may take the name
+    return answer
 
 
 def _permanent(options: Options, request: Request, filename: str | None) -> Response:

@@ -21,6 +21,7 @@ from ..http.filenames import clean
 from ..signals import file_saved
 from ..store import CorruptFile, FileTooLarge, Holder, Overtaken, StoredFile, Upload, UploadBusy, UploadEnded
 from . import pages
+from .arguments import folder
 from .bodies import Body
 from .inspection import inspect
 from .options import Options
@@ -171,12 +172,12 @@ def _check_version(request: Request) -> None:
 
 def _name(request: Request, filename: str | None, found: dict[str, str]) -> str:
     """The name of a new upload: the URL's, or that of its metadata in the URL's folder."""
-    if filename is not None and not filename.endswith("/"):
+    if filename is not None:
         return clean_or_400(filename)
     own = clean(valid(tus.name_of, found))
     if not own:
         raise _Refusal(400, "The upload needs a name: in the URL, or as filename in Upload-Metadata.")
-    return clean_or_400(f"{filename or request.args.get('folder', '')}/{own}")
+    return clean_or_400(f"{folder(request) or ''}/{own}")
 
 
 def _make_room(options: Options) -> None:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from ..http import origin, tus
 from ..http.metadata import PATCH_TYPE
 from . import archive, links, metadata, pages, reading, resuming, writing
-from .arguments import check_encoding
+from .arguments import check_encoding, folder_of_path
 from .options import Options
 
 _Answer = Callable[[Options, Request, "str | None"], Response]
@@ -31,7 +31,7 @@ class Uploads:
         self.options = options
 
     def view(self, filename: str | None = None, **variables: Any) -> Response:
-        """Answer every request: for one name, or for the root where *filename* is None.
+        """Answer every request: for one name, or for the root, or a folder, where *filename* is None.
 
         :param variables: those of a ``url_prefix`` such as ``/<user>/files``; ``authorize`` finds them in
             ``request.view_args``
@@ -41,10 +41,15 @@ class Uploads:
         check_encoding(current)
         if options.resumable and resuming.is_upload(current, filename):
             return resuming.answer(options, current)
+        is_folder = folder_of_path(current) is not None
+        if is_folder:
+            filename = None
         host = current.headers.get("Host", "")  # Request.host is empty for a name with an underscore
         if not origin.allowed(current.method, current.headers, host, options.trusted_origins):
             abort(403, origin.refusal(current.headers, host))
         methods = _methods(options, current, filename)
+        if is_folder and current.method in ("PUT", "PATCH", "DELETE") and not options.read_only:
+            abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
         if answer := methods.get(current.method):
             return answer(options, current, filename)
         allowed = [*methods, "OPTIONS"]

@@ -17,6 +17,7 @@ from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved
 from ..store import StoredFile
 from . import notices, pages
+from .arguments import folder, folder_of_path
 from .inspection import inspect
 from .listings import kept
 from .metadata import edit
@@ -70,7 +71,6 @@ def post(options: Options, request: Request, filename: str | None) -> BaseRespon
 
 
 def _upload(options: Options, request: Request, filename: str | None) -> BaseResponse:
-    folder = request.args.get("folder", "")
     after = request.args.get("next")
     if after is not None and not origin.is_local(after):
         abort(400, "?next must be a path of this site, such as /profile.")
@@ -78,11 +78,12 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
         request,
         options,
         filename=None if filename is None else clean_or_400(filename),
-        folder=folder,
+        folder=folder(request) or "",
         check=None if filename is None else lambda newest: check_preconditions(request.method, request.headers, newest),
     )
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
-    return _saved(saved, after or url_for(".index", **kept(request.args)), text)
+    shown = request.path if folder_of_path(request) else url_for(".index", **kept(request.args))
+    return _saved(saved, after or shown, text)
 
 
 def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
