@@ -18,7 +18,7 @@ MODULES = {
 }
 # From the ground up: a module of the store imports none that stands after it.
 STORE = (
-    "judge ids model retry reader stream collections changes clock claims"
+    "judge names ids model retry reader stream collections changes clock claims"
     " versions commit writer holder resumable listing variants bucket check"
 ).split()
 

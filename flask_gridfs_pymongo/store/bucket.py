@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from threading import Semaphore
 from typing import Any, Protocol
 
@@ -92,7 +93,7 @@ class Bucket:
         metadata: Mapping[str, Sequence[Any]] | None = None,
         shown: Shown = EVERYTHING,
     ) -> Page:
-        """Return a page of names, each with its newest revision.
+        """Return a page of names, each with its newest revision; after all names the files that have none.
 
         :param order: ``name``, or one of :data:`.listing.ORDERS`
         :param after: the key after which the page starts: the *next* of the page before it
@@ -105,11 +106,16 @@ class Bucket:
         :raises pymongo.errors.ExecutionTimeout: where that takes more than a second
         """
         having = Having(metadata or {})
+        if after is not None and after.filename is None:
+            return listing.first(listing.unnamed(self._versions, shown, after, having=having), limit)
+        walk: listing.Walk
         if order != "name":
             walk = listing.ordered(self._versions, shown, order, after, prefix=prefix, part=part, having=having)
         else:
             last, folded = after and after.filename, folded and not part
             walk = listing.by_name(self._versions, shown, last, prefix=prefix, part=part, folded=folded, having=having)
+        if not prefix and not part:
+            walk = chain(walk, listing.unnamed(self._versions, shown, None, having=having))
         return listing.first(walk, limit)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:

@@ -16,7 +16,8 @@ FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
 """of a files document: what a :class:`Judge` and a report need"""
 SIZE = {"size": {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}}
 """of a chunk, as an aggregation's ``$project`` has the server measure it (MongoDB 4.4)"""
-_LONGEST = 2**63 - 1  # bytes: what BSON counts
+LONGEST = 2**63 - 1
+"""bytes: what BSON counts"""
 
 
 def damage(document: Mapping[str, Any]) -> str | None:
@@ -36,7 +37,7 @@ def damage(document: Mapping[str, Any]) -> str | None:
 
 def is_length(value: Any) -> TypeGuard[int | float]:
     """Whether *value* is a whole number that can be a length in bytes, whatever numeric type it has."""
-    return _is_whole(value) and bool(value <= _LONGEST)
+    return _is_whole(value) and bool(value <= LONGEST)
 
 
 def is_utf8(text: str) -> bool:

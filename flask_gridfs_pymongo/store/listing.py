@@ -9,23 +9,55 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby, islice
 from time import monotonic
 from typing import Any, NamedTuple
 
+from bson.code import Code
+from bson.decimal128 import Decimal128
 from bson.regex import Regex
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import ExecutionTimeout
 
+from .judge import LONGEST, is_utf8
 from .model import StoredFile
-from .versions import Versions
+from .names import bound_before, octets, successor
+from .versions import CALENDAR, NO_ARRAY, Versions
 
-ORDERS = {
-    "newest": ("uploadDate", DESCENDING, "upload_date"),
-    "size": ("length", DESCENDING, "length"),
-    "type": ("contentType", ASCENDING, "content_type"),
+
+class Values(NamedTuple):
+    """The values of a field that an order goes by.
+
+    Those of other types stand at its end. An array that holds such a value is left out: no index finds those alone.
+    """
+
+    types: tuple[type, ...]
+    least: Any
+    greatest: Any = None
+
+    def place(self, value: Any) -> Any:
+        """Return *value* where the order goes by it, else None."""
+        if not isinstance(value, self.types) or isinstance(value, bool | Code):
+            return None
+        number = float(str(value)) if isinstance(value, Decimal128) else value
+        return value if self.greatest is None or self.least <= number <= self.greatest else None
+
+    def selection(self) -> dict[str, Any]:
+        """What the server compares a field with."""
+        return {"$gte": self.least, **({} if self.greatest is None else {"$lte": self.greatest})}
+
+    def others(self, field: str) -> dict[str, Any]:
+        """Select all other values, and where there is none; each branch is a stretch of the field's index."""
+        return {"$or": [{field: {"$not": {operator: bound}}} for operator, bound in self.selection().items()]}
+
+
+ORDERS: dict[str, tuple[str, int, Values]] = {
+    "newest": ("uploadDate", DESCENDING, Values((datetime,), *CALENDAR)),
+    "size": ("length", DESCENDING, Values((int, float, Decimal128), 0, LONGEST)),
+    "type": ("contentType", ASCENDING, Values((str,), "")),
 }
-"""The orders beside the one by name: the field of the files document, its direction, the :class:`StoredFile`'s name"""
+"""The orders beside the one by name: the field of the files document, its direction, the values that it goes by"""
 MANY = 100
 """versions; no row counts further"""
 
@@ -47,8 +79,11 @@ class Key(NamedTuple):
     A page starts after the key of the last row of the page before it.
     """
 
-    filename: str
+    filename: str | None
+    """None: the file has no name, and *value* is its ``_id``"""
     value: Any = None
+    odd: bool = False
+    """whether the order does not go by the value that the file has"""
 
 
 class Page(NamedTuple):
@@ -73,6 +108,10 @@ class Shown(NamedTuple):
         """Return the outermost folder of *filename* that may not be shown."""
         folders = (filename[: found.end()] for found in re.finditer("/", filename))
         return next((folder for folder in folders if not self.folder(folder)), None)
+
+    def named(self, filename: str) -> bool:
+        """Whether *filename* may be shown, and all folders that hold it."""
+        return not self.hidden_folder(filename) and self.file(filename)
 
 
 EVERYTHING = Shown()
@@ -156,19 +195,27 @@ def by_name(
     :param having: which metadata they have; an index on ``metadata.KEY``, name and date finds them
     """
     patience = _Patience()
-    wanted, passed = _named(prefix, part), ""
-    if after is not None and after >= prefix:
+    wanted, passed, skip = _named(prefix, part), "", 0
+    if after is not None and octets(after) >= octets(prefix):
         is_folder = folded and after.endswith("/") and after != prefix
-        wanted |= {"$gte": _successor(after)} if is_folder else {"$gt": after}
+        wanted |= {"$gte": successor(after)} if is_folder else _beyond(after)
     while True:
         selection = {**having.selection(), "filename": wanted}
-        piece = versions.collections.files.find(selection).limit(_SCAN).max_time_ms(patience.left())
+        piece = versions.collections.files.find(selection).skip(skip).limit(_SCAN).max_time_ms(patience.left())
         documents = list(piece.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]))
         for filename, group in groupby(documents, key=lambda found: found["filename"]):
-            if filename < passed or not patience.left():
+            if octets(filename) < octets(passed) or not patience.left():
+                continue
+            if not is_utf8(filename):
+                if after is not None and octets(filename) <= octets(after):
+                    continue
+                file = versions.stored(list(group)[-1])
+                if shown.named(file.filename) and having.matches(file):
+                    yield Key(filename), Row(file, 1)
+                    patience.give_back()
                 continue
             if hidden := shown.hidden_folder(filename):
-                passed = _successor(hidden)
+                passed = successor(hidden)
                 continue
             if not shown.file(filename):
                 continue
@@ -178,7 +225,7 @@ def by_name(
                 continue
             if folded and "/" in filename[len(prefix) :]:
                 folder = filename[: filename.index("/", len(prefix)) + 1]
-                passed = _successor(folder)
+                passed = successor(folder)
                 yield Key(folder), folder
             else:
                 yield Key(filename), row
@@ -186,7 +233,12 @@ def by_name(
         if len(documents) < _SCAN:
             return
         last = documents[-1]["filename"]
-        wanted = _named(prefix, part) | ({"$gte": passed} if passed > last else {"$gt": last})
+        if octets(passed) > octets(last):
+            wanted, skip = _named(prefix, part) | {"$gte": passed}, 0
+        elif is_utf8(last):
+            wanted, skip = _named(prefix, part) | {"$gt": last}, 0
+        else:
+            skip += _SCAN  # no query can go on from it
 
 
 def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row | None:
@@ -215,69 +267,110 @@ def ordered(
 
     Without an index the server sorts the whole bucket.
     """
-    field, _, attribute = ORDERS[order]
+    field, _, values = ORDERS[order]
     patience = _Patience()
     newest: dict[str, StoredFile | None] = {}  # None: passed over
     selection = {**having.selection(), "filename": _named(prefix, part)}
-    for document in _candidates(versions, order, after, selection, patience):
+    for key, document in _candidates(versions, order, after, selection, patience):
         candidate = versions.stored(document)
         filename = candidate.filename
+        if not candidate.named:
+            if shown.named(filename) and having.matches(candidate):
+                yield key, Row(candidate, 1)
+                patience.give_back()
+            continue
         if filename not in newest:
-            visible = not shown.hidden_folder(filename) and shown.file(filename)
-            newest[filename] = versions.find(filename) if visible else None
+            newest[filename] = versions.find(filename) if shown.named(filename) else None
         file = newest[filename]
-        if file and having.matches(file) and getattr(file, attribute) == getattr(candidate, attribute):
+        if (
+            file
+            and having.matches(file)
+            and values.place(file.document.get(field)) == values.place(document.get(field))
+        ):
             newest[filename] = None
-            yield Key(filename, document.get(field)), Row(file, versions.count(filename, limit=MANY))
+            yield key, Row(file, versions.count(filename, limit=MANY))
             patience.give_back()
 
 
 def _candidates(
     versions: Versions, order: str, after: Key | None, selection: Mapping[str, Any], patience: _Patience
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[Key, dict[str, Any]]]:
     """The documents after *after*, older versions among them; each query walks one stretch of the order's index."""
-    field, direction, _ = ORDERS[order]
+    field, direction, values = ORDERS[order]
+    files, by_name = versions.collections.files, ("filename", ASCENDING)
     left = 0
     while not left:  # a query that ended before its limit was the last one
         left = _CANDIDATES
         for stretch in _stretches(order, after, selection):
-            found = versions.collections.files.find(stretch).sort([(field, direction), ("filename", ASCENDING)])
-            with found.limit(left).max_time_ms(patience.left()) as cursor:
+            if stretch.odd and files.find_one(stretch.selection, {"_id": 1}, max_time_ms=patience.left()) is None:
+                continue  # as almost always; the server would have to sort
+            found = files.find(stretch.selection).sort([by_name] if stretch.odd else [(field, direction), by_name])
+            with found.limit(left if is_utf8(stretch.after) else 0).max_time_ms(patience.left()) as cursor:
                 for document in cursor:
                     patience.left()
-                    left -= 1
-                    after = Key(document["filename"], document.get(field))
-                    yield document
+                    if not is_utf8(stretch.after) and octets(document["filename"]) <= octets(stretch.after):
+                        continue
+                    left = max(0, left - 1)
+                    value = None if stretch.odd else values.place(document.get(field))
+                    after = Key(document["filename"], value, stretch.odd)
+                    yield after, document
             if not left:
                 break
 
 
-def _stretches(order: str, after: Key | None, selection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What to select after *after*, in two stretches, each of which an index has in order."""
-    field, direction, _ = ORDERS[order]
-    if after is None:
-        return [selection]
-    if after.value is None:  # no content type: sorted before all others
-        beyond: dict[str, Any] = {"$gte": ""}
-    else:
-        beyond = {"$gt" if direction == ASCENDING else "$lt": after.value}
-    names = {**selection["filename"], "$gt": after.filename}
-    return [{**selection, "filename": names, field: after.value}, {**selection, field: beyond}]
+class _Stretch(NamedTuple):
+    selection: Mapping[str, Any]
+    odd: bool = False
+    after: str = ""
+    """a name; those up to it are passed over, where it is not UTF-8 and no query can begin with it"""
+
+
+def _stretches(order: str, after: Key | None, selection: Mapping[str, Any]) -> list[_Stretch]:
+    """What to select after *after*: that with the same value, with those beyond it, and with values of other types."""
+    field, direction, values = ORDERS[order]
+    untold: dict[str, Any] = {**selection, field: {"$eq": None, **NO_ARRAY}}
+    told: dict[str, Any] = {**selection, field: {**values.selection(), **NO_ARRAY}}
+    odd: dict[str, Any] = {**selection, **values.others(field)}
+    if direction == ASCENDING:  # untold comes first
+        odd = {**selection, field: {"$not": values.selection(), "$ne": None}}
+    if after is None or after.filename is None:
+        return [*([_Stretch(untold)] if direction == ASCENDING else []), _Stretch(told), _Stretch(odd, odd=True)]
+    names = {"filename": {**selection["filename"], **_beyond(after.filename)}}
+    if after.odd:
+        return [_Stretch({**odd, **names}, True, after.filename)]
+    if after.value is None:
+        return [_Stretch({**untold, **names}, False, after.filename), _Stretch(told), _Stretch(odd, odd=True)]
+    operator = "$gt" if direction == ASCENDING else "$lt"
+    beyond = {**told, field: {**told[field], operator: after.value}}
+    same = {**told, **names, field: {"$eq": after.value, **NO_ARRAY}}
+    return [_Stretch(same, False, after.filename), _Stretch(beyond), _Stretch(odd, odd=True)]
+
+
+def unnamed(versions: Versions, shown: Shown, after: Key | None, *, having: Having = ANYTHING) -> Walk:
+    """Walk the files without a name in the order of their ``_id``, each a row of its own."""
+    files, patience = versions.collections.files, _Patience()
+    selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}}
+    if not shown.file("") or files.find_one(selection, {"_id": 1}, max_time_ms=patience.left()) is None:
+        return
+    found = files.find(selection).sort("_id", ASCENDING).max_time_ms(patience.left())
+    if after is not None:
+        found = found.min([("_id", after.value)]).hint([("_id", ASCENDING)])  # $gt would keep to one type of _id
+    for document in found:
+        file = versions.stored(document)
+        seen = after is not None and repr(after.value) == repr(file.id)
+        if file.key and not seen and having.matches(file):
+            yield Key(None, file.id), Row(file, 1)
 
 
 def _named(prefix: str, part: str) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"$gte": prefix}
-    if end := _successor(prefix):
+    wanted: dict[str, Any] = {"$gte": prefix, **NO_ARRAY}
+    if end := successor(prefix):
         wanted["$lt"] = end
     if part:
         wanted["$regex"] = Regex(re.escape(part), "i")
     return wanted
 
 
-def _successor(prefix: str) -> str:
-    """The least string behind all that begin with *prefix*; empty where there is none."""
-    stem = prefix.rstrip("\U0010ffff")
-    if not stem:
-        return ""
-    code = ord(stem[-1]) + 1
-    return stem[:-1] + chr(0xE000 if code == 0xD800 else code)
+def _beyond(name: str) -> dict[str, Any]:
+    """What the server compares names with that come after *name*, and few others where *name* is not UTF-8."""
+    return {"$gt": name} if is_utf8(name) else {"$gte": bound_before(name)}

@@ -60,6 +60,8 @@ class StoredFile:
     """the document's ``metadata``, where that is a mapping; the content type is in it, too"""
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """the document's further fields: an application's own, or those of another tool"""
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """the files document itself"""
     options: CodecOptions[Any] = field(default=DEFAULT_CODEC_OPTIONS, compare=False, repr=False)
     """the collection's, which say how a UUID in the ``_id`` is stored"""
 
@@ -74,8 +76,8 @@ class StoredFile:
     ) -> StoredFile:
         """Read a files document, also one that another tool wrote."""
         name = document.get("filename")
-        filename = name if isinstance(name, str) else ""
-        named = isinstance(name, str) and is_utf8(name)
+        filename = name if type(name) is str else ""  # bson.Code is a str, too
+        named = type(name) is str and is_utf8(name)
         if not named:
             filename = filename.encode(errors="surrogateescape").decode(errors="replace")
         stored = document.get("metadata")
@@ -96,6 +98,7 @@ class StoredFile:
             shares_second=shares_second,
             metadata=metadata,
             fields={name: value for name, value in document.items() if name not in _KNOWN and value is not metadata},
+            document=document,
             options=options,
         )
 
@@ -135,7 +138,7 @@ def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> s
     """The first type that is told, where the tools write it: the drivers and most others, Spring, and Meteor."""
     nested = [metadata.get(name) for name in ("contentType", "_contentType", "mimetype")]
     for value in (*nested, document.get("contentType")):
-        if isinstance(value, str) and value.partition(";")[0].strip().lower() not in _NOT_TOLD and is_utf8(value):
+        if type(value) is str and value.partition(";")[0].strip().lower() not in _NOT_TOLD and is_utf8(value):
             return value
     return None
 

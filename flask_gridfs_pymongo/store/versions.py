@@ -26,9 +26,11 @@ from .retry import persist
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
-_NO_ARRAY = {"$not": {"$type": "array"}}  # a query looks into arrays
-_FIRST, _LAST = (limit.replace(tzinfo=timezone.utc) for limit in (datetime.min, datetime.max))
-DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **_NO_ARRAY}}
+NO_ARRAY = {"$not": {"$type": "array"}}
+"""for what is compared with a value: the server looks into arrays"""
+CALENDAR = _FIRST, _LAST = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
+"""the first and the last date"""
+DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **NO_ARRAY}}
 """Revisions that have an upload date: a BSON date within the years 1 to 9999"""
 # The rest. Each branch is a stretch of the index; $nor with the above would be a walk through all versions of a name.
 UNDATED: dict[str, Any] = {
@@ -92,7 +94,7 @@ class Versions:
         if not file.dated:
             return self._place(undated, file)
         earlier = {**name, "uploadDate": {**DATED["uploadDate"], "$lt": file.upload_date}}
-        same_date = {**name, "uploadDate": {"$eq": file.upload_date, **_NO_ARRAY}}
+        same_date = {**name, "uploadDate": {"$eq": file.upload_date, **NO_ARRAY}}
         before = sum(int(files.count_documents(selection)) for selection in (undated, earlier))
         return before + self._place(same_date, file)
 
@@ -180,6 +182,8 @@ class Versions:
         stretches = [(UNDATED, self._by_id), (DATED, self._by_date)]
         for stretch, walk in stretches[::direction]:
             selection = {**_named(filename), **stretch}
+            if stretch is UNDATED and files.find_one(selection, {"_id": 1}) is None:
+                continue  # as almost always; the server would have to sort
             part = walk(selection, direction, skip, limit - len(found), files)
             found += part
             if len(found) == limit:
@@ -215,7 +219,7 @@ class Versions:
                 if place == 0 and skip > 0:  # the group may have begun before what was fetched
                     earlier = {**selection["uploadDate"], "$lt" if direction == ASCENDING else "$gt": date}
                     first = max(0, skip - files.count_documents({**selection, "uploadDate": earlier}))
-                same_date = {**selection, "uploadDate": {"$eq": date, **_NO_ARRAY}}
+                same_date = {**selection, "uploadDate": {"$eq": date, **NO_ARRAY}}
                 ordered += files.find(same_date).sort("_id", direction).skip(first).limit(wanted)
             elif wanted > 0:
                 ordered += tied
@@ -228,4 +232,4 @@ class Versions:
 
 
 def _named(filename: str) -> dict[str, Any]:
-    return {"filename": {"$eq": filename, **_NO_ARRAY}}
+    return {"filename": {"$eq": filename, **NO_ARRAY}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from flask import Request, abort, url_for
@@ -14,11 +13,10 @@ from ..http.filenames import survives_url
 from ..http.metadata import Keys
 from ..http.paths import relative
 from ..store import Bucket
-from ..store.listing import ORDERS, Key, Page, Shown
-from . import pages
+from ..store.listing import ORDERS, Page, Shown
+from . import pages, places
 from .arguments import folder, folder_of_path, number
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
 _PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
 _KEPT = ("q", "prefix", "folder", "order", "view", "flat")
@@ -49,11 +47,9 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
         metadata = keys.of_query(args.items(multi=True))
     except ValueError as error:
         abort(400, f"{error}.")
-    after = texts["after"] if "after" in args else None
-    key = None if after is None else Key(after, None if order == "name" else _value(order, args))
     page = bucket.list(
         order,
-        key,
+        places.read(bucket, order, args),
         _limit(args, order),
         prefix=top or texts["prefix"],
         part=texts["q"],
@@ -67,7 +63,7 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
         "folders": [{"name": path, "url": _folder_url(path, own)} for path in page.folders],
-        "next": _next(page, args, metadata, own),
+        "next": _next(bucket, page, args, metadata, own),
         "order": order,
         "folder": top,
         "metadata": metadata,
@@ -92,7 +88,7 @@ def hrefs(request: Request, folder: str | None) -> Callable[[Mapping[str, Any]],
 
     def href(row: Mapping[str, Any]) -> str:
         name: str = row.get("filename", row.get("name"))
-        carried = own and survives_url(name.removesuffix("/") if "name" in row else name)
+        carried = own and not row.get("damaged") and survives_url(name.removesuffix("/") if "name" in row else name)
         return (relative(folder or "", name) if carried else None) or row["url"] or ""
 
     return href
@@ -128,26 +124,12 @@ def _text(args: Mapping[str, str], name: str, longest: int) -> str:
     return unicodedata.normalize("NFC", value) if name == "q" else value
 
 
-def _value(order: str, args: Mapping[str, str]) -> datetime | int | str | None:
-    """Where a page begins in an order other than by name: milliseconds since 1970, bytes or a media type."""
-    if order == "type":
-        return args.get("at")
-    found = number(args, "at")
-    if found is None:
-        abort(400, "?after needs ?at in this order.")
-    try:
-        return _EPOCH + timedelta(milliseconds=found) if order == "newest" else found
-    except OverflowError:
-        abort(400, "?at is no time in milliseconds since 1970.")
-
-
-def _next(page: Page, args: Mapping[str, str], metadata: Mapping[str, list[str]], own: str | None) -> str | None:
+def _next(
+    bucket: Bucket, page: Page, args: Mapping[str, str], metadata: Mapping[str, list[str]], own: str | None
+) -> str | None:
     if page.next is None:
         return None
-    value = page.next.value
-    if isinstance(value, datetime):
-        value = (value - _EPOCH) // timedelta(milliseconds=1)
     query = kept(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
-    query |= {"at": value, "after": page.next.filename}
+    query |= places.write(bucket, args.get("order", "name"), page.next)
     return url_for(".file", filename=own, **query) if own else url_for(".index", **query)

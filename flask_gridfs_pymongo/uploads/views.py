@@ -18,6 +18,7 @@ from .options import Options
 _Answer = Callable[[Options, Request, "str | None"], Response]
 _READING: dict[str, _Answer] = {"GET": reading.get, "HEAD": reading.get}
 _OF_ROOT: dict[str, _Answer] = {**_READING, "POST": writing.post}
+_OF_ID: dict[str, _Answer] = {**_OF_ROOT, "DELETE": writing.delete}
 _OF_FILE: dict[str, _Answer] = {**_OF_ROOT, "PUT": writing.put, "DELETE": writing.delete}
 _WITH_METADATA: dict[str, _Answer] = {"PATCH": metadata.patch}
 # What changes nothing, though it is asked for with a POST: read-only applications have it, too.
@@ -68,5 +69,5 @@ def _methods(options: Options, request: Request, filename: str | None) -> dict[s
         return _READING
     if options.resumable and resuming.is_creation(request):
         return {"POST": resuming.create}
-    methods = _OF_ROOT if filename is None else _OF_FILE
+    methods = _OF_FILE if filename is not None else _OF_ID if "id" in request.args else _OF_ROOT
     return {**methods, **_WITH_METADATA} if [*options.metadata] else methods
