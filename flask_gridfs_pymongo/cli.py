@@ -18,7 +18,8 @@ from pymongo.errors import PyMongoError
 
 from .connection import AppState
 from .store.check import Check, Finding
-from .store.collections import INDEXES, Collections, Index, create_index, index_problem
+from .store.claims import build_index
+from .store.collections import INDEXES, Collections, Index, index_problem
 from .store.listing import ORDERS
 
 gridfs = AppGroup("gridfs", help="Look after the files in GridFS.")
@@ -60,8 +61,9 @@ def _collections(prefix: str | None, name: str) -> Iterator[Collections]:
 @_bucket_options
 @click.option("--repair", is_flag=True, help="Repair what can be repaired.")
 @click.option("--verify", is_flag=True, help="Read all content, and compare SHA-256 and MD5.")
+@click.option("--idle", is_flag=True, help="Nobody writes to the bucket: nothing unfinished is spared.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, as_json: bool) -> None:
+def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, idle: bool, as_json: bool) -> None:
     """Find what is wrong in a bucket, while it is in use.
 
     That is: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks that no
@@ -71,6 +73,9 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, a
     --repair makes the indexes, and deletes chunks that no file owns, and extra ones past the end of a file where its
     hash shows that they are not of it.
 
+    --idle says that nobody writes to the bucket, as before a backup: chunks without a file are then dead whatever
+    their age, and with --repair the marks by which writers order the versions are removed, too.
+
     \b
     Exit status:
       0  nothing is wrong, or everything was repaired
@@ -79,7 +84,7 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, a
     """
     found = repaired = 0
     with _collections(prefix, bucket) as collections, _progress(collections) as bar:
-        check = Check(collections, repair, verify, advance=bar.update if bar else int)
+        check = Check(collections, repair, verify, idle, advance=bar.update if bar else int)
         for finding in check.findings():
             if bar:
                 click.echo("\r\x1b[K", nl=False, err=True)
@@ -140,7 +145,7 @@ def _make_index(collections: Collections, index: Index) -> bool:
     if problem is None:
         click.echo(f"{name}: is there")
         return True
-    error = create_index(collection, index, None)
+    error = build_index(collections, index)
     if error:
         advice = "; drop the old one first" if problem == "other options" else ""
         click.echo(f"{name}: {problem}, not created: {error}{advice}", err=True)

@@ -35,10 +35,12 @@ from .writer import Writer
 _READ_SIZE = 256 * 1024  # bytes
 _BATCH = 100  # files
 _PATIENCE = 5  # seconds
+_SILENCE = 30  # seconds for which a source may have nothing
+_PAUSE = 0.01  # seconds before it is asked again
 
 
 class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes | None: ...
 
 
 class Bucket:
@@ -249,5 +251,12 @@ def _blocks(source: _Readable | Iterable[bytes]) -> Iterator[bytes]:
     if not hasattr(source, "read"):
         yield from source
         return
-    while block := source.read(_READ_SIZE):
-        yield block
+    deadline = time.monotonic() + _SILENCE
+    while (block := source.read(_READ_SIZE)) != b"":
+        if block is not None:
+            yield block
+            deadline = time.monotonic() + _SILENCE
+        elif time.monotonic() > deadline:
+            raise BlockingIOError(f"the source's read() has returned None for {_SILENCE} seconds")
+        else:
+            time.sleep(_PAUSE)  # it is in non-blocking mode, and has nothing just now (io.RawIOBase.read)

@@ -20,7 +20,8 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 
 from . import variants
-from .collections import INDEXES, WITH_PREVIOUS, Collections, create_index, index_problem
+from .claims import Claims, build_index
+from .collections import INDEXES, WITH_PREVIOUS, Collections, index_problem
 from .judge import FIELDS, SIZE, Judge, Problem
 from .resumable import Uploads
 from .retry import Patience, persist, while_known
@@ -60,12 +61,15 @@ class Check:
     :param repair: create missing indexes, delete unreferenced chunks, and those past the end of a file whose hash shows
         that they are not of it
     :param verify: read the content of all files, and compare their SHA-256 and MD5
+    :param idle: nobody writes to the bucket: chunks without a file are dead whatever their age, and so are the claims
+        (:mod:`.claims`), which *repair* then removes
     :param advance: called with a number of documents whenever that many were looked at
     """
 
     collections: Collections
     repair: bool = False
     verify: bool = False
+    idle: bool = False
     advance: Callable[[int], object] = int
     files: int = 0
     chunks: int = 0
@@ -82,6 +86,11 @@ class Check:
 
         :raises pymongo.errors.PyMongoError: where the server does not answer, or does not do what it must
         """
+        claims = Claims(self.collections)
+        if self.idle and self.repair:
+            claims.remove_all()
+        while claims.remove_old():
+            pass
         yield from self._indexes()
         yield from self._broken()
         yield from self._expired()
@@ -95,7 +104,7 @@ class Check:
             problem = index_problem(there, index) if there else None
             if not problem or ("partialFilterExpression" in index.options and not self._files.find_one(WITH_PREVIOUS)):
                 continue
-            error = create_index(collection, index, None) if self.repair else ""
+            error = build_index(self.collections, index) if self.repair else ""
             repaired = self.repair and not error
             fields = ", ".join(field for field, _ in index.keys)
             yield Finding("index", fields, collection.full_name, [Problem(problem, 1)], 0, repaired, error)
@@ -242,7 +251,8 @@ class Check:
         unfinished = self._uploads.unfinished([value for value in suspects.values() if isinstance(value, ObjectId)])
         for found in self._unowned(suspects):
             dated = isinstance(found["newest"], ObjectId)
-            if (dated and found["newest"].generation_time > young) or found["_id"] in unfinished:
+            fresh = dated and not self.idle and found["newest"].generation_time > young
+            if fresh or found["_id"] in unfinished:
                 self.uploading += found["count"]
             else:
                 dead[repr(found["_id"])] = found
@@ -252,9 +262,9 @@ class Check:
             if found != dead[repr(found["_id"])]:
                 continue
             dated = isinstance(found["newest"], ObjectId)
-            if repaired := self.repair and dated:
+            if repaired := self.repair and (dated or self.idle):
                 self._delete({"files_id": {"$eq": found["_id"]}})
-            note = "" if dated else "nothing tells their age"
+            note = "" if dated or self.idle else "nothing tells their age"
             problems = [Problem("unreferenced", found["count"])]
             yield Finding("chunks", found["_id"], self._chunks.full_name, problems, found["bytes"], repaired, note)
 

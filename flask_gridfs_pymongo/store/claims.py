@@ -20,7 +20,7 @@ from typing import Any
 from bson.timestamp import Timestamp
 from pymongo.errors import PyMongoError
 
-from .collections import WITH_PREVIOUS, Collections
+from .collections import WITH_PREVIOUS, Collections, Index, create_index
 from .model import StoredFile
 from .retry import persist
 
@@ -68,14 +68,18 @@ class Claims:
         if self._swept is not None and time.monotonic() - self._swept < _PERIOD:
             return
         self._swept = time.monotonic()
-        try:
-            if self.remove_old() == _BATCH:
-                self._swept = None  # there are more: the next call goes on
-        except (PyMongoError, NotImplementedError) as error:  # mongomock, for one
-            _logger.info("%s: old claims stay: %s", self._files.full_name, error)
+        if self.remove_old() == _BATCH:
+            self._swept = None  # there are more: the next call goes on
 
     def remove_old(self) -> int:
-        """Remove claims older than :data:`LIFETIME`; returns how many, :data:`_BATCH` at most."""
+        """Remove claims older than :data:`LIFETIME`, 1,000 at most; returns how many. A failure is logged."""
+        try:
+            return self._remove_old()
+        except (PyMongoError, NotImplementedError) as error:  # mongomock, for one
+            _logger.info("%s: old claims stay: %s", self._files.full_name, error)
+            return 0
+
+    def _remove_old(self) -> int:
         at = {"$convert": {"input": "$previousAt", "to": "date", "onError": None, "onNull": None}}
         old = {"$lt": [at, {"$subtract": ["$$NOW", LIFETIME * 1000]}]}
         found = self._files.find({**WITH_PREVIOUS, "$expr": old}, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
@@ -91,3 +95,13 @@ class Claims:
     @staticmethod
     def _place(filename: str, newest: StoredFile | None) -> Mapping[str, Any]:
         return {"name": filename, "_id": newest.id if newest else None}
+
+
+def build_index(collections: Collections, index: Index) -> str:
+    """Create an index, however long that takes; returns why the server refuses, or an empty string.
+
+    Claims that no index enforced may be doubled: they are removed before theirs is built.
+    """
+    if index.options.get("partialFilterExpression") == WITH_PREVIOUS:
+        Claims(collections).remove_all()
+    return create_index(collections.of(index), index, None)

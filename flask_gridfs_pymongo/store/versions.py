@@ -25,6 +25,14 @@ from .retry import persist
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
+# What a server that lacks the join says; mongomock has no code. Other errors may pass.
+_UNSUPPORTED = {
+    None,
+    9,  # FailedToParse, before MongoDB 5.0
+    40324,  # an unknown stage
+    40415,  # an unknown field
+    28769,  # of a sharded collection
+}
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
 NO_ARRAY = {"$not": {"$type": "array"}}
 """for what is compared with a value: the server looks into arrays"""
@@ -144,8 +152,9 @@ class Versions:
 
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; only the primary is believed that there is nothing."""
-        found = ask(self.collections.files)
-        return ask(self.collections.primary.files) if found is None and self.collections.may_lag else found
+        files, primary = self.collections.files, self.collections.primary.files
+        found = persist(files, lambda: ask(files))
+        return persist(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
 
     def _joined(self, selection: dict[str, Any]) -> StoredFile | None:
         """The newest revision that matches and its first chunk, in one round trip; None: ask in plain queries.
@@ -165,16 +174,21 @@ class Versions:
         }
         beside = {"coll": files.name, "pipeline": [*by_date, {"$skip": 1}, {"$limit": 1}]}
         pipeline = [*by_date, {"$limit": 1}, {"$lookup": first_chunk}, {"$unionWith": beside}]
-        try:
-            found = list(files.aggregate(pipeline))
-        except (NotImplementedError, OperationFailure) as error:  # mongomock; an older or a sharded server
-            _logger.info("%s: first chunks are read on their own: %s", files.full_name, error)
-            self._joins = False
-            return None
+        found = persist(files, lambda: self._aggregated(files, pipeline))
         if not found or (len(found) == 2 and found[0].get("uploadDate") == found[1].get("uploadDate")):
             return None
         joined = found[0].pop("chunks")
         return self.stored(found[0], first_chunk=joined[0].get("data") if joined else None)
+
+    def _aggregated(self, files: Any, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What the server answers; nothing where it refuses."""
+        try:
+            return list(files.aggregate(pipeline))
+        except (NotImplementedError, OperationFailure) as error:
+            if getattr(error, "code", None) in _UNSUPPORTED:
+                _logger.info("%s: first chunks are read on their own: %s", files.full_name, error)
+                self._joins = False
+            return []
 
     def _in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
         """The revisions at places *skip* to *skip + limit* of the total order, or of its reverse."""

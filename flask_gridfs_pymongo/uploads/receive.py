@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import IO, Any, TypeVar, cast
 
 from flask import Request, abort
+from pymongo.errors import PyMongoError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
@@ -16,7 +18,7 @@ from ..formparser import FormParser
 from ..http.digests import expected
 from ..http.filenames import clean
 from ..http.metadata import Value
-from ..store import FileTooLarge, StoredFile, Writer
+from ..store import Bucket, FileTooLarge, StoredFile, Writer
 from .bodies import Body
 from .inspection import inspect
 from .options import Options
@@ -25,9 +27,17 @@ from .texts import Message
 
 READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
 _NO_FILE = Message("The form has no file: send multipart/form-data with at least one part that has a filename.")
+_logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
 R = TypeVar("R")
 _Check = Callable[[StoredFile | None], None]
+
+
+class PartlyStored(Exception):
+    """Some files of a form are stored, the others not, and the database does not let them be taken back."""
+
+    def __init__(self, files: list[StoredFile]) -> None:
+        self.files = files
 
 
 def save_body(request: Request, options: Options, filename: str, *, check: _Check) -> StoredFile:
@@ -77,7 +87,7 @@ def save_form(
     folder: str = "",
     check: _Check | None = None,
 ) -> list[StoredFile]:
-    """Save every file of a form, all or none of them.
+    """Save every file of a form, all or none of them, or tell with :class:`PartlyStored` which.
 
     The parts go into the store while they arrive: what a request holds in memory does not grow with their size or, but
     for a head of a few kilobytes, their number. Where something has parsed
@@ -126,7 +136,30 @@ def save_form(
             inspect(options, bucket, part.writer.preview(fields=own))
         for part in parts:
             permit(options, "write", part.writer.filename, again=True)
-        return [part.writer.commit(fields=own, check=check) for part, own in zip(parts, fields, strict=True)]
+        return _commit(bucket, [(part.writer, own) for part, own in zip(parts, fields, strict=True)], check)
+
+
+def _commit(bucket: Bucket, parts: list[tuple[Writer, dict[str, Any]]], check: _Check | None) -> list[StoredFile]:
+    """Commit all *parts*; where one cannot be, take back those before it."""
+    saved: list[StoredFile] = []
+    try:
+        for writer, fields in parts:
+            saved.append(writer.commit(fields=fields, check=check))
+    except Exception as error:
+        kept = [file for file in reversed(saved) if not _taken_back(bucket, file)]
+        if kept:
+            raise PartlyStored(kept[::-1]) from error
+        raise
+    return saved
+
+
+def _taken_back(bucket: Bucket, file: StoredFile) -> bool:
+    try:
+        bucket.delete(file.id)
+    except PyMongoError as error:
+        _logger.error("%a stays, though another file of its form could not be stored: %s", file.filename, error)
+        return False
+    return True
 
 
 def _parse(

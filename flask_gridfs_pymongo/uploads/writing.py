@@ -15,14 +15,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from ..http import origin
 from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved
-from ..store import StoredFile
+from ..store import CorruptFile, StoredFile
 from . import notices, pages
 from .arguments import folder, folder_of_path
 from .inspection import inspect
 from .listings import kept
 from .metadata import edit
 from .options import Options
-from .receive import nothing_left, save_body, save_form
+from .receive import PartlyStored, nothing_left, save_body, save_form
 from .rights import permit
 from .selection import check_preconditions, names_one, select
 from .texts import Message, gettext, ngettext
@@ -74,13 +74,18 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
     after = request.args.get("next")
     if after is not None and not origin.is_local(after):
         abort(400, "?next must be a path of this site, such as /profile.")
-    saved = save_form(
-        request,
-        options,
-        filename=None if filename is None else clean_or_400(filename),
-        folder=folder(request) or "",
-        check=None if filename is None else lambda newest: check_preconditions(request.method, request.headers, newest),
-    )
+    name = None if filename is None else clean_or_400(filename)
+
+    def check(newest: StoredFile | None) -> None:
+        check_preconditions(request.method, request.headers, newest)
+
+    try:
+        saved = save_form(request, options, filename=name, folder=folder(request) or "", check=check if name else None)
+    except PartlyStored as partly:
+        for file in partly.files:
+            tell(file_saved, file=file)
+        names = ", ".join(repr(file.filename) for file in partly.files)
+        abort(503, Message("The database failed when only these files were stored: %(names)s.", names=names))
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
     shown = request.path if folder_of_path(request) else url_for(".index", **kept(request.args))
     return _saved(saved, after or shown, text)
@@ -92,13 +97,19 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
         abort(400, "This file has no name under which it could be the newest version.")
     permit(options, "write", file.filename)
     bucket = options.bucket()
-    saved = bucket.save(
-        file.filename,
-        bucket.read(file),
-        content_type=file.content_type,
-        check=lambda newest: permit(options, "write", file.filename, again=True),
-        inspect=lambda restored: inspect(options, bucket, restored),
-    )
+    try:
+        saved = bucket.save(
+            file.filename,
+            bucket.read(file),
+            content_type=file.content_type,
+            fields={**file.fields, "metadata": file.metadata},
+            check=lambda newest: permit(options, "write", file.filename, again=True),
+            inspect=lambda restored: inspect(options, bucket, restored),
+        )
+    except CorruptFile:
+        if bucket.get(file.id) is None:
+            abort(409, "This version was deleted meanwhile; nothing was stored.")
+        raise
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
     return _saved([saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
 
