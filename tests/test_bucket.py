@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
+import pymongo
 import pytest
 from bson.timestamp import Timestamp
 
@@ -62,3 +64,38 @@ def test_the_document_is_what_the_specification_says_and_a_little_more(store: Bu
         "previous": {"name": "a.txt", "_id": None},
         "owner": "me",
     }
+
+
+def test_a_source_that_has_nothing_just_now_has_not_ended(store: Bucket) -> None:
+    pieces = iter([b"a", None, None, b"b", None, b""])
+
+    class Source:
+        def read(self, size: int) -> bytes | None:
+            return next(pieces)
+
+    assert read(store, store.save("a", Source())) == b"ab"
+
+
+def test_a_source_that_never_has_anything_is_given_up(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Source:
+        def read(self, size: int) -> None:
+            return None
+
+    monkeypatch.setattr("flask_gridfs_pymongo.store.bucket._SILENCE", 0.1)
+    with pytest.raises(BlockingIOError):
+        store.save("a", Source())
+    assert store.chunks.count_documents({}) == 0
+
+
+def test_a_busy_pool_is_waited_for(uri: str) -> None:
+    with pymongo.MongoClient(f"{uri}?maxPoolSize=1&waitQueueTimeoutMS=20") as client:
+        bucket = Bucket(client.get_default_database())
+        put(bucket, "0", content(5 * CHUNK_SIZE))
+
+        def use(number: int) -> bool:
+            found = bucket.find("0")
+            put(bucket, f"{number}", b"content")
+            return read(bucket, found) == content(5 * CHUNK_SIZE)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(use, range(1, 17)))

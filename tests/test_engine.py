@@ -135,6 +135,17 @@ def test_a_server_without_the_join_is_asked_in_plain_queries(
         refuse(refusing, "off")
 
 
+@pytest.mark.parametrize("code", [50, 24, 13, 11600])
+def test_a_join_that_failed_once_is_asked_for_again(refusing: pymongo.MongoClient[Any], code: int) -> None:
+    store = Bucket(refusing[f"again{code}"])
+    store.save("a", [b"content"])
+    refuse(refusing, {"times": 1}, failCommands=["aggregate"], errorCode=code)
+    for _ in range(2):
+        found = store.find("a", first_chunk=True)
+        assert found is not None
+    assert found.first_chunk == b"content"
+
+
 def test_a_refused_stream_is_a_plain_cursor(app: Flask, refusing: pymongo.MongoClient[Any]) -> None:
     host, port = refusing.address or ("", 0)
     mongo = PyMongo(app, uri=f"mongodb://{host}:{port}/streams")

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Timer
@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import gridfs
 import pymongo
 import pytest
 from bson.objectid import ObjectId
@@ -327,6 +328,46 @@ def test_checks_outlive_the_primary(replicas: ReplicaSet) -> None:
                 go_on.set()
                 assert [one.result() for one in looks] == [(2501, [("chunks", 2)])] * 3
                 assert time.monotonic() - start < 5
+
+
+def test_without_a_majority_there_is_a_503_in_time(replicas: ReplicaSet, serve: Serve) -> None:
+    """Both secondaries lag: what is written is there whole or not at all, and comes when they have caught up."""
+    until(replicas.is_whole)
+    uri = f"{replicas.uri}/{uuid4().hex}?replicaSet=tests&wtimeoutMS=1000&{TIMEOUTS}"
+    address = serve("tests.live:open_app()", LIVE_URI=uri)
+    assert ask(address, "PUT", "/uploads/before", b"content")[0] == 201
+    lagging = [member for member in replicas.members if replicas.states()[member.address] == "SECONDARY"]
+    with ExitStack() as stack:
+        for member in lagging:
+            client = stack.enter_context(direct(member))
+            client.admin.command("fsync", lock=True)
+            stack.callback(client.admin.command, "fsyncUnlock")
+        for method in ("PUT", "DELETE"):
+            status, body, seconds = ask(address, method, "/uploads/before", b"new" if method == "PUT" else b"")
+            assert (status, seconds < 8) == (503, True)
+            assert (b"may appear" in body) == (method == "DELETE")  # the PUT ended with its first chunk
+    until(replicas.is_whole)
+    assert ask(address, "GET", "/uploads/before")[0] in (200, 404)
+    with pymongo.MongoClient(uri) as client:
+        files = client.get_default_database().fs.files
+        for document in files.find():
+            assert ask(address, "GET", f"/uploads/?id={document['_id']}")[0] == 200
+
+
+def test_an_index_is_built_though_a_member_is_dead(replicas: ReplicaSet, serve: Serve) -> None:
+    """In a bucket that has files of another tool."""
+    until(replicas.is_whole)
+    uri = f"{replicas.uri}/{uuid4().hex}?replicaSet=tests&{TIMEOUTS}"
+    with pymongo.MongoClient(uri) as client:
+        database = client.get_default_database()
+        gridfs.GridFSBucket(database).upload_from_stream("theirs", b"content")
+        secondary = replicas.one("SECONDARY")
+        with away(secondary):
+            secondary.kill()
+            address = serve("tests.live:create_app()", LIVE_URI=uri)
+            status, _, seconds = ask(address, "PUT", "/uploads/ours", b"content")
+            assert (status, seconds < 8) == (201, True)
+            assert "previous_1" in database.fs.files.index_information()
 
 
 def test_what_was_just_stored_is_found_though_a_secondary_lags(replicas: ReplicaSet, serve: Serve) -> None:

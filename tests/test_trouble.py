@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import random
 import resource
 import signal
@@ -24,6 +25,7 @@ from flask.testing import FlaskClient
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, retry
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
@@ -319,6 +321,80 @@ class TestRefusedWrites:
         assert client.delete("/uploads/a").status_code == answer
         fail("off")
         assert client.get("/uploads/a").status_code == status
+
+    @pytest.mark.parametrize("failure", [{"errorCode": 14031}, {"errorCode": 13}])
+    def test_a_form_of_several_files_is_stored_wholly_or_not_at_all(
+        self, refused: Any, app: Flask, failure: Any
+    ) -> None:
+        client, fail = refused
+        told: list[str] = []
+        with file_saved.connected_to(lambda sender, file: told.append(file.filename), app):
+            fail({"skip": 2}, failCommands=["insert"], namespace="refused.fs.files", **failure)
+            answer = client.post("/uploads/", data={"file": [(io.BytesIO(b"x"), name) for name in ("a", "b", "c")]})
+        fail("off")
+        assert answer.status_code == (507 if failure == {"errorCode": 14031} else 503)
+        assert client.get("/uploads/", headers={"Accept": "application/json"}).get_json()["files"] == []
+        assert told == []
+
+    def test_what_of_a_form_cannot_be_taken_back_is_told(self, refused: Any, app: Flask) -> None:
+        client, fail = refused
+        told: list[str] = []
+        with file_saved.connected_to(lambda sender, file: told.append(file.filename), app):
+            client.put("/uploads/before", data=b"x")
+            fail({"skip": 2}, failCommands=["insert", "delete"], namespace="refused.fs.files", errorCode=13)
+            answer = client.post("/uploads/", data={"file": [(io.BytesIO(b"x"), name) for name in ("a", "b", "c")]})
+        fail("off")
+        assert answer.status_code == 503
+        assert "'a', 'b'" in answer.get_json()["detail"]
+        assert told == ["before", "a", "b"]
+        assert [client.get(f"/uploads/{name}").status_code for name in "abc"] == [200, 200, 404]
+
+    @pytest.mark.parametrize("query", ["?version=0", ""])
+    @pytest.mark.parametrize("lost", ["fs.files", "fs.chunks"])
+    def test_a_delete_whose_answer_is_lost_takes_no_more_than_was_asked(
+        self, refused: Any, monkeypatch: pytest.MonkeyPatch, lost: str, query: str
+    ) -> None:
+        client, _ = refused
+        delete, left = pymongo.collection.Collection.delete_many, [2]
+
+        def delete_and_lose(self: Any, selection: Any) -> Any:
+            result = delete(self, selection)
+            if self.name == lost and left[0]:
+                left[0] -= 1
+                raise AutoReconnect("connection reset by peer")
+            return result
+
+        for content in (b"first", b"second"):
+            client.put("/uploads/a", data=content)
+        monkeypatch.setattr(pymongo.collection.Collection, "delete_many", delete_and_lose)
+        assert client.delete(f"/uploads/a{query}").status_code == 204
+        assert left == [0]
+        assert client.get("/uploads/a").status_code == (200 if query else 404)
+
+    @pytest.mark.parametrize("code", [24, 50, 262, 6, 11601])  # LockTimeout, MaxTimeMSExpired, ExceededTimeLimit, ...
+    @pytest.mark.parametrize(
+        ("command", "namespace"), [("insert", "fs.chunks"), ("insert", "fs.files"), ("delete", "")]
+    )
+    def test_an_error_that_passes_is_waited_for(self, refused: Any, code: int, command: str, namespace: str) -> None:
+        client, fail = refused
+        where = {"namespace": f"refused.{namespace}"} if namespace else {}
+        fail({"times": 2}, failCommands=[command], errorCode=code, **where)
+        assert client.put("/uploads/a", data=b"content").status_code == 201
+        assert client.get("/uploads/a").data == b"content"
+        assert client.delete("/uploads/a").status_code == 204
+        assert client.get("/uploads/a").status_code == 404
+
+    def test_what_is_not_confirmed_may_appear(self, refused: Any) -> None:
+        client, fail = refused
+        failure = {"code": 64, "errmsg": "waiting for replication timed out"}
+        fail({"times": 1}, failCommands=["insert"], namespace="refused.fs.files", writeConcernError=failure)
+        answer = client.put("/uploads/a", data=b"content")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "may appear" in answer.get_json()["detail"]
+        fail({"times": 1}, failCommands=["delete"], namespace="refused.fs.files", writeConcernError=failure)
+        answer = client.delete("/uploads/a?version=0")
+        # Who repeats this may delete another version: the first one is gone.
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (503, None)
 
     def test_an_upload_in_doubt_keeps_its_chunks(self, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where no answer to the commit comes, the file may be there: it must be whole."""

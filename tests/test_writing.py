@@ -13,8 +13,9 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.store import Bucket, StoredFile
 
-from .conftest import BIG, HTML, JSON, Client, everyone, form, nothing_stored
+from .conftest import BIG, HTML, JSON, Client, everyone, form, nothing_stored, put, read
 
 
 class TestPut:
@@ -310,3 +311,31 @@ class TestDeleting:
             assert (answer.status_code, "authorize" in answer.json["detail"]) == (403, True)
         assert uploads.get("/uploads/a").data == b"x"
         assert "Delete" not in uploads.get("/uploads/a?versions", headers=HTML).text
+
+
+class TestRestoring:
+    def test_keeps_the_applications_fields_and_metadata(self, client: Client, store: Bucket) -> None:
+        fields = {"owner": "me", "metadata": {"k": [1, 2], "contentType": "x/y"}}
+        first = store.save("a", io.BytesIO(b"first"), content_type="text/x-old", fields=fields)
+        put(store, "a", b"second")
+        assert client().post("/uploads/a?restore&version=0").status_code == 201
+        found = store.find("a")
+        assert found is not None
+        assert (read(store, found), found.sha256, found.content_type) == (b"first", first.sha256, "text/x-old")
+        assert found.fields == {"owner": "me"}
+        assert found.metadata == {"k": [1, 2], "contentType": "text/x-old"}
+
+    def test_what_is_deleted_meanwhile_is_a_409(
+        self, client: Client, store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = put(store, "a", b"first")
+        put(store, "a", b"second")
+        read_file = Bucket.read
+
+        def too_late(self: Bucket, file: StoredFile, *span: int) -> Any:
+            store.delete(first.id)
+            return read_file(self, file, *span)
+
+        monkeypatch.setattr(Bucket, "read", too_late)
+        assert client().post("/uploads/a?restore&version=0").status_code == 409
+        assert store.count("a") == 1
