@@ -128,25 +128,31 @@ class TestSelection:
 
 class TestRights:
     @pytest.mark.parametrize(
-        ("hidden", "left"),
+        ("hidden", "below", "chosen"),
         [
-            ({("read", "a/two.bin")}, {"b/one.txt", "empty"}),
-            ({("list", "a/")}, None),
-            ({("read", "a/two.bin"), ("read", "a/b/one.txt"), ("read", "a/empty")}, None),
+            ({("read", "a/two.bin")}, {"b/one.txt", "empty"}, {"a/empty", "a/b/one.txt", "c.txt"}),
+            ({("list", "a/b/")}, {"two.bin", "empty"}, {"a/two.bin", "a/empty", "c.txt"}),
+            ({("list", "a/")}, None, {"c.txt"}),
+            ({("list", None)}, {"b/one.txt", "two.bin", "empty"}, {"a/two.bin", "a/empty", "a/b/one.txt", "c.txt"}),
+            ({("read", "a/two.bin"), ("read", "a/b/one.txt"), ("read", "a/empty")}, None, {"c.txt"}),
         ],
     )
-    def test_what_may_not_be_read_is_left_out_silently(
-        self, client: Client, ids: dict[str, Any], hidden: set[tuple[str, str]], left: set[str] | None
+    def test_what_may_not_be_seen_is_left_out_silently(
+        self,
+        client: Client,
+        ids: dict[str, Any],
+        hidden: set[tuple[str, str | None]],
+        below: set[str] | None,
+        chosen: set[str],
     ) -> None:
         uploads = client(authorize=lambda action, filename: (action, filename) not in hidden)
         answer = uploads.get("/uploads/?folder=a/&zip")
-        if left is None:
+        if below is None:
             assert answer.status_code in (403, 404)
         else:
-            assert set(unpacked(answer)) == left
-        chosen = [str(ids[name]) for name in ("a/two.bin", "a/empty", "c.txt")]
-        names = set(unpacked(uploads.post("/uploads/?zip", data={"id": chosen})))
-        assert all(("read", name) not in hidden for name in names)
+            assert set(unpacked(answer)) == below
+        selection = [str(ids[name]) for name in ("a/two.bin", "a/empty", "a/b/one.txt", "c.txt")]
+        assert set(unpacked(uploads.post("/uploads/?zip", data={"id": selection}))) == chosen
 
 
 class TestTrouble:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from importlib.util import find_spec
 
 from flask import Request, Response, abort, current_app
@@ -21,12 +20,15 @@ from ..http.headers import NO_STORE, content_headers
 from ..store import Bucket, StoredFile
 from .arguments import file_id, folder
 from .options import Options
-from .rights import may, permit, shown
+from .rights import permit, shown
+from .texts import Message
 
 MOST_FILES = 10_000
 _PAGE_SIZE = 1000  # names
 _LARGEST_FORM = 1024 * 1024  # bytes
-_TOO_MANY = f"An archive has at most {MOST_FILES} files; choose a smaller folder, or fewer files."
+_TOO_MANY = Message(
+    "An archive has at most %(count)s files; choose a smaller folder, or fewer files.", count=MOST_FILES
+)
 
 
 def is_available() -> bool:
@@ -52,7 +54,10 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
         abort(413, _TOO_MANY)
     bucket = options.bucket()
     found = [bucket.get(file_id({"id": text}, "id", bucket)) for text in ids]
-    files = [file for file in found if file and may(options, "read", file.filename)]
+    visible = shown(options)
+    files = [
+        file for file in found if file and not visible.hidden_folder(file.filename) and visible.file(file.filename)
+    ]
     return _send(options, request, files, common_folder([file.filename for file in files]))
 
 
@@ -66,8 +71,8 @@ def _form(request: Request) -> MultiDict[str, str]:
 
 
 def _below(options: Options, top: str) -> Iterator[StoredFile]:
-    names = partial(options.bucket().list, limit=_PAGE_SIZE, prefix=top, shown=shown(options))
-    count, page = 0, names()
+    count, visible = 0, shown(options)
+    page = options.bucket().list(limit=_PAGE_SIZE, prefix=top, shown=visible)
     while True:
         for row in page.rows:
             count += 1
@@ -76,7 +81,7 @@ def _below(options: Options, top: str) -> Iterator[StoredFile]:
             yield row.file
         if page.next is None:
             return
-        page = names(after=page.next)
+        page = options.bucket().list(after=page.next, limit=_PAGE_SIZE, prefix=top, shown=visible)
 
 
 def _send(options: Options, request: Request, files: list[StoredFile], top: str) -> Response:
