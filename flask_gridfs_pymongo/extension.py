@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 from weakref import WeakSet
 
 from bson.objectid import ObjectId
 from flask import Blueprint, Flask, Response, abort, request
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from . import config, formparser
 from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
-from .http.headers import IMMUTABLE, cache_control
+from .http.headers import IMMUTABLE, Caching
 from .http.metadata import Keys
 from .http.response import sends_all
 from .images import THUMB, Variant
+from .mimetype import Types
 from .signals import file_saved
-from .store import Bucket
+from .store import Bucket, FileTooLarge, StoredFile
 from .uploads import links, uploads_blueprint
 from .uploads.downloads import send
 from .uploads.options import Authorize, Csp, Inspect, Options, options_of
@@ -170,7 +173,7 @@ class PyMongo:
             request,
             bucket,
             file,
-            cache_control=cache_control(cache_for, public=True),
+            caching=Caching(cache_for, public=True),
             as_attachment=as_attachment,
             download_name=download_name,
         )
@@ -183,6 +186,9 @@ class PyMongo:
         content_type: str | None = None,
         *,
         db: str | None = None,
+        types: Collection[str] | None = None,
+        max_size: int | None = None,
+        expires_at: datetime | None = None,
         **fields: Any,
     ) -> ObjectId:
         """Save what *fileobj* reads as the newest version of *filename*, which is stored as it is.
@@ -191,7 +197,7 @@ class PyMongo:
 
             @app.route("/uploads/<path:filename>", methods=["POST"])
             def save_upload(filename):
-                mongo.save_file(filename, request.files["file"])
+                mongo.save_file(filename, request.files["file"], types=["image/*"], max_size=10_000_000)
                 return redirect(url_for("get_upload", filename=filename))
 
         :param filename: the name
@@ -199,19 +205,39 @@ class PyMongo:
         :param base: the bucket's name
         :param content_type: guessed from the name, else from the first bytes, where None
         :param db: the database's name; that of :attr:`db` where None
+        :param types: the media types that are taken, such as ``image/png`` or ``image/*``; None: all. It is the type
+            that is stored: *content_type*, else what name and first bytes tell, never what a client says.
+        :param max_size: bytes
+        :param expires_at: from when on the file is gone; in UTC where it has no time zone, as PyMongo takes it
         :param fields: further fields of the files document, ``metadata`` for one
         :return: the ``_id`` of the new revision
         :raises TypeError: for an argument of another type, or a field that the store itself sets
+        :raises werkzeug.exceptions.UnsupportedMediaType: for another type than *types*; a view answers 415 by itself
+        :raises werkzeug.exceptions.RequestEntityTooLarge: for more bytes than *max_size*; a view answers 413 by itself
         """
         _check_type("filename", filename, str)
         _check_type("content_type", content_type, (str, type(None)))
         _check_type("metadata", fields.get("metadata"), (Mapping, type(None)))
+        _check_type("max_size", max_size, (int, type(None)))
+        _check_type("expires_at", expires_at, (datetime, type(None)))
         _check_bucket(base, db)
+        accepted = None if types is None else Types(types)
         if not callable(getattr(fileobj, "read", None)):
             raise TypeError("fileobj must have a read() method that returns bytes")
         if reserved := sorted(_RESERVED & fields.keys()):
             raise TypeError(f"save_file() sets {', '.join(reserved)} itself; put your own value under another name")
-        saved = self.bucket(base, db).save(filename, fileobj, content_type=content_type, fields=fields)
+        try:
+            saved = self.bucket(base, db).save(
+                filename,
+                fileobj,
+                content_type=content_type,
+                fields=fields,
+                max_size=max_size,
+                expires_at=expires_at,
+                inspect=None if accepted is None else lambda file: _check_accepted(accepted, file),
+            )
+        except FileTooLarge as error:
+            raise RequestEntityTooLarge(f"{str(error).capitalize()}.") from None
         file_saved.send(app_of(self._apps), file=saved)
         file_id: ObjectId = saved.id
         return file_id
@@ -273,6 +299,8 @@ class PyMongo:
         share: int | None = None,
         variants: Mapping[str, Variant] | None = None,
         metadata: Collection[str] = (),
+        keep_versions: int | None = None,
+        expire_after: float | None = None,
         inspect: Inspect | None = None,
         inspect_timeout: float = 60,
         resumable: bool = True,
@@ -312,6 +340,9 @@ class PyMongo:
             None: no links
         :param variants: smaller pictures by their names, beside ``thumb`` (640 pixels): ``GET /NAME?variant=thumb``
         :param metadata: the keys of a file's ``metadata`` that requests may set
+        :param keep_versions: how many of the newest versions of a name stay: each upload deletes a few older ones, none
+            before it was superseded for an hour; None: all stay
+        :param expire_after: seconds after its upload at which a version is gone; None: it stays
         :param inspect: ``inspect(file, read)``, called when an upload is complete and nobody can see it yet; *file* is
             its :class:`.StoredFile`, and ``read()`` iterates over its content. Where it raises :class:`.Refused` the
             answer is 422, where it fails otherwise 503; nothing is stored then.
@@ -341,6 +372,8 @@ class PyMongo:
             share=share,
             variants={"thumb": THUMB, **(variants or {})},
             metadata=Keys(metadata),
+            keep_versions=keep_versions,
+            expire_after=expire_after,
             inspect=inspect,
             inspect_timeout=inspect_timeout,
             resumable=resumable and not read_only,
@@ -357,6 +390,11 @@ def _check_type(argument: str, value: Any, kind: type | tuple[type, ...]) -> Non
             "None" if one is type(None) else one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,))
         )
         raise TypeError(f"{argument} must be {names}, not {type(value).__name__}")
+
+
+def _check_accepted(accepted: Types, file: StoredFile) -> None:
+    if file.content_type not in accepted:
+        raise UnsupportedMediaType(f"A file of the type {file.content_type} is not taken here; send {accepted}.")
 
 
 def _check_bucket(base: Any, db: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 SNIFF_BYTES = 2048
 """How many of a file's first bytes :func:`guess` looks at; libmagic's time for line breaks is their number squared."""
@@ -109,6 +109,30 @@ _NOT_MEDIA = re.compile(
     r"text/|image/svg|application/(?:.*xml|json|pdf|zip|(?:x-)?javascript|x-dosexec|vnd\.microsoft\.portable-executable"
     r"|x-(?:pie-)?executable|x-sharedlib|x-object|x-mach-binary|x-java-applet|java-archive|x-shockwave-flash)\Z"
 )
+
+
+class Types:
+    """Media types that somebody takes: ``"image/png" in Types(["image/*"])``.
+
+    :param patterns: types, or ``image/*`` for all with this beginning
+    :raises TypeError: for one str in place of a list of them
+    :raises ValueError: for what is neither
+    """
+
+    def __init__(self, patterns: Collection[str]) -> None:
+        if isinstance(patterns, str):
+            raise TypeError("types must be a list of media types, not one str")
+        for pattern in patterns:
+            if not re.fullmatch(r"[a-z0-9.+_-]+/([a-z0-9.+_-]+|\*)|\*/\*", pattern):
+                raise ValueError(f"types: {pattern!r} is not a media type such as 'image/png' or 'image/*'")
+        self._patterns = frozenset(patterns)
+
+    def __contains__(self, media_type: str) -> bool:
+        bare = media_type.partition(";")[0].strip().lower()
+        return not self._patterns.isdisjoint({bare, f"{bare.partition('/')[0]}/*", "*/*"})
+
+    def __str__(self) -> str:
+        return " or ".join(sorted(self._patterns))
 
 
 def guess(filename: str | None, head: bytes = b"") -> str:

@@ -411,3 +411,37 @@ def test_send_file_gives_the_app_s_own_response_class(mongo: PyMongo, app: Flask
     mongo.save_file("a", io.BytesIO(b"x"))
     with app.test_request_context():
         assert type(mongo.send_file("a")) is Own
+
+
+class TestSaveFileRefuses:
+    @pytest.mark.parametrize(
+        ("name", "data", "status"),
+        [
+            ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(92), 200),
+            ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(93), 413),
+            ("a.png", b"<html><script>alert(1)</script>", 415),
+            ("a.html", b"\x89PNG\r\n\x1a\n", 415),
+            ("a.txt", b"x", 415),
+            ("a.svg", b"<svg/>", 200),
+        ],
+    )
+    def test_a_view_answers_by_itself(self, app: Flask, mongo: PyMongo, name: str, data: bytes, status: int) -> None:
+        @app.post("/")
+        def save() -> str:
+            return str(mongo.save_file(name, io.BytesIO(data), types=["image/*"], max_size=100))
+
+        assert app.test_client().post("/").status_code == status
+        assert mongo.db["fs.files"].count_documents({}) == mongo.db["fs.chunks"].count_documents({}) == (status == 200)
+
+    @pytest.mark.parametrize(
+        ("arguments", "error"),
+        [
+            ({"types": "image/*"}, TypeError),
+            ({"types": ["image"]}, ValueError),
+            ({"max_size": "1"}, TypeError),
+            ({"expires_at": "tomorrow"}, TypeError),
+        ],
+    )
+    def test_arguments(self, mongo: PyMongo, arguments: dict[str, Any], error: type[Exception]) -> None:
+        with pytest.raises(error, match=next(iter(arguments))):
+            mongo.save_file("a", io.BytesIO(b""), **arguments)

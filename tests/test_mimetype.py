@@ -283,3 +283,29 @@ def test_without_libmagic_names_still_count_and_one_warning_says_so(
 def test_any_file_has_a_type(name: str, head: bytes) -> None:
     found = guess(name, head)
     assert media_type(found)[0] == found
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        ("patterns", "media_type", "expected"),
+        [
+            (["image/*"], "image/png", True),
+            (["image/*"], "IMAGE/PNG ; q=1", True),
+            (["image/*"], "imagery/png", False),
+            (["image/*"], "text/html", False),
+            (["image/png", "text/*"], "image/gif", False),
+            (["image/png", "text/*"], "text/plain; charset=utf-8", True),
+            (["*/*"], "a/b", True),
+            ([], "image/png", False),
+            (["image/*"], "", False),
+        ],
+    )
+    def test_what_they_take(self, patterns: list[str], media_type: str, expected: bool) -> None:
+        assert (media_type in mimetype.Types(patterns)) == expected
+
+    @pytest.mark.parametrize("pattern", ["image", "image/", "*/png", "image/p*", "Image/png", "image/png;q=1", ""])
+    def test_what_they_cannot_be(self, pattern: str) -> None:
+        with pytest.raises(ValueError, match="types: "):
+            mimetype.Types([pattern])
+        with pytest.raises(TypeError, match="not one str"):
+            mimetype.Types("image/*")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ..mimetype import INLINE_TYPES
 from .filenames import content_disposition
@@ -55,7 +56,15 @@ def page_policy(*additions: Mapping[str, str]) -> str:
     return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
 
 
-def cache_control(max_age: int | None, *, public: bool = False, immutable: bool = False) -> str:
+class Caching(NamedTuple):
+    """For how long a file may be kept: see :func:`cache_control`."""
+
+    max_age: int | None
+    public: bool = False
+    immutable: bool = False
+
+
+def cache_control(max_age: int | None, public: bool = False, immutable: bool = False) -> str:
     """Build a Cache-Control (RFC 9111 section 5.2.2).
 
     :param max_age: seconds; None: keep it, and ask each time whether it is still the one

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from threading import Semaphore
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from .collections import Collections
 from .commit import Unconfirmed
 from .judge import SIZE, Judge
 from .listing import EVERYTHING, Having, Key, Page, Shown
-from .model import StoredFile
+from .model import StoredFile, living
 from .reader import Reader
 from .resumable import Uploads
 from .retry import persist
@@ -68,8 +69,8 @@ class Bucket:
         return self._versions.get(file_id, first_chunk=first_chunk)
 
     def newest(self, filename: str) -> StoredFile | None:
-        """Return the newest revision as the primary knows it, for a writer to follow."""
-        return self._versions.newest(filename)
+        """Return the newest revision as the primary knows it, for a writer to follow; None where it has expired."""
+        return living(self._versions.newest(filename))
 
     def count(self, filename: str, **options: int) -> int:
         """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
@@ -200,13 +201,18 @@ class Bucket:
         content_type: str | None = None,
         fields: Mapping[str, Any] | None = None,
         max_size: int | None = None,
+        expires_at: datetime | None = None,
         check: Callable[[StoredFile | None], None] | None = None,
         inspect: Callable[[StoredFile], None] | None = None,
     ) -> StoredFile:
         """Save what *source* reads or yields as the newest version of *filename*; see :meth:`.Writer.commit`.
 
+        :param expires_at: from when on it is gone; in UTC where it has no time zone, as PyMongo takes it
         :param inspect: called with the file before anybody can see it; what it raises ends the upload
         """
+        if expires_at is not None:
+            given = fields or {}
+            fields = {**given, "metadata": {**(given.get("metadata") or {}), "expiresAt": expires_at}}
         with self.writer(filename, max_size) as writer:
             for block in _blocks(source):
                 writer.write(block)
@@ -219,7 +225,7 @@ class Bucket:
 
         :raises Unconfirmed: where the server does not tell whether its document is gone
         """
-        return bool(self._delete([file_id]))
+        return bool(self.delete_many([file_id]))
 
     def delete_all(self, newest: StoredFile) -> int:
         """Delete *newest* and every older revision of its name; returns how many.
@@ -227,10 +233,15 @@ class Bucket:
         What was uploaded since the caller looked is newer, and stays.
         """
         ids = self._versions.up_to(newest)
-        return sum(self._delete(ids[start : start + _BATCH]) for start in range(0, len(ids), _BATCH))
+        return sum(self.delete_many(ids[start : start + _BATCH]) for start in range(0, len(ids), _BATCH))
 
-    def _delete(self, ids: Sequence[Any]) -> int:
-        """Delete revisions; where that had to be repeated all of them count, as the first try may have done it."""
+    def delete_many(self, ids: Sequence[Any]) -> int:
+        """Delete revisions, their documents first; returns how many.
+
+        Where that had to be repeated all of them count, as the first try may have done it.
+
+        :raises Unconfirmed: where the server does not tell whether their documents are gone
+        """
         files, selection = self.files, {"_id": {"$in": ids}}
 
         def again() -> int:

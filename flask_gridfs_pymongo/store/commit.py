@@ -20,7 +20,7 @@ from bson.objectid import ObjectId
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
 
 from .. import mimetype
-from .model import CorruptFile, StoredFile
+from .model import CorruptFile, StoredFile, living
 from .retry import Patience, persist
 from .versions import Versions
 
@@ -146,7 +146,7 @@ class _Attempts:
         """Find what the file is to follow, and date it after that."""
         self._newest = self._versions.newest(self._filename)
         if self._check is not None:
-            self._check(self._newest)
+            self._check(living(self._newest))
         self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}
 
     def _insert(self) -> None:

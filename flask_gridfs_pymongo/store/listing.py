@@ -21,7 +21,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import ExecutionTimeout
 
 from .judge import LONGEST, is_utf8
-from .model import StoredFile
+from .model import StoredFile, living
 from .names import bound_before, octets, successor
 from .versions import CALENDAR, NO_ARRAY, Versions
 
@@ -127,10 +127,12 @@ class Having(NamedTuple):
         return {f"metadata.{key}": {"$all": list(values)} for key, values in self.metadata.items()}
 
     def matches(self, file: StoredFile) -> bool:
-        """Whether *file* has it."""
+        """Whether *file* has it, and has not expired."""
         stored = {key: file.metadata.get(key) for key in self.metadata}
         found = {key: value if isinstance(value, list) else [value] for key, value in stored.items()}
-        return all(value in found[key] for key, values in self.metadata.items() for value in values)
+        return not file.expired and all(
+            value in found[key] for key, values in self.metadata.items() for value in values
+        )
 
 
 ANYTHING = Having()
@@ -245,8 +247,7 @@ def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row
     """Make the row of a name out of its documents, where *group* is the *whole* of them; None where it is gone."""
     filename = group[0]["filename"]
     tied = len(group) > 1 and group[-2].get("uploadDate") == group[-1].get("uploadDate")
-    found = None if tied or not whole else versions.stored(group[-1])
-    newest = found or versions.find(filename)
+    newest = living(versions.stored(group[-1])) if whole and not tied else versions.find(filename)
     if newest is None:
         return None
     seen = len(group) if whole or len(group) > MANY else versions.count(filename, limit=MANY)

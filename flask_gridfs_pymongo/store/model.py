@@ -102,6 +102,17 @@ class StoredFile:
             options=options,
         )
 
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the file is gone, in UTC: ``metadata.expiresAt``; None: never."""
+        date = self.metadata.get("expiresAt")
+        return _aware(date) if isinstance(date, datetime) else None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the file is gone, though it may still be stored."""
+        return self.expires_at is not None and self.expires_at <= datetime.now(timezone.utc)
+
     @cached_property
     def etag(self) -> str:
         """The opaque tag of a strong validator (RFC 9110 section 8.8.3), without its quotes.
@@ -134,6 +145,11 @@ class StoredFile:
         return min(self.chunk_size, self.length - n * self.chunk_size)
 
 
+def living(file: StoredFile | None) -> StoredFile | None:
+    """Return *file* unless it has expired."""
+    return None if file is None or file.expired else file
+
+
 def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
     """The first type that is told, where the tools write it: the drivers and most others, Spring, and Meteor."""
     nested = [metadata.get(name) for name in ("contentType", "_contentType", "mimetype")]
@@ -143,9 +159,13 @@ def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> s
     return None
 
 
+def _aware(date: datetime) -> datetime:
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+
+
 def _upload_date(document: Mapping[str, Any]) -> datetime:
     date = document.get("uploadDate")
     if isinstance(date, datetime):
-        return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+        return _aware(date)
     identity = document["_id"]
     return identity.generation_time if isinstance(identity, ObjectId) else datetime.fromtimestamp(0, timezone.utc)

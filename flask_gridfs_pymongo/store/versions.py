@@ -20,7 +20,7 @@ from pymongo.errors import OperationFailure
 
 from .claims import Claims
 from .collections import Collections
-from .model import StoredFile
+from .model import StoredFile, living
 from .retry import persist
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -68,27 +68,35 @@ class Versions:
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it.
 
+        What has expired is not there; where that is the newest one, the name is gone with all revisions.
+
         :param first_chunk: the first chunk is going to be read: bring it along where that costs no further round trip
         """
         if version == -1 and first_chunk and (found := self._joined({**_named(filename), **DATED})):
-            return found
+            return living(found)
+        found = self._at(filename, version)
+        if found is not None and version != -1 and living(self._at(filename, -1)) is None:
+            return None
+        return living(found)
+
+    def _at(self, filename: str, version: int) -> StoredFile | None:
         if abs(version) >= 2**31:
             return None  # past what the server can skip
         direction, skip = (ASCENDING, version) if version >= 0 else (DESCENDING, -version - 1)
-        return self._surely(lambda files: next(iter(self._in_order(filename, direction, skip, 1, files)), None))
+        return self._surely(lambda files: next(iter(self.in_order(filename, direction, skip, 1, files)), None))
 
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
         """Return the revision with this ``_id``, of any type; *first_chunk* as in :meth:`find`."""
         selection = {"_id": {"$eq": file_id}}  # a value, though it may look like an operator
         if first_chunk and (found := self._joined(selection)):
-            return found
+            return living(found)
         document = self._surely(lambda files: files.find_one(selection))
-        return self.stored(document) if document else None
+        return living(self.stored(document)) if document else None
 
     def newest(self, filename: str) -> StoredFile | None:
-        """Return the newest revision as the primary knows it, for a writer to follow."""
+        """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired."""
         files = self.collections.primary.files
-        found = persist(files, lambda: self._in_order(filename, DESCENDING, 0, 1, files))
+        found = persist(files, lambda: self.in_order(filename, DESCENDING, 0, 1, files))
         return found[0] if found else None
 
     def count(self, filename: str, **options: int) -> int:
@@ -112,12 +120,22 @@ class Versions:
         return next((place for place, other in enumerate(found) if other["_id"] == file.id), 0)
 
     def before(self, filename: str, number: int | None = None, limit: int = 100) -> list[Version]:
-        """Return the *limit* revisions of *filename* before version *number* (None: the newest ones), newest first."""
+        """Return the *limit* revisions of *filename* before version *number* (None: the newest ones), newest first.
+
+        Fewer where some of them have expired.
+        """
+        if living(self._at(filename, -1)) is None:
+            return []
         total = self.count(filename)
         top = total if number is None else max(0, min(number, total))
-        first = max(0, top - limit)  # counted from the oldest: what is uploaded meanwhile changes no number
-        found = self._in_order(filename, ASCENDING, first, top - first, self.collections.files) if top else []
-        return [Version(first + place, file) for place, file in enumerate(found)][::-1]
+        while top:
+            first = max(0, top - limit)  # counted from the oldest: what is uploaded meanwhile changes no number
+            found = self.in_order(filename, ASCENDING, first, top - first, self.collections.files)
+            versions = [Version(first + place, file) for place, file in enumerate(found) if not file.expired]
+            if versions:
+                return versions[::-1]
+            top = first
+        return []
 
     def after(self, filename: str, newest: StoredFile | None) -> dict[str, Any]:
         """Return a query for the revisions of *filename* that come after *newest*; None: for all of them."""
@@ -190,8 +208,11 @@ class Versions:
                 self._joins = False
             return []
 
-    def _in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
-        """The revisions at places *skip* to *skip + limit* of the total order, or of its reverse."""
+    def in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
+        """Return the revisions at places *skip* to *skip + limit* of the total order, or of its reverse.
+
+        :param files: the files collection to ask
+        """
         found: list[StoredFile] = []
         stretches = [(UNDATED, self._by_id), (DATED, self._by_date)]
         for stretch, walk in stretches[::direction]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from flask import Request, Response, current_app
 
 from ..http.digests import is_wanted, repr_digest
-from ..http.headers import content_headers
+from ..http.headers import Caching, cache_control, content_headers
 from ..http.response import Representation, respond
 from ..store import Bucket, StoredFile
 
@@ -19,7 +20,7 @@ def send(
     bucket: Bucket,
     file: StoredFile,
     *,
-    cache_control: str,
+    caching: Caching,
     as_attachment: bool | None = None,
     download_name: str | None = None,
     inline_types: Collection[str] = (),
@@ -27,7 +28,7 @@ def send(
 ) -> Response:
     """Answer with *file*, or with what the request's preconditions and ranges make of it.
 
-    :param cache_control: the field's value
+    :param caching: never past the file's end
     :param as_attachment: None lets the type decide (:func:`.headers.content_headers`)
     :param download_name: what a client is to call the file; its stored name where None
     :param inline_types: types that are shown, beside those that always are
@@ -39,7 +40,7 @@ def send(
     guard = content_headers(
         file.content_type, name, as_attachment, frozenset(inline_types), own_frames_only=own_frames_only
     )
-    fields = {**guard, "Cache-Control": cache_control}
+    fields = {**guard, "Cache-Control": cache_control(*bounded(caching, file))}
     if file.sha256 and is_wanted(request.headers):
         fields["Repr-Digest"] = repr_digest(file.sha256)
     representation = Representation(
@@ -53,3 +54,11 @@ def send(
     response_class: Any = current_app.response_class
     answer: Response = respond(request, representation, response_class)
     return answer
+
+
+def bounded(caching: Caching, file: StoredFile) -> Caching:
+    """Return *caching* that ends when *file* is gone."""
+    if caching.max_age is None or file.expires_at is None:
+        return caching
+    left = file.expires_at - datetime.now(timezone.utc)
+    return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))

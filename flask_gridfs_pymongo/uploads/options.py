@@ -42,6 +42,8 @@ class Options:
     share: int | None
     variants: Mapping[str, Variant]
     metadata: Keys
+    keep_versions: int | None
+    expire_after: float | None
     inspect: Inspect | None
     inspect_timeout: float
     resumable: bool
@@ -51,7 +53,7 @@ class Options:
     csp: Csp | None
 
     def __post_init__(self) -> None:
-        for argument in ("max_size", "max_request_size", "cache_for", "share"):
+        for argument in ("max_size", "max_request_size", "cache_for", "keep_versions", "share"):
             value = getattr(self, argument)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise TypeError(f"{argument} must be an int or None, not {value!r}")
@@ -73,6 +75,10 @@ class Options:
             if not isinstance(variant, Variant):
                 raise TypeError(f"variants: {name} must be a Variant, not {variant!r}")
         check_inline_types(self.inline_types)
+        if self.keep_versions == 0:
+            raise ValueError("keep_versions must be 1 or more: the newest version always stays")
+        if self.expire_after is not None and not self.expire_after > 0:
+            raise ValueError(f"expire_after must be a number of seconds above 0, or None, not {self.expire_after!r}")
         if not self.inspect_timeout > 0:
             raise ValueError(f"inspect_timeout must be a number of seconds above 0, not {self.inspect_timeout!r}")
         if self.authorize is not None and not callable(self.authorize):

@@ -15,13 +15,14 @@ from importlib.util import find_spec
 from flask import Request, Response, abort, current_app
 
 from ..http.conditions import Outcome, evaluate
-from ..http.headers import cache_control, content_headers
+from ..http.headers import Caching, cache_control, content_headers
 from ..http.negotiation import picture_type
 from ..http.response import Representation, respond
 from ..images import JPEG, MOST_BYTES, MOST_PIXELS, TYPES, TooLarge, Undecodable, Variant, make
 from ..store import Bucket, StoredFile
 from ..store.variants import Kept
 from . import pages
+from .downloads import bounded
 from .options import Options
 from .selection import select
 from .texts import Message, number, size
@@ -106,7 +107,7 @@ def _answer(options: Options, request: Request, file: StoredFile, picture: Kept,
         length=len(picture.data),
         headers={
             **content_headers(picture.content_type, f"{stem}.{extension}", attachment, own_frames_only=True),
-            "Cache-Control": cache_control(_DAY, public=options.public),
+            "Cache-Control": cache_control(*bounded(Caching(_DAY, options.public), file)),
             "Vary": "Accept",
         },
         read=lambda start, stop: (piece for piece in (picture.data[start:stop],)),

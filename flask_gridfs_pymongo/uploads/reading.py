@@ -14,7 +14,7 @@ from flask import Request, Response, abort, redirect, send_from_directory
 from werkzeug.exceptions import Forbidden, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from ..http.headers import IMMUTABLE, NO_STORE, cache_control
+from ..http.headers import IMMUTABLE, NO_STORE, Caching
 from ..http.response import sends_all
 from ..store import StoredFile
 from . import archive, links, listings, pages, pictures
@@ -51,7 +51,7 @@ def _listing(options: Options, request: Request, filename: str | None) -> BaseRe
 
 def _newest(options: Options, request: Request, filename: str | None) -> BaseResponse:
     try:
-        return _download(options, request, filename, cache_control(options.cache_for, public=options.public))
+        return _download(options, request, filename, Caching(options.cache_for, options.public))
     except (NotFound, Forbidden):
         if "version" not in request.args and listings.is_folder(options.bucket(), f"{filename}/", shown(options)):
             return _redirect_to_slash(request)
@@ -68,20 +68,22 @@ def _redirect_to_slash(request: Request) -> BaseResponse:
 
 
 def _permanent(options: Options, request: Request, filename: str | None) -> Response:
-    return _download(options, request, filename, cache_control(IMMUTABLE, public=options.public, immutable=True))
+    return _download(options, request, filename, Caching(IMMUTABLE, options.public, immutable=True))
 
 
-def _download(options: Options, request: Request, filename: str | None, caching: str) -> Response:
+def _download(options: Options, request: Request, filename: str | None, caching: Caching) -> Response:
     file = select(options, request, filename, "read", first_chunk=sends_all(request))
     return _send(options, request, file, caching, request.args.get("download", "0") != "0" or None)
 
 
-def _send(options: Options, request: Request, file: StoredFile, caching: str, as_attachment: bool | None) -> Response:
+def _send(
+    options: Options, request: Request, file: StoredFile, caching: Caching, as_attachment: bool | None
+) -> Response:
     answer = send(
         request,
         options.bucket(),
         file,
-        cache_control=caching,
+        caching=caching,
         as_attachment=as_attachment,
         inline_types=options.inline_types,
         own_frames_only=True,
@@ -117,7 +119,7 @@ def _linked(options: Options, request: Request, filename: str | None) -> Respons
     file = bucket.get(link.file_id, first_chunk=sends_all(request))
     if file is None or filename not in (None, file.filename):
         abort(404, "There is no such file or version.")
-    answer = _send(options, request, file, cache_control(int(link.expires - time.time())), link.as_attachment)
+    answer = _send(options, request, file, Caching(int(link.expires - time.time())), link.as_attachment)
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
 

@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
 from typing import IO, Any, TypeVar, cast
 
 from flask import Request, abort
@@ -74,6 +75,7 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
         for digest in digests:
             if hashes[digest.algorithm].digest() != digest.digest:
                 abort(400, Message("The body does not match its %(field)s; nothing was stored.", field=digest.field))
+        fields = expiring(options, fields)
         inspect(options, bucket, writer.preview(fields=fields))
         permit(options, "write", filename, again=True)
         return writer.commit(fields=fields, check=check)
@@ -131,7 +133,7 @@ def save_form(
         if not parts:
             abort(400, _NO_FILE)
         metadata = valid(options.metadata.of_form, form.items(multi=True))
-        fields = [fields_of(metadata, part.claim) for part in parts]
+        fields = [expiring(options, fields_of(metadata, part.claim)) for part in parts]
         for part, own in zip(parts, fields, strict=True):
             inspect(options, bucket, part.writer.preview(fields=own))
         for part in parts:
@@ -228,6 +230,14 @@ def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any
     """
     claimed = {"clientContentType": claim[:255]} if claim else {}
     return {"metadata": {**metadata, **claimed}}
+
+
+def expiring(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the further fields of a document when its file is gone, where the application has that for all."""
+    if options.expire_after is None:
+        return dict(fields)
+    date = datetime.now(timezone.utc) + timedelta(seconds=options.expire_after)
+    return {**fields, "metadata": {**fields.get("metadata", {}), "expiresAt": date}}
 
 
 def valid(read: Callable[[T], R], source: T) -> R:

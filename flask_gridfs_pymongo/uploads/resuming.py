@@ -18,17 +18,16 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..http import origin, tus
 from ..http.filenames import clean
-from ..signals import file_saved
 from ..store import CorruptFile, FileTooLarge, Holder, Overtaken, StoredFile, Upload, UploadBusy, UploadEnded
 from . import pages
 from .arguments import folder
 from .bodies import Body
 from .inspection import inspect
 from .options import Options
-from .receive import READ_SIZE, fields_of, too_large, valid
+from .receive import READ_SIZE, expiring, fields_of, too_large, valid
 from .rights import may, permit
 from .selection import check_preconditions
-from .writing import clean_or_400, tell
+from .writing import clean_or_400, stored
 
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 _UNKNOWN = "There is no such upload."
@@ -290,7 +289,7 @@ def _finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
 
     try:
         file, first = holder.commit(
-            fields=upload.details["fields"],
+            fields=expiring(options, upload.details["fields"]),
             check=check,
             inspect=lambda unseen: inspect(options, options.bucket(), unseen),
         )
@@ -302,7 +301,7 @@ def _finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
             holder.terminate()
         raise
     if first:
-        tell(file_saved, file=file)
+        stored(options, file)
     return _facts(file)
 
 

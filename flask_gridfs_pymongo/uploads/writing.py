@@ -10,19 +10,21 @@ from typing import Any
 
 from blinker import Signal
 from flask import Request, Response, abort, current_app, url_for
+from pymongo.errors import PyMongoError
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..http import origin
 from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved
 from ..store import CorruptFile, StoredFile
+from ..store.lifetime import trim
 from . import notices, pages
 from .arguments import folder, folder_of_path
 from .inspection import inspect
 from .listings import kept
 from .metadata import edit
 from .options import Options
-from .receive import PartlyStored, nothing_left, save_body, save_form
+from .receive import PartlyStored, expiring, nothing_left, save_body, save_form
 from .rights import permit
 from .selection import check_preconditions, names_one, select
 from .texts import Message, gettext, ngettext
@@ -45,7 +47,7 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
         followed.append(newest)
 
     saved = save_body(request, options, name, check=check)
-    tell(file_saved, file=saved)
+    stored(options, saved)
     fields = {"Content-Location": pages.permanent_url(saved) or "", "ETag": f'"{saved.etag}"'}
     if followed[-1] is None:
         return pages.empty(201, fields | {"Location": pages.url_of(saved) or ""})
@@ -88,7 +90,7 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
         abort(503, Message("The database failed when only these files were stored: %(names)s.", names=names))
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
     shown = request.path if folder_of_path(request) else url_for(".index", **kept(request.args))
-    return _saved(saved, after or shown, text)
+    return _saved(options, saved, after or shown, text)
 
 
 def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
@@ -102,7 +104,7 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
             file.filename,
             bucket.read(file),
             content_type=file.content_type,
-            fields={**file.fields, "metadata": file.metadata},
+            fields=expiring(options, {**file.fields, "metadata": file.metadata}),
             check=lambda newest: permit(options, "write", file.filename, again=True),
             inspect=lambda restored: inspect(options, bucket, restored),
         )
@@ -111,7 +113,7 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
             abort(409, "This version was deleted meanwhile; nothing was stored.")
         raise
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
-    return _saved([saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
+    return _saved(options, [saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
 
 
 def _delete(options: Options, request: Request, filename: str | None) -> BaseResponse:
@@ -131,10 +133,24 @@ def _delete(options: Options, request: Request, filename: str | None) -> BaseRes
 _FLAGS: dict[str, _Answer] = {"delete": _delete, "metadata": edit, "restore": _restore}
 
 
-def _saved(saved: list[StoredFile], after: str, text: str) -> BaseResponse:
+def stored(options: Options, file: StoredFile) -> None:
+    """Do what follows on each upload: tell of it, and delete old versions beyond ``keep_versions``."""
+    tell(file_saved, file=file)
+    if options.keep_versions is None:
+        return
+    try:
+        deleted = trim(options.bucket(), file.filename, options.keep_versions)
+    except PyMongoError as error:  # the upload has succeeded
+        current_app.logger.warning("old versions of %a stay for now: %s", file.filename, error)
+        return
+    for old in deleted:
+        tell(file_deleted, file=old, versions=1)
+
+
+def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:
     """Tell of new files; a browser goes on to the page *after*, which tells *text*."""
     for file in saved:
-        tell(file_saved, file=file)
+        stored(options, file)
     if pages.is_browser():
         return notices.redirect(after, text)
     data = {"files": [pages.describe(file) for file in saved]}
