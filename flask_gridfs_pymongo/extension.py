@@ -288,6 +288,8 @@ class PyMongo:
         read_only: bool = False,
         max_size: int | None = None,
         max_request_size: int | None = None,
+        max_form_parts: int = 1000,
+        max_form_memory_size: int = 128 * 1024,
         cache_for: int | None = None,
         public: bool = False,
         trusted_origins: Collection[str] = (),
@@ -325,6 +327,9 @@ class PyMongo:
         :param read_only: only reading is left
         :param max_size: bytes in a file; None: no limit
         :param max_request_size: bytes in a request; the application's ``MAX_CONTENT_LENGTH`` holds too
+        :param max_form_parts: files and fields in a form, in place of ``MAX_FORM_PARTS``
+        :param max_form_memory_size: bytes in a text field of a form, in place of ``MAX_FORM_MEMORY_SIZE``; 128 KiB or
+            more, as the parser needs them
         :param cache_for: seconds for which a name's newest version may be kept; None: asked for each time
         :param public: whether shared caches (a CDN) may keep files
         :param trusted_origins: origins (``https://example.com``) whose pages may read and change things here, with
@@ -361,6 +366,8 @@ class PyMongo:
             read_only=read_only,
             max_size=max_size,
             max_request_size=max_request_size,
+            max_form_parts=max_form_parts,
+            max_form_memory_size=max_form_memory_size,
             cache_for=cache_for,
             public=public,
             trusted_origins=trusted_origins,

@@ -2,18 +2,24 @@
 
 The parser reads blocks of 64 KiB. Where one ends within a delimiter (``\\r\\n--boundary--``, RFC 2046 section 5.1.1),
 it may keep the ``\\r`` as the last byte of a file, or miss a delimiter that spaces follow (pallets/werkzeug#3285). Here
-a block ends before such a line, which the next block then has as a whole.
+a block ends before such a line, which the next block then has as a whole. A file gets the name that its client meant
+(:mod:`.http.disposition`), and a form that exceeds a limit is told which.
 
 :func:`init_app` does that for every form of an application, whoever parses it.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import IO, Any, cast
 
 from flask import Flask, request
-from werkzeug.formparser import FormDataParser
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser, MultiPartParser
+
+from .http.disposition import filename_of
 
 
 class _WholeDelimiters:
@@ -49,6 +55,38 @@ class _WholeDelimiters:
         return max(0, begin - (2 if block[:begin].endswith(b"\r\n") else 1))
 
 
+class _Parts(MultiPartParser):
+    """Calls each file what its client meant, and says which limit a form exceeds."""
+
+    _count = 0  # of the files that began and the fields that ended
+
+    def start_file_streaming(self, event: Any, total_content_length: int | None) -> IO[bytes]:
+        self._count += 1
+        disposition = event.headers.get("Content-Disposition", "")
+        named = replace(event, filename=filename_of(disposition, event.filename) or "")
+        return super().start_file_streaming(named, total_content_length)
+
+    def get_part_charset(self, headers: Headers) -> str:
+        self._count += 1
+        return super().get_part_charset(headers)
+
+    def parse(self, stream: IO[bytes], boundary: bytes, content_length: int | None) -> Any:
+        try:
+            return super().parse(stream, boundary, content_length)
+        except RequestEntityTooLarge as error:
+            if error.description == RequestEntityTooLarge.description:  # the parser's own
+                error.description = self._limit()
+            raise
+
+    def _limit(self) -> str:
+        if self.max_form_parts is not None and self._count >= self.max_form_parts:
+            return f"A form may have at most {self.max_form_parts} parts (max_form_parts); nothing was stored."
+        return (
+            f"A text field of a form may have at most {self.max_form_memory_size} bytes (max_form_memory_size);"
+            " nothing was stored."
+        )
+
+
 class FormParser(FormDataParser):
     """A :class:`~werkzeug.formparser.FormDataParser` that finds every delimiter, wherever its reads end."""
 
@@ -59,6 +97,16 @@ class FormParser(FormDataParser):
         if mimetype == "multipart/form-data":
             source = cast("IO[bytes]", _WholeDelimiters(stream, (options or {}).get("boundary", "")))
         _, form, files = super().parse(source, mimetype, content_length, options)
+        return stream, form, files
+
+    def _parse_multipart(
+        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str]
+    ) -> Any:
+        boundary = options.get("boundary", "").encode("ascii")
+        if not boundary:
+            raise ValueError("Missing boundary")
+        parts = _Parts(self.stream_factory, self.max_form_memory_size, self.cls, max_form_parts=self.max_form_parts)
+        form, files = parts.parse(stream, boundary, content_length)
         return stream, form, files
 
 

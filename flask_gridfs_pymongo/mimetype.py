@@ -26,6 +26,7 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 _TYPES = {
     extension: media_type
     for media_type, extensions in {
+        "application/dash+xml": "mpd",
         "application/epub+zip": "epub",
         "application/gzip": "gz tgz",
         "application/json": "json map",
@@ -34,6 +35,7 @@ _TYPES = {
         "application/pdf": "pdf",
         "application/postscript": "ai eps ps",
         "application/rtf": "rtf",
+        "application/vnd.apple.mpegurl": "m3u8",
         "application/vnd.ms-excel": "xls xlt",
         "application/vnd.ms-fontobject": "eot",
         "application/vnd.ms-powerpoint": "pot pps ppt",
@@ -147,6 +149,8 @@ def guess(filename: str | None, head: bytes = b"") -> str:
     """
     extension = (filename or "").rpartition(".")[2].lower() if "." in (filename or "") else ""
     by_name = _TYPES.get(extension)
+    if extension == "ts" and len(head) > 188 and set(head[:1024:188]) == {0x47}:  # packets, and not TypeScript
+        return "video/mp2t"
     if by_name is not None and by_name not in _SHOWN_MEDIA:
         return by_name
     by_bytes = _sniff(head[:SNIFF_BYTES]) if head else UNKNOWN

@@ -285,6 +285,7 @@ def test_any_file_has_a_type(name: str, head: bytes) -> None:
     assert media_type(found)[0] == found
 
 
+<<<<<<< HEAD
 class TestTypes:
     @pytest.mark.parametrize(
         ("patterns", "media_type", "expected"),
@@ -309,3 +310,21 @@ class TestTypes:
             mimetype.Types([pattern])
         with pytest.raises(TypeError, match="not one str"):
             mimetype.Types("image/*")
+=======
+@pytest.mark.parametrize(
+    ("name", "head", "expected"),
+    [
+        ("live.m3u8", b"#EXTM3U", "application/vnd.apple.mpegurl"),
+        ("live.MPD", b"<MPD/>", "application/dash+xml"),
+        ("a.ts", (b"G" + bytes(187)) * 3, "video/mp2t"),
+        ("a.ts", (b"G" + bytes(187)) * 20, "video/mp2t"),
+        ("a.ts", b"G", "text/plain"),
+        ("a.ts", b"Good: number = 1;\n" * 100, "text/plain"),
+        ("a.ts", b"const a: string = 'G';\n" * 100, "text/plain"),
+        ("a.ts", b"", "text/plain"),
+        ("a.txt", (b"G" + bytes(187)) * 3, "text/plain"),
+    ],
+)
+def test_streams(name: str, head: bytes, expected: str) -> None:
+    assert guess(name, head) == expected
+>>>>>>> e4b0a7a (Form limits can be set and are named when exceeded; file names of old clients are read as they were meant; types of streams)

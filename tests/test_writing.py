@@ -182,6 +182,28 @@ class TestForms:
         assert answer.json["detail"]
         assert nothing_stored(mongo)
 
+    def test_a_name_that_is_not_utf8_is_called_so(self, client: Client) -> None:
+        answer = self.post_raw(client(), self.part('name="file"; filename="a\xff"') + b"--frontier--\r\n")
+        assert "not UTF-8" in answer.json["detail"]
+
+    @pytest.mark.parametrize("before", [False, True], ids=["parsed by us", "parsed before"])
+    @pytest.mark.parametrize(
+        ("disposition", "stored"),
+        [
+            (r'filename="C:\docs\new\a.txt"', "C:/docs/new/a.txt"),
+            ("filename*=UTF-8''%e2%82%ac.txt; filename=EUR.txt", "\u20ac.txt"),
+            ('filename="=?utf-8?B?w6kudHh0?="', "\u00e9.txt"),
+            ('filename="a.txt"', "a.txt"),
+        ],
+    )
+    def test_the_names_of_clients_of_all_ages(
+        self, app: Flask, client: Client, disposition: str, stored: str, before: bool
+    ) -> None:
+        if before:
+            app.before_request(lambda: request.form.get("none"))
+        answer = self.post_raw(client(), self.part(f'name="file"; {disposition}') + b"--frontier--\r\n")
+        assert [file["filename"] for file in answer.json["files"]] == [stored]
+
     @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", None])
     def test_another_kind_of_body_is_400(self, client: Client, mongo: PyMongo, content_type: str | None) -> None:
         answer = client().post("/uploads/", data=b"file=x", content_type=content_type)
@@ -239,10 +261,47 @@ class TestLimits:
         answer = client(max_request_size=2000).post("/uploads/", data=form((bytes(3000), "a")))
         assert (answer.status_code, parsed) == (413, [])
 
-    def test_a_hundred_parts_and_no_more(self, client: Client, mongo: PyMongo) -> None:
-        uploads = client()
-        assert uploads.post("/uploads/", data=form(*[(b"x", "a")] * 101)).status_code == 413
-        assert nothing_stored(mongo)
+    # Where something parsed the form before, Werkzeug leaves its temporary files to the collector.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    @pytest.mark.parametrize("before", [False, True], ids=["parsed by us", "parsed before"])
+    @pytest.mark.parametrize(
+        ("options", "files", "fields", "told"),
+        [
+            ({"max_form_parts": 3}, 3, {}, None),
+            ({"max_form_parts": 3}, 4, {}, "at most 3 parts"),
+            ({"max_form_parts": 3}, 3, {"field": "x"}, "at most 3 parts"),
+            ({"max_form_parts": 1200}, 1101, {}, None),
+            ({}, 1001, {}, "at most 1000 parts"),
+            ({}, 1, {"field": "x" * 131_073}, "at most 131072 bytes"),
+            ({"max_form_memory_size": 200_000}, 1, {"field": "x" * 131_073}, None),
+            (
+                {"max_form_parts": 3, "max_form_memory_size": 200_000},
+                1,
+                {"field": "x" * 200_001},
+                "at most 200000 bytes",
+            ),
+        ],
+    )
+    def test_a_form_that_exceeds_a_limit_is_told_which(
+        self,
+        app: Flask,
+        client: Client,
+        mongo: PyMongo,
+        options: dict[str, Any],
+        files: int,
+        fields: dict[str, str],
+        told: str | None,
+        before: bool,
+    ) -> None:
+        app.logger.disabled = True
+        uploads = client(authorize=lambda action, name: told is not None or name == "a", **options)
+        if before:
+            app.before_request(lambda: request.form.get("none"))
+        texts = {f"field{number}": "x" for number in range(files - 3)} if files > 100 else {}  # files would take time
+        answer = uploads.post("/uploads/", data=form(*[(b"x", "a")] * (files - len(texts)), **texts, **fields))
+        assert answer.status_code == (413 if told else 201)
+        assert (told or "") in answer.text
+        assert nothing_stored(mongo) == (told is not None)
 
     @pytest.mark.parametrize(
         ("options", "error"),
@@ -256,6 +315,9 @@ class TestLimits:
             ({"trusted_origins": "https://a"}, TypeError),
             ({"trusted_origins": ["a.example"]}, ValueError),
             ({"resource_policy": "same_site"}, ValueError),
+            ({"max_form_parts": 0}, ValueError),
+            ({"max_form_parts": None}, ValueError),
+            ({"max_form_memory_size": 65_536}, ValueError),
         ],
     )
     def test_options_are_checked(self, mongo: PyMongo, options: dict[str, Any], error: type[Exception]) -> None:

@@ -40,7 +40,6 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "_upload_target": upload_target,
     "_notice": notices.take,
 }
-_LIMITS = {"max_form_parts": 100, "max_form_memory_size": 128 * 1024}  # less breaks Werkzeug's 64 KiB reads
 _DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 
 
@@ -138,10 +137,10 @@ def _limit(options: Options) -> None:
     """Set the request's limits before anybody, also an application's ``before_request``, parses its form."""
     if not request.environ.keys() & {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}:
         return  # without a body there is nothing to parse
-    for name, bound in {"max_content_length": options.max_request_size, **_LIMITS}.items():
-        current = getattr(request, name)
-        if bound is not None and (current is None or bound < current):
-            setattr(request, name, bound)
+    request.max_form_parts, request.max_form_memory_size = options.max_form_parts, options.max_form_memory_size
+    bound, current = options.max_request_size, request.max_content_length
+    if bound is not None and (current is None or bound < current):
+        request.max_content_length = bound
 
 
 def _resolve(endpoint: str | None, values: dict[str, Any] | None) -> None:

@@ -41,15 +41,14 @@ class Body:
         *,
         silence: float | None = None,
     ) -> None:
-        self._outcome = outcome
+        self._outcome, self._limit = outcome, request.max_content_length
         # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
         if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
             abort(411, f"This server does not decode bodies in chunks: send a Content-Length; {outcome}.")
         try:
             self._stream = request.stream
         except RequestEntityTooLarge:
-            limit = request.max_content_length
-            raise RequestEntityTooLarge(f"A request may have at most {limit} bytes; {outcome}.") from None
+            raise self._too_large() from None
         self._timeout = timeout
         self._bounds = ExitStack()
         self._deadline = _Deadline(_connection(request), timeout)
@@ -67,12 +66,15 @@ class Body:
         try:
             data = self._stream.read(size)
         except RequestEntityTooLarge:
-            raise
+            raise self._too_large() from None
         except Exception:  # servers have their own for a chunked body that breaks the rules
             self._check()
             raise BadRequest(f"The body broke off; {self._outcome}.") from None
         self._check()
         return data
+
+    def _too_large(self) -> RequestEntityTooLarge:
+        return RequestEntityTooLarge(f"A request may have at most {self._limit} bytes; {self._outcome}.")
 
     def _check(self) -> None:
         if self._deadline.passed:

@@ -31,6 +31,8 @@ class Options:
     read_only: bool
     max_size: int | None
     max_request_size: int | None
+    max_form_parts: int
+    max_form_memory_size: int
     cache_for: int | None
     public: bool
     trusted_origins: Collection[str]
@@ -59,6 +61,10 @@ class Options:
                 raise TypeError(f"{argument} must be an int or None, not {value!r}")
             if value is not None and value < 0:
                 raise ValueError(f"{argument} must be 0 or more, not {value}")
+        for argument, least in (("max_form_parts", 1), ("max_form_memory_size", 128 * 1024)):  # what the parser needs
+            value = getattr(self, argument)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{argument} must be a whole number of at least {least}, not {value!r}")
         if self.upload_timeout is not None and not self.upload_timeout > 0:
             raise ValueError(
                 f"upload_timeout must be a number of seconds above 0, or None, not {self.upload_timeout!r}"

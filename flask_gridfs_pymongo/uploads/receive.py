@@ -17,6 +17,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from ..formparser import FormParser
 from ..http.digests import expected
+from ..http.disposition import filename_of
 from ..http.filenames import clean
 from ..http.metadata import Value
 from ..store import Bucket, FileTooLarge, StoredFile, Writer
@@ -121,7 +122,8 @@ def save_form(
             if "files" in request.__dict__:  # parsed already
                 for _, storage in request.files.items(multi=True):
                     if storage.filename:
-                        part = begin(storage.filename, storage.content_type)
+                        named = filename_of(storage.headers.get("Content-Disposition", ""), storage.filename)
+                        part = begin(named, storage.content_type)
                         while block := storage.stream.read(READ_SIZE):
                             part.write(block)
                         part.seek(0)
@@ -187,6 +189,8 @@ def _parse(
         with Body(request, timeout) as body:
             stream = cast("IO[bytes]", body)
             _, form, _ = parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
+    except UnicodeDecodeError:
+        raise BadRequest("The name of a file or field is not UTF-8; nothing was stored.") from None
     except ValueError as error:
         reason = Message("The form is broken or was cut off (%(error)s); nothing was stored.", error=error)
         raise BadRequest(reason) from None
