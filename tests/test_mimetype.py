@@ -285,7 +285,6 @@ def test_any_file_has_a_type(name: str, head: bytes) -> None:
     assert media_type(found)[0] == found
 
 
-<<<<<<< HEAD
 class TestTypes:
     @pytest.mark.parametrize(
         ("patterns", "media_type", "expected"),
@@ -310,7 +309,8 @@ class TestTypes:
             mimetype.Types([pattern])
         with pytest.raises(TypeError, match="not one str"):
             mimetype.Types("image/*")
-=======
+
+
 @pytest.mark.parametrize(
     ("name", "head", "expected"),
     [
@@ -327,4 +327,3 @@ class TestTypes:
 )
 def test_streams(name: str, head: bytes, expected: str) -> None:
     assert guess(name, head) == expected
->>>>>>> e4b0a7a (Form limits can be set and are named when exceeded; file names of old clients are read as they were meant; types of streams)
