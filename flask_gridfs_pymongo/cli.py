@@ -29,8 +29,16 @@ from .store.listing import ORDERS
 gridfs = AppGroup("gridfs", help="Look after the files in GridFS.")
 
 
+def _plain(text: str) -> str:
+    """Escape what a terminal would obey: names, and errors that quote them, may have any character."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 class _Failure(click.ClickException):
     exit_code = 2
+
+    def format_message(self) -> str:
+        return _plain(self.message)
 
 
 def _bucket_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -101,7 +109,7 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
             if as_json:  # printed as it comes: there may be a million
                 click.echo(("," if found else '{"findings": [') + f"\n{_json(finding)}", nl=False)
             else:
-                click.echo(_text(finding))
+                click.echo(_plain(_text(finding)))
             found += 1
             repaired += finding.repaired
     if as_json:
@@ -111,7 +119,7 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
     else:
         seen = f"{check.files:,} files ({check.bytes:,} bytes), {check.chunks:,} chunks"
         running = f" ({check.uploading:,} of uploads that go on)" if check.uploading else ""
-        click.echo(f"{collections.name}: {seen}{running}; {found:,} problems, {repaired:,} repaired")
+        click.echo(_plain(f"{collections.name}: {seen}{running}; {found:,} problems, {repaired:,} repaired"))
     sys.exit(1 if found > repaired else 0)
 
 
@@ -158,7 +166,7 @@ def _make_index(collections: Collections, index: Index) -> bool:
     error = build_index(collections, index)
     if error:
         advice = "; drop the old one first" if problem == "other options" else ""
-        click.echo(f"{name}: {problem}, not created: {error}{advice}", err=True)
+        click.echo(_plain(f"{name}: {problem}, not created: {error}{advice}"), err=True)
     else:
         click.echo(f"{name}: created")
     return not error

@@ -447,6 +447,21 @@ class TestIndex:
         assert call(app, "check", "--bucket", "b")[0] == 0
         assert call(app, "index", "age")[0] == 2
 
+    @pytest.mark.parametrize("name", ["a\x1b[31m\r\nforged line", "a\u202eb\u2028c\x9bd"])
+    def test_nothing_of_a_name_reaches_the_terminal_as_it_is(self, app: Flask, real: PyMongo, name: str) -> None:
+        """MongoDB's errors quote the values that are in the way of an index."""
+        store = Bucket(real.db)
+        for index, base in (("previous_1", "files"), ("files_id_1_n_1", "chunks")):
+            store.save(name, [name.encode()])
+            real.db.fs[base].drop_index(index)
+        real.db.fs.files.update_many({}, {"$set": {"previous": {"name": name, "_id": None}}})
+        put(put(real.db, name, 1), name, 1)
+        for command in (["index"], ["check"], ["check", "--repair"], ["check", "--json", "--repair"]):
+            result = app.test_cli_runner().invoke(args=["gridfs", *command])
+            assert result.exit_code == 1
+            assert all(line.isprintable() for line in result.output.split("\n")), command
+            assert "\nforged" not in result.output
+
     def test_one_that_is_in_the_way(self, app: Flask, db: Any) -> None:
         reindex(db, "chunks", unique=False)
         status, lines = call(app, "index")

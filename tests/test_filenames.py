@@ -23,6 +23,10 @@ from flask_gridfs_pymongo.http.paths import has_dot_segments, resolve_dot_segmen
 
 examples = settings(derandomize=True, max_examples=400, deadline=None, database=None)
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+INVISIBLE = [
+    *["\u00ad", "\u034f", "\u115f", "\u180e", "\u200b", "\u200c", "\u200d", "\u2060", "\u2064", "\u3164", "\ufe0f"],
+    *["\ufeff", "\uffa0", "\U0001d173", "\U000e0001", "\U000e0041", "\U000e0100"],
+]
 CLEAN = [  # a client's name, what is kept of it
     ("a.txt", "a.txt"),
     ("A b-c_d.TXT", "A b-c_d.TXT"),
@@ -91,6 +95,17 @@ CLEAN = [  # a client's name, what is kept of it
     # Bidirectional controls
     ("photo\u202egnp.exe", "photognp.exe"),
     *[(f"a{character}b.txt", "ab.txt") for character in BIDI],
+    # What nobody sees
+    *[(f"a{character}b.txt", "ab.txt") for character in INVISIBLE],
+    *[(f"é{character}é", "éé") for character in INVISIBLE],
+    *[(character, "") for character in INVISIBLE],
+    *[(f"写{character}.txt", "写.txt") for character in INVISIBLE if character != "\ufe0f"],
+    ("a" + "".join(chr(0xE0000 + ord(letter)) for letter in "hidden") + ".txt", "a.txt"),
+    ("می\u200cخواهم.pdf", "می\u200cخواهم.pdf"),  # Persian is not written without it
+    ("क्\u200dष.txt", "क्\u200dष.txt"),
+    ("❤\ufe0f.txt", "❤\ufe0f.txt"),
+    ("❤\ufe0f\u200d🔥.txt", "❤\ufe0f\u200d🔥.txt"),
+    ("می\u200c\u200c.pdf", "می.pdf"),
     # NFC
     ("e\u0301.txt", "é.txt"),
     ("A\u030a", "Å"),

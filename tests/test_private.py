@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -78,7 +79,8 @@ def answers(client: FlaskClient, url: str | None, accept: dict[str, str]) -> Ite
     """The answer, and those of all pages after it."""
     while url:
         answer = client.get(url, headers=accept)
-        yield answer.status_code, dict(answer.headers), answer.text
+        headers = {name: value for name, value in answer.headers.items() if name != "Content-Length"}
+        yield answer.status_code, headers, re.sub("upload-[0-9]+", "upload-ID", answer.text)
         data = client.get(url, headers=JSON).get_json(silent=True) or {}
         url = data.get("next")
         assert not url or data["files"] or data["folders"], "a page that has a next one has a row"
@@ -218,7 +220,7 @@ def test_a_folder_that_is_refused_is_stepped_over_in_one_seek(serve: Serve, quer
     stored = [document(f"full/{number}") for number in range(2000)] + [document("f1")]
     web = serve(stored, lambda action, name: name != "full/", event_listeners=[queries])
     assert names(web, f"/u/{query}") == ["f1"]
-    assert queries.count <= 2
+    assert queries.count <= 3  # one is for files without a name
 
 
 @pytest.mark.parametrize("query", ["", "folder=", "q=1", "order=newest", "order=size&prefix=f"])

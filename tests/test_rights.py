@@ -28,7 +28,11 @@ class TestAuthorize:
                 [("write", "b"), ("write", "c")] * 2,
             ),
             (lambda: uploads.get("/uploads/a"), [("read", "a")]),
-            (lambda: uploads.get("/uploads/"), [("list", None), ("read", "a"), ("read", "b"), ("read", "c")]),
+            (
+                lambda: uploads.get("/uploads/"),
+                # "" is what has no name, and the folder that a form would add to.
+                [("list", None), *(("read", name) for name in ("a", "b", "c", "")), ("write", "")],
+            ),
             (lambda: uploads.get("/uploads/a?versions"), [("read", "a"), ("write", "a"), ("delete", "a")]),
             (lambda: uploads.post("/uploads/a?version=0&restore"), [("read", "a"), ("write", "a"), ("write", "a")]),
             (lambda: uploads.delete("/uploads/a"), [("delete", "a")]),

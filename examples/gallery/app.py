@@ -13,6 +13,8 @@ from .samples import samples
 def create_app(uri: str) -> Flask:
     """Build the gallery on the database that *uri* names, with a few samples where it never ran before."""
     app = Flask(__name__)
+    # Else a page of any site could come in by a name of its own for 127.0.0.1 (DNS rebinding).
+    app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
     mongo = PyMongo(app, uri=uri)
     # On this machine everybody is the owner. A public gallery asks who it is before it answers "delete".
     gallery = mongo.uploads_blueprint(

@@ -100,7 +100,7 @@ class Collections:
         try:
             persist(chunks, lambda: chunks.delete_many({"files_id": {"$in": ids}}))
         except PyMongoError as error:
-            _logger.warning("%s: the chunks of %s stay behind without a file: %s", chunks.full_name, ids, error)
+            _logger.warning("%s: the chunks of %s stay behind without a file: %a", chunks.full_name, ids, str(error))
 
     def ensure_indexes(self) -> None:
         """Create the :data:`INDEXES` where they are missing, also after somebody dropped the bucket.
@@ -116,7 +116,7 @@ class Collections:
         for index in INDEXES:
             left = max(deadline - time.monotonic(), 0.001)
             if error := create_index(self.of(index), index, left):
-                _logger.warning("%s: cannot create the index %s: %s", self.of(index).full_name, index.keys, error)
+                _logger.warning("%s: cannot create the index %s: %a", self.of(index).full_name, index.keys, error)
         self._indexes = set(persist(files, files.index_information))
 
 

@@ -45,7 +45,9 @@ def from_text(text: str, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> 
     try:
         if not text.startswith("~"):
             value: Any = ObjectId(text)
-        elif len(text) <= LONGEST and re.fullmatch("~[A-Za-z0-9_-]+", text):
+        elif len(text) > LONGEST or not re.fullmatch("~[A-Za-z0-9_-]+", text):
+            raise ValueError(text)
+        else:
             padding = "=" * (-len(text[1:]) % 4)
             value = bson.decode(urlsafe_b64decode(text[1:] + padding), codec_options=options)["_id"]
         if to_text(value, options) == text:

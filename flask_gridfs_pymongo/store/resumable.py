@@ -148,7 +148,7 @@ class Uploads:
             for index in _INDEXES:
                 if error := create_index(self.collection, index):
                     name = self.collection.full_name
-                    _logger.warning("%s: cannot create the index %s: %s", name, index.keys, error)
+                    _logger.warning("%s: cannot create the index %s: %a", name, index.keys, error)
             self._indexed = True
 
     def count(self, limit: int) -> int:

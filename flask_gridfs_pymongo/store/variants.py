@@ -96,7 +96,7 @@ class Variants:
     def _ensure_indexes(self) -> None:
         for index in () if self._indexed else INDEXES:
             if error := create_index(self._collection, index):
-                _logger.warning("%s: cannot create the index %s: %s", self._collection.full_name, index.keys, error)
+                _logger.warning("%s: cannot create the index %s: %a", self._collection.full_name, index.keys, error)
         self._indexed = True
 
     @contextmanager
@@ -105,4 +105,4 @@ class Variants:
         try:
             yield
         except PyMongoError as error:
-            _logger.warning("%s: %s", self._collection.full_name, error)
+            _logger.warning("%s: %a", self._collection.full_name, str(error))

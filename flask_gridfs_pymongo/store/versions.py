@@ -204,7 +204,7 @@ class Versions:
             return list(files.aggregate(pipeline))
         except (NotImplementedError, OperationFailure) as error:
             if getattr(error, "code", None) in _UNSUPPORTED:
-                _logger.info("%s: first chunks are read on their own: %s", files.full_name, error)
+                _logger.info("%s: first chunks are read on their own: %a", files.full_name, str(error))
                 self._joins = False
             return []
 

@@ -71,7 +71,7 @@ class Writer:
     ) -> None:
         chunks = self._collections.chunks
         if isinstance(error, ConnectionFailure) and not is_reachable(chunks):  # to wait for the database once is enough
-            _logger.warning("the chunks of %s stay behind (%r was not stored): %s", self.id, self.filename, error)
+            _logger.warning("the chunks of %s stay behind (%a was not stored): %a", self.id, self.filename, str(error))
             self._close()
         else:
             self.abort()

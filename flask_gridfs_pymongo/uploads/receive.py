@@ -61,12 +61,12 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
     fields = fields_of(valid(options.metadata.of_fields, request.headers), request.content_type)
     check(bucket.newest(filename))
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
-        hashes = {digest.algorithm: hashlib.new(digest.algorithm) for digest in digests} | {"sha256": writer.sha256}
-        others = [computed for computed in hashes.values() if computed is not writer.sha256]
+        others = {name: hashlib.new(name) for name in {digest.algorithm for digest in digests} - {"sha256"}}
+        hashes = {**others, "sha256": writer.sha256}
         try:
             while block := body.read(READ_SIZE):
                 writer.write(block)
-                for computed in others:
+                for computed in others.values():
                     computed.update(block)
         except FileTooLarge:
             raise too_large(max_size) from None
@@ -92,9 +92,8 @@ def save_form(
 ) -> list[StoredFile]:
     """Save every file of a form, all or none of them, or tell with :class:`PartlyStored` which.
 
-    The parts go into the store while they arrive: what a request holds in memory does not grow with their size or, but
-    for a head of a few kilobytes, their number. Where something has parsed
-    the form before (Flask-WTF does), they come from what it kept.
+    The parts go into the store while they arrive: of one that is finished no more than its first bytes are kept in
+    memory. Where something has parsed the form before (Flask-WTF does), they come from what it kept.
 
     :param filename: the name for the only file; None: each part's own, cleaned
     :param folder: what goes before each part's own name

@@ -1,0 +1,135 @@
+"""What a request costs: time that grows with its size and not faster, threads and memory that do not grow at all."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import threading
+import time
+import tracemalloc
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_gridfs_pymongo import PyMongo, mimetype
+
+from .conftest import Client, everyone, form, nothing_stored
+
+MARKS = "a" + "\u0300" * 10_000 + "\u0316" * 10_000
+CHARACTERS = len(MARKS)
+HASHES = {"sha-256": "sha256", "sha-512": "sha512"}
+
+
+def seconds(client: FlaskClient, method: str, target: str, **options: Any) -> float:
+    """CPU time of the whole process."""
+    start = time.process_time()
+    assert client.open(target, method=method, **options).status_code < 500
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize(
+    ("method", "target", "named"),
+    [
+        ("PUT", "/uploads/{}", None),
+        ("GET", "/uploads/{}", None),
+        ("POST", "/uploads/{}", "a"),
+        ("POST", "/uploads/", "{}"),
+        ("POST", "/uploads/?folder={}/", "a"),
+        ("GET", "/uploads/?folder={}/", None),
+        ("GET", "/uploads/?q={}", None),
+        ("GET", "/uploads/?prefix={}", None),
+        ("GET", "/uploads/?after={}", None),
+        ("GET", "/uploads/?order=type&at={}&after={}", None),
+    ],
+)
+def test_a_long_name_costs_what_a_harmless_one_of_its_size_costs(
+    client: Client, method: str, target: str, named: str | None, allowed: bool
+) -> None:
+    """Where it is normalised as it came it costs a hundred times as much, and stops all threads meanwhile."""
+    uploads = client(authorize=lambda action, filename: allowed)
+
+    def cost(name: str) -> float:
+        data = form((b"x", named.format(name))) if named else b"x" if method == "PUT" else None
+        return seconds(uploads, method, target.format(name, name), data=data)
+
+    cost("é" * CHARACTERS)  # the first one makes indexes
+    assert min(cost(MARKS), cost(MARKS)) < 3 * cost("é" * CHARACTERS) + 0.1
+
+
+def test_a_stored_name_costs_little_to_send(client: Client, mongo: PyMongo) -> None:
+    stored = [mongo.save_file(name, io.BytesIO(b"x")) for name in (MARKS, "é" * CHARACTERS)]
+    uploads = client()
+    marked, harmless = (seconds(uploads, "GET", f"/uploads/?id={found}") for found in stored)
+    assert marked < 3 * harmless + 0.1
+
+
+class Form(io.RawIOBase):
+    """The body of a form whose last part does not end; tells what is held when each part begins."""
+
+    def __init__(self, count: int, size: int) -> None:
+        head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="%d"\r\n\r\n'
+        self._parts = (head % number + bytes(size) + b"\r\n" for number in range(count))
+        self._part = b""
+        self.threads: list[int] = []
+        self.memory: list[int] = []
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._part and (part := next(self._parts, b"")):
+            self.threads.append(sum(thread.name.startswith("gridfs-writer") for thread in threading.enumerate()))
+            self.memory.append(tracemalloc.get_traced_memory()[0])
+            self._part = part
+        block, self._part = self._part[:size], self._part[size:]
+        return block
+
+
+@pytest.mark.parametrize("size", [1_040_000, 1_050_000])
+def test_what_a_form_holds_does_not_grow_with_its_parts(app: Flask, real: PyMongo, size: int) -> None:
+    """A part of more than four chunks has a thread while it comes."""
+    app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads", authorize=everyone))
+    body = Form(15, size)
+    tracemalloc.start()
+    try:
+        environ = {"wsgi.input": body, "wsgi.input_terminated": True, "CONTENT_TYPE": "multipart/form-data; boundary=B"}
+        answer = app.test_client().post("/uploads/", environ_overrides=environ)
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 400
+    assert (len(body.threads), max(body.threads) <= 1) == (15, True)
+    assert body.memory[-1] < body.memory[4] + 3 * size
+    assert nothing_stored(real)
+
+
+def test_each_algorithm_hashes_a_body_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's own SHA-256 is one of them."""
+    body = b"x" * 100_000
+    digests = {key: base64.b64encode(hashlib.new(name, body).digest()).decode() for key, name in HASHES.items()}
+    spelled = ["sha-256", "SHA-256", "Sha-256", "sHa-256", "sha-512", "SHA-512", "shA-512"]
+    value = ", ".join(f"{key}=:{digests[key.lower()]}:" for key in spelled)
+    made: list[str] = []
+    new = hashlib.new
+    monkeypatch.setattr(hashlib, "new", lambda name, *data: made.append(name) or new(name, *data))
+    uploads = client()
+    fields = {"Repr-Digest": value, "Content-Digest": value}
+    assert uploads.put("/uploads/a", data=body, headers=fields).status_code == 201
+    assert made == ["sha512"]
+    for key in HASHES:
+        wrong = {**fields, "Content-Digest": f"{key}=:AAAA:"}
+        assert uploads.put("/uploads/a", data=body, headers=wrong).status_code == 400
+
+
+def test_a_type_is_guessed_from_2048_bytes() -> None:
+    """libmagic's time for line breaks is their number squared: 4,096 of them take 55 ms."""
+    seen: list[int] = []
+    before, mimetype._sniffer = mimetype._sniffer, lambda head: seen.append(len(head)) or "text/plain"
+    try:
+        mimetype.guess("a", b"\n" * 100_000)
+    finally:
+        mimetype._sniffer = before
+    assert seen == [2048]
