@@ -15,8 +15,9 @@ def upload_target(endpoint: str, folder: str = "") -> dict[str, Any]:
 
     :param endpoint: ``index`` of a blueprint; one that begins with a dot is of the present blueprint
     :param folder: where the files go, with a slash at its end; empty: the top
-    :return: *endpoint*, whole; *largest*, the bytes that a file may have, or None; *may_write*, whether the client may
-        add files there: ``authorize("write", folder)``
+    :return: *endpoint*, whole; *largest*, the bytes that a file may have, or None; *slice*, those of a request of an
+        upload that can go on, or None; *may_write*, whether the client may add files there:
+        ``authorize("write", folder)``
     :raises ValueError: for an endpoint of no uploads blueprint
     """
     if endpoint.startswith("."):
@@ -25,5 +26,6 @@ def upload_target(endpoint: str, folder: str = "") -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "largest": options.largest_file(current_app.config["MAX_CONTENT_LENGTH"]),
+        "slice": options.slice(current_app.config["MAX_CONTENT_LENGTH"]),
         "may_write": not options.read_only and may(options, "write", folder),
     }

@@ -16,6 +16,7 @@ from ..images import Variant
 from ..store import Bucket, StoredFile
 
 _RESOURCE_POLICIES = ("same-origin", "same-site", "cross-origin")
+_SLICE = 8 * 1024 * 1024  # bytes
 _ENVELOPE = 2048  # bytes of a form around a file
 Authorize = Callable[[str, "str | None"], Any]
 Csp = Mapping[str, str] | Callable[[], Mapping[str, str]]
@@ -113,13 +114,23 @@ class Options:
         return page_policy(csp or {}, {directive.replace("_", "-"): sources for directive, sources in added.items()})
 
     def largest_file(self, max_content_length: int | None) -> int | None:
-        """How many bytes a file may have that comes alone in a form; None: any number.
+        """How many bytes a file may have, in slices or alone in a form; None: any number.
 
         :param max_content_length: the application's limit for a request, in bytes
         """
-        limits = [limit - _ENVELOPE for limit in (self.max_request_size, max_content_length) if limit is not None]
+        limits = [] if self.resumable else self._body_limits(max_content_length)
         limits += [] if self.max_size is None else [self.max_size]
         return max(0, min(limits)) if limits else None
+
+    def slice(self, max_content_length: int | None) -> int | None:
+        """How many bytes of an upload that can go on our page sends in a request; None: it sends forms alone.
+
+        :param max_content_length: as in :meth:`largest_file`
+        """
+        return max(1, min([_SLICE, *self._body_limits(max_content_length)])) if self.resumable else None
+
+    def _body_limits(self, max_content_length: int | None) -> list[int]:
+        return [limit - _ENVELOPE for limit in (self.max_request_size, max_content_length) if limit is not None]
 
 
 def options_of(blueprint: str | None) -> Options:

@@ -18,7 +18,17 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..http import origin, tus
 from ..http.filenames import clean
-from ..store import CorruptFile, FileTooLarge, Holder, Overtaken, StoredFile, Upload, UploadBusy, UploadEnded
+from ..store import (
+    CorruptFile,
+    FileTooLarge,
+    Holder,
+    IndexConflict,
+    Overtaken,
+    StoredFile,
+    Upload,
+    UploadBusy,
+    UploadEnded,
+)
 from . import pages
 from .arguments import folder
 from .bodies import Body
@@ -296,6 +306,9 @@ def _finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
     except CorruptFile:
         holder.terminate()
         raise _Refusal(410, _GONE) from None
+    except IndexConflict:
+        holder.terminate()
+        raise
     except HTTPException as refusal:
         if refusal.code is None or refusal.code < 500:  # it would be refused again
             holder.terminate()

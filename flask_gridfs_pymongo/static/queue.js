@@ -1,0 +1,201 @@
+// Which file goes when: a few requests at once, small files together, a large one in slices.
+
+import { size, tell } from "./?asset=page.js";
+import { Lost, sendForm, sendSlices } from "./?asset=send.js";
+import { Row, Tray } from "./?asset=tray.js";
+
+const AT_ONCE = 3; // requests
+const TOGETHER = 50; // files in a form
+const HINTS = 20; // files that ask which version they become
+
+/** The uploads of one form. */
+export class Queue {
+  waiting = [];
+  jobs = new Set();
+  saved = []; // what the server says of the files that are stored
+  renamed = [];
+
+  constructor(form, texts) {
+    this.form = form;
+    this.texts = texts;
+    this.maxSize = Number(form.dataset.maxSize ?? Infinity);
+    this.slice = Number(form.dataset.slice ?? Infinity); // bytes
+    const each = (action, ...states) => () => this.tray.of(...states).forEach((row) => this[action](row.upload));
+    this.tray = new Tray(form, texts, {
+      cancelAll: each("cancel", "waiting", "running"),
+      retryAll: each("wait", "failed", "canceled"),
+      close: each("dismiss", "done", "failed", "refused", "canceled"),
+    });
+    document.addEventListener("uploads:shown", () => this.tray.of("done").filter(isListed).forEach((row) => this.tray.remove(row)));
+  }
+
+  get busy() {
+    return Boolean(this.jobs.size || this.waiting.length);
+  }
+
+  /** Add pairs of a file and the path of its folder, which ends in a slash or is empty. */
+  add(files) {
+    for (const [file, path] of files) {
+      const upload = { file, path };
+      upload.row = new Row(path + file.name, file.size, this.texts, {
+        cancel: () => this.cancel(upload),
+        retry: () => this.wait(upload),
+        dismiss: () => this.dismiss(upload),
+      });
+      upload.row.upload = upload;
+      this.tray.add(upload.row);
+      if (file.size > this.maxSize) this.refuse(upload);
+      else this.wait(upload, true);
+    }
+    if (files.length) tell(this.texts.started.replace("{number}", files.length));
+    this.next();
+  }
+
+  refuse({ row }) {
+    row.show("refused", this.texts.tooLarge.replace("{size}", size(this.maxSize)));
+  }
+
+  wait(upload, later = false) {
+    upload.row.show("waiting", this.texts.waiting);
+    this.waiting.push(upload);
+    if (this.waiting.length <= HINTS) upload.asked ??= this.announceVersion(upload);
+    if (!later) this.next();
+  }
+
+  cancel(upload) {
+    const { job } = upload;
+    this.waiting = this.waiting.filter((other) => other !== upload);
+    upload.row.show("canceled", this.texts.canceled);
+    job?.abort.abort();
+    this.next();
+  }
+
+  dismiss({ row }) {
+    this.tray.remove(row);
+  }
+
+  next() {
+    while (this.jobs.size < AT_ONCE && this.waiting.length) this.start(this.take());
+    this.tray.changed();
+    if (!this.busy && this.saved.length) this.finish();
+  }
+
+  isLarge = ({ file }) => file.size > this.slice;
+
+  /** Take the next upload from those that wait, with small ones of the same folder as far as they fit into one form. */
+  take() {
+    const first = this.waiting[0];
+    let bytes = first.file.size;
+    const fits = (upload) => {
+      if (this.isLarge(upload) || upload.alone || upload.path !== first.path) return false;
+      return (bytes += upload.file.size) <= Math.min(this.slice, 8 * 1024 * 1024);
+    };
+    const together = this.isLarge(first) || first.alone ? [] : this.waiting.slice(1).filter(fits).slice(0, TOGETHER - 1);
+    const taken = [first, ...together];
+    this.waiting = this.waiting.filter((upload) => !taken.includes(upload));
+    return taken;
+  }
+
+  async start(uploads) {
+    const job = { abort: new AbortController() };
+    this.jobs.add(job);
+    for (const upload of uploads) {
+      upload.job = job;
+      upload.row.show("running", "");
+    }
+    try {
+      const files = this.isLarge(uploads[0]) ? [await this.sendLarge(uploads[0], job)] : await this.sendSmall(uploads, job);
+      uploads.forEach((upload, index) => this.done(upload, files[index]));
+    } catch (error) {
+      for (const upload of uploads) this.failed(upload, error, uploads.length > 1);
+    }
+    for (const upload of uploads) upload.job = null;
+    this.jobs.delete(job);
+    this.next();
+  }
+
+  sendSmall(uploads, { abort: { signal } }) {
+    const action = new URL(this.form.action);
+    if (this.folder(uploads[0])) action.searchParams.set("folder", this.folder(uploads[0]));
+    const progress = (sent) => {
+      for (const { file, row } of uploads) {
+        row.progress(Math.max(0, sent));
+        sent -= file.size;
+      }
+    };
+    const files = uploads.map(({ file }) => file);
+    return sendForm(files, { action, token: this.token, failed: this.texts.failed }, { progress, signal });
+  }
+
+  sendLarge({ file, path, row }, { abort: { signal } }) {
+    const endpoint = new URL(this.form.dataset.index, location.href);
+    if (this.folder({ path })) endpoint.searchParams.set("folder", this.folder({ path }));
+    const key = `upload ${endpoint} ${file.name} ${file.size} ${file.lastModified}`;
+    const target = { endpoint, key, slice: this.slice, token: this.token, failed: this.texts.failed };
+    return sendSlices(file, target, {
+      resumed: (offset) => row.begin(offset),
+      progress: (sent) => row.progress(sent),
+      trouble: () => row.pause(navigator.onLine ? this.texts.again : this.texts.offline),
+      signal,
+    });
+  }
+
+  get token() {
+    return this.form.elements.csrf_token?.value;
+  }
+
+  folder({ path }) {
+    return this.form.dataset.folder + path;
+  }
+
+  done(upload, file) {
+    const sent = (this.folder(upload) + upload.file.name).normalize("NFC");
+    if (file.filename !== sent) this.renamed.push(this.texts.renamed.replace("{old}", sent).replace("{new}", file.filename));
+    this.saved.push(file);
+    upload.row.progress(upload.file.size);
+    upload.row.show("done", this.texts.done);
+    upload.row.link(file.url);
+  }
+
+  failed(upload, error, together) {
+    const { file, row } = upload;
+    if (row.state === "canceled") return;
+    if (upload.job.abort.signal.aborted) return this.wait(upload, true); // another one of the form was canceled
+    if (together && error.status < 500) {
+      upload.alone = true; // the form was refused for one of them
+      return this.wait(upload, true);
+    }
+    const text = error instanceof Lost ? this.texts.lost : error.message;
+    row.show("failed", text);
+    tell(`${file.name}: ${text}`);
+  }
+
+  finish() {
+    const failed = this.tray.of("failed", "refused").length;
+    const counted = failed ? this.texts.someFailed.replace("{number}", failed) : this.texts.allDone.replace("{number}", this.saved.length);
+    tell([counted, ...this.renamed].join(" "));
+    const event = new CustomEvent("uploads:done", { bubbles: true, detail: { files: this.saved } });
+    [this.saved, this.renamed] = [[], []];
+    this.form.dispatchEvent(event);
+    if (this.form.dataset.next && !failed) location.assign(this.form.dataset.next);
+  }
+
+  async announceVersion(upload) {
+    const name = (this.folder(upload) + upload.file.name).normalize("NFC");
+    const url = new URL(this.form.dataset.index, location.href);
+    url.searchParams.set("prefix", name);
+    try {
+      const answer = await fetch(url, { headers: { Accept: "application/json" } });
+      const { files } = await answer.json();
+      const versions = files[0]?.filename === name ? files[0].versions : 0;
+      const number = versions < 100 ? versions : "100+"; // the listing counts no further
+      upload.row.part(".note").textContent = versions ? this.texts.becomes.replace("{number}", number) : "";
+    } catch {} // it is no more than a hint
+  }
+}
+
+/** Whether the listing shows what the row links to. */
+function isListed(row) {
+  const url = row.part(".name a")?.href;
+  return [...document.querySelectorAll("#files-list a")].some(({ href }) => url && href.startsWith(url));
+}

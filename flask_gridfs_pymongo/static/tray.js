@@ -1,0 +1,196 @@
+// The list of uploads below a form: a row each, and one line for all of them.
+
+import { size } from "./?asset=page.js";
+
+const UPDATE = 200; // milliseconds between two updates
+const STALLED = 3000; // milliseconds without a byte
+
+/** Make an element; *children* are elements or texts. */
+export function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function button(className, textContent, onclick) {
+  return element("button", { type: "button", className: `quiet ${className}`, textContent, onclick });
+}
+
+/** How fast bytes go out, over the last seconds. */
+class Rate {
+  marks = [];
+
+  add(bytes) {
+    const now = performance.now();
+    this.marks.push([now, bytes]);
+    while (this.marks.length > 2 && this.marks[0][0] < now - 5000) this.marks.shift();
+  }
+
+  get perSecond() {
+    const [[began, first], [now, last]] = [this.marks[0], this.marks.at(-1)];
+    return now > began ? Math.max(0, (last - first) / ((now - began) / 1000)) : 0;
+  }
+
+  /** When the last byte went out. */
+  get moved() {
+    const last = this.marks.at(-1)[1];
+    return this.marks.find(([, bytes]) => bytes === last)[0];
+  }
+}
+
+/** One file's row. *actions* are cancel(), retry() and dismiss(). */
+export class Row {
+  constructor(name, bytes, texts, actions) {
+    const part = (className) => element("span", { className });
+    this.texts = texts;
+    this.bytes = bytes;
+    this.sent = 0;
+    this.element = element(
+      "li",
+      {},
+      element("span", { className: "name", dir: "auto", textContent: name }),
+      element("span", { className: "facts" }, part("size"), " ", part("note"), " ", part("state")),
+      element("progress", { max: 1, value: 0, ariaLabel: name }),
+      button("cancel", texts.cancel, actions.cancel),
+      button("retry", texts.retry, actions.retry),
+      button("dismiss", texts.dismiss, actions.dismiss),
+    );
+    this.part(".size").textContent = size(bytes);
+    this.part(".dismiss").ariaLabel = `${texts.dismiss}: ${name}`;
+  }
+
+  part(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  get state() {
+    return this.element.dataset.state;
+  }
+
+  /** Show one of the states waiting, running, done, failed, canceled and refused, in words. */
+  show(state, text) {
+    const focused = this.element.contains(document.activeElement);
+    const busy = ["waiting", "running"].includes(state);
+    this.element.dataset.state = state;
+    this.say(text);
+    this.part(".cancel").hidden = this.part("progress").hidden = !busy;
+    this.part(".retry").hidden = !["failed", "canceled"].includes(state);
+    this.part(".dismiss").hidden = busy;
+    if (state === "running") this.begin();
+    if (focused) this.part("button:not([hidden])").focus();
+  }
+
+  say(text) {
+    if (this.part(".state").textContent !== text) this.part(".state").textContent = text;
+  }
+
+  /** Go on from so many bytes. */
+  begin(sent = 0) {
+    this.sent = sent;
+    this.rate = new Rate();
+    this.rate.add(sent);
+    this.updated = 0;
+    this.part("progress").value = this.bytes && sent / this.bytes;
+  }
+
+  /** Say why nothing moves, until something does. */
+  pause(text) {
+    this.paused = true;
+    this.say(text);
+  }
+
+  progress(sent) {
+    this.paused = false;
+    this.sent = Math.min(sent, this.bytes);
+    this.rate.add(this.sent);
+    const now = performance.now();
+    if (now - this.updated < UPDATE && this.sent < this.bytes) return;
+    this.updated = now;
+    this.part("progress").value = this.bytes ? this.sent / this.bytes : 1;
+    if (this.sent === this.bytes) return this.say(this.texts.storing);
+    const rate = this.rate.perSecond;
+    if (rate) this.say([this.texts.rate.replace("{size}", size(rate)), left(this.texts, (this.bytes - sent) / rate)].join(", "));
+  }
+
+  /** Say so where nothing moves. */
+  watch() {
+    if (this.state !== "running" || this.paused || this.sent === this.bytes) return;
+    if (performance.now() - this.rate.moved > STALLED) this.say(this.texts.stalled);
+  }
+
+  link(url) {
+    if (url) this.part(".name").replaceChildren(element("a", { href: url, textContent: this.part(".name").textContent }));
+  }
+}
+
+function left(texts, seconds) {
+  const whole = Math.ceil(seconds);
+  const time = whole < 90 ? texts.seconds.replace("{number}", whole) : texts.minutes.replace("{number}", Math.ceil(whole / 60));
+  return texts.left.replace("{time}", time);
+}
+
+/** All rows of one form. *actions* are cancelAll(), retryAll() and close(). */
+export class Tray {
+  rows = new Set();
+
+  constructor(form, texts, actions) {
+    this.texts = texts;
+    this.total = element("p", { className: "total" });
+    this.buttons = {
+      cancel: button("cancel-all", texts.cancelAll, actions.cancelAll),
+      retry: button("retry-all", texts.retryAll, actions.retryAll),
+      close: button("close", texts.close, actions.close),
+    };
+    this.list = element("ul", { className: "queue", ariaLabel: texts.uploads, hidden: true });
+    this.head = element("div", { className: "tray-head" }, this.total, ...Object.values(this.buttons));
+    this.element = element("section", { className: "tray", ariaLabel: texts.uploads, hidden: true }, this.head, this.list);
+    form.after(this.element);
+    setInterval(() => this.update(), 500);
+  }
+
+  add(row) {
+    this.rows.add(row);
+    this.list.append(row.element);
+    this.changed();
+  }
+
+  remove(row) {
+    this.rows.delete(row);
+    row.element.remove();
+    this.changed();
+  }
+
+  of(...states) {
+    return [...this.rows].filter((row) => states.includes(row.state));
+  }
+
+  changed() {
+    this.element.hidden = this.list.hidden = !this.rows.size;
+    const [busy, left] = [this.of("waiting", "running").length, this.of("failed", "canceled").length];
+    if (!busy) this.rate = null;
+    this.buttons.cancel.hidden = busy < 2;
+    this.buttons.retry.hidden = left < 2;
+    this.buttons.close.hidden = Boolean(busy) || this.rows.size < 2;
+    this.head.hidden = this.rows.size < 2;
+    this.update();
+  }
+
+  /** The line for all: how many, how much, and for how long. */
+  update() {
+    for (const row of this.rows) row.watch();
+    const counted = this.of("waiting", "running", "done");
+    const [bytes, sent] = ["bytes", "sent"].map((what) => counted.reduce((sum, row) => sum + row[what], 0));
+    const parts = [
+      this.texts.counted.replace("{done}", this.of("done").length).replace("{count}", counted.length),
+      this.texts.sent.replace("{sent}", size(sent)).replace("{size}", size(bytes)),
+    ];
+    if (this.of("running").length) {
+      this.rate ??= new Rate();
+      this.rate.add(sent);
+      const rate = this.rate.perSecond;
+      if (rate) parts.push(left(this.texts, (bytes - sent) / rate));
+    }
+    this.total.hidden = counted.length < 2;
+    this.total.textContent = parts.join(", ");
+  }
+}
