@@ -32,9 +32,9 @@ MOST_SCANS = 100
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow reads others by running programs
 _SAVE: dict[str, dict[str, Any]] = {
-    JPEG: {"quality": 80, "optimize": True, "progressive": True},
+    JPEG: {"quality": 75, "optimize": True, "progressive": True},
     PNG: {},
-    WEBP: {"quality": 80},
+    WEBP: {"quality": 75},
 }
 _LONGEST_SIDE = 4096  # pixels
 _ORIENTATION = 0x0112  # the EXIF tag

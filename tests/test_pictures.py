@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from PIL import Image
+from playwright.sync_api import Browser, expect
 from pymongo.errors import OperationFailure
 
 from flask_gridfs_pymongo import PyMongo, Variant
@@ -19,7 +21,7 @@ from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.check import Check
 from flask_gridfs_pymongo.uploads import pictures
 
-from .conftest import HTML, JSON, Client, everyone
+from .conftest import HTML, JSON, Client, everyone, serving
 from .test_images import corners, encoded, png
 
 CHROMIUM = {"Accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"}
@@ -382,6 +384,25 @@ class TestListing:
         mongo.save_file("a.jpg", io.BytesIO(PHOTO.ljust(100_000, b"\0")))
         page = client(variants={"thumb": Variant(100, 100, crop=True)}).get("/uploads/", headers=HTML).text
         assert "variant=" not in page
+
+
+def test_chromium_shows_variants_and_the_extension_of_what_has_none(
+    app: Flask, real: PyMongo, browser: Browser
+) -> None:
+    app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads"))
+    noise = Image.frombytes("RGB", (900, 700), random.Random(1).randbytes(900 * 700 * 3))
+    photo = encoded(noise, "JPEG")
+    for name, content in {"whole.jpg": photo, "cut.jpg": photo[:-9000]}.items():
+        real.save_file(name, io.BytesIO(content))
+    with serving(app) as address, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}/uploads/")
+        tile = page.locator("li", has_text="whole.jpg").locator(".thumb")
+        expect(tile.locator("img")).to_have_js_property("naturalWidth", 288)  # what sizes says, as for every w
+        assert "variant=thumb" in tile.locator("img").evaluate("image => image.currentSrc")
+        cut = page.locator("li", has_text="cut.jpg").locator(".thumb")
+        expect(cut.locator("img")).to_have_count(0)
+        expect(cut.locator(".extension")).to_be_visible()
 
 
 @pytest.mark.parametrize(

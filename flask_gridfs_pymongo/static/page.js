@@ -63,9 +63,15 @@ export function enhance(part) {
     time.textContent = inWords((new Date(time.dateTime) - Date.now()) / 1000);
   }
   for (const image of part.querySelectorAll(".thumb img")) {
-    const mark = () => image.classList.toggle("small", image.naturalWidth < 160 && image.naturalHeight < 160);
+    const mark = () => {
+      const small = image.naturalWidth < 160 && image.naturalHeight < 160;
+      image.classList.toggle("small", small && !image.srcset); // a variant's size is that of its place
+    };
     if (image.complete) mark();
     image.addEventListener("load", mark);
+    const drop = () => image.remove(); // the file's extension stands in for what cannot be shown
+    if (image.complete && !image.naturalWidth && image.srcset) drop();
+    image.addEventListener("error", drop);
   }
   for (const excerpt of part.querySelectorAll("[data-excerpt]")) visible.observe(excerpt);
   for (const button of part.querySelectorAll("[data-copy]")) {
