@@ -309,6 +309,7 @@ class PyMongo:
         upload_expires: float = 86_400,
         max_uploads: int = 1000,
         csp: Csp | None = None,
+        uploaded_by: str | None = None,
     ) -> Blueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
@@ -357,6 +358,7 @@ class PyMongo:
         :param max_uploads: how many of them may be unfinished in the bucket; one more is a 429
         :param csp: sources that the pages' Content-Security-Policy allows beside their own, for a layout of the
             application: ``{"style-src": "https://cdn.example"}``, or a function that returns this for each request
+        :param uploaded_by: the key of a file's metadata, or of its document, that says who uploaded it, for the pages
         :return: for ``app.register_blueprint``
         """
         _check_bucket(base, db)
@@ -387,6 +389,7 @@ class PyMongo:
             upload_expires=upload_expires,
             max_uploads=max_uploads,
             csp=csp,
+            uploaded_by=uploaded_by,
         )
         return uploads_blueprint(options, name, url_prefix)
 

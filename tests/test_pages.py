@@ -373,9 +373,8 @@ class TestBrowsing:
         site.save("2026/a.txt", b"x")
         page.goto(f"{site.address}/files/")
         page.get_by_role("link", name="Table").click()
-        headings = ["Name", "Type", "Size", "Uploaded", "Versions"]
+        headings = [re.compile(f"^{text}") for text in ("Name", "Type", "Size", "Uploaded", "Versions")]
         expect(page.get_by_role("columnheader")).to_have_text(headings)
-        page.get_by_role("link", name="Show folders").click()
         page.get_by_role("row", name="2026/").get_by_role("link").click()
         expect(page.get_by_role("row").nth(1)).to_have_text(re.compile(r"a\.txt\s+text/plain\s*1 Byte"))
         page.get_by_label("Order").get_by_role("link", name="Newest").click()
@@ -388,10 +387,7 @@ class TestBrowsing:
         expect(page.get_by_role("row").nth(1)).to_have_text(re.compile("^ *f0100.bin"))
 
     def test_names_that_begin_so(self, page: Page, site: Site, many: int) -> None:
-        page.goto(f"{site.address}/many/")
-        page.get_by_label("How the name begins").fill("f499")
-        page.keyboard.press("Enter")
-        page.wait_for_url("**prefix=f499*")
+        page.goto(f"{site.address}/many/?prefix=f499")
         assert names(page) == [f"f499{last}.bin" for last in range(10)]
 
     def test_tiny_pictures_keep_their_size_and_large_ones_fill_the_tile(self, page: Page, site: Site) -> None:
@@ -457,13 +453,13 @@ class TestAFilesPage:
             site.save("a.txt", content)
         page.goto(f"{site.address}/files/a.txt?details")
         expect(page.locator(".preview pre")).to_have_text("two")
-        page.get_by_role("link", name="Version 0", exact=True).click()
+        page.get_by_role("link", name="Version 1", exact=True).click()
         expect(page.locator(".preview pre")).to_have_text("zero")
-        page.locator(".versions li", has_text="Version 0").get_by_role("button", name="Make it the newest").click()
+        page.locator(".versions li", has_text="Version 1").get_by_role("button", name="Make it the newest").click()
         expect(page.locator(".preview pre")).to_have_text("zero")
-        expect(page.locator(".versions .number")).to_have_text([f"Version {n}" for n in (3, 2, 1, 0)])
+        expect(page.locator(".versions .number")).to_have_text([f"Version {n}" for n in (4, 3, 2, 1)])
         expect(page.get_by_role("button", name="Make it the newest")).to_have_count(3)  # the newest one is it already
-        page.get_by_role("link", name="Delete version 1…").click()
+        page.get_by_role("link", name="Delete version 2…").click()
         expect(page.get_by_text("Only this version goes")).to_be_visible()
         page.get_by_role("button", name="Delete").click()
         expect(page.locator(".versions .number")).to_have_count(3)

@@ -101,6 +101,15 @@ def check_inline_types(types: Collection[str]) -> None:
             raise ValueError(f"inline_types: {given!r} is not a media type such as 'application/pdf'")
 
 
+def is_shown(stored_type: str, inline_types: Collection[str] = ()) -> bool:
+    """Whether a browser shows a file of this type, or saves it.
+
+    :param inline_types: what the application wants shown, beside :data:`INLINE_TYPES`
+    """
+    bare = media_type(stored_type)[0]
+    return bare in INLINE_TYPES or bare in inline_types
+
+
 @lru_cache(maxsize=1024)  # of small texts; a file is asked for again and again
 def content_headers(
     stored_type: str,
@@ -123,7 +132,7 @@ def content_headers(
     :param own_frames_only: whether no page of another origin may have it in a frame
     """
     bare, value = media_type(stored_type)
-    shown = bare in INLINE_TYPES or bare in inline_types
+    shown = is_shown(stored_type, inline_types)
     attachment = not shown if as_attachment is None else as_attachment
     if attachment and _ACTIVE.fullmatch(bare):
         value = "text/plain; charset=utf-8"

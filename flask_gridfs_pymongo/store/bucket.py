@@ -16,6 +16,7 @@ from itertools import chain
 from threading import Semaphore
 from typing import Any, Protocol
 
+import pymongo
 from pymongo.errors import OperationFailure, WriteConcernError
 
 from . import listing
@@ -120,6 +121,14 @@ class Bucket:
         if not prefix and not part:
             walk = chain(walk, listing.unnamed(self._versions, shown, None, having=having))
         return listing.first(walk, limit)
+
+    def check_reachable(self, seconds: float) -> None:
+        """Ask the database for a sign of life.
+
+        :raises pymongo.errors.PyMongoError: where none comes within so many *seconds*
+        """
+        with pymongo.timeout(seconds):
+            self.files.database.command("ping", read_preference=self.files.read_preference)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""

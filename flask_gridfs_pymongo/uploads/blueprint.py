@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from ..http import cors
-from ..http.headers import NO_PAGE, NO_STORE
+from ..http.headers import NO_PAGE, NO_STORE, is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
 from ..signals import request_refused
@@ -22,7 +23,9 @@ from ..store.retry import codes
 from . import notices, pages, pictures, resuming, texts
 from .bodies import drain
 from .forms import upload_target
+from .kinds import kind
 from .options import Options
+from .rights import listable
 from .texts import Message
 from .views import Uploads
 
@@ -39,6 +42,7 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     **texts.TEMPLATE_GLOBALS,
     "_upload_target": upload_target,
     "_notice": notices.take,
+    "_kind": kind,
 }
 _DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 
@@ -163,6 +167,8 @@ def _context(options: Options) -> dict[str, Any]:
         "stylesheet": options.stylesheet,
         "smaller": pictures.smaller(options),
         "made_smaller": TYPES,
+        "opens": partial(is_shown, inline_types=options.inline_types),
+        "listable": partial(listable, options),
     }
 
 

@@ -84,7 +84,7 @@ def is_folder(bucket: Bucket, folder: str, shown: Shown) -> bool:
 
 def hrefs(request: Request, folder: str | None) -> Callable[[Mapping[str, Any]], str]:
     """The links of a page: from the own URL of *folder* they are relative, so that a mirror of it is whole."""
-    own = folder is not None and "folder" not in request.args
+    own = folder is not None and "folder" not in request.args and bool(folder or not pages.is_browser())
 
     def href(row: Mapping[str, Any]) -> str:
         name: str = row.get("filename", row.get("name"))
@@ -95,10 +95,10 @@ def hrefs(request: Request, folder: str | None) -> Callable[[Mapping[str, Any]],
 
 
 def _folder(request: Request) -> str | None:
-    """The folder to show; None: all names, as people and JSON get them at the root, where a program gets the top."""
+    """The folder to show, at the root the top; None: all names, as JSON has them there, and a search of a program."""
     given = folder(request)
-    alone = not request.args.keys() & {"q", "prefix", "order"}
-    return "" if given is None and alone and not pages.is_browser() and not pages.prefers_json() else given
+    others = {"prefix", "flat"} if pages.is_browser() else {"prefix", "flat", "q", "order"}
+    return "" if given is None and not request.args.keys() & others and not pages.prefers_json() else given
 
 
 def _folder_url(path: str, own: str | None) -> str:

@@ -54,6 +54,7 @@ class Options:
     upload_expires: float
     max_uploads: int
     csp: Csp | None
+    uploaded_by: str | None
 
     def __post_init__(self) -> None:
         for argument in ("max_size", "max_request_size", "cache_for", "keep_versions", "share"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from datetime import timezone
 from http import HTTPStatus
 from typing import Any
@@ -11,14 +10,14 @@ from typing import Any
 from flask import Response, current_app, json, render_template, request, url_for
 
 from ..http.filenames import survives_url
-from ..http.headers import PAGE
-from ..store import Bucket, CorruptFile, StoredFile, Version, ids
+from ..http.headers import PAGE, media_type
+from ..store import Bucket, StoredFile, Version, ids
+from .excerpts import excerpt
 from .options import options_of
 from .texts import Message, translated
 
 _FOLDER = "flask_gridfs_pymongo"
 _PAGE_SIZE = 100  # versions
-_EXCERPT = 4096  # bytes
 _JSON = ("application/json", "application/problem+json")
 _OUR_PHRASES = {460: "Checksum Mismatch"}  # of tus
 
@@ -47,14 +46,16 @@ def _named(*media_types: str) -> float:
     )
 
 
-def page(template: str, data: Mapping[str, Any], **more: Any) -> Response:
+def page(template: str, data: Mapping[str, Any], *, sources: Mapping[str, str] | None = None, **more: Any) -> Response:
     """Answer with *data*: the JSON itself, or the page that shows it.
 
+    :param sources: what this page's policy allows beside the others', by directive with ``_`` for ``-``
     :param more: what only the page needs
     """
     if prefers_json():
         return _answer(json.dumps(data), "application/json")
-    return _answer(render_template(f"{_FOLDER}/{template}", **data, **more), "text/html; charset=utf-8")
+    body = render_template(f"{_FOLDER}/{template}", **data, **more)
+    return _answer(body, "text/html; charset=utf-8", sources=sources)
 
 
 def created(data: Mapping[str, Any], location: str | None) -> Response:
@@ -103,8 +104,8 @@ def explain(refusal: Response) -> Response:
     return problem(refusal.status_code, detail, fields)
 
 
-def _answer(body: str, content_type: str, status: int = 200) -> Response:
-    policy = options_of(request.blueprint).page_policy()
+def _answer(body: str, content_type: str, status: int = 200, *, sources: Mapping[str, str] | None = None) -> Response:
+    policy = options_of(request.blueprint).page_policy(**(sources or {}))
     headers = {**PAGE, "Content-Security-Policy": policy, "Content-Type": content_type, "Vary": "Accept"}
     return current_app.response_class(body, status, headers)
 
@@ -122,8 +123,18 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
         "etag": f'"{file.etag}"',
         "url": url_of(file),
         "permanent_url": permanent_url(file),
+        **_uploader(file),
         **more,
     }
+
+
+def _uploader(file: StoredFile) -> dict[str, Any]:
+    """Who uploaded it, where the application says which key tells."""
+    key = options_of(request.blueprint).uploaded_by
+    if key is None:
+        return {}
+    found = file.metadata.get(key, file.fields.get(key))
+    return {"uploaded_by": found if isinstance(found, str) else None}
 
 
 def identify(file: StoredFile, **more: Any) -> dict[str, Any]:
@@ -158,16 +169,19 @@ def permanent_url(file: StoredFile) -> str | None:
     return url_of(file, id=file.key) if file.key else None
 
 
-def details(bucket: Bucket, file: StoredFile, rights: Mapping[str, bool], keys: Iterable[str]) -> Response:
+def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **more: Any) -> Response:
     """Answer with a file's page; as JSON its versions are at ``?versions``.
 
     :param keys: of its metadata, those that a form may change
+    :param part: of a text, from 1
+    :param more: what only the page needs
     """
     data = describe_one(bucket, file)
     if prefers_json():
         return page("details.html", data)
-    shown = {**data, **versions(bucket, file), "count": data["versions"], "excerpt": _excerpt(bucket, file)}
-    return page("details.html", shown, keys=list(keys), **rights)
+    shown = {**data, **versions(bucket, file), "count": data["versions"], "excerpt": excerpt(bucket, file, part)}
+    framed = {"frame_src": "'self'"} if media_type(file.content_type)[0] == "application/pdf" else None
+    return page("details.html", shown, sources=framed, keys=list(keys), **more)
 
 
 def versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> dict[str, Any]:
@@ -182,15 +196,3 @@ def versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> dic
         "versions": [describe(version.file, version=version.number) for version in found],
         "next": url_of(found[-1].file, versions="", before=found[-1].number) if more else None,
     }
-
-
-def _excerpt(bucket: Bucket, file: StoredFile) -> str | None:
-    """How a text begins; None for what is no text, or damaged."""
-    if not file.content_type.startswith(("text/", "application/json", "application/xml")):
-        return None
-    try:
-        with closing(bucket.read(file, 0, min(file.length, _EXCERPT))) as content:
-            text = b"".join(content).decode(errors="replace")
-    except CorruptFile:
-        return None
-    return None if "\0" in text else text.removesuffix("\ufffd")

@@ -6,8 +6,9 @@ What a query flag asks for is a row of a table: ``?details`` is the page of a fi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from flask import Request, Response, abort, redirect, send_from_directory
@@ -21,9 +22,10 @@ from . import archive, links, listings, pages, pictures
 from .arguments import folder, number
 from .downloads import send
 from .options import Options
-from .rights import buttons, permit, shown
+from .rights import buttons, may, permit, shown
 from .selection import names_one, select
 
+_PATIENCE = 0.8  # seconds that a person waits for a database that is away
 _STATIC = Path(__file__).parent.parent / "static"
 _Answer = Callable[[Options, Request, "str | None"], BaseResponse]
 
@@ -33,6 +35,8 @@ def get(options: Options, request: Request, filename: str | None) -> BaseRespons
     of_root = filename is None and "id" not in request.args
     flags, otherwise = (_OF_ROOT, _listing) if of_root else (_OF_FILE, _newest)
     answer = next((answer for flag, answer in flags.items() if flag in request.args), otherwise)
+    if answer in _PAGES and pages.is_browser():
+        options.bucket().check_reachable(_PATIENCE)
     return answer(options, request, filename)
 
 
@@ -46,7 +50,21 @@ def _listing(options: Options, request: Request, filename: str | None) -> BaseRe
     permit(options, "list", folder(request) or None)
     data = listings.build(options.bucket(), request, options.metadata, shown(options))
     template = "listing.html" if pages.is_browser() else "index.html"
-    return pages.page(template, data, href=listings.hrefs(request, data["folder"]))
+    return pages.page(template, data, href=listings.hrefs(request, data["folder"]), **_choices(options, data))
+
+
+def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What can be done with the files of a listing that one selects."""
+    names = [file["filename"] for file in data["files"]]
+    may_delete = not options.read_only and any(may(options, "delete", name) for name in names)
+    archives = archive.is_available()
+    selectable = archives or may_delete
+    return {
+        "archives": archives,
+        "may_delete_some": may_delete,
+        "selectable": selectable,
+        "uploader": options.uploaded_by,
+    }
 
 
 def _newest(options: Options, request: Request, filename: str | None) -> BaseResponse:
@@ -94,12 +112,14 @@ def _send(
 def _versions(options: Options, request: Request, filename: str | None) -> Response:
     file = select(options, request, filename, "read")
     found = pages.versions(options.bucket(), file, number(request.args, "before"))
-    return pages.page("versions.html", found, **buttons(options, file.filename))
+    return pages.page("versions.html", found, kept=listings.kept(request.args), **buttons(options, file.filename))
 
 
 def _details(options: Options, request: Request, filename: str | None) -> Response:
     file = select(options, request, filename, "read")
-    return pages.details(options.bucket(), file, buttons(options, file.filename), options.metadata)
+    part = number(request.args, "part") or 1
+    more = {**buttons(options, file.filename), "kept": listings.kept(request.args), "share": options.share}
+    return pages.details(options.bucket(), file, options.metadata, part, **more)
 
 
 def _confirmation(options: Options, request: Request, filename: str | None) -> Response:
@@ -109,7 +129,9 @@ def _confirmation(options: Options, request: Request, filename: str | None) -> R
     file = select(options, request, filename, "delete")
     single = names_one(request)
     versions = 1 if single else options.bucket().count(file.filename)
-    return pages.page("delete.html", pages.identify(file, versions=versions, single=single))
+    return pages.page(
+        "delete.html", pages.identify(file, versions=versions, single=single), kept=listings.kept(request.args)
+    )
 
 
 def _linked(options: Options, request: Request, filename: str | None) -> Response:
@@ -124,6 +146,7 @@ def _linked(options: Options, request: Request, filename: str | None) -> Respons
     return answer
 
 
+_PAGES = (_listing, _versions, _details, _confirmation)
 # The first row whose flag is in the query answers.
 _OF_ROOT: dict[str, _Answer] = {"asset": _asset, "signed": _linked, "zip": archive.of_folder}
 _OF_FILE: dict[str, _Answer] = {

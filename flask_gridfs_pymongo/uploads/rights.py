@@ -10,6 +10,7 @@ What stores something asks again before its commit: a body may take an hour, and
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from flask import abort, request, url_for
 from werkzeug.exceptions import HTTPException
@@ -52,12 +53,20 @@ def may(options: Options, action: str, filename: str | None) -> bool:
     return True
 
 
+def listable(options: Options) -> str | None:
+    """Return the nearest folder above what the request is about that may be listed; empty: the top; None: none may."""
+    place = (request.view_args or {}).get("filename") or request.args.get("folder", "")
+    parts = place.split("/")[:-1]
+    above = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
+    return next((folder for folder in above if may(options, "list", folder or None)), None)
+
+
 def shown(options: Options) -> Shown:
     """What a listing may show: files that may be read, in folders that may be listed."""
     return Shown(partial(may, options, "read"), partial(may, options, "list"))
 
 
-def buttons(options: Options, filename: str) -> dict[str, bool]:
+def buttons(options: Options, filename: str) -> dict[str, Any]:
     """Which buttons a page of this name has."""
     writable = not options.read_only
     return {
