@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -29,11 +30,43 @@ from . import conftest, live
 
 DEADLINE = 30
 """seconds in which each connection must be answered and closed"""
+_FOLDERS = "wxyz"  # one for each thread
 
-_NAMES = ["a", "b/c.txt", "d%20e.png", "%C3%A9.txt", "f.mp4", "..%2fg", "h%3Fi%23j", "k" * 300, "%E2%80%AEl", "%FF"]
+_MARKS = "a" + "\u0300" * 9000 + "\u0316" * 9000  # what is slow to normalise
+_VEILED = "veiled"  # stands in names of files that nobody may read
+_NAMES = [
+    "a",
+    "a" + "%CC%80" * 250 + "%CC%96" * 250,
+    "n" * 3500,
+    "%E2%80%8B%F3%A0%80%81o",
+    "b/c.txt",
+    "d%20e.png",
+    "%C3%A9.txt",
+    "f.mp4",
+    "..%2fg",
+    "h%3Fi%23j",
+    "k" * 300,
+    "%E2%80%AEl",
+    "%FF",
+]
 _QUERIES = {
     "": ["version=0", "version=-1", "versions", "details", "download", "versions&before=1", "signed=x.y", "delete"],
-    "/": ["q=a", "prefix=b", "folder=b/", "order=newest", "order=size&at=5&after=a", "order=type", "after=a", "id="],
+    "/": [
+        "q=e",
+        "prefix=w",
+        "folder=w/",
+        "folder=",
+        "order=newest&q=e",
+        "order=size&prefix=w",
+        "q=a",
+        "prefix=b",
+        "folder=b/",
+        "order=newest",
+        "order=size&at=5&after=a",
+        "order=type",
+        "after=a",
+        "id=",
+    ],
 }
 _FIELDS = {
     "Accept": ["text/html", "application/json", "*/*;q=0.1", "text/html;q=0, application/problem+json"],
@@ -66,7 +99,21 @@ _METHODS = ["GET", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "
 def app() -> Flask:
     """The application under fire, with every limit set."""
     return live.create_app(
-        authorize=lambda action, filename: True, max_size=200_000, max_request_size=300_000, upload_timeout=5
+        authorize=lambda action, filename: _VEILED not in (filename or ""),
+        max_size=200_000,
+        max_request_size=300_000,
+        upload_timeout=5,
+    )
+
+
+def veil(database: Any) -> None:
+    """Add files that nobody may read, in the folders of all threads and beside them."""
+    empty = hashlib.sha256().hexdigest()
+    database.fs.files.insert_many(
+        {"filename": f"{folder}{_VEILED}{number}e", "length": 0, "chunkSize": 1, "uploadDate": now, "sha256": empty}
+        for now in [datetime.now(timezone.utc)]
+        for folder in ("", "a/", *(f"{letter}/" for letter in _FOLDERS))
+        for number in range(50)
     )
 
 
@@ -84,7 +131,8 @@ def request(rng: random.Random, mark: bytes, folder: str) -> bytes:
         if kind == "form":
             target = rng.choice(["/uploads/", target])
             fields["Content-Type"] = "multipart/form-data; boundary=B"
-            body = b"".join(_part(rng, mark, content) for _ in range(rng.choice([0, 1, 1, 2, 5]))) + b"--B--\r\n"
+            count = rng.choice([0, 1, 1, 2, 5, 150])
+            body = b"".join(_part(rng, mark, content[: 500_000 // (count or 1)]) for _ in range(count)) + b"--B--\r\n"
     elif kind == "delete":
         method, queries = rng.choice([("DELETE", ["version=0", "", "id=" + "0" * 24]), ("POST", ["delete"])])
     elif kind == "other":
@@ -103,6 +151,7 @@ def request(rng: random.Random, mark: bytes, folder: str) -> bytes:
 
 def _part(rng: random.Random, mark: bytes, content: bytes) -> bytes:
     name = rng.choice(['filename="a.txt"', 'filename="x/y"', 'filename=""', "filename*=UTF-8''%e2%82", 'x="y"', ""])
+    name = f'filename="{_MARKS}"' if rng.random() < 0.02 else name
     claim = rng.choice([b"", b"Content-Type: text/html\r\n", b"Content-Type: multipart/mixed; boundary=B\r\n"])
     content = content if rng.random() < 0.8 else mark + b"\r\n--B"
     return b'--B\r\nContent-Disposition: form-data; name="file"; %s\r\n%s\r\n%s\r\n' % (name.encode(), claim, content)
@@ -196,7 +245,6 @@ def run(address: str, seed: int, count: int | None = None, seconds: float = 1e9)
     Each thread has a folder of its own: a file that another thread deletes while it is read is a rightful failure.
     """
     outcome, lock, end = Outcome(), Lock(), time.monotonic() + seconds
-    folders = "wxyz"
 
     def fire(number: int, folder: str) -> None:
         rng = random.Random(f"{seed}-{number}")
@@ -216,17 +264,19 @@ def run(address: str, seed: int, count: int | None = None, seconds: float = 1e9)
             # 501 and 505 are gunicorn's own, for what is not HTTP/1.1.
             if any(status >= 500 and status not in (501, 505) for status in statuses):
                 outcome.failures.append(f"{seed}-{number}: {statuses}: {data[:200]!r}")
+            if _VEILED.encode() in received:
+                outcome.failures.append(f"{seed}-{number}: tells of what is hidden: {data[:200]!r}")
             if b"Traceback" in received or b"mongodb://" in received:
                 outcome.failures.append(f"{seed}-{number}: tells of its inside: {received[:2000]!r}")
 
     def work(thread: int) -> None:
-        for number in range(thread, 10**9 if count is None else count, len(folders)):
+        for number in range(thread, 10**9 if count is None else count, len(_FOLDERS)):
             if time.monotonic() > end:
                 return
-            fire(number, folders[thread])
+            fire(number, _FOLDERS[thread])
 
-    with ThreadPoolExecutor(len(folders)) as pool:
-        list(pool.map(work, range(len(folders))))
+    with ThreadPoolExecutor(len(_FOLDERS)) as pool:
+        list(pool.map(work, range(len(_FOLDERS))))
     return outcome
 
 
@@ -271,6 +321,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, mongod.running(Path(folder) / "db") as port:
         uri = f"mongodb://127.0.0.1:{port}/{name}"
         log = Path(folder) / "log"
+        with pymongo.MongoClient[Any](uri) as client:
+            veil(client[name])
         with conftest.start_gunicorn("tests.fuzz:app()", log, LIVE_URI=uri) as address:
             outcome = run(address, options.seed, seconds=options.seconds)
             with pymongo.MongoClient[Any](uri) as client:

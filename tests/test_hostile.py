@@ -79,6 +79,8 @@ HOSTILE: list[tuple[str, bytes, str | None]] = [
     ("script.txt", SCRIPT.encode(), None),
     ("script.json", SCRIPT.encode(), "application/json"),
     ("script.jpg", SCRIPT.encode(), None),
+    ("style.css", b"html{background:url(/pwned)}", None),
+    ("style.txt", b"html{background:url(/pwned)}", "text/css"),
     ("old.txt", SCRIPT.encode(), "text/javascript1.5"),
     ("paper.pdf", PDF.encode(), None),
     ("files.zip", jar(), None),
@@ -259,6 +261,12 @@ def test_these_run_where_nobody_guards_them(page: Page, origin: Origin, page_of:
     found = traces(page, origin)
     assert payload in found
     assert name in found
+
+
+@pytest.mark.parametrize("name", ["style.css"])
+def test_a_style_sheet_acts_where_nobody_guards_it(page: Page, origin: Origin, name: str) -> None:
+    page.goto(origin.url("/careless/embed", name))
+    assert name in traces(page, origin)
 
 
 def picture() -> bytes:

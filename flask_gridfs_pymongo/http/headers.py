@@ -27,7 +27,7 @@ _PLAYED = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"
 _ACTIVE = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma|live|j)script[0-9.]*|text/css")
 _PDF = "application/pdf"  # which Safari does not show in a sandbox either
 
-NO_PAGE = f"{_LOCKED}; frame-ancestors 'none'"
+NO_PAGE = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """The Content-Security-Policy of what is neither a page nor a file."""
 _PAGE_POLICY = {
     **{"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'"},
