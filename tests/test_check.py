@@ -311,7 +311,7 @@ class TestOthersAtWork:
         store = Bucket(db)
         lose(db, 0)
         put(db, "md5", 3)
-        findings = Check(store.collections, verify=verify, advance=lambda _: store.delete("it")).findings()
+        findings = Check(store.collections, verify=verify, advance=lambda _: store.delete(id="it")).findings()
         assert [finding.id for finding in findings] == ["md5"]
 
     def test_no_finding_and_no_loss_while_files_come_and_go(self, app: Flask, real: PyMongo) -> None:
@@ -333,8 +333,8 @@ class TestOthersAtWork:
                     store.save(name, [data])
                 kept[name] = data
                 if replaced:
-                    store.delete(replaced.id)
-                store.delete(3 * turn + number)
+                    store.delete(id=replaced.id)
+                store.delete(id=3 * turn + number)
                 if enough.is_set() and turn >= 7:
                     return
 

@@ -107,7 +107,7 @@ class TestALostAnswer:
     def test_and_somebody_who_deletes_the_file_leave_nothing(
         self, client: FlaskClient, store: Bucket, lose: Callable[..., None]
     ) -> None:
-        lose(1, lambda document: store.delete(document["_id"]))
+        lose(1, lambda document: store.delete(id=document["_id"]))
         assert client.put("/uploads/a", data=b"content").status_code == 409
         assert client.get("/uploads/a").status_code == 404
         assert (store.files.count_documents({}), store.chunks.count_documents({})) == (0, 0)
@@ -124,7 +124,7 @@ class TestALostAnswer:
 
 def test_a_commit_of_a_deleted_file_does_not_bring_it_back(store: Bucket) -> None:
     saved = put(store, "a", b"content")
-    store.delete(saved.id)
+    store.delete(id=saved.id)
     content = commit.Content(saved.id, 7, saved.sha256 or "", b"content")
     with pytest.raises(Vanished):
         commit.commit(store._versions, "a", content)

@@ -297,7 +297,7 @@ class TestKeeping:
         self, client: Client, mongo: PyMongo, photo: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make = pictures.make
-        monkeypatch.setattr(pictures, "make", lambda *all: (mongo.bucket().delete(photo), make(*all))[1])
+        monkeypatch.setattr(pictures, "make", lambda *all: (mongo.bucket().delete(id=photo), make(*all))[1])
         assert client().get("/uploads/a/photo.jpg?variant=thumb").status_code == 200
         assert kept(mongo) == 0
 

@@ -266,7 +266,7 @@ class TestCrashes:
             with store.uploads.hold(upload) as holder:
                 holder.write(content(2 * CHUNK_SIZE))
                 holder.commit()
-        assert store.delete(upload.id)
+        assert store.delete(id=upload.id)
         lapse(store)
         with store.uploads.hold(look(store, token)) as holder, pytest.raises(CorruptFile):
             holder.commit()

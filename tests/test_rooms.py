@@ -18,8 +18,8 @@ MODULES = {
 }
 # From the ground up: a module of the store imports none that stands after it.
 STORE = (
-    "judge names ids model retry reader stream collections changes clock claims"
-    " versions commit writer holder resumable listing variants bucket lifetime check"
+    "judge names ids model retry reader stream collections clock claims"
+    " versions changes commit writer holder resumable listing variants bucket lifetime check"
 ).split()
 
 

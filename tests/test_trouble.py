@@ -92,7 +92,7 @@ class TestDamagedFiles:
             answer = client.getresponse()
             begun = answer.read(1000)
             if loss == "file":
-                store.delete(saved.id)
+                store.delete(id=saved.id)
             else:
                 store.chunks.delete_one({"files_id": saved.id, "n": 79})
             with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):

@@ -92,7 +92,7 @@ class TestWriting:
     def test_after_any_deletion_the_next_upload_is_the_newest(self, store: Bucket, gone: list[int]) -> None:
         files = [put(store, "a", bytes([n])) for n in range(3)]
         for n in gone:
-            assert store.delete(files[n].id)
+            assert store.delete(id=files[n].id)
         newest = put(store, "a", b"new")
         assert store.find("a") == newest
         assert store.count("a") == 4 - len(gone)
@@ -106,9 +106,9 @@ class TestWriting:
         since = put(store, "a", b"since")
         assert store.delete_all(seen) == 2
         assert store.find("a", 0) == since
-        assert store.delete(since.id)
+        assert store.delete(id=since.id)
         assert (store.find("a"), self.orphans(store), read(store, kept)) == (None, 0, b"kept")
-        assert not store.delete(ObjectId())
+        assert not store.delete(id=ObjectId())
 
 
 def test_a_repeated_commit_finds_that_it_was_done(store: Bucket) -> None:

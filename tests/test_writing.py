@@ -395,7 +395,7 @@ class TestRestoring:
         read_file = Bucket.read
 
         def too_late(self: Bucket, file: StoredFile, *span: int) -> Any:
-            store.delete(first.id)
+            store.delete(id=first.id)
             return read_file(self, file, *span)
 
         monkeypatch.setattr(Bucket, "read", too_late)

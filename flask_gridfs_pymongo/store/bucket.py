@@ -20,7 +20,7 @@ import pymongo
 from pymongo.errors import OperationFailure, WriteConcernError
 
 from . import listing
-from .changes import update_metadata
+from .changes import rename, update_metadata
 from .collections import Collections
 from .commit import Unconfirmed
 from .judge import SIZE, Judge
@@ -229,12 +229,39 @@ class Bucket:
                 inspect(writer.preview(content_type, fields))
             return writer.commit(content_type, fields, check)
 
-    def delete(self, file_id: Any) -> bool:
-        """Delete one revision, its document first; returns whether it was there.
+    def copy(self, filename: str, new: str, version: int = -1) -> StoredFile:
+        """Save a revision, with its type, fields and metadata, as the newest version of the name *new*.
 
-        :raises Unconfirmed: where the server does not tell whether its document is gone
+        :raises FileNotFoundError: where there is no such file or version
         """
-        return bool(self.delete_many([file_id]))
+        file = self._one(filename, version, None)
+        fields = {**file.fields, "metadata": file.metadata}
+        return self.save(new, self.read(file), content_type=file.content_type, fields=fields)
+
+    def rename(self, filename: str, new: str) -> int:
+        """Give all versions of a name another one: see :func:`.changes.rename`."""
+        self.collections.ensure_indexes()
+        return rename(self._versions, filename, new)
+
+    def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:
+        """Delete all versions of a name, or one; documents first, then content.
+
+        :param version: as in :meth:`find`; None: all that there are by now
+        :param id: the ``_id`` of a revision, in place of a name
+        :return: how many were deleted
+        :raises Unconfirmed: where the server does not tell whether their documents are gone
+        """
+        if (filename is None) == (id is None):
+            raise TypeError("give either a filename or an id")
+        if filename is None:
+            return self.delete_many([id])
+        if not isinstance(filename, str):
+            raise TypeError(f"filename must be str, not {type(filename).__name__}; an _id is given as id=")
+        if version is None:
+            newest = self._versions.newest(filename)
+            return self.delete_all(newest) if newest else 0
+        file = self.find(filename, version)
+        return self.delete_many([file.id]) if file else 0
 
     def delete_all(self, newest: StoredFile) -> int:
         """Delete *newest* and every older revision of its name; returns how many.
@@ -251,7 +278,8 @@ class Bucket:
 
         :raises Unconfirmed: where the server does not tell whether their documents are gone
         """
-        files, selection = self.files, {"_id": {"$in": ids}}
+        files: Any = self.files
+        selection = {"_id": {"$in": ids} if len(ids) > 1 else {"$eq": ids[0]}}  # which also takes what has operators
 
         def again() -> int:
             files.delete_many(selection)

@@ -1,15 +1,23 @@
-"""Changes to stored files that leave their content alone."""
+"""Changes to stored files that leave their content alone: their metadata and their names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from .collections import Collections
-from .model import StoredFile
+from .model import StoredFile, living
 from .retry import persist
+from .versions import Versions
+
+_ATTEMPTS = 20
+_BATCH = 1000  # documents
+_NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
 
 
 def update_metadata(collections: Collections, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
@@ -38,3 +46,55 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
         persist(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
     changed = persist(files, lambda: files.find_one_and_update(own, update, return_document=ReturnDocument.AFTER))
     return StoredFile.from_document(changed, options=collections.codec_options) if changed else None
+
+
+def rename(versions: Versions, filename: str, new: str) -> int:
+    """Give all versions of *filename* the name *new*; what is uploaded meanwhile under the old one stays there.
+
+    The newest one goes first, and claims the first place of the new name: of an upload there and this one is the
+    first, and the other one follows it, or finds the name taken. It notes where it came from until the others are
+    there, too: where that broke off, the same call completes it.
+
+    :return: how many versions were renamed
+    :raises FileNotFoundError: where there is no such file
+    :raises FileExistsError: where *new* is taken
+    :raises ValueError: for a new name that is empty
+    """
+    if not new:
+        raise ValueError("the new name must not be empty")
+    files = versions.collections.primary.files
+    begun = persist(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
+    newest = versions.stored(begun) if begun else _rename_newest(versions, filename, new)
+    older = [file_id for file_id in versions.up_to(replace(newest, filename=filename)) if file_id != newest.id]
+    change = {"$set": {"filename": new}, **_NO_CLAIM}
+    for start in range(0, len(older), _BATCH):
+        batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": filename}
+        persist(files, partial(files.update_many, batch, change))
+    persist(files, partial(files.update_one, {"_id": {"$eq": newest.id}}, {"$unset": {"renamedFrom": ""}}))
+    return 1 + len(older)
+
+
+def _rename_newest(versions: Versions, filename: str, new: str) -> StoredFile:
+    files, claims = versions.collections.primary.files, versions.claims
+    taken = versions.after(new, None)
+    change = {
+        "$set": {"filename": new, "renamedFrom": filename, "previous": claims.make(new, None)["previous"]},
+        "$currentDate": {"previousAt": {"$type": "timestamp"}},
+    }
+    back = {"$set": {"filename": filename}, "$unset": {**_NO_CLAIM["$unset"], "renamedFrom": ""}}
+    for _ in range(_ATTEMPTS):
+        newest = living(versions.newest(filename))
+        if newest is None:
+            raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
+        if versions.newest(new) is not None:
+            break
+        own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
+        try:
+            renamed = persist(files, partial(files.find_one_and_update, own, change))
+        except DuplicateKeyError:  # an upload is faster, or a claim was left behind
+            claims.release(new, None, taken)
+            continue
+        if renamed and claims.follows(new, newest.id, None, taken):
+            return newest
+        persist(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
+    raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")

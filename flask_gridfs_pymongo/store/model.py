@@ -18,7 +18,9 @@ from . import ids
 from .judge import damage, is_length, is_utf8
 
 _NOT_TOLD = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write that know no type
-_KNOWN = frozenset("_id filename length chunkSize uploadDate contentType sha256 previous previousAt".split())
+_KNOWN = frozenset(
+    "_id filename length chunkSize uploadDate contentType sha256 previous previousAt renamedFrom".split()
+)
 
 
 class CorruptFile(Exception):

@@ -6,13 +6,17 @@ path in Unicode's decomposed form (macOS) means the composed name where there is
 
 from __future__ import annotations
 
-from flask import Request, abort
+from typing import NoReturn
+
+from flask import Request, abort, redirect
 
 from ..http.conditions import Fields, Outcome, evaluate, last_modified
 from ..http.filenames import compose
+from ..http.headers import NO_STORE
 from ..store import StoredFile
 from .arguments import file_id, number
 from .options import Options
+from .pages import url_of
 from .rights import may, permit
 
 
@@ -23,8 +27,9 @@ def select(
 
     :param filename: the URL's; None at the root, where ``?id`` tells it
     :param first_chunk: as in :meth:`.Bucket.find`
-    :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404; at the root, where a client may have
-        guessed the id, always 404 for a file of which it may know nothing
+    :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404; 308 where a revision that is read by
+        its id has another name by now; at the root, where a client may have guessed the id, always 404 for a file of
+        which it may know nothing
     """
     names = [] if filename is None else _meant(options, action, filename)
     version, bucket = number(request.args, "version"), options.bucket()
@@ -38,11 +43,22 @@ def select(
         wanted = -1 if version is None else version
         found = (bucket.find(name, wanted, first_chunk=first_chunk) for name in names)
         file = next(filter(None, found), None)
+    reading = request.method in ("GET", "HEAD")
+    if file and names and reading and file.filename not in names and may(options, action, file.filename):
+        _redirect(request, file)
     known = file and (file.filename in names or (filename is None and _may_know(options, action, file.filename)))
     if file is None or not known:
         abort(404, "There is no such file or version.")
     permit(options, action, file.filename)
     return file
+
+
+def _redirect(request: Request, file: StoredFile) -> NoReturn:
+    """Answer that a revision has another name by now; a permanent link outlives a change of the name."""
+    query = {name: values for name, values in request.args.lists() if name != "id"}
+    answer = redirect(url_of(file, **query, id=file.key) or "", 308)
+    answer.headers["Cache-Control"] = NO_STORE  # the name may change again
+    abort(answer)
 
 
 def _may_know(options: Options, action: str, filename: str) -> bool:
