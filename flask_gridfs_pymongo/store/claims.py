@@ -88,8 +88,15 @@ class Claims:
             self._files.update_many({"_id": {"$in": ids}}, _NO_CLAIM)
         return len(ids)
 
+    def remove_doubled(self) -> None:
+        """Remove the claims that several documents have, so that their index can be built."""
+        grouped = {"$group": {"_id": "$previous", "count": {"$sum": 1}}}
+        doubled = [{"$match": WITH_PREVIOUS}, grouped, {"$match": {"count": {"$gt": 1}}}]
+        for group in self._files.aggregate(doubled, allowDiskUse=True):
+            self._files.update_many({"previous": {"$eq": group["_id"]}}, _NO_CLAIM)
+
     def remove_all(self) -> int:
-        """Remove every claim, as where nobody writes or no index enforces them; returns how many."""
+        """Remove every claim, as where nobody writes; returns how many."""
         return int(persist(self._files, lambda: self._files.update_many(WITH_PREVIOUS, _NO_CLAIM)).modified_count)
 
     @staticmethod
@@ -100,8 +107,8 @@ class Claims:
 def build_index(collections: Collections, index: Index) -> str:
     """Create an index, however long that takes; returns why the server refuses, or an empty string.
 
-    Claims that no index enforced may be doubled: they are removed before theirs is built.
+    Claims that no index enforced may be doubled: those are removed before theirs is built.
     """
     if index.options.get("partialFilterExpression") == WITH_PREVIOUS:
-        Claims(collections).remove_all()
+        Claims(collections).remove_doubled()
     return create_index(collections.of(index), index, None)

@@ -8,6 +8,7 @@ from itertools import chain
 from threading import Semaphore
 from typing import Any
 
+import pymongo
 from pymongo import ReadPreference
 from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
@@ -15,6 +16,7 @@ from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 from .model import CorruptFile, StoredFile
 from .retry import Patience, while_known
 
+_ANSWER = 15  # seconds; by default the driver itself takes up to 30 to notice
 _BATCH_BYTES = 1024 * 1024
 _WORTH_A_STREAM = 4 * 1024 * 1024  # bytes; below it a stream saves less than a closed one costs
 
@@ -74,7 +76,7 @@ def _pieces(
         begin = n
         try:
             with _documents(chunks, file, n, last, streams) as documents:
-                for document in documents:
+                for document in _in_time(documents):
                     if document["n"] != n:
                         break
                     yield piece(document.get("data"))
@@ -83,6 +85,8 @@ def _pieces(
         except PyMongoError as error:  # after some chunks only the cursor may be gone: the next one tells
             if n == begin and not patience.lasts(error):
                 raise
+            if chunks.read_preference != ReadPreference.PRIMARY:  # the same secondary might be asked again
+                chunks = chunks.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         else:
             if n > begin:
                 continue  # the end of a batch, or of the file
@@ -112,7 +116,8 @@ def _documents(
         try:
             with find(cursor_type=CursorType.EXHAUST, batch_size=batch) as stream:
                 try:
-                    head = next(stream, None)
+                    with pymongo.timeout(_ANSWER):
+                        head = next(stream, None)
                 except (InvalidOperation, OperationFailure):
                     head = None  # an old mongos refuses; the plain find says what else is wrong
                 if head is not None:
@@ -122,3 +127,13 @@ def _documents(
             streams.release()
     with find(limit=-min(last - first + 1, batch)) as found:  # negative: in a single batch
         yield found
+
+
+def _in_time(documents: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The same, but a server that does not answer for :data:`_ANSWER` seconds counts as gone, as one that is frozen."""
+    while True:
+        with pymongo.timeout(_ANSWER):
+            document = next(documents, None)
+        if document is None:
+            return
+        yield document
