@@ -6,11 +6,14 @@ import base64
 import json
 import os
 import re
+import socketserver
+import struct
 import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from threading import Thread
 from typing import Any
 
 import pymongo
@@ -138,3 +141,112 @@ class TestPrivate:
         assert ask("bob", "bob's password", "ann/a.txt") == 403
         with pymongo.MongoClient(uri) as client:
             assert client.get_default_database()["fs.files"].distinct("filename") == ["ann/a.txt"]
+
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+class TestAvatars:
+    def test_pictures_of_documents(self, serve: Serve, uri: str) -> None:
+        avatars = serve("examples.avatars.avatars:app", MONGO_URI=uri, SECRET_KEY="tests")
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+        def ask(url: str, data: bytes | None = None) -> tuple[int, bytes]:
+            headers = {"Content-Type": MULTIPART} if data else {}
+            try:
+                with opener.open(urllib.request.Request(avatars + url, data, headers), timeout=30) as answer:
+                    return answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.read()
+
+        def send(url: str, files: dict[str, list[tuple[str, bytes]]], **fields: str) -> tuple[int, bytes]:
+            token = re.search(rb'name="csrf_token"[^>]*value="([^"]+)"', ask("/users/ann")[1])
+            assert token is not None
+            body = b""
+            for name, value in {**fields, "csrf_token": token[1].decode()}.items():
+                body += f'--xyz\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for field, uploads in files.items():
+                for name, content in uploads:
+                    head = f'--xyz\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
+                    body += head.encode() + content + b"\r\n"
+            return ask(url, body + b"--xyz--\r\n")
+
+        def stored() -> list[int]:
+            with pymongo.MongoClient(uri) as client:
+                db = client.get_default_database()
+                names = "avatars.files", "avatars.chunks", "pictures.files", "pictures.chunks", "posts"
+                return [db[name].count_documents({}) for name in names]
+
+        assert ask("/users/ann/avatar")[0] == 404
+        assert ask("/users/ann/avatar", form("xyz", "a.png", PNG).replace(b'"file"', b'"avatar"'))[0] == 400  # no token
+        assert send("/users/ann/avatar", {})[0] == 400
+        assert send("/users/ann/avatar", {"avatar": [("a.png", b"<html><script>")]})[0] == 415
+        assert send("/users/ann/avatar", {"avatar": [("a.png", PNG + bytes(5_000_000))]})[0] == 400
+        assert stored() == [0, 0, 0, 0, 0]
+        for content in (PNG, PNG + b"new"):
+            status, page = send("/users/ann/avatar", {"avatar": [("me.png", content)]})
+            assert (status, b'src="/users/ann/avatar"' in page) == (200, True)
+            assert ask("/users/ann/avatar") == (200, content)
+        send("/users/ann/avatar/delete", {})
+        assert ask("/users/ann/avatar")[0] == 404
+
+        two = {"pictures": [("a.png", PNG), ("../b.png", PNG + b"b")]}
+        assert send("/users/ann/posts", {**two, "pictures": [*two["pictures"], ("c.exe", b"MZ")]}, text="x")[0] == 415
+        assert send("/users/ann/posts", two)[0] == 400  # no text
+        assert stored() == [0, 0, 0, 0, 0]
+        status, page = send("/users/ann/posts", two, text="Two pictures")
+        sources = re.findall(r'src="(/pictures/\?id=\w+)"', page.decode())
+        assert [ask(source) for source in sources] == [(200, PNG), (200, PNG + b"b")]
+        assert stored() == [0, 0, 2, 2, 1]
+        deletion = re.search(rb'action="(/posts/\w+/delete)"', page)
+        assert deletion is not None
+        assert send(deletion[1].decode(), {})[0] == 200
+        assert stored() == [0, 0, 0, 0, 0]
+
+
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}" + rb"$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
+
+class _Clamd(socketserver.StreamRequestHandler):
+    """As much of clamd as INSTREAM needs."""
+
+    def handle(self) -> None:
+        assert self.rfile.read(10) == b"zINSTREAM\0"
+        content = b""
+        while length := struct.unpack("!L", self.rfile.read(4))[0]:
+            content += self.rfile.read(length)
+        found = b"stream: Eicar-Signature FOUND\0" if EICAR in content else b"stream: OK\0"
+        self.wfile.write(b"INSTREAM: no database ERROR\0" if b"broken" in content else found)
+
+
+class TestScan:
+    def test_what_clamd_finds_is_refused(self, serve: Serve, uri: str) -> None:
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Clamd) as clamd:
+            thread = Thread(target=clamd.serve_forever)
+            thread.start()
+            address = f"127.0.0.1:{clamd.server_address[1]}"
+            try:
+                scan = serve("examples.scan.scan:app", MONGO_URI=uri, CLAMD=os.environ.get("CLAMD", address))
+                self.upload(scan)
+                if "CLAMD" not in os.environ:
+                    assert fetch(f"{scan}/files/broken.txt", b"broken", "PUT")[0] == 503
+            finally:
+                clamd.shutdown()
+                thread.join()
+        if "CLAMD" not in os.environ:
+            assert fetch(f"{scan}/files/down.txt", b"x", "PUT")[0] == 503
+        with pymongo.MongoClient(uri) as client:
+            assert client.get_default_database()["fs.files"].distinct("filename") == ["clean.bin", "empty"]
+
+    def upload(self, scan: str) -> None:
+        clean = os.urandom(3_000_000)
+        assert fetch(f"{scan}/files/clean.bin", clean, "PUT")[0] == 201
+        assert fetch(f"{scan}/files/clean.bin")[2] == clean
+        assert fetch(f"{scan}/files/empty", b"", "PUT")[0] == 201
+        status, _, answer = fetch(f"{scan}/files/evil.txt", EICAR, "PUT")
+        assert status == 422
+        assert "found in evil.txt" in json.loads(answer)["detail"]
+        assert fetch(f"{scan}/files/", form("xyz", "evil.com", EICAR), Content_Type=MULTIPART)[0] == 422

@@ -1,0 +1,96 @@
+"""Pictures that belong to documents: a user's avatar, and posts with pictures, through Flask-WTF's forms.
+
+Start it beside a MongoDB server with ``SECRET_KEY=... flask --app examples.avatars.avatars run``; ``MONGO_URI`` names
+another server.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from bson.objectid import ObjectId
+from flask import Flask, redirect, render_template, url_for
+from flask_wtf import CSRFProtect, FlaskForm
+from flask_wtf.file import FileField, FileRequired, FileSize, MultipleFileField
+from werkzeug.utils import secure_filename
+from werkzeug.wrappers import Response
+from wtforms import StringField
+from wtforms.validators import InputRequired
+
+from flask_gridfs_pymongo import PyMongo
+
+app = Flask(__name__)
+app.config["SECRET_KEY"] = os.environ["SECRET_KEY"]
+CSRFProtect(app)
+mongo = PyMongo(app, uri=os.environ.get("MONGO_URI", "mongodb://localhost/avatars"))
+app.register_blueprint(mongo.uploads_blueprint("pictures", url_prefix="/pictures", base="pictures", read_only=True))
+
+MOST_BYTES = 5_000_000
+PICTURES = ["image/gif", "image/jpeg", "image/png", "image/webp"]
+
+
+class AvatarForm(FlaskForm):  # type: ignore[misc]
+    avatar = FileField(validators=[FileRequired(), FileSize(MOST_BYTES)])
+
+
+class PostForm(FlaskForm):  # type: ignore[misc]
+    text = StringField(validators=[InputRequired()])
+    pictures = MultipleFileField(validators=[FileSize(MOST_BYTES)])
+
+
+@app.get("/users/<name>")
+def show_user(name: str) -> str:
+    shown = {"has_avatar": mongo.bucket("avatars").find(name), "posts": mongo.db.posts.find({"author": name})}
+    return render_template("user.html", name=name, form=AvatarForm(), post=PostForm(), **shown)
+
+
+@app.get("/users/<name>/avatar")
+def show_avatar(name: str) -> Any:
+    return mongo.send_file(name, base="avatars", cache_for=0)
+
+
+@app.post("/users/<name>/avatar")
+def save_avatar(name: str) -> tuple[str, int] | Response:
+    """A further upload is a further version of the same name: it takes the place of the one before."""
+    form = AvatarForm()
+    if not form.validate_on_submit():
+        return render_template("errors.html", form=form), 400
+    mongo.save_file(name, form.avatar.data, base="avatars", types=PICTURES, max_size=MOST_BYTES)
+    return redirect(url_for("show_user", name=name))
+
+
+@app.post("/users/<name>/avatar/delete")
+def delete_avatar(name: str) -> Response:
+    mongo.bucket("avatars").delete(name)
+    return redirect(url_for("show_user", name=name))
+
+
+@app.post("/users/<name>/posts")
+def add_post(name: str) -> tuple[str, int] | Response:
+    """The files first: a document never names one that is not there."""
+    form = PostForm()
+    if not form.validate_on_submit():
+        return render_template("errors.html", form=form), 400
+    post_id, bucket, saved = ObjectId(), mongo.bucket("pictures"), []
+    try:
+        for number, picture in enumerate(form.pictures.data):
+            filename = f"{post_id}/{number}-{secure_filename(picture.filename)}"
+            saved.append(
+                mongo.save_file(filename, picture, base="pictures", types=PICTURES, max_size=MOST_BYTES, author=name)
+            )
+        mongo.db.posts.insert_one({"_id": post_id, "author": name, "text": form.text.data, "pictures": saved})
+    except Exception:
+        for file_id in saved:
+            bucket.delete(id=file_id)
+        raise
+    return redirect(url_for("show_user", name=name))
+
+
+@app.post("/posts/<ObjectId:post_id>/delete")
+def delete_post(post_id: ObjectId) -> Response:
+    """The document first, then its files."""
+    post = mongo.db.posts.find_one_and_delete({"_id": post_id})
+    for file_id in post["pictures"] if post else ():
+        mongo.bucket("pictures").delete(id=file_id)
+    return redirect(url_for("show_user", name=post["author"] if post else "nobody"))
