@@ -340,7 +340,7 @@ class TestKeeping:
 
 
 class TestListing:
-    """A tile shows a variant; where there is none the picture itself, unless it is large: then its extension."""
+    """A tile shows a variant; where there is none the picture itself, unless it is large: then the icon of its type."""
 
     @pytest.mark.parametrize(
         ("name", "length", "pillow", "shown"),
@@ -350,11 +350,11 @@ class TestListing:
             ("a.jpg", 65_537, True, "variant"),
             ("a.jpg", 65_536, True, "itself"),
             ("a.svg", 100_000, True, "itself"),
-            ("a.svg", 600_000, True, "extension"),
-            ("a.jpg", 0, True, "extension"),
-            ("a.tif", 1_000, True, "extension"),
-            ("a.jpg", 4_000_000, False, "extension"),
-            ("a.jpg", 524_289, False, "extension"),
+            ("a.svg", 600_000, True, "icon"),
+            ("a.jpg", 0, True, "icon"),
+            ("a.tif", 1_000, True, "icon"),
+            ("a.jpg", 4_000_000, False, "icon"),
+            ("a.jpg", 524_289, False, "icon"),
             ("a.jpg", 524_288, False, "itself"),
         ],
     )
@@ -373,12 +373,12 @@ class TestListing:
         variants = {"large": Variant(1600, 1600), "cut": Variant(100, 100, crop=True)}
         page = client(variants=variants).get("/uploads/", headers=HTML).text
         link = f"/uploads/{name}?id={stored}"
-        tile = page[page.index('class="thumb"') :].partition("</div>")[0].replace("&amp;", "&")
+        tile = page[page.index('class="thumb"') :].partition("</a>")[0].replace("&amp;", "&")
         variant = f'srcset="{link}&variant=thumb 640w, {link}&variant=large 1600w"'
         assert (variant in tile) == (shown == "variant")
         assert (f'src="{link}"' in tile) == (shown == "itself")
-        assert ("<img" in tile) == (shown != "extension")
-        assert 'class="extension"' in tile
+        assert ("<img" in tile) == (shown != "icon")
+        assert 'class="icon image"' in tile
 
     def test_where_only_cut_ones_are_left(self, client: Client, mongo: PyMongo) -> None:
         mongo.save_file("a.jpg", io.BytesIO(PHOTO.ljust(100_000, b"\0")))
@@ -386,9 +386,7 @@ class TestListing:
         assert "variant=" not in page
 
 
-def test_chromium_shows_variants_and_the_extension_of_what_has_none(
-    app: Flask, real: PyMongo, browser: Browser
-) -> None:
+def test_chromium_shows_variants_and_the_icon_of_what_has_none(app: Flask, real: PyMongo, browser: Browser) -> None:
     app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads"))
     noise = Image.frombytes("RGB", (900, 700), random.Random(1).randbytes(900 * 700 * 3))
     photo = encoded(noise, "JPEG")
@@ -402,7 +400,7 @@ def test_chromium_shows_variants_and_the_extension_of_what_has_none(
         assert "variant=thumb" in tile.locator("img").evaluate("image => image.currentSrc")
         cut = page.locator("li", has_text="cut.jpg").locator(".thumb")
         expect(cut.locator("img")).to_have_count(0)
-        expect(cut.locator(".extension")).to_be_visible()
+        expect(cut.locator(".icon")).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ export function enhance(part) {
     };
     if (image.complete) mark();
     image.addEventListener("load", mark);
-    const drop = () => image.remove(); // the file's extension stands in for what cannot be shown
+    const drop = () => image.remove(); // the type's icon stands in for what cannot be shown
     if (image.complete && !image.naturalWidth && image.srcset) drop();
     image.addEventListener("error", drop);
   }

@@ -32,7 +32,7 @@ const picture = document.querySelector(".preview > img");
 if (picture) {
   const dialog = Object.assign(document.createElement("dialog"), { className: "enlarged", ariaLabel: picture.alt });
   const button = Object.assign(document.createElement("button"), { type: "button", className: "enlarge" });
-  dialog.append(picture.cloneNode());
+  dialog.append(Object.assign(picture.cloneNode(), { alt: "", loading: "eager" }));
   picture.replaceWith(button);
   button.append(picture);
   document.body.append(dialog);
