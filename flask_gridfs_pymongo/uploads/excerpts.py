@@ -31,21 +31,21 @@ def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None
 
     :param number: of the part, from 1
     """
-    count = -(-file.length // PART)
-    if file.damage or not 1 <= number <= count or not _TEXT.fullmatch(file.content_type.partition(";")[0].lower()):
+    if file.damage or not file.length or not _TEXT.fullmatch(file.content_type.partition(";")[0].strip().lower()):
         return None
-    start, stop = (number - 1) * PART, number * PART
+    total = max(1, -(-(file.length - _SEAM) // PART))  # the last part is never less than a line
+    if not 1 <= number <= total:
+        return None
+    start, stop = (number - 1) * PART, number * PART + _SEAM if number < total else file.length
     try:
         mark = _MARKS.get(_read(bucket, file, 0, 2)) if file.length % 2 == 0 else None
-        data = _read(bucket, file, start, stop if mark else stop + _SEAM)
+        data = _read(bucket, file, start, stop)
     except CorruptFile:
         return None
-    if mark:
-        return Excerpt(data.decode(mark, "replace").removeprefix("\ufeff"), number, count)
-    begin = _seam(data) if number > 1 else 0
-    end = PART + _seam(data[PART:]) if number < count else len(data)
-    text = decode(data[begin:end])
-    return None if "\0" in text else Excerpt(text, number, count)
+    begin = _seam(data, mark) if number > 1 else 0
+    end = PART + _seam(data[PART:], mark) if number < total else len(data)
+    text = data[begin:end].decode(mark, "replace").removeprefix("\ufeff") if mark else decode(data[begin:end])
+    return None if "\0" in text else Excerpt(text, number, total)
 
 
 def decode(data: bytes) -> str:
@@ -61,8 +61,11 @@ def _read(bucket: Bucket, file: StoredFile, start: int, stop: int) -> bytes:
         return b"".join(content)
 
 
-def _seam(data: bytes) -> int:
-    """Return where the next line begins in *data*, or the next character where that is too far."""
+def _seam(data: bytes, mark: str | None) -> int:
+    """Return where the next line begins in *data*, or the next character where that is too far, or in UTF-16."""
+    if mark:
+        unit = int.from_bytes(data[:2], "little" if mark.endswith("le") else "big")
+        return 2 if 0xDC00 <= unit < 0xE000 else 0
     newline = data.find(b"\n", 0, _SEAM)
     if newline >= 0:
         return newline + 1
