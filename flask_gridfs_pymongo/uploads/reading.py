@@ -50,7 +50,10 @@ def _listing(options: Options, request: Request, filename: str | None) -> BaseRe
     permit(options, "list", folder(request) or None)
     data = listings.build(options.bucket(), request, options.metadata, shown(options))
     template = "listing.html" if pages.is_browser() else "index.html"
-    return pages.page(template, data, href=listings.hrefs(request, data["folder"]), **_choices(options, data))
+    deep = data["q"] or data["order"] != "name"  # else each file is in this very folder, as its name says
+    carried = listings.kept({**request.args, "folder": data["folder"] or "" if deep else ""})
+    href = listings.hrefs(request, data["folder"])
+    return pages.page(template, data, href=href, carried=carried, **_choices(options, data))
 
 
 def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
