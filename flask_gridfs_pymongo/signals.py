@@ -13,7 +13,7 @@ file_deleted = _signals.signal("file-deleted")
 """A file was deleted: *file*, a :class:`.StoredFile`, and *versions*, how many of its name went."""
 
 file_changed = _signals.signal("file-changed")
-"""A request changed a file's metadata: *file*, the :class:`.StoredFile` as it is now."""
+"""A request changed a file's metadata or name: *file*, the :class:`.StoredFile` as it is now."""
 
 request_refused = _signals.signal("request-refused")
 """A request to a blueprint was refused: *status*, *reason*, and *filename*, None at the root."""

@@ -192,6 +192,16 @@ class TestSelecting:
         assert names(page) == ["c.png"]
         assert site.names() == set(FILES) - {"photos/2026/a.png", "photos/2026/b.png"}
 
+    def test_several_move_into_a_folder(self, page: Page, site: Site) -> None:
+        page.goto(f"{site.address}/files/?folder=photos/2026/")
+        self.check(page, "a.png")
+        self.check(page, "b.png")
+        page.get_by_label("Folder", exact=True).fill("best/")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_have_text("2 files were moved.")
+        assert names(page) == ["c.png"]
+        assert {"best/a.png", "best/b.png"} < site.names()
+
     def test_a_selection_outlives_an_upload(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/?folder=photos/2026/")
         self.check(page, "b.png")
@@ -302,6 +312,19 @@ class TestAFilesPage:
         link = page.evaluate("navigator.clipboard.readText()")
         assert link.startswith(f"{site.address}/files/notes.txt?signed=")
         assert page.request.get(link).text() == "notes"
+
+    def test_it_gets_another_name(self, page: Page, site: Site) -> None:
+        page.goto(f"{site.address}/files/notes.txt?details")
+        page.get_by_text("Rename, move or copy…").click()
+        page.get_by_label("New name").fill("new folder/notes.txt")
+        page.get_by_role("button", name="Move").click()
+        expect(page.get_by_role("status")).to_have_text("notes.txt is now new folder/notes.txt.")
+        expect(page.get_by_label("Path").get_by_role("link")).to_have_text(["Files", "new folder"])
+        page.get_by_text("Rename, move or copy…").click()
+        page.get_by_label("New name").fill("copy.txt")
+        page.get_by_role("button", name="Copy", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("copy.txt")
+        assert {"copy.txt", "new folder/notes.txt"} == site.names() - set(FILES)
 
     def test_versions_count_from_one(self, page: Page, site: Site) -> None:
         site.fill()

@@ -164,6 +164,12 @@ def test_a_message_is_its_english_text() -> None:
     assert (text.text, text.values) == ("%(size)s of 100 %%", {"size": 7})
 
 
+def test_the_template_has_every_text_of_the_package() -> None:
+    """Where this fails: ``python -m tests.catalogues``."""
+    extracted = {message.id for message in catalogues.extract()}
+    assert extracted == {message.id for message in catalogues.read(catalogues.TEMPLATE)}
+
+
 @pytest.mark.parametrize("locale", catalogues.LOCALES)
 def test_a_catalogue_is_whole_and_compiled(locale: str) -> None:
     """Where this fails: ``python -m tests.catalogues``, translate what it names, and run it again."""

@@ -12,20 +12,17 @@ from contextlib import closing
 from importlib.util import find_spec
 
 from flask import Request, Response, abort, current_app
-from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..http.filenames import common_folder, unpackable
 from ..http.headers import NO_STORE, content_headers
 from ..store import Bucket, StoredFile
-from .arguments import file_id, folder
+from .arguments import file_id, folder, small_form
 from .options import Options
 from .rights import permit, shown
 from .texts import Message
 
 MOST_FILES = 10_000
 _PAGE_SIZE = 1000  # names
-_LARGEST_FORM = 1024 * 1024  # bytes
 _TOO_MANY = Message(
     "An archive has at most %(count)s files; choose a smaller folder, or fewer files.", count=MOST_FILES
 )
@@ -47,7 +44,7 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
     """Answer with the revisions that the form's ``id`` fields name."""
     if filename is not None:
         abort(404, "An archive is made at the root: POST /?zip.")
-    ids = dict.fromkeys(_form(request).getlist("id"))
+    ids = dict.fromkeys(small_form(request).getlist("id"))
     if not ids:
         abort(400, "Send a form with an id field for each file of the archive.")
     if len(ids) > MOST_FILES:
@@ -59,15 +56,6 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
         file for file in found if file and not visible.hidden_folder(file.filename) and visible.file(file.filename)
     ]
     return _send(options, request, files, common_folder([file.filename for file in files]))
-
-
-def _form(request: Request) -> MultiDict[str, str]:
-    if request.max_content_length is None or request.max_content_length > _LARGEST_FORM:
-        request.max_content_length = _LARGEST_FORM
-    try:
-        return request.form
-    except RequestEntityTooLarge:
-        abort(413, _TOO_MANY)
 
 
 def _below(options: Options, top: str) -> Iterator[StoredFile]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Request, Response, abort, current_app, redirect, url_for
+from flask import Request, Response, abort, current_app, url_for
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..http.metadata import PATCH_TYPE, Value
 from ..signals import file_changed
 from ..store import StoredFile
-from . import pages
+from . import notices, pages
 from .bodies import Body
+from .listings import kept
 from .options import Options
 from .receive import valid
 from .rights import may, permit
 from .selection import check_preconditions, select
-from .texts import Message
+from .texts import Message, gettext
 
 _MAX_BYTES = 256 * 1024  # of a patch, or of a form
 
@@ -49,9 +50,9 @@ def edit(options: Options, request: Request, filename: str | None) -> BaseRespon
     request.max_content_length = min(request.max_content_length or _MAX_BYTES, _MAX_BYTES)
     changed = _change(options, file, valid(options.metadata.of_edit, request.form.items(multi=True)))
     if pages.is_browser():
-        query: dict[str, Any] = {name: request.args[name] for name in ("id", "version") if name in request.args}
+        query = {name: request.args[name] for name in ("id", "version") if name in request.args} | kept(request.args)
         endpoint = ".index" if filename is None else ".file"
-        return redirect(url_for(endpoint, filename=filename, **query, details=""), 303)
+        return notices.redirect(url_for(endpoint, filename=filename, details="", **query), gettext("Saved."))
     return _changed(options, changed)
 
 

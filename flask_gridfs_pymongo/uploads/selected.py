@@ -1,27 +1,30 @@
-"""``POST /?delete``: what a form does with several files that somebody selected in the listing.
+"""``POST /?delete`` and ``POST /?move``: what a form does with several files that somebody selected in the listing.
 
-Its ``id`` fields name revisions; each stands for its name with all versions. A person is asked first, by a page whose
-form sends the same with the field ``sure``.
+Its ``id`` fields name revisions; each stands for its name with all versions. Before files are deleted a person is asked
+by a page whose form sends the same with the field ``sure``; the field ``to`` is the folder that files move to.
 """
 
 from __future__ import annotations
 
-from flask import Request, abort, current_app, url_for
+from flask import Request, abort, url_for
+from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
 from ..signals import file_deleted
 from ..store import StoredFile
 from . import notices, pages
-from .arguments import file_id
+from .arguments import file_id, small_form
 from .listings import kept
+from .moving import rename
 from .options import Options
 from .rights import permit
-from .texts import ngettext
+from .texts import gettext, ngettext
+from .writing import clean_or_400, tell
 
 _MOST = 1000  # files
 
 
-def delete(options: Options, request: Request) -> Response:
+def delete(options: Options, request: Request, filename: str | None) -> Response:
     """Delete all versions of the files that the form names; all of them are permitted before the first one goes."""
     bucket = options.bucket()
     files = _files(options, request)
@@ -32,21 +35,45 @@ def delete(options: Options, request: Request) -> Response:
         return pages.page("selected.html", {"files": named}, kept=kept(request.args))
     for file in files:
         if count := bucket.delete_all(file):
-            app = current_app._get_current_object()  # type: ignore[attr-defined]
-            file_deleted.send(app, file=file, versions=count)
-    if not pages.is_browser():
-        return pages.empty(204)
+            tell(file_deleted, file=file, versions=count)
     text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
-    return notices.redirect(url_for(".index", **kept(request.args)), text)
+    return notices.redirect(_listing(request), text) if pages.is_browser() else pages.empty(204)
+
+
+def move(options: Options, request: Request, filename: str | None) -> Response:
+    """Move the files into a folder, each under the last part of its name; one whose name is taken there stays."""
+    files = _files(options, request)
+    folder = request.args["move"] or request.form.get("to", "")
+    targets = {file.filename: clean_or_400(f"{folder}/{file.filename.rpartition('/')[2]}") for file in files}
+    for file in files:
+        for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):
+            permit(options, action, name)
+    moved: list[StoredFile] = []
+    taken: list[str] = []
+    for file in files:
+        try:
+            moved.append(rename(options, file, targets[file.filename]))
+        except Conflict:
+            taken.append(targets[file.filename])
+    if not pages.is_browser():
+        return pages.json_of({"files": [pages.describe(file) for file in moved], "taken": taken})
+    text = ngettext("%(num)s file was moved.", "%(num)s files were moved.", len(moved))
+    if taken:
+        text += " " + gettext("These names are taken: %(names)s.", names=", ".join(taken))
+    return notices.redirect(_listing(request), text)
+
+
+def _listing(request: Request) -> str:
+    return url_for(".index", **kept(request.args))
 
 
 def _files(options: Options, request: Request) -> list[StoredFile]:
     bucket = options.bucket()
-    keys = request.form.getlist("id")
+    keys = small_form(request).getlist("id")
     if not 1 <= len(keys) <= _MOST:
         abort(400, "Select at least one file, and not more than 1000.")
     found = [bucket.get(file_id({"id": key}, "id", bucket)) for key in dict.fromkeys(keys)]
-    files = {file.filename: file for file in found if file}
+    files = {file.filename: file for file in found if file and file.named}
     if not files:
         abort(404, "There is no such file or version.")
     return list(files.values())

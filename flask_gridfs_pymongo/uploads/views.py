@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Request, abort, request
@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from ..http import origin, tus
 from ..http.metadata import PATCH_TYPE
-from . import archive, links, metadata, pages, reading, resuming, writing
+from . import archive, links, metadata, moving, pages, reading, resuming, selected, writing
 from .arguments import check_encoding, folder_of_path
 from .options import Options
 
@@ -23,6 +23,11 @@ _OF_FILE: dict[str, _Answer] = {**_OF_ROOT, "PUT": writing.put, "DELETE": writin
 _WITH_METADATA: dict[str, _Answer] = {"PATCH": metadata.patch}
 # What changes nothing, though it is asked for with a POST: read-only applications have it, too.
 _ASKED: dict[str, _Answer] = {"zip": archive.of_selection, "share": links.share}
+
+
+# What a POST does with one file, and with those that its form names.
+_WITH_ONE: dict[str, _Answer] = {"move": moving.move, "copy": moving.copy}
+_WITH_SEVERAL: dict[str, _Answer] = {"move": selected.move, "delete": selected.delete}
 
 
 class Uploads:
@@ -63,11 +68,18 @@ class Uploads:
 
 
 def _methods(options: Options, request: Request, filename: str | None) -> dict[str, _Answer]:
-    if asked := next((answer for flag, answer in _ASKED.items() if flag in request.args), None):
+    if asked := _named(_ASKED, request):
         return {**_READING, "POST": asked}
     if options.read_only:
         return _READING
     if options.resumable and resuming.is_creation(request):
         return {"POST": resuming.create}
     methods = _OF_FILE if filename is not None else _OF_ID if "id" in request.args else _OF_ROOT
+    if changing := _named(_WITH_SEVERAL if methods is _OF_ROOT else _WITH_ONE, request):
+        return {**methods, "POST": changing}
     return {**methods, **_WITH_METADATA} if [*options.metadata] else methods
+
+
+def _named(answers: Mapping[str, _Answer], request: Request) -> _Answer | None:
+    """Return the first answer whose flag is in the query."""
+    return next((answer for flag, answer in answers.items() if flag in request.args), None)

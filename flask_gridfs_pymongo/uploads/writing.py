@@ -18,7 +18,7 @@ from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved
 from ..store import CorruptFile, StoredFile
 from ..store.lifetime import trim
-from . import notices, pages, selected
+from . import notices, pages
 from .arguments import folder, folder_of_path
 from .inspection import inspect
 from .listings import kept
@@ -117,8 +117,6 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
 
 
 def _delete(options: Options, request: Request, filename: str | None) -> BaseResponse:
-    if filename is None and "id" not in request.args:
-        return selected.delete(options, request)
     deleted = delete(options, request, filename)
     if not pages.is_browser():
         return deleted
