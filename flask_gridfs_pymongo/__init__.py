@@ -3,6 +3,7 @@
 :class:`PyMongo` is the connection, and builds the blueprint that serves GridFS over HTTP.
 """
 
+from bson.objectid import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from .converters import BSONObjectIdConverter
@@ -10,4 +11,4 @@ from .extension import PyMongo
 from .images import Variant
 from .uploads.inspection import Refused
 
-__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "PyMongo", "Refused", "Variant"]
+__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "ObjectId", "PyMongo", "Refused", "Variant"]

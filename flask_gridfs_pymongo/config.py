@@ -171,6 +171,10 @@ def read(
         )
     options: dict[str, Any] = {"tz_aware": True, **take(_WITH_URI_TOO)}
     uri = setting("URI") if uri is None else uri
+    if isinstance(uri, str):
+        uri = uri.rstrip()  # what a file with a secret ends in
+        if re.search(r"[\0-\x1f\x7f]", uri):
+            raise ValueError(f"{prefix}_URI must have no control characters, such as line breaks and tabs")
     mongomock = False
     if uri is not None:
         mongomock = isinstance(uri, str) and uri.startswith("mongomock://")

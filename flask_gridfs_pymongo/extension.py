@@ -50,7 +50,8 @@ class PyMongo:
         app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
 
     :param app: the application; None: call :meth:`init_app` later
-    :param config_prefix: the settings read are those that begin with it and an underscore
+    :param config_prefix: the settings read are those that begin with it and an underscore; a MongoDB URI in its place
+        is the *uri*, as in Flask-PyMongo 2 and 3
     :param uri: a MongoDB URI, used in place of ``PREFIX_URI``
     :param client_options: options of :class:`pymongo.MongoClient`, used in place of the settings
     """
@@ -58,13 +59,13 @@ class PyMongo:
     def __init__(
         self,
         app: Flask | None = None,
-        config_prefix: str = "MONGO",
+        config_prefix: str | None = "MONGO",
         *,
         uri: str | None = None,
         **client_options: Any,
     ) -> None:
-        self._config_prefix = config_prefix
-        self._uri = uri
+        prefix, self._uri = _prefix_and_uri(config_prefix, uri)
+        self._config_prefix = prefix or "MONGO"
         self._client_options = client_options
         self._apps: WeakSet[Flask] = WeakSet()
         if app is not None:
@@ -81,7 +82,8 @@ class PyMongo:
         :raises TypeError, ValueError: naming the setting that is wrong
         :raises RuntimeError: where *app* has this object, or another one with this prefix, already
         """
-        prefix = self._config_prefix if config_prefix is None else config_prefix
+        given, uri = _prefix_and_uri(config_prefix, uri)
+        prefix = given or self._config_prefix
         uri = self._uri if uri is None else uri
         settings = config.read(app.config, prefix, app.name, uri, self._client_options | client_options)
         states = app.extensions.setdefault("pymongo", {})
@@ -129,11 +131,12 @@ class PyMongo:
 
     def send_file(
         self,
-        filename: str,
+        filename: str | None = None,
         base: str = "fs",
         version: int = -1,
         cache_for: int = IMMUTABLE,
         *,
+        id: Any = None,
         db: str | None = None,
         as_attachment: bool | None = None,
         download_name: str | None = None,
@@ -146,10 +149,11 @@ class PyMongo:
             def get_upload(filename):
                 return mongo.send_file(filename)
 
-        :param filename: the name it was saved under
+        :param filename: the name it was saved under; None where *id* tells the file
         :param base: the bucket's name
         :param version: 0 the first one uploaded, 1 the second; -1 the newest, -2 the one before it
         :param cache_for: seconds for which browsers and proxies may keep it
+        :param id: the ``_id`` of a revision, in place of a name and a version: what :meth:`save_file` returned
         :param db: the database's name; that of :attr:`db` where None
         :param as_attachment: whether browsers save it or show it; None: only types in which no script can run are
             shown. False for a type such as HTML lets its author act in your origin.
@@ -157,7 +161,9 @@ class PyMongo:
         :return: an instance of ``app.response_class``
         :raises werkzeug.exceptions.NotFound: where there is no such file or version
         """
-        _check_type("filename", filename, str)
+        if (filename is None) == (id is None):
+            raise TypeError("give send_file() either a filename or an id")
+        _check_type("filename", filename, (str, type(None)))
         _check_type("version", version, int)
         _check_type("cache_for", cache_for, int)
         _check_type("as_attachment", as_attachment, (bool, type(None)))
@@ -166,7 +172,11 @@ class PyMongo:
         if cache_for < 0:
             raise ValueError(f"cache_for must be 0 seconds or more, not {cache_for}")
         bucket = self.bucket(base, db)
-        file = bucket.find(filename, version, first_chunk=sends_all(request))
+        first_chunk = sends_all(request)
+        if filename is None:
+            file = bucket.get(id, first_chunk=first_chunk)
+        else:
+            file = bucket.find(filename, version, first_chunk=first_chunk)
         if file is None:
             abort(404)
         return send(
@@ -392,6 +402,15 @@ class PyMongo:
             uploaded_by=uploaded_by,
         )
         return uploads_blueprint(options, name, url_prefix)
+
+
+def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | None, str | None]:
+    """Tell them apart where a URI stands in the place of the prefix."""
+    if config_prefix is None or "://" not in config_prefix:
+        return config_prefix, uri
+    if uri is not None:
+        raise TypeError("a MongoDB URI was given twice: as the second argument and as uri=")
+    return None, config_prefix
 
 
 def _check_type(argument: str, value: Any, kind: type | tuple[type, ...]) -> None:

@@ -159,6 +159,11 @@ def guess(filename: str | None, head: bytes = b"") -> str:
     return by_bytes
 
 
+def is_shown_media(media_type: str) -> bool:
+    """Whether browsers show *media_type* as an image, audio or video."""
+    return media_type in _SHOWN_MEDIA
+
+
 def _without_libmagic(head: bytes) -> str:
     return UNKNOWN
 

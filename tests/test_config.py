@@ -253,3 +253,29 @@ def test_no_password_in_a_repr() -> None:
         shown += [state.settings for state in app.extensions["pymongo"].values()]
         assert "s3cret" not in repr(shown)
         mongo.cx.close()
+
+
+class TestUriFromElsewhere:
+    @pytest.mark.parametrize("end", ["\n", "\r\n", " ", " \n\n"])
+    def test_what_a_file_with_a_secret_ends_in_is_stripped(self, end: str) -> None:
+        assert read(URI=f"mongodb://localhost/shop{end}") == read(URI="mongodb://localhost/shop")
+
+    @pytest.mark.parametrize("character", ["\n", "\t", "\0", "\x1b", "\x7f"])
+    def test_other_control_characters_are_refused_and_not_quoted(self, character: str) -> None:
+        with pytest.raises(ValueError, match="MONGO_URI must have no control characters") as error:
+            read(URI=f"mongodb://me:secret{character}@localhost/shop")
+        assert "secret" not in str(error.value)
+
+    def test_a_uri_in_the_place_of_the_prefix_is_one(self) -> None:
+        app, uri = Flask("shop"), "mongodb://me:secret@db.example/theirs"
+        PyMongo(app, uri)
+        state = app.extensions["pymongo"]["MONGO"]
+        assert (state.settings.dbname, state.settings.options["host"]) == ("theirs", uri)
+        with pytest.raises(RuntimeError, match="'MONGO' already") as error:
+            PyMongo(app, uri)
+        assert "secret" not in str(error.value)
+        other = PyMongo(None, None)
+        other.init_app(Flask("other"), uri)
+        with pytest.raises(TypeError, match="twice") as twice:
+            PyMongo(app, uri, uri=uri)
+        assert "secret" not in str(twice.value)

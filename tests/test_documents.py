@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import uuid
 from datetime import datetime, timezone
@@ -16,6 +18,7 @@ from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.exceptions import NotFound
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
@@ -233,3 +236,158 @@ class TestEveryType:
             assert uploads.delete(row["permanent_url"]).status_code == 204
             assert uploads.get(row["permanent_url"]).status_code == 404
         check_neighbours(uploads, real)
+
+
+def id_text(value: Any) -> str:
+    """The ``_id`` as URLs have it, made by hand."""
+    encoded = bson.encode({"_id": value}, codec_options=STANDARD)
+    return "~" + base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+class TestIds:
+    VALUES = (
+        uuid.UUID(int=7),
+        {"tenant": uuid.UUID(int=7), "n": 1},
+        "some/id",
+        7.5,
+        {"n": [1, {"a": None}]},
+        b"",
+        DATE,
+    )
+
+    @pytest.mark.parametrize("representation", ["standard", "pythonLegacy", "javaLegacy", "unspecified"])
+    def test_with_any_representation_of_uuids(self, app: Flask, uri: str, representation: str) -> None:
+        mongo = PyMongo(app, uri=f"{uri}?uuidRepresentation={representation}")
+        app.register_blueprint(mongo.uploads_blueprint(url_prefix="/u", authorize=everyone))
+        app.secret_key = "secret"
+        app.add_url_rule("/sent", view_func=lambda: mongo.send_file(id=value), endpoint="sent")
+        uploads = app.test_client()
+        for identity in self.VALUES:
+            put(mongo, "a.txt", _id=identity)
+            (row,) = listed(uploads)
+            assert row["permanent_url"] == f"/u/a.txt?id={id_text(identity)}"
+            use(uploads, row)
+            stored = Bucket(mongo.db).find("a.txt")
+            assert stored is not None
+            value = stored.id
+            assert uploads.get("/sent").data == b"abc"
+            with app.test_request_context():
+                assert uploads.get(mongo.uploads_url("a.txt")).data == b"abc"
+            assert uploads.delete(f"/u/?id={id_text(identity)}").status_code == 204
+            assert mongo.db.fs.files.count_documents({}) == mongo.db.fs.chunks.count_documents({}) == 0
+        mongo.cx.close()
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *[{"$gt": ""}, {"$ne": None}, {"$exists": True}, {"$where": "1"}, {"$regex": ".*"}, {"$in": ["a"]}],
+            *[Regex(".*"), Regex("", "i"), [1], [{"$gt": ""}], nested(50), MinKey(), MaxKey(), None],
+        ],
+        ids=repr,
+    )
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+    def test_a_value_is_never_an_operator(self, real: PyMongo, uploads: FlaskClient, method: str, value: Any) -> None:
+        for url in ("/u/", "/u/a.txt"):
+            assert uploads.open(f"{url}?id={id_text(value)}", method=method).status_code == 404
+        store = Bucket(real.db)
+        assert not store.delete(value)
+        assert store.get(value) is None
+        check_neighbours(uploads, real)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *["", "~", "~~", "a.txt", "4cf1", "4CF139DEF4B6A1134C4EA6C4", id_text(ObjectId()), id_text(nested(300))],
+            *[id_text(5) + "=", id_text(5) + "A", id_text(5)[:-1], id_text("x" * 800), "~" + "A" * 100, "~\u00e9"],
+            "~" + base64.urlsafe_b64encode(bson.encode({"_id": 5, "b": 1})).rstrip(b"=").decode(),
+            "~" + base64.urlsafe_b64encode(bson.encode({"id": 5})).rstrip(b"=").decode(),
+            "~" + base64.urlsafe_b64encode(bytes(raw({"_id": LATIN}).raw)).rstrip(b"=").decode(),
+        ],
+    )
+    def test_what_is_not_written_so_is_a_400(self, real: PyMongo, uploads: FlaskClient, text: str) -> None:
+        for method in ("GET", "DELETE"):
+            answer = uploads.open("/u/", method=method, query_string={"id": text})
+            assert answer.status_code == 400
+        check_neighbours(uploads, real)
+
+    def test_send_file_takes_what_save_file_returns(self, app: Flask, mongo: PyMongo) -> None:
+        saved = mongo.save_file("a.txt", io.BytesIO(b"1"))
+        mongo.save_file("a.txt", io.BytesIO(b"2"))
+        with app.test_request_context():
+            assert b"".join(mongo.send_file(id=saved).response) == b"1"
+            with pytest.raises(NotFound):
+                mongo.send_file(id="none")
+            for arguments in ({}, {"filename": "a.txt", "id": saved}):
+                with pytest.raises(TypeError, match="either a filename or an id"):
+                    mongo.send_file(**arguments)
+
+
+@pytest.mark.usefixtures("_pages_of_three")
+def test_names_that_are_not_utf8(real: PyMongo, uploads: FlaskClient) -> None:
+    """They stand where the server has them, are damaged, and go by their id."""
+    odd = {str(put(real, f"caf{LATIN[3]}{n:03}.txt")) for n in range(150)}
+    for name in ("caf", "cag", "caf\u8fff", "caf\ua000", "caf\U0010ffff"):
+        put(real, name)
+    rows = rows_in_every_order(uploads, 155)
+    broken = [row for row in rows if row["id"] in odd]
+    assert len(broken) == 150
+    assert all(row["filename"].startswith("caf\ufffd") for row in broken)
+    use(uploads, broken[0], damaged=True)
+    for row in broken:
+        assert uploads.delete(row["url"]).status_code == 204
+    assert len(listed(uploads)) == 7
+
+
+def test_a_length_that_is_missing_is_that_of_an_empty_file_where_there_are_no_chunks(
+    app: Flask, real: PyMongo, uploads: FlaskClient
+) -> None:
+    put(real, data=None, length=GONE)
+    (row,) = rows_in_every_order(uploads, 1)
+    use(uploads, row, content=b"")
+    result = app.test_cli_runner().invoke(args=["gridfs", "check"])
+    assert "invalid" not in result.output
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x89"
+
+
+@pytest.mark.parametrize(
+    ("fields", "data", "expected", "disposition"),
+    [
+        ({"filename": GONE}, PNG, "image/png", "inline"),
+        ({"filename": "x"}, PNG, "image/png", "inline"),
+        ({"filename": "x.foo", "contentType": "binary/octet-stream"}, PNG, "image/png", "inline"),
+        ({"filename": "x", "metadata": {"contentType": "application/octet-stream"}}, PNG, "image/png", "inline"),
+        ({"filename": "x", "contentType": "image/gif"}, PNG, "image/gif", "inline"),
+        ({"filename": "x.pdf"}, PNG, "application/pdf", "attachment"),
+        ({"filename": GONE}, b"<html><script>alert(1)</script></html>", "text/html; charset=utf-8", "attachment"),
+        ({"filename": GONE}, b"just text\n", "text/plain; charset=utf-8", "attachment"),
+        ({"filename": GONE}, b"%PDF-1.4\n", "application/pdf", "attachment"),
+        ({"filename": GONE}, b"", "application/octet-stream", "attachment"),
+    ],
+)
+def test_only_where_nothing_tells_the_type_the_bytes_do(
+    real: PyMongo, uploads: FlaskClient, fields: Any, data: bytes, expected: str, disposition: str
+) -> None:
+    pytest.importorskip("magic")
+    identity = put(real, fields.pop("filename"), data, **fields)
+    url = f"/u/?id={identity}"
+    answer = uploads.get(url)
+    assert (answer.headers["Content-Type"], answer.data) == (expected, data)
+    assert answer.headers["Content-Disposition"].startswith(disposition)
+    head = uploads.head(url)
+    assert head.headers["Content-Type"] == expected
+    if data:
+        part = uploads.get(url, headers={"Range": "bytes=1-2"})
+        assert (part.headers["Content-Type"], part.data) == (expected, data[1:3])
+    assert uploads.get(url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    told = expected in ("image/gif", "application/pdf") and data == PNG
+    listed_type = next(row["content_type"] for row in listed(uploads) if row["id"] == str(identity))
+    assert listed_type == (expected if told else "application/octet-stream")

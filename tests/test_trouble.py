@@ -240,8 +240,8 @@ class TestRefusedWrites:
         ("failure", "status"),
         [
             ({"errorCode": 14031}, 507),  # OutOfDiskSpace
-            ({"errorCode": 13}, 503),  # Unauthorized
-            ({"errorCode": 10334}, 503),  # BSONObjectTooLarge
+            ({"errorCode": 13}, 500),  # Unauthorized
+            ({"errorCode": 10334}, 500),  # BSONObjectTooLarge
             ({"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}, 503),
         ],
     )
@@ -311,7 +311,7 @@ class TestRefusedWrites:
         assert client.get("/uploads/a").data == body
         assert client.get("/uploads/a?version=1").status_code == 404
 
-    @pytest.mark.parametrize(("namespace", "answer", "status"), [("fs.files", 503, 200), ("fs.chunks", 204, 404)])
+    @pytest.mark.parametrize(("namespace", "answer", "status"), [("fs.files", 500, 200), ("fs.chunks", 204, 404)])
     def test_a_delete_that_fails_half_way_leaves_all_or_nothing(
         self, refused: Any, namespace: str, answer: int, status: int
     ) -> None:

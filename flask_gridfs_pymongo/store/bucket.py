@@ -278,8 +278,9 @@ class Bucket:
 
         :raises Unconfirmed: where the server does not tell whether their documents are gone
         """
+        # A single id may come from outside, and in $in a pattern would match many.
         files: Any = self.files
-        selection = {"_id": {"$in": ids} if len(ids) > 1 else {"$eq": ids[0]}}  # which also takes what has operators
+        selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
 
         def again() -> int:
             files.delete_many(selection)

@@ -115,7 +115,8 @@ class Collections:
         deadline = time.monotonic() + _PATIENCE
         for index in INDEXES:
             left = max(deadline - time.monotonic(), 0.001)
-            if error := create_index(self.of(index), index, left):
+            error = create_index(self.of(index), index, left)
+            if error and index_problem(self.of(index).index_information(), index):  # not there under another name
                 _logger.warning("%s: cannot create the index %s: %a", self.of(index).full_name, index.keys, error)
         self._indexes = set(persist(files, files.index_information))
 

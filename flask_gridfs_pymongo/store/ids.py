@@ -43,18 +43,21 @@ def from_text(text: str, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> 
     :raises ValueError: for every other text: each ``_id`` has one
     """
     try:
-        if not text.startswith("~"):
-            value: Any = ObjectId(text)
-        elif len(text) > LONGEST or not re.fullmatch("~[A-Za-z0-9_-]+", text):
-            raise ValueError(text)
-        else:
-            padding = "=" * (-len(text[1:]) % 4)
-            value = bson.decode(urlsafe_b64decode(text[1:] + padding), codec_options=options)["_id"]
+        value = _value(text, options)
         if to_text(value, options) == text:
             return value
     except (ArithmeticError, BSONError, LookupError, TypeError, ValueError):
         pass
     raise ValueError("an id is 24 hexadecimal digits, or ~ and the base64url of the BSON document that has it as _id")
+
+
+def _value(text: str, options: CodecOptions[Any]) -> Any:
+    if not text.startswith("~"):
+        return ObjectId(text)
+    if len(text) > LONGEST or not re.fullmatch("~[A-Za-z0-9_-]+", text):
+        raise ValueError
+    padding = "=" * (-len(text[1:]) % 4)
+    return bson.decode(urlsafe_b64decode(text[1:] + padding), codec_options=options)["_id"]
 
 
 def to_json(value: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> Any:

@@ -286,7 +286,7 @@ def ordered(
         if (
             file
             and having.matches(file)
-            and values.place(file.document.get(field)) == values.place(document.get(field))
+            and values.place(file.document.get(field)) == values.place(candidate.document.get(field))
         ):
             newest[filename] = None
             yield key, Row(file, versions.count(filename, limit=MANY))

@@ -109,6 +109,8 @@ def _documents(
 
     def find(**options: Any) -> Any:
         wanted = {"files_id": {"$eq": file.id}, "n": {"$gte": first, "$lte": last}}
+        if large:  # without an index the server sorts, on disk where it must: MongoDB 4.4 and 5.0 want to be told
+            options["allow_disk_use"] = True
         return chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}, sort=[("n", 1)], **options)
 
     large = (last - first + 1) * file.chunk_size >= _WORTH_A_STREAM

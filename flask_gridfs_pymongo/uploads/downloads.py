@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from flask import Request, Response, current_app
 
+from .. import mimetype
+from ..http.conditions import Outcome, evaluate, last_modified
 from ..http.digests import is_wanted, repr_digest
 from ..http.headers import Caching, cache_control, content_headers
 from ..http.response import Representation, respond
@@ -36,10 +39,13 @@ def send(
     :raises CorruptFile: where its document cannot be right: then no header field would be either
     """
     file.ensure_sound()
+    content_type = file.content_type
+    if _is_untold(file) and _performs(request, file):
+        content_type = mimetype.guess(None, _head(bucket, file))
+        if as_attachment is None and not mimetype.is_shown_media(content_type):
+            as_attachment = True
     name = file.filename if download_name is None else download_name
-    guard = content_headers(
-        file.content_type, name, as_attachment, frozenset(inline_types), own_frames_only=own_frames_only
-    )
+    guard = content_headers(content_type, name, as_attachment, frozenset(inline_types), own_frames_only=own_frames_only)
     fields = {**guard, "Cache-Control": cache_control(*bounded(caching, file))}
     if file.sha256 and is_wanted(request.headers):
         fields["Repr-Digest"] = repr_digest(file.sha256)
@@ -62,3 +68,18 @@ def bounded(caching: Caching, file: StoredFile) -> Caching:
         return caching
     left = file.expires_at - datetime.now(timezone.utc)
     return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))
+
+
+def _is_untold(file: StoredFile) -> bool:
+    """Whether neither document nor name tells the type, and the bytes were not looked at when it was stored here."""
+    return file.content_type == mimetype.UNKNOWN and file.sha256 is None
+
+
+def _performs(request: Request, file: StoredFile) -> bool:
+    modified = last_modified(file.upload_date)
+    return evaluate(request.method, request.headers, file.etag, modified) is Outcome.PERFORM
+
+
+def _head(bucket: Bucket, file: StoredFile) -> bytes:
+    with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES))) as pieces:
+        return b"".join(pieces)
