@@ -190,7 +190,7 @@ class TestEveryType:
             assert uploads.get(f"/u/?id={identity}").status_code == 404
         check_neighbours(uploads, real)
 
-    @pytest.mark.parametrize("value", [GONE, *ANY], ids=repr)
+    @pytest.mark.parametrize("value", [GONE, *ANY], ids=lambda value: "gone" if value is GONE else repr(value))
     def test_a_date(self, real: PyMongo, uploads: FlaskClient, value: Any) -> None:
         """What has no date comes before all that have one, for everybody."""
         odd, store = put(real, uploadDate=value), Bucket(real.db)
