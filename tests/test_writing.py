@@ -86,7 +86,7 @@ class TestPut:
     def test_the_type_that_the_client_claims_is_kept_aside(self, client: Client, mongo: PyMongo) -> None:
         client().put("/uploads/a.txt", data=b"x", content_type="text/html")
         (document,) = mongo.db.fs.files.find()
-        assert document["metadata"] == {"clientContentType": "text/html", "contentType": "text/plain"}
+        assert document["metadata"] == {"clientContentType": "text/html", "contentType": "text/plain; charset=utf-8"}
 
 
 class TestForms:
@@ -378,14 +378,14 @@ class TestDeleting:
 class TestRestoring:
     def test_keeps_the_applications_fields_and_metadata(self, client: Client, store: Bucket) -> None:
         fields = {"owner": "me", "metadata": {"k": [1, 2], "contentType": "x/y"}}
-        first = store.save("a", io.BytesIO(b"first"), content_type="text/x-old", fields=fields)
+        first = store.save("a", io.BytesIO(b"first"), content_type="application/x-old", fields=fields)
         put(store, "a", b"second")
         assert client().post("/uploads/a?restore&version=0").status_code == 201
         found = store.find("a")
         assert found is not None
-        assert (read(store, found), found.sha256, found.content_type) == (b"first", first.sha256, "text/x-old")
+        assert (read(store, found), found.sha256, found.content_type) == (b"first", first.sha256, "application/x-old")
         assert found.fields == {"owner": "me"}
-        assert found.metadata == {"k": [1, 2], "contentType": "text/x-old"}
+        assert found.metadata == {"k": [1, 2], "contentType": "application/x-old"}
 
     def test_what_is_deleted_meanwhile_is_a_409(
         self, client: Client, store: Bucket, monkeypatch: pytest.MonkeyPatch
@@ -401,3 +401,43 @@ class TestRestoring:
         monkeypatch.setattr(Bucket, "read", too_late)
         assert client().post("/uploads/a?restore&version=0").status_code == 409
         assert store.count("a") == 1
+
+
+TEXTS = [
+    ("é".encode(), True),
+    (b"plain", True),
+    (b"", True),
+    ("\ufeffé".encode(), True),
+    ("é".encode("latin-1"), False),
+    ("é".encode("utf-16"), False),
+    (b"x" * 65_535 + "é".encode() + b"x" * 300_000, True),  # across the blocks that are read
+    (b"x" * 300_000 + b"\xff", False),
+    (b"cut \xc3", False),
+]
+
+
+@pytest.mark.parametrize(("content", "is_utf8"), TEXTS, ids=range(len(TEXTS)))
+def test_whether_text_is_utf8_is_decided_by_its_bytes(
+    client: Client, mongo: PyMongo, content: bytes, is_utf8: bool
+) -> None:
+    uploads = client()
+    uploads.put("/uploads/put.txt", data=content)
+    uploads.post("/uploads/", data=form((content, "form.txt")))
+    mongo.save_file("saved.txt", io.BytesIO(content), content_type="text/plain")
+    expected = "text/plain; charset=utf-8" if is_utf8 else "text/plain"
+    for name in ("put.txt", "form.txt", "saved.txt"):
+        document = mongo.db.fs.files.find_one({"filename": name})
+        assert (document["contentType"], document["metadata"]["contentType"]) == (expected, expected)
+        assert uploads.get(f"/uploads/{name}").headers["Content-Type"] == expected
+        assert uploads.get(f"/uploads/{name}?details", headers=JSON).json["content_type"] == "text/plain"
+
+
+def test_other_types_and_charsets_stay(client: Client, mongo: PyMongo) -> None:
+    uploads = client()
+    uploads.put("/uploads/a.json", data=b"{}")
+    mongo.save_file("b.txt", io.BytesIO(b"x"), content_type="text/plain; charset=iso-8859-15")
+    mongo.db.fs.files.insert_one({"filename": "c.txt", "length": 0, "chunkSize": 1, "contentType": "text/plain"})
+    found = {name: uploads.get(f"/uploads/{name}").headers["Content-Type"] for name in ("a.json", "b.txt", "c.txt")}
+    assert found["a.json"] == "application/json"
+    assert found["b.txt"] == "text/plain; charset=iso-8859-15"
+    assert found["c.txt"] == "text/plain; charset=utf-8"  # of another tool, which did not look

@@ -73,19 +73,21 @@ def cache_control(max_age: int | None, public: bool = False, immutable: bool = F
     return ", ".join([*directives, "immutable"] if immutable else directives)
 
 
-def media_type(stored: str) -> tuple[str, str]:
+def media_type(stored: str, charset: str | None = "utf-8") -> tuple[str, str]:
     """Make a stored content type fit for a header.
 
+    :param charset: that of text which names none; None: it stays unnamed
+
     :return: the bare type in lower case, and the field's value with its parameters; both
-        ``application/octet-stream`` where what is stored is no media type. Text without a charset is called UTF-8.
+        ``application/octet-stream`` where what is stored is no media type
     """
     match = _MEDIA_TYPE.fullmatch(stored.strip())
     if match is None:
         return "application/octet-stream", "application/octet-stream"
     bare = match[1].lower()
     parameters = [(name.lower(), value) for name, value in _PARAMETERS.findall(match[2])]
-    if bare.startswith("text/") and "charset" not in dict(parameters):
-        parameters.append(("charset", "utf-8"))
+    if charset and bare.startswith("text/") and "charset" not in dict(parameters):
+        parameters.append(("charset", charset))
     return bare, "; ".join([bare, *(f"{name}={value}" for name, value in parameters)])
 
 
@@ -118,6 +120,7 @@ def content_headers(
     inline_types: frozenset[str] = frozenset(),
     *,
     own_frames_only: bool = False,
+    charset: str | None = "utf-8",
 ) -> Mapping[str, str]:
     """The header fields that keep a stranger's file from acting in the application's origin.
 
@@ -130,8 +133,9 @@ def content_headers(
     :param inline_types: what the application wants shown, too. No script runs in it when it is opened; but one whose
         own type is a script's is run by any page of the same origin that names it in ``<script src>``.
     :param own_frames_only: whether no page of another origin may have it in a frame
+    :param charset: as in :func:`media_type`
     """
-    bare, value = media_type(stored_type)
+    bare, value = media_type(stored_type, charset)
     shown = is_shown(stored_type, inline_types)
     attachment = not shown if as_attachment is None else as_attachment
     if attachment and _ACTIVE.fullmatch(bare):

@@ -2,7 +2,7 @@
 
 ::
 
-    commit(versions, "notes.txt", Content(file_id, length, sha256, head))
+    commit(versions, "notes.txt", Content(file_id, length, sha256, head, is_utf8))
 
 It may be repeated, also by another process: the same content is committed once.
 """
@@ -20,6 +20,7 @@ from bson.objectid import ObjectId
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
 
 from .. import mimetype
+from .charset import with_charset
 from .model import CorruptFile, StoredFile, living
 from .retry import Patience, persist
 from .versions import Versions
@@ -43,6 +44,8 @@ class Content(NamedTuple):
     """in hexadecimal"""
     head: bytes
     """the first bytes, which tell the type where the name does not"""
+    is_utf8: bool = False
+    """whether all of it is, which tells the charset of text"""
 
 
 class Vanished(CorruptFile):
@@ -195,7 +198,7 @@ def _document(
     filename: str, content: Content, content_type: str | None, fields: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The files document, but for its date and its place among the versions."""
-    content_type = content_type or mimetype.guess(filename, content.head)
+    content_type = with_charset(content_type or mimetype.guess(filename, content.head), content.is_utf8)
     return {
         **(fields or {}),
         "_id": content.id,

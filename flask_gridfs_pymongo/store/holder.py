@@ -21,6 +21,7 @@ from bson.objectid import ObjectId
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from .. import mimetype
+from .charset import Utf8
 from .clock import Clock
 from .commit import CHUNK_SIZE, Content, commit, preview
 from .model import StoredFile
@@ -303,7 +304,11 @@ class Holder:
             for piece in Reader(chunks, file, 0, file.length):
                 sha256.update(piece)
         head = b"".join(Reader(chunks, file, 0, min(file.length, mimetype.SNIFF_BYTES)))
-        return Content(self.id, self.offset, sha256.hexdigest(), head)
+        is_utf8 = Utf8()
+        if mimetype.guess(self.filename, head).startswith("text/"):
+            for piece in Reader(chunks, file, 0, file.length):
+                is_utf8.update(piece)
+        return Content(self.id, self.offset, sha256.hexdigest(), head, is_utf8.valid())
 
     @property
     def _count(self) -> int:

@@ -21,6 +21,7 @@ from pymongo import ReplaceOne
 from pymongo.errors import ConnectionFailure
 
 from .. import mimetype
+from .charset import Utf8
 from .commit import CHUNK_SIZE, Content, Unconfirmed, commit, preview
 from .model import StoredFile
 from .retry import is_reachable, persist
@@ -53,6 +54,7 @@ class Writer:
         self.sha256 = hashlib.sha256()
         """of what was written so far"""
         self._head = b""
+        self._utf8 = Utf8()
         self._pieces: list[bytes] = []  # of the next chunk
         self._size = 0  # of them together
         self._chunks: list[dict[str, Any]] = []  # of the next insert
@@ -88,6 +90,7 @@ class Writer:
         if self._max_size is not None and self.length > self._max_size:
             raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
         self.sha256.update(data)
+        self._utf8.update(data)
         self._pieces.append(bytes(data))
         self._size += len(data)
         if self._size >= CHUNK_SIZE:
@@ -142,7 +145,7 @@ class Writer:
     def _whole(self) -> Content:
         if self._content is None:
             self.finish()
-            self._content = Content(self.id, self.length, self.sha256.hexdigest(), self._head)
+            self._content = Content(self.id, self.length, self.sha256.hexdigest(), self._head, self._utf8.valid())
         return self._content
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:

@@ -45,7 +45,14 @@ def send(
         if as_attachment is None and not mimetype.is_shown_media(content_type):
             as_attachment = True
     name = file.filename if download_name is None else download_name
-    guard = content_headers(content_type, name, as_attachment, frozenset(inline_types), own_frames_only=own_frames_only)
+    guard = content_headers(
+        content_type,
+        name,
+        as_attachment,
+        frozenset(inline_types),
+        own_frames_only=own_frames_only,
+        charset=None if file.sha256 else "utf-8",  # text that was stored here names its charset, if it is UTF-8
+    )
     fields = {**guard, "Cache-Control": cache_control(*bounded(caching, file))}
     if file.sha256 and is_wanted(request.headers):
         fields["Repr-Digest"] = repr_digest(file.sha256)

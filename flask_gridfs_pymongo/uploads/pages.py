@@ -117,7 +117,7 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
         "damaged": file.damage is not None,
         "id": ids.to_json(file.id, file.options),
         "length": None if file.damage else file.length,
-        "content_type": file.content_type,
+        "content_type": file.content_type.partition(";")[0].rstrip(),
         "upload_date": file.upload_date.astimezone(timezone.utc).isoformat(timespec="milliseconds"),
         "sha256": file.sha256,
         "etag": f'"{file.etag}"',
