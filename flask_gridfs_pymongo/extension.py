@@ -162,7 +162,7 @@ class PyMongo:
         :raises werkzeug.exceptions.NotFound: where there is no such file or version
         """
         if (filename is None) == (id is None):
-            raise TypeError("give send_file() either a filename or an id")
+            raise TypeError("filename must be str: give send_file() either a filename or an id")
         _check_type("filename", filename, (str, type(None)))
         _check_type("version", version, int)
         _check_type("cache_for", cache_for, int)

@@ -297,7 +297,7 @@ class TestIds:
         for url in ("/u/", "/u/a.txt"):
             assert uploads.open(f"{url}?id={id_text(value)}", method=method).status_code == 404
         store = Bucket(real.db)
-        assert not store.delete(value)
+        assert not store.delete_many([value])
         assert store.get(value) is None
         check_neighbours(uploads, real)
 

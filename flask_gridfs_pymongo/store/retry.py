@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError, WriteConcernError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
 
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
@@ -42,7 +49,14 @@ def passes(error: PyMongoError) -> bool:
     """Whether the same operation may succeed a little later, and was not done yet where the server answered."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
         return True
-    return not isinstance(error, WriteConcernError) and not _PASSING.isdisjoint(codes(error))
+    return not is_unconfirmed(error) and not _PASSING.isdisjoint(codes(error))
+
+
+def is_unconfirmed(error: PyMongoError) -> bool:
+    """Whether the server did what was asked, and could not make it durable in time."""
+    if isinstance(error, BulkWriteError):
+        return bool(error.details and error.details.get("writeConcernErrors"))
+    return isinstance(error, WriteConcernError)
 
 
 def is_reachable(collection: Any) -> bool:

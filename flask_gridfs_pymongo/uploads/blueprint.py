@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
-from pymongo.errors import ConnectionFailure, DocumentTooLarge, ExecutionTimeout, PyMongoError, WriteConcernError
+from pymongo.errors import ConnectionFailure, DocumentTooLarge, ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from ..http import cors
@@ -19,7 +19,7 @@ from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
 from ..signals import request_refused
 from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
-from ..store.retry import codes, passes
+from ..store.retry import codes, is_unconfirmed, passes
 from . import notices, pages, pictures, resuming, texts
 from .bodies import drain
 from .forms import upload_target
@@ -73,7 +73,7 @@ def _unavailable(error: PyMongoError) -> Response:
     current_app.logger.error("the database failed: %a", str(error))  # which may quote a name, with line breaks
     if _DISK_FULL in codes(error):
         return pages.problem(507, "The disk of the database is full; nothing was stored.")
-    if not isinstance(error, (ConnectionFailure, WriteConcernError)) and not passes(error):
+    if not (isinstance(error, ConnectionFailure) or is_unconfirmed(error) or passes(error)):
         return pages.problem(500, "The database refused this; the log of the application tells why.")
     return pages.problem(503, "The database does not answer; try again.", _retry_after())
 

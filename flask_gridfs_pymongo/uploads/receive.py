@@ -158,7 +158,7 @@ def _commit(bucket: Bucket, parts: list[tuple[Writer, dict[str, Any]]], check: _
 
 def _taken_back(bucket: Bucket, file: StoredFile) -> bool:
     try:
-        bucket.delete(id=file.id)
+        bucket.delete_many([file.id])
     except PyMongoError as error:
         _logger.error("%a stays, though another file of its form could not be stored: %s", file.filename, error)
         return False

@@ -59,7 +59,7 @@ def delete(options: Options, request: Request, filename: str | None) -> Response
     file = select(options, request, filename, "delete")
     check_preconditions(request.method, request.headers, file)
     bucket = options.bucket()
-    deleted = bucket.delete(id=file.id) if names_one(request) else bucket.delete_all(file)
+    deleted = bucket.delete_many([file.id]) if names_one(request) else bucket.delete_all(file)
     if not deleted:
         abort(404, "It was deleted meanwhile.")
     tell(file_deleted, file=file, versions=deleted)
