@@ -247,6 +247,6 @@ def test_benchmarks_know_their_rows(tmp_path: Path) -> None:
     from benchmarks.picture import draw
 
     results = [Result("a < b", "ms", 1.0, 2.0, None, ""), Result("c", "s", 0.0, None, 3.0, "")]
-    assert set(ROWS) == {"download", "stalled", "small", "own", "ranges", "upload", "uploading", "listing"}
+    assert set(ROWS) == {"download", "stalled", "small", "own", "ranges", "upload", "resumable", "uploading", "listing"}
     assert "0.50" in line(results[0])
     assert "a &lt; b (ms)" in draw(results, "here")

@@ -127,7 +127,7 @@ def test_what_an_application_stores_is_listed_linked_and_served(
         separator = "&" if "?" in url else "?"
         for query in ("details", "versions", "delete"):
             assert client.get(f"{url}{separator}{query}", headers=BROWSER).status_code == 200
-    page = client.get("/u/", headers=BROWSER).text
+    page = client.get("/u/?flat=1", headers=BROWSER).text
     assert f'href="{escape(file["url"])}' in page
     assert "<script>alert" not in page
     assert client.post(f"{file['permanent_url']}&delete").status_code == 204

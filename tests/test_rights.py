@@ -30,8 +30,8 @@ class TestAuthorize:
             (lambda: uploads.get("/uploads/a"), [("read", "a")]),
             (
                 lambda: uploads.get("/uploads/"),
-                # "" is what has no name, and the folder that a form would add to.
-                [("list", None), *(("read", name) for name in ("a", "b", "c", "")), ("write", "")],
+                # "" is what has no name, and the folder that a form would add to; the first row tells of its button.
+                [("list", None), *(("read", name) for name in ("a", "b", "c", "")), ("delete", "a"), ("write", "")],
             ),
             (lambda: uploads.get("/uploads/a?versions"), [("read", "a"), ("write", "a"), ("delete", "a")]),
             (lambda: uploads.post("/uploads/a?version=0&restore"), [("read", "a"), ("write", "a"), ("write", "a")]),

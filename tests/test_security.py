@@ -70,7 +70,7 @@ class TestEveryAnswer:
             ("POST", "/u/a?delete", {"Accept": "text/html"}, 303),
             ("GET", "/u/", {"Accept": "text/html"}, 200),
             ("GET", "/u/", {"Accept": "application/json"}, 200),
-            ("GET", "/u", {}, 200),
+            ("GET", "/u", {}, 308),
             ("GET", "/u/a?details", {}, 200),
             ("GET", "/u/a?versions", {"Accept": "application/json"}, 200),
             ("GET", "/u/a?delete", {}, 200),
