@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NoReturn
 
 import pymongo
 import pytest
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Skip on a user's machine; in CI nothing may be missing."""
     if os.environ.get("CI"):
         pytest.fail(reason)

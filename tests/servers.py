@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, send_file
 
 from .live import create_app
 
@@ -56,6 +56,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 def refusing_the_file_wrapper() -> Flask:
     """The same application on a server that cannot send a file object, though it says so."""
     app = create_app()
+    app.add_url_rule("/real", view_func=lambda: send_file(__file__))
     inner = app.wsgi_app
 
     def refuse(*arguments: Any) -> Any:

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from flask_gridfs_pymongo import PyMongo
 
-from .conftest import HTML, JSON, Client, everyone, form, start_gunicorn
+from .conftest import HTML, JSON, Client, everyone, form, missing, start_gunicorn
 
 ROOT = "/uploads/"
 NAMES = ["a.txt", "a/photo.jpg", "a/b/c.txt", "a/b/d e.txt", "x/y/z.txt"]
@@ -249,7 +249,7 @@ def run(*command: str, cwd: Path) -> str:
 def program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if found is None:
-        pytest.skip(f"install {name}")
+        missing(f"install {name}")
     return found
 
 

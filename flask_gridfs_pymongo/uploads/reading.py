@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flask import Request, Response, abort, redirect, send_from_directory
+from flask import Request, Response, abort, redirect
 from werkzeug.exceptions import Forbidden, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..http.headers import IMMUTABLE, NO_STORE, Caching
 from ..http.response import sends_all
+from ..mimetype import guess
 from ..store import StoredFile
 from . import archive, links, listings, pages, pictures
 from .arguments import folder, number
@@ -26,7 +28,7 @@ from .rights import buttons, may, permit, shown
 from .selection import names_one, select
 
 _PATIENCE = 0.8  # seconds that a person waits for a database that is away
-_STATIC = Path(__file__).parent.parent / "static"
+_ASSETS = {path.name: path for path in (Path(__file__).parent.parent / "static").iterdir()}
 _Answer = Callable[[Options, Request, "str | None"], BaseResponse]
 
 
@@ -40,8 +42,13 @@ def get(options: Options, request: Request, filename: str | None) -> BaseRespons
     return answer(options, request, filename)
 
 
-def _asset(options: Options, request: Request, filename: str | None) -> Response:
-    return send_from_directory(_STATIC, request.args["asset"], max_age=3600)
+def _asset(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    path = _ASSETS.get(request.args["asset"]) or abort(404)
+    # Its bytes: a file that is open would stay so where the connection breaks before the server has sent it.
+    response = Response(path.read_bytes(), mimetype=guess(path.name))
+    response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    response.cache_control.max_age = 3600
+    return response.make_conditional(request)
 
 
 def _listing(options: Options, request: Request, filename: str | None) -> BaseResponse:
