@@ -70,6 +70,7 @@ FORBIDDEN = {
         "flask_gridfs_pymongo.store",
         "flask_gridfs_pymongo.uploads",
     },
+    "flask_gridfs_pymongo.cli": {"werkzeug", "flask_gridfs_pymongo.extension", "flask_gridfs_pymongo.uploads"},
     "flask_gridfs_pymongo.uploads": {"flask_gridfs_pymongo.extension", "flask_gridfs_pymongo.connection"},
 }
 

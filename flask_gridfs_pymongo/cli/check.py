@@ -1,0 +1,87 @@
+"""``flask gridfs check``: what is wrong in a bucket."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ..store.check import Check, Finding
+from ..store.collections import Collections
+from .group import bucket_options, gridfs, open_bucket, plain
+
+
+@gridfs.command("check")
+@bucket_options
+@click.option("--repair", is_flag=True, help="Repair what can be repaired.")
+@click.option("--verify", is_flag=True, help="Read all content, and compare SHA-256 and MD5.")
+@click.option("--idle", is_flag=True, help="Nobody writes to the bucket: nothing unfinished is spared.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, idle: bool, as_json: bool) -> None:
+    """Find what is wrong in a bucket, while it is in use.
+
+    That is: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks that no
+    file owns. Where the newest of these is younger than an hour they may be of an upload that goes on, and are no
+    problem.
+
+    --repair makes the indexes, and deletes chunks that no file owns, and extra ones past the end of a file where its
+    hash shows that they are not of it.
+
+    --idle says that nobody writes to the bucket, as before a backup: chunks without a file are then dead whatever
+    their age, and with --repair the marks by which writers order the versions are removed, too.
+
+    \b
+    Exit status:
+      0  nothing is wrong, or everything was repaired
+      1  something is wrong
+      2  the command line is wrong, or the database does not answer
+    """
+    found = repaired = 0
+    with open_bucket(prefix, bucket) as store, _progress(store.collections) as bar:
+        collections = store.collections
+        check = Check(collections, repair, verify, idle, advance=bar.update if bar else int)
+        for finding in check.findings():
+            if bar:
+                click.echo("\r\x1b[K", nl=False, err=True)
+            if as_json:  # printed as it comes: there may be a million
+                click.echo(("," if found else '{"findings": [') + f"\n{_json(finding)}", nl=False)
+            else:
+                click.echo(plain(_text(finding)))
+            found += 1
+            repaired += finding.repaired
+    if as_json:
+        counts = {"files": check.files, "chunks": check.chunks, "bytes": check.bytes, "uploading": check.uploading}
+        totals = {"bucket": collections.name, **counts, "found": found, "repaired": repaired}
+        click.echo(("\n" if found else '{"findings": [') + f"], {json.dumps(totals)[1:]}")
+    else:
+        seen = f"{check.files:,} files ({check.bytes:,} bytes), {check.chunks:,} chunks"
+        running = f" ({check.uploading:,} of uploads that go on)" if check.uploading else ""
+        click.echo(plain(f"{collections.name}: {seen}{running}; {found:,} problems, {repaired:,} repaired"))
+    sys.exit(1 if found > repaired else 0)
+
+
+def _progress(collections: Collections) -> Any:
+    """A bar on a terminal; elsewhere None."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    steps = collections.files.estimated_document_count() + 2 * collections.chunks.estimated_document_count()
+    return click.progressbar(length=max(1, steps), file=sys.stderr, update_min_steps=1 + steps // 1000)
+
+
+def _text(finding: Finding) -> str:
+    problems = []
+    for problem in finding.problems:
+        text = problem.kind if finding.subject == "index" else f"{problem.count:,} {problem.kind}"
+        problems.append(text if problem.first is None else f"{text} (first: {problem.first!r})")
+    size = f", {finding.bytes:,} bytes" if finding.subject in ("chunks", "upload") else ""
+    outcome = "; repaired" if finding.repaired else f"; not repaired: {finding.note}" if finding.note else ""
+    return f"{finding.subject} {finding.name!r} {finding.id!r}: {', '.join(problems)}{size}{outcome}"
+
+
+def _json(finding: Finding) -> str:
+    problems = [asdict(problem) for problem in finding.problems]
+    return json.dumps({**finding._asdict(), "problems": problems}, default=str)

@@ -1,0 +1,61 @@
+"""``flask gridfs expire``: old versions, and those whose time is over."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+import click
+from flask import current_app
+
+from ..signals import file_deleted
+from ..store.lifetime import Sweep
+from .group import bucket_options, gridfs, open_bucket
+
+
+def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
+    if value is None:
+        return None
+    match = re.fullmatch("([0-9]{1,5})([smhdw])", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not a number and a unit: 90s, 15m, 12h, 30d or 4w")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+@gridfs.command("expire")
+@bucket_options
+@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N newest versions of each name.")
+@click.option("--older-than", callback=_age, metavar="AGE", help="Let versions of this age expire: 12h, 30d, 4w.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def expire_command(
+    bucket: str, prefix: str | None, keep: int | None, older_than: timedelta | None, dry_run: bool, as_json: bool
+) -> None:
+    """Delete versions that have expired, and those beyond the newest ones.
+
+    Run it every hour or so, while the bucket is in use. What has expired cannot be found from that second on. Its
+    content is deleted an hour later, and so is what was superseded, as somebody may still be reading it.
+
+    \b
+    Exit status:
+      0  done
+      2  the command line is wrong, or the database does not answer
+    """
+    counts = {"expired": 0, "superseded": 0, "bytes": 0}
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    with open_bucket(prefix, bucket) as store:
+        sweep = Sweep(store, keep, older_than, dry_run)
+        for file, reason in sweep.run():
+            counts[reason] += 1
+            counts["bytes"] += file.length
+            if not dry_run:
+                file_deleted.send(app, file=file, versions=1)
+    if as_json:
+        click.echo(json.dumps({"bucket": store.collections.name, **counts, "waiting": sweep.waiting}))
+        return
+    what = f"{counts['expired']:,} expired and {counts['superseded']:,} superseded versions"
+    done = "to delete" if dry_run else "deleted"
+    later = f"; {sweep.waiting:,} more have expired within the last hour" if sweep.waiting else ""
+    click.echo(f"{store.collections.name}: {what} {done} ({counts['bytes']:,} bytes){later}")

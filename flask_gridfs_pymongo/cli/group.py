@@ -1,0 +1,69 @@
+"""The group ``flask gridfs``, and what its commands share: their options, and the bucket that these name.
+
+::
+
+    @gridfs.command("count")
+    @bucket_options
+    def count_command(bucket: str, prefix: str | None) -> None:
+        with open_bucket(prefix, bucket) as store:
+            click.echo(store.files.estimated_document_count())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from pymongo.errors import PyMongoError
+
+from ..connection import AppState
+from ..store import Bucket
+
+gridfs = AppGroup("gridfs", help="Look after the files in GridFS.")
+
+
+def plain(text: str) -> str:
+    """Escape what a terminal would obey: names, and errors that quote them, may have any character."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+class Failure(click.ClickException):
+    """Ends a command with the status 2."""
+
+    exit_code = 2
+
+    def format_message(self) -> str:
+        return plain(self.message)
+
+
+def bucket_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--bucket`` and ``--prefix``."""
+    prefix_help = "The config_prefix of the PyMongo object.  [default: MONGO, or the only one]"
+    command = click.option("--prefix", help=prefix_help)(command)
+    return click.option("--bucket", default="fs", show_default=True, help="The name of the bucket.")(command)
+
+
+def _state(prefix: str | None) -> AppState:
+    states: dict[str, AppState] = current_app.extensions["pymongo"]
+    if prefix is None:
+        prefix = next(iter(states)) if len(states) == 1 else "MONGO"
+    if prefix not in states:
+        known = ", ".join(sorted(states))
+        raise click.UsageError(f"the app has no PyMongo object with the prefix {prefix!r}; --prefix is one of: {known}")
+    return states[prefix]
+
+
+@contextmanager
+def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
+    """The bucket *name* of the PyMongo object with this *prefix*; what the database refuses ends the command."""
+    state = _state(prefix)
+    if state.settings.mongomock:
+        raise Failure("mongomock keeps files in the memory of one process; there is nothing to look after")
+    try:
+        yield state.connection.bucket(state.settings.dbname, name)
+    except PyMongoError as error:
+        reason = str(error).partition(", Topology Description")[0].partition(", full error")[0]
+        raise Failure(f"{state.settings.dbname}.{name}: {reason}") from None

@@ -1,0 +1,63 @@
+"""``flask gridfs index``: the indexes of a bucket."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import click
+from pymongo import ASCENDING
+
+from ..store.claims import build_index
+from ..store.collections import INDEXES, Collections, Index, index_problem
+from ..store.listing import ORDERS
+from .group import bucket_options, gridfs, open_bucket, plain
+
+
+def _listed(context: click.Context, parameter: click.Parameter, queries: tuple[str, ...]) -> tuple[Index, ...]:
+    return tuple(_index_for(query) for query in queries)
+
+
+def _index_for(query: str) -> Index:
+    if query in ORDERS:
+        field, direction, _ = ORDERS[query]
+        return Index("files", [(field, direction), ("filename", ASCENDING)], {})
+    if re.fullmatch(r"metadata\.[^.$\0]+", query):
+        return Index("files", [(query, ASCENDING), ("filename", ASCENDING), ("uploadDate", ASCENDING)], {})
+    raise click.BadParameter(f"{query!r} is none of {', '.join(ORDERS)}, and not metadata.KEY")
+
+
+@gridfs.command("index")
+@click.argument("queries", nargs=-1, metavar="[newest|size|type|metadata.KEY]...", callback=_listed)
+@bucket_options
+def index_command(queries: tuple[Index, ...], bucket: str, prefix: str | None) -> None:
+    """Create the indexes of a bucket.
+
+    Always those that every bucket has; for each of the orders newest, size and type the one that a listing in this
+    order needs where there are many files; and for metadata.KEY the one for listings with that metadata.
+
+    \b
+    Exit status:
+      0  they are there
+      1  one could not be created
+      2  the command line is wrong, or the database does not answer
+    """
+    with open_bucket(prefix, bucket) as store:
+        done = [_make_index(store.collections, index) for index in (*INDEXES, *queries)]
+    sys.exit(0 if all(done) else 1)
+
+
+def _make_index(collections: Collections, index: Index) -> bool:
+    collection = collections.of(index)
+    name = f"index {collection.full_name!r} {', '.join(field for field, _ in index.keys)!r}"
+    problem = index_problem(collection.index_information(), index)
+    if problem is None:
+        click.echo(f"{name}: is there")
+        return True
+    error = build_index(collections, index)
+    if error:
+        advice = "; drop the old one first" if problem == "other options" else ""
+        click.echo(plain(f"{name}: {problem}, not created: {error}{advice}"), err=True)
+    else:
+        click.echo(f"{name}: created")
+    return not error
