@@ -203,7 +203,7 @@ def test_stalled_downloads_leave_the_pool_to_others(serve: Serve, uri: str) -> N
         start = time.monotonic()
         connection = ask(stack, "small")
         assert b"".join(iter(lambda: connection.recv(65536), b"")).endswith(b"small")
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 10
 
 
 def test_a_download_that_ends_early_gives_its_connection_back(app: Flask, uri: str) -> None:

@@ -244,7 +244,7 @@ def test_a_client_that_leaves_holds_no_thread_though_the_primary_is_gone(replica
             primary.kill()
             replicas.one("PRIMARY")
         status, _, seconds = ask(address, "GET", "/uploads/small")
-        assert (status, seconds < 5) == (200, True)
+        assert (status, seconds < 10) == (200, True)
 
 
 def test_a_restore_outlives_the_primary(replicas: ReplicaSet) -> None:
@@ -327,7 +327,7 @@ def test_checks_outlive_the_primary(replicas: ReplicaSet) -> None:
                 start = time.monotonic()
                 go_on.set()
                 assert [one.result() for one in looks] == [(2501, [("chunks", 2)])] * 3
-                assert time.monotonic() - start < 5
+                assert time.monotonic() - start < 10
 
 
 def test_without_a_majority_there_is_a_503_in_time(replicas: ReplicaSet, serve: Serve) -> None:
@@ -344,7 +344,7 @@ def test_without_a_majority_there_is_a_503_in_time(replicas: ReplicaSet, serve: 
             stack.callback(client.admin.command, "fsyncUnlock")
         for method in ("PUT", "DELETE"):
             status, body, seconds = ask(address, method, "/uploads/before", b"new" if method == "PUT" else b"")
-            assert (status, seconds < 8) == (503, True)
+            assert (status, seconds < 12) == (503, True)
             assert (b"may appear" in body) == (method == "DELETE")  # the PUT ended with its first chunk
     until(replicas.is_whole)
     assert ask(address, "GET", "/uploads/before")[0] in (200, 404)
@@ -366,7 +366,7 @@ def test_an_index_is_built_though_a_member_is_dead(replicas: ReplicaSet, serve: 
             secondary.kill()
             address = serve("tests.live:create_app()", LIVE_URI=uri)
             status, _, seconds = ask(address, "PUT", "/uploads/ours", b"content")
-            assert (status, seconds < 8) == (201, True)
+            assert (status, seconds < 12) == (201, True)
             assert "previous_1" in database.fs.files.index_information()
 
 

@@ -23,7 +23,7 @@ from .conftest import Serve
 from .replica import TIMEOUTS, direct, standalone, until
 from .test_trouble import call
 
-KILLS = int(os.environ.get("KILLS", "5"))  # 50 by hand
+KILLS = int(os.environ.get("KILLS", "3"))  # 50 by hand
 
 
 def content(number: int) -> bytes:

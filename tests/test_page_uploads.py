@@ -49,7 +49,7 @@ def site(app: Flask, real: PyMongo) -> Iterator[Site]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     with browser.new_context() as context:
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(30_000)
         yield context
 
 

@@ -80,7 +80,7 @@ def context(browser: Browser, options: dict[str, Any]) -> Iterator[BrowserContex
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -441,7 +441,7 @@ class TestWithoutADatabase:
         app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
         begin = time.monotonic()
         answer = app.test_client().get(f"/uploads/{target}", headers=HTML)
-        assert time.monotonic() - begin < 1.5  # one, and what a machine takes that is busy
+        assert time.monotonic() - begin < 6  # one where nothing else runs; the driver waits for thirty
         assert answer.status_code == 503
         assert "The database does not answer" in answer.text
         assert "Try again" in answer.text

