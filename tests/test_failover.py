@@ -28,7 +28,7 @@ from pymongo import ReadPreference
 from pymongo.read_concern import ReadConcern
 
 from examples import mongod as binary
-from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store import Bucket, ending
 from flask_gridfs_pymongo.store.check import Check
 
 from .conftest import Serve, missing
@@ -284,7 +284,7 @@ def test_an_upload_goes_on_without_the_primary(replicas: ReplicaSet, disturb: Ca
             with second.uploads.hold(upload) as holder:
                 assert holder.offset == 4_000_000
                 holder.write(content[4_000_000:])
-                file, _ = holder.commit()
+                file, _ = ending.finish(holder)
             assert file.sha256 == hashlib.sha256(content).hexdigest()
             assert b"".join(second.read(file)) == content
 

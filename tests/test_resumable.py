@@ -1,4 +1,4 @@
-"""store/resumable.py and store/holder.py: uploads that go on, whoever dies, sleeps or comes in between."""
+"""store/resumable.py and the rooms below it: uploads that go on, whoever dies, sleeps or comes in between."""
 
 # ruff: noqa: PT012 (what raises within a turn is more than one statement)
 
@@ -25,7 +25,8 @@ from flask_gridfs_pymongo.store import (
     UploadBusy,
     UploadEnded,
 )
-from flask_gridfs_pymongo.store.holder import Holder
+from flask_gridfs_pymongo.store.ending import finish, terminate
+from flask_gridfs_pymongo.store.turn import Turn
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import content, read
@@ -74,7 +75,7 @@ class TestGoingOn:
                 holder.write(data[start : start + piece])
         process = another(store)
         with process.uploads.hold(look(process, token)) as holder:
-            file, first = holder.commit()
+            file, first = finish(holder)
         assert first
         assert file.content_type
         stored(store, data)
@@ -88,7 +89,7 @@ class TestGoingOn:
         with store.uploads.hold(look(store, token)) as holder:
             holder.write(data[1000:])
             assert holder.sha256.hexdigest() == hashlib.sha256(data).hexdigest()
-            holder.commit()
+            finish(holder)
         stored(store, data)
 
     def test_a_hash_is_not_carried_past_another_holder(self, store: Bucket) -> None:
@@ -102,7 +103,7 @@ class TestGoingOn:
         with store.uploads.hold(look(store, token)) as holder:
             assert holder.sha256 is None
             holder.write(b"3" * 10)
-            holder.commit()
+            finish(holder)
         stored(store, b"1" * 10 + b"2" * 10 + b"3" * 10)
 
     def test_more_than_its_length_is_refused(self, store: Bucket) -> None:
@@ -134,12 +135,12 @@ class TestGoingOn:
         assert look(store, token).offset == 0
         with store.uploads.hold(upload, checked=True) as holder:
             holder.write(data)
-            holder._settle()
+            holder.settle()
             assert look(store, token).offset == 0
             holder.accept()
         assert look(store, token).complete
         with store.uploads.hold(upload) as holder:
-            holder.commit()
+            finish(holder)
         stored(store, data)
 
 
@@ -161,16 +162,16 @@ class TestTurns:
         stalled = store.uploads.hold(upload)
         old = stalled.__enter__()
         old.write(data[: 5 * CHUNK_SIZE])
-        old._settle()
+        old.settle()
         start = time.monotonic()
         with store.uploads.hold(upload) as holder:
             assert 1 < time.monotonic() - start < 8  # under 3 on a machine that does nothing else
             assert holder.offset == 5 * CHUNK_SIZE
             with pytest.raises(Overtaken):
                 old.write(b"x" * 3 * CHUNK_SIZE)
-                old._settle()
+                old.settle()
             holder.write(data[holder.offset :])
-            holder.commit()
+            finish(holder)
         stored(store, data)
 
     def test_a_turn_given_back_is_free_at_once(self, store: Bucket) -> None:
@@ -227,14 +228,14 @@ def go_on(store: Bucket, token: str, data: bytes) -> None:
     process = another(store)
     with process.uploads.hold(look(process, token)) as holder:
         holder.write(data[holder.offset :])
-        holder.commit()
+        finish(holder)
 
 
 class TestCrashes:
     def test_between_the_chunks_and_the_offset(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         token, upload = begin(store, 5 * CHUNK_SIZE)
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Holder, "_move", crash)
+            patch.setattr(Turn, "move", crash)
             with store.uploads.hold(upload) as holder:
                 holder.write(b"x" * 5 * CHUNK_SIZE)
         assert store.chunks.count_documents({}) == 5
@@ -248,13 +249,13 @@ class TestCrashes:
         data = content(2 * CHUNK_SIZE + 1)
         token, upload = begin(store, len(data))
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Holder, "_end", crash)
+            patch.setattr(Turn, "end", crash)
             with store.uploads.hold(upload) as holder:
                 holder.write(data)
-                holder.commit()
+                finish(holder)
         lapse(store)
         with another(store).uploads.hold(look(store, token)) as holder:
-            assert holder.commit(check=crash)[1]
+            assert finish(holder, check=crash)[1]
         stored(store, data)
 
     def test_a_file_that_was_deleted_before_its_end_was_told(
@@ -262,14 +263,14 @@ class TestCrashes:
     ) -> None:
         token, upload = begin(store, 2 * CHUNK_SIZE)
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Holder, "_end", crash)
+            patch.setattr(Turn, "end", crash)
             with store.uploads.hold(upload) as holder:
                 holder.write(content(2 * CHUNK_SIZE))
-                holder.commit()
+                finish(holder)
         assert store.delete(id=upload.id)
         lapse(store)
         with store.uploads.hold(look(store, token)) as holder, pytest.raises(CorruptFile):
-            holder.commit()
+            finish(holder)
         assert not store.files.count_documents({})
 
     def test_a_failed_insert_leaves_no_hole(self, store: Bucket) -> None:
@@ -281,11 +282,11 @@ class TestCrashes:
         token, upload = begin(store, 10 * CHUNK_SIZE)
         with pytest.raises(OperationFailure), store.uploads.hold(upload) as holder:
             holder.write(content(CHUNK_SIZE))
-            holder._save(10)
-            holder._collections = holder._collections._replace(chunks=After(store.chunks, "insert_many", fail))
+            holder.save()
+            holder.chunks._chunks = After(store.chunks, "insert_many", fail)
             holder.write(content(4 * CHUNK_SIZE))
             with pytest.raises(OperationFailure):
-                holder._settle()
+                holder.settle()
             raise OperationFailure("as the view has it")
         assert look(store, token).offset == CHUNK_SIZE
 
@@ -298,8 +299,7 @@ class TestOvertaken:
         store.chunks.insert_one({"files_id": upload.id, "n": 0, "data": b"of one that crashed"})
         data = content(5 * CHUNK_SIZE)
         with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
-            chunks = After(store.chunks, "find", lambda: go_on(store, token, data))
-            zombie._collections = zombie._collections._replace(chunks=chunks)
+            zombie.chunks._chunks = After(store.chunks, "find", lambda: go_on(store, token, data))
             zombie.write(b"x" * 5 * CHUNK_SIZE)
         stored(store, data)
 
@@ -320,7 +320,7 @@ class TestOvertaken:
             raise AutoReconnect("lost")
 
         with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
-            zombie._uploads = After(store.uploads.collection, "update_one", lose_the_answer)
+            zombie.turn._uploads = After(store.uploads.collection, "update_one", lose_the_answer)
             zombie.write(data[: 4 * CHUNK_SIZE])
         stored(store, data)
 
@@ -330,7 +330,7 @@ class TestOvertaken:
             zombie.write(content(4 * CHUNK_SIZE))
             lapse(store)
             with store.uploads.hold(upload) as holder:
-                holder.terminate()
+                terminate(holder)
             zombie.write(content(4 * CHUNK_SIZE))
         assert not store.chunks.count_documents({})
         assert not store.files.count_documents({})
@@ -340,7 +340,7 @@ class TestOvertaken:
         token, upload = begin(store, len(data))
         with store.uploads.hold(upload) as zombie:
             zombie.write(data)
-            file, first = zombie.commit(check=lambda newest: go_on(store, token, data))
+            file, first = finish(zombie, check=lambda newest: go_on(store, token, data))
         assert not first
         assert store.get(upload.id) == file
         stored(store, data)
@@ -348,14 +348,14 @@ class TestOvertaken:
     def test_by_a_termination_before_its_commit(self, store: Bucket) -> None:
         _, upload = begin(store, 3)
 
-        def terminate(newest: Any) -> None:
+        def end_it(newest: Any) -> None:
             lapse(store)
             with another(store).uploads.hold(upload) as holder:
-                holder.terminate()
+                terminate(holder)
 
         with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
             zombie.write(b"abc")
-            zombie.commit(check=terminate)
+            finish(zombie, check=end_it)
         assert not store.files.count_documents({})
         assert not store.chunks.count_documents({})
 
@@ -375,7 +375,7 @@ class TestOvertaken:
                     if chance.random() < 0.3:
                         lapse(store)  # as one that sleeps
                     if holder.offset == length:
-                        holder.commit()
+                        finish(holder)
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(client, range(4)))
@@ -387,7 +387,7 @@ class TestEnds:
         token, upload = begin(store, 9)
         with store.uploads.hold(upload) as holder:
             holder.write(content(5))
-            holder.terminate()
+            terminate(holder)
         assert look(store, token).state == "gone"
         with pytest.raises(UploadEnded):
             store.uploads.hold(upload).__enter__()
@@ -413,12 +413,12 @@ class TestEnds:
 
     def test_what_was_stored_stays(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         """Also where nobody lived to say so."""
-        for end in (Holder._end, crash):
+        for end in (Turn.end, crash):
             with suppress(Crash), monkeypatch.context() as patch:
-                patch.setattr(Holder, "_end", end)
+                patch.setattr(Turn, "end", end)
                 with store.uploads.hold(begin(store, 3)[1]) as holder:
                     holder.write(b"abc")
-                    holder.commit()
+                    finish(holder)
         for _ in range(2):
             lapse(store)
             lapse(store, "expires")
@@ -434,6 +434,23 @@ class TestEnds:
         with store.uploads.hold(look(store, token)) as holder:
             holder.write(b"1")
         assert look(store, token).expires >= upload.expires
+
+    def test_a_turn_without_a_byte_gives_none(self, store: Bucket) -> None:
+        token, upload = begin(store, 9, lifetime=100)
+        soon = (upload.expires - timedelta(seconds=50)).replace(microsecond=0)
+        store.uploads.collection.update_one({}, {"$set": {"expires": soon}})
+        for checked in (False, True):  # as a HEAD; as a PATCH whose checksum is wrong
+            with store.uploads.hold(look(store, token), checked=checked) as holder:
+                if checked:
+                    holder.write(b"1")
+            assert look(store, token).expires == soon
+
+    def test_what_has_expired_is_not_counted(self, store: Bucket) -> None:
+        begin(store, 9)
+        begin(store, 9)
+        assert [store.uploads.count(limit) for limit in (1, 2, 3)] == [1, 2, 2]
+        lapse(store, "expires")
+        assert store.uploads.count(3) == 0
 
     def test_the_time_is_the_servers(self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         ahead = time.time() + 7200

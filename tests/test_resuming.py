@@ -23,7 +23,7 @@ from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
-from flask_gridfs_pymongo.uploads import resuming
+from flask_gridfs_pymongo.uploads import turns
 
 from .conftest import JSON, Client, content, nothing_stored, serving
 from .replica import until
@@ -97,6 +97,8 @@ class TestAnUpload:
             ]
         again = patch(http, url, 0, b"abc")
         assert (again.status_code, again.headers["Upload-Offset"]) == (409, "3")
+        more = patch(http, url, 3, b"d")
+        assert (more.status_code, more.headers["Upload-Offset"]) == (413, "3")
         assert http.get("/uploads/film.mp4?versions", headers=JSON).json["versions"][0]["version"] == 0  # type: ignore[index]
 
     def test_head_tells_everything(self, client: Client) -> None:
@@ -509,7 +511,7 @@ class TestOnTheWire:
     def test_a_dead_connection_gives_its_thread_back(
         self, app: Flask, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(resuming, "_SILENCE", 0.3)
+        monkeypatch.setattr(turns, "_SILENCE", 0.3)
         http = app.test_client()
         url = create(http, 100)
         with (

@@ -1,11 +1,12 @@
 """Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP."""
 
-from . import ids
+from . import ending, ids
 from .bucket import Bucket
 from .commit import IndexConflict, Unconfirmed, Vanished
-from .holder import Holder, Overtaken
+from .holder import Holder
 from .model import CorruptFile, StoredFile
-from .resumable import Upload, UploadBusy, UploadEnded
+from .resumable import Upload
+from .turn import Overtaken, UploadBusy, UploadEnded
 from .versions import Version
 from .writer import FileTooLarge, Writer
 
@@ -24,5 +25,6 @@ __all__ = [
     "Vanished",
     "Version",
     "Writer",
+    "ending",
     "ids",
 ]

@@ -9,7 +9,7 @@ epoch). Nothing else is locked, and nothing has to be released after a crash::
     ...
     with bucket.uploads.hold(bucket.uploads.find(token)) as holder:
         holder.write(film[holder.offset :])
-        holder.commit()
+        finish(holder)
 
 Only whole chunks go to ``base.chunks``; the bytes that fill none yet are the document's *tail*. One update, which
 fails for everybody who was overtaken, moves offset and tail together: an offset that was told never goes back.
@@ -20,27 +20,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from typing import Any, NamedTuple
 
 from bson.objectid import ObjectId
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING
 
 from .clock import Clock
 from .collections import Index, create_index
-from .holder import BUSY, Holder
+from .holder import Holder
 from .retry import persist
+from .turn import Turn, take
 from .versions import Versions
 
 LIFETIME = 86_400
 """seconds after its last byte for which an upload can go on"""
-_WAIT = BUSY + 0.5  # seconds
-_PAUSE = 0.05  # seconds
 _HASHES = 100
 _STATES = ["open", "stored", "gone"]
 _FIELDS = {"tail": 0}  # what only a holder needs
@@ -49,14 +46,6 @@ _INDEXES = (
     Index("uploads", [("state", ASCENDING), ("expires", ASCENDING)], {}),
 )
 _logger = logging.getLogger("flask_gridfs_pymongo")
-
-
-class UploadBusy(Exception):
-    """Somebody else gets bytes of the upload just now."""
-
-
-class UploadEnded(Exception):
-    """The upload does not go on: it is stored, or it was terminated or expired."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +141,9 @@ class Uploads:
             self._indexed = True
 
     def count(self, limit: int) -> int:
-        """Return how many uploads are unfinished, *limit* at most."""
-        return int(self.collection.count_documents({"state": "open"}, limit=limit))
+        """Return how many uploads can go on, *limit* at most."""
+        living = {"state": "open", "expires": {"$gt": Clock(self.collection).now()}}
+        return int(self.collection.count_documents(living, limit=limit))
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""
@@ -175,7 +165,7 @@ class Uploads:
         :raises UploadEnded: where the upload is not open
         """
         clock = Clock(self.collection)
-        document = self._take(upload.id, clock)
+        document = take(self.collection, upload.id, clock)
         known = self._hashes.pop(upload.id, None)
         if document["offset"] == 0:
             sha256 = hashlib.sha256()
@@ -184,7 +174,8 @@ class Uploads:
         else:
             sha256 = None
         limit = limit if document["length"] is None else document["length"]
-        holder = Holder(self.collection, self._versions, document, clock, sha256, limit=limit, checked=checked)
+        turn = Turn(self.collection, document, clock)
+        holder = Holder(turn, self._versions, document, sha256, limit=limit, checked=checked)
         try:
             with holder:
                 yield holder
@@ -192,27 +183,10 @@ class Uploads:
             if holder.saved and holder.sha256 is not None:
                 self._remember(holder)
 
-    def _take(self, upload_id: ObjectId, clock: Clock) -> dict[str, Any]:
-        deadline = time.monotonic() + _WAIT
-        while True:
-            now = clock.now()
-            free = {"_id": upload_id, "state": "open", "busy": {"$lte": now}, "expires": {"$gt": now}}
-            taken = {"$inc": {"epoch": 1}, "$set": {"busy": now + timedelta(seconds=BUSY)}}
-            take = partial(self.collection.find_one_and_update, free, taken, return_document=ReturnDocument.AFTER)
-            document: dict[str, Any] | None = persist(self.collection, take)
-            if document is not None:
-                return document
-            current = self.collection.find_one({"_id": upload_id}, _FIELDS)
-            if current is None or _upload(current, now).state != "open":
-                raise UploadEnded
-            if time.monotonic() > deadline:
-                raise UploadBusy
-            time.sleep(_PAUSE)
-
     def _remember(self, holder: Holder) -> None:
         while len(self._hashes) >= _HASHES:
-            self._hashes.pop(next(iter(self._hashes), holder.id), None)
-        self._hashes[holder.id] = _Hash(holder.epoch, holder.offset, holder.sha256)
+            self._hashes.pop(next(iter(self._hashes), holder.turn.id), None)
+        self._hashes[holder.turn.id] = _Hash(holder.turn.epoch, holder.offset, holder.sha256)
 
     def forget(self, upload: Upload) -> None:
         """Let an upload that is stored be gone; its file stays."""

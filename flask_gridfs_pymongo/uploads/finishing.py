@@ -1,0 +1,58 @@
+"""The end of an upload whose bytes are all there: it is committed like any other, and its client learns of the file."""
+
+from __future__ import annotations
+
+from werkzeug.exceptions import HTTPException
+
+from ..http import tus
+from ..store import CorruptFile, Holder, IndexConflict, StoredFile, Upload, ending
+from . import pages, refusals
+from .inspection import inspect
+from .options import Options
+from .receive import expiring
+from .rights import permit
+from .selection import check_preconditions
+from .writing import stored
+
+
+def finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
+    """Commit the upload; returns what the answer tells of the file.
+
+    What is refused would be refused again, and ends the upload; after a failure that may pass a further request tries
+    again.
+    """
+
+    def check(newest: StoredFile | None) -> None:
+        permit(options, "write", upload.filename, again=True)
+        check_preconditions("PUT", upload.details["conditions"], newest)
+
+    try:
+        file, first = ending.finish(
+            holder,
+            fields=expiring(options, upload.details["fields"]),
+            check=check,
+            inspect=lambda unseen: inspect(options, options.bucket(), unseen),
+        )
+    except CorruptFile:
+        ending.terminate(holder)
+        raise refusals.gone() from None
+    except IndexConflict:
+        ending.terminate(holder)
+        raise
+    except HTTPException as refusal:
+        if refusal.code is None or refusal.code < 500:
+            ending.terminate(holder)
+        raise
+    if first:
+        stored(options, file)
+    return _facts(file)
+
+
+def state_of_stored(options: Options, upload: Upload) -> dict[str, str]:
+    """The fields that tell of an upload that has become a file."""
+    file = options.bucket().get(upload.id)
+    return tus.state(upload.offset, upload.length, None) | (_facts(file) if file else {})
+
+
+def _facts(file: StoredFile) -> dict[str, str]:
+    return {"ETag": f'"{file.etag}"', "Content-Location": pages.permanent_url(file) or ""}
