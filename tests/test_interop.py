@@ -1,21 +1,32 @@
-"""Both ways with other GridFS tools: PyMongo's gridfs and Flask-PyMongo 3.0.1."""
+"""Both ways with other GridFS tools: PyMongo's gridfs, Flask-PyMongo 3.0.1, mongoengine and Node's driver."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import random
+import shutil
+import subprocess
+from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import flask_pymongo
 import gridfs
+import mongoengine
 import pytest
 from bson.objectid import ObjectId
 from flask import Flask
+from flask.testing import FlaskClient
+from mongoengine.fields import GridFSProxy
+from PIL import Image
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
+
+from .conftest import HTML, JSON, everyone, missing
 
 DATA = random.Random(0).randbytes(600_000)
 
@@ -115,3 +126,170 @@ def test_we_serve_what_others_wrote(app: Flask, real: PyMongo, writer: str) -> N
     assert (again.status_code, again.data) == (304, b"")
     middle = client.get("/a.txt", headers={"Range": "bytes=-2"})
     assert middle.data == expected[-2:]
+
+
+class Note(mongoengine.Document):  # type: ignore[misc]
+    """What an application that uses mongoengine declares."""
+
+    attachment = mongoengine.FileField()
+    photo = mongoengine.ImageField(size=(300, 200, False), thumbnail_size=(30, 20, False))
+
+
+class TestMongoengine:
+    """The bucket of its FileField is ``fs``, that of its ImageField ``images``, whose files have no names."""
+
+    @pytest.fixture
+    def note(self, uri: str) -> Iterator[Note]:
+        mongoengine.connect(host=uri, uuidRepresentation="standard")
+        yield Note()
+        mongoengine.disconnect()
+
+    @pytest.fixture
+    def uploads(self, app: Flask, real: PyMongo) -> FlaskClient:
+        for base in ("fs", "images"):
+            app.register_blueprint(real.uploads_blueprint(base, url_prefix=f"/{base}", base=base, authorize=everyone))
+        return app.test_client()
+
+    def test_a_file_field(self, uploads: FlaskClient, note: Note) -> None:
+        note.attachment.put(DATA, filename="a.csv", content_type="text/csv", author="Ann")
+        note.save()
+        (row,) = uploads.get("/fs/", headers=JSON).json["files"]
+        assert (row["filename"], row["content_type"], row["length"]) == ("a.csv", "text/csv", len(DATA))
+        for url in (row["url"], row["permanent_url"]):
+            answer = uploads.get(url)
+            assert (answer.data, answer.headers["Content-Type"]) == (DATA, "text/csv; charset=utf-8")
+            assert uploads.get(url, headers={"Range": "bytes=-5"}).data == DATA[-5:]
+        assert uploads.put("/fs/a.csv", data=b"new").status_code == 204
+        assert uploads.get("/fs/a.csv").data == b"new"
+        versions = uploads.get("/fs/a.csv?versions", headers=JSON).json["versions"]
+        assert [version["length"] for version in versions] == [3, len(DATA)]
+        assert Note.objects.get().attachment.read() == DATA  # it goes by the _id
+        note.attachment.replace(b"theirs", filename="a.csv")
+        note.save()
+        assert uploads.get("/fs/a.csv").data == b"theirs"
+        assert uploads.delete("/fs/a.csv").status_code == 204
+        assert uploads.get("/fs/", headers=JSON).json["files"] == []
+
+    def test_an_image_field(self, uploads: FlaskClient, note: Note) -> None:
+        pytest.importorskip("magic")
+        picture = io.BytesIO()
+        Image.new("RGB", (600, 400), "navy").save(picture, "PNG")
+        picture.seek(0)
+        note.photo.put(picture)
+        note.save()
+        rows = uploads.get("/images/", headers=JSON).json["files"]
+        assert [row["filename"] for row in rows] == ["", ""]  # the picture and its thumbnail
+        assert uploads.get("/images/", headers=HTML).status_code == 200
+        answers = {row["id"]: uploads.get(row["url"]) for row in rows}
+        assert {answer.headers["Content-Type"] for answer in answers.values()} == {"image/png"}
+        assert all(answer.headers["Content-Disposition"].startswith("inline") for answer in answers.values())
+        own, thumbnail = (answers[str(one)].data for one in (note.photo.grid_id, note.photo.thumbnail._id))
+        assert (Image.open(io.BytesIO(own)).size, Image.open(io.BytesIO(thumbnail)).size) == ((300, 200), (30, 20))
+        for row in rows:
+            assert uploads.delete(row["url"]).status_code == 204
+            assert uploads.get(row["url"]).status_code == 404
+        assert uploads.get("/images/", headers=JSON).json["files"] == []
+
+    @pytest.mark.usefixtures("note")
+    def test_its_proxy_reads_our_files(self, real: PyMongo) -> None:
+        proxy = GridFSProxy(real.save_file("a.txt", io.BytesIO(DATA)))
+        assert (proxy.filename, proxy.length, proxy.read()) == ("a.txt", len(DATA), DATA)
+
+
+NODE = """
+const { MongoClient, GridFSBucket } = require("./node_modules/mongodb");
+const { Readable } = require("stream"), { pipeline } = require("stream/promises");
+const [uri, steps] = [process.argv[1], JSON.parse(process.argv[2])];
+
+async function read(bucket, name, options) {
+  const pieces = [];
+  for await (const piece of bucket.openDownloadStreamByName(name, options)) pieces.push(piece);
+  return Buffer.concat(pieces).toString("base64");
+}
+const ACTIONS = {
+  upload: (bucket, name, size, options) =>
+    pipeline(Readable.from(size ? [Buffer.alloc(size, name)] : []), bucket.openUploadStream(name, options)),
+  uploadWithId: (bucket, id, name, text) =>
+    pipeline(Readable.from([Buffer.from(text)]), bucket.openUploadStreamWithId(id, name)),
+  read,
+  lengths: async (bucket, query) => (await bucket.find(query).toArray()).map((file) => file.length),
+  rename: async (bucket, name, to) => bucket.rename((await bucket.find({ filename: name }).next())._id, to),
+  remove: async (bucket, name) => bucket.delete((await bucket.find({ filename: name }).next())._id),
+};
+(async () => {
+  const client = await MongoClient.connect(uri), found = [];
+  const bucket = new GridFSBucket(client.db());
+  for (const [action, ...rest] of steps) found.push(await ACTIONS[action](bucket, ...rest) ?? null);
+  await client.close();
+  console.log(JSON.stringify(found));
+})();
+"""
+
+
+class TestNode:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        npm = shutil.which("npm")
+        if npm is None:
+            missing("install npm, which brings MongoDB's driver for Node")
+        options = ("--no-audit", "--no-fund", "--silent", "--prefix", str(tmp_path))
+        subprocess.run([npm, "install", *options, "mongodb@6"], cwd=tmp_path, check=True, timeout=120)
+        return tmp_path
+
+    def run(self, folder: Path, uri: str, *steps: Any) -> list[Any]:
+        command = ["node", "-e", NODE, uri, json.dumps(steps)]
+        output = subprocess.run(command, cwd=folder, check=True, timeout=60, stdout=subprocess.PIPE).stdout
+        found: list[Any] = json.loads(output)
+        return found
+
+    def test_both_ways(self, app: Flask, real: PyMongo, uri: str, folder: Path) -> None:
+        app.register_blueprint(real.uploads_blueprint(url_prefix="/fs", authorize=everyone))
+        uploads = app.test_client()
+        tagged = {"contentType": "image/png", "tags": ["red"]}
+        self.run(
+            folder,
+            uri,
+            ["upload", "a", 600_000, {"metadata": tagged}],
+            ["upload", "small", 2500, {"chunkSizeBytes": 1000}],
+            ["upload", "empty", 0, {}],
+            ["uploadWithId", {"tenant": 1}, "own _id", "mine"],
+            ["uploadWithId", "some/id", "own _id", "mine too"],
+        )
+        rows = {row["filename"]: row for row in uploads.get("/fs/", headers=JSON).json["files"]}
+        assert {name: (row["length"], row["versions"], row["damaged"]) for name, row in rows.items()} == {
+            "a": (600_000, 1, False),
+            "empty": (0, 1, False),
+            "own _id": (8, 2, False),
+            "small": (2500, 1, False),
+        }
+        for url in (rows["a"]["url"], rows["a"]["permanent_url"]):
+            answer = uploads.get(url)
+            assert (answer.headers["Content-Type"], answer.data) == ("image/png", b"a" * 600_000)
+        assert uploads.get("/fs/small", headers={"Range": "bytes=998-1001"}).data == b"llsm"
+        assert uploads.get("/fs/empty").data == b""
+        assert [uploads.get(f"/fs/own _id?version={n}").data for n in (0, 1)] == [b"mine", b"mine too"]
+        assert self.contents(uploads, "own _id") == [b"mine too", b"mine"]
+
+        assert uploads.put("/fs/a", data=b"ours").status_code == 204
+        assert uploads.delete(rows["own _id"]["permanent_url"]).status_code == 204
+        assert self.run(
+            folder,
+            uri,
+            ["read", "a"],
+            ["read", "a", {"revision": 0, "start": 599_999, "end": 600_000}],
+            ["read", "own _id"],
+            ["lengths", {"filename": "a"}],
+            ["rename", "small", "renamed"],
+            ["remove", "empty"],
+            ["upload", "a", 5, {}],
+        ) == ["b3Vycw==", "YQ==", "bWluZQ==", [600_000, 4], None, None, None]
+        assert self.contents(uploads, "a") == [b"aaaaa", b"ours", b"a" * 600_000]
+        assert uploads.get("/fs/renamed").data == b"small" * 500
+        for name in ("a", "renamed", "own _id"):
+            assert uploads.delete(f"/fs/{name}").status_code == 204
+        assert real.db.fs.files.count_documents({}) == real.db.fs.chunks.count_documents({}) == 0
+
+    def contents(self, uploads: FlaskClient, name: str) -> list[bytes]:
+        """Those of all versions, newest first."""
+        versions = uploads.get(f"/fs/{name}?versions", headers=JSON).json["versions"]
+        return [uploads.get(version["permanent_url"]).data for version in versions]
