@@ -26,7 +26,7 @@ from werkzeug.test import EnvironBuilder
 
 import flask_gridfs_pymongo
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.listing import Key
+from flask_gridfs_pymongo.store.rows import Key
 
 ROOT = Path(__file__).parent.parent
 BLOCK = os.urandom(1024 * 1024)

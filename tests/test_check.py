@@ -25,7 +25,7 @@ from bson.objectid import ObjectId
 from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket, check, listing
+from flask_gridfs_pymongo.store import Bucket, check, orders
 from flask_gridfs_pymongo.store.check import Check
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
@@ -427,16 +427,20 @@ class TestIndex:
     def test_listings_use_them(self, app: Flask, real: PyMongo) -> None:
         store = Bucket(real.db)
         for said in ("created", "is there"):
-            status, lines = call(app, "index", *listing.ORDERS)
+            status, lines = call(app, "index", *orders.ORDERS)
             assert (status, [line.endswith(f": {said}") for line in lines]) == (0, [True] * 6)
         assert real.db.fs.chunks.index_information()["files_id_1_n_1"]["unique"]
         real.save_file("a", io.BytesIO(b"1"))
-        for order, (field, direction, _) in listing.ORDERS.items():
+        for order, (field, direction, _) in orders.ORDERS.items():
             real.db.command("profile", 2)
-            assert len(store.list(order).rows) == 1
+            assert len(store.list(order).rows) == len(store.list(f"-{order}").rows) == 1
             real.db.command("profile", 0)
-            plans = real.db.system.profile.find({"ns": store.files.full_name}).distinct("planSummary")
-            assert f"IXSCAN {{ {field}: {direction}, filename: 1 }}" in plans
+            plan = f"IXSCAN {{ {field}: {direction}, filename: 1 }}"
+            queries = {"ns": store.files.full_name, "planSummary": plan, "command.sort": {"$exists": True}}
+            assert {tuple(found["command"]["sort"].items()) for found in real.db.system.profile.find(queries)} >= {
+                ((field, direction), ("filename", 1)),
+                ((field, -direction), ("filename", -1)),
+            }
         assert (
             real.db.system.profile.count_documents({"$or": [{"hasSortStage": True}, {"planSummary": "COLLSCAN"}]}) == 0
         )

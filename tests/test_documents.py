@@ -106,6 +106,8 @@ def rows_in_every_order(uploads: FlaskClient, count: int, field: str = "") -> li
         orders[query] = sorted((row for row in rows if row["filename"] not in ("a.txt", "z.txt")), key=repr)
         assert len(orders[query]) == count - left_out.get((field, query), 0), (query, [row["filename"] for row in rows])
         assert all(row in orders[""] for row in orders[query])
+        parameter = query.replace("?order=", "?limit=7&order=-") if "order" in query else "?limit=7&order=-name"
+        assert listed(uploads, parameter) == rows[::-1]
     return orders[""]
 
 

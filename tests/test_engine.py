@@ -21,7 +21,8 @@ from pymongo import monitoring
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.listing import ORDERS, Key
+from flask_gridfs_pymongo.store.orders import ORDERS
+from flask_gridfs_pymongo.store.rows import Key
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import Serve

@@ -1,4 +1,4 @@
-"""store/listing.py and its query string: every order walks all names once, whatever the pages cut."""
+"""Listings of the store, and their query string: every order walks all names once, whatever the pages cut."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from pymongo.errors import ExecutionTimeout
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket, listing
-from flask_gridfs_pymongo.store.listing import Key, Shown
+from flask_gridfs_pymongo.store import Bucket, orders, rows
+from flask_gridfs_pymongo.store.rows import Key, Shown
 
 from .conftest import put
 
@@ -83,6 +83,7 @@ def test_each_order_has_each_name_once(
 ) -> None:
     wanted = [name for name in expected if name.startswith(prefix) and part.lower() in name.lower()]
     assert walk(store, order, limit, prefix=prefix, part=part) == wanted
+    assert walk(store, f"-{order}", limit, prefix=prefix, part=part) == wanted[::-1]
 
 
 @pytest.mark.parametrize("candidates", [1, 2, 3])
@@ -90,8 +91,9 @@ def test_each_order_has_each_name_once(
 def test_older_versions_are_passed_over_however_the_queries_cut(
     store: Bucket, monkeypatch: pytest.MonkeyPatch, order: str, expected: list[str], candidates: int
 ) -> None:
-    monkeypatch.setattr(listing, "_CANDIDATES", candidates)
+    monkeypatch.setattr(orders, "_CANDIDATES", candidates)
     assert walk(store, order, 2) == expected
+    assert walk(store, f"-{order}", 2) == expected[::-1]
 
 
 @pytest.mark.parametrize("order", ["name", "newest", "size"])
@@ -101,7 +103,7 @@ def test_a_second_is_enough_for_what_is_passed_over(
 ) -> None:
     """A row that is shown may take longer: a page that has it is not refused because the database is far away."""
     clock = [0.0]
-    monkeypatch.setattr(listing, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(rows, "monotonic", lambda: clock[0])
 
     def decide(filename: str) -> bool:
         clock[0] += seconds
@@ -132,20 +134,21 @@ def test_a_row_has_the_newest_version_and_their_number(store: Bucket) -> None:
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2, 100])
+@pytest.mark.parametrize("order", ["name", "-name"])
 def test_a_folder_has_what_is_directly_in_it(
-    store: Bucket, path: str, files: list[str], folders: list[str], limit: int
+    store: Bucket, path: str, files: list[str], folders: list[str], limit: int, order: str
 ) -> None:
     found: tuple[list[str], list[str]] = ([], [])
     after: Key | None = None
     while True:
-        page = store.list(after=after, limit=limit, prefix=path, folded=True)
+        page = store.list(order, after, limit, prefix=path, folded=True)
         assert len(page.rows) + len(page.folders) <= limit
         found[0].extend(row.file.filename for row in page.rows)
         found[1].extend(page.folders)
         if page.next is None:
             break
         after = page.next
-    assert found == (files, folders)
+    assert found == ((files, folders) if order == "name" else (files[::-1], folders[::-1]))
 
 
 def test_a_folder_is_stepped_over(real: PyMongo) -> None:
@@ -177,6 +180,11 @@ class TestQueryString:
             ("?order=newest", NEWEST),
             ("?order=size", LARGEST),
             ("?order=type", BY_TYPE),
+            ("?order=-name", BY_NAME[::-1]),
+            ("?order=-newest", NEWEST[::-1]),
+            ("?order=-size", LARGEST[::-1]),
+            ("?order=-type", BY_TYPE[::-1]),
+            ("?order=-name&folder=", ["Ärger.txt", "photos0", "b.txt", "a.txt"]),
             ("?order=newest&prefix=photos/", ["photos/2024/y.png", "photos/x.png"]),
             ("?q=A%CC%88rg", ["Ärger.txt"]),  # typed as two characters
             ("?folder=", ["a.txt", "b.txt", "photos0", "Ärger.txt"]),
@@ -203,6 +211,8 @@ class TestQueryString:
         "query",
         [
             "?order=color",
+            "?order=--name",
+            "?order=-",
             "?q=" + "a" * 101,
             "?q=%00",
             "?prefix=" + "a" * 1001,
@@ -224,7 +234,7 @@ class TestQueryString:
         def slow(*args: Any, **options: Any) -> None:
             raise ExecutionTimeout("operation exceeded time limit", 50)
 
-        monkeypatch.setattr(listing, "_candidates", slow)
+        monkeypatch.setattr(orders, "_candidates", slow)
         answer = client.get("/u/?order=newest", headers={"Accept": accept})
         assert answer.status_code == 503
         assert "flask gridfs index" in answer.text

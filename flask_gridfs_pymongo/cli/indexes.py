@@ -10,7 +10,7 @@ from pymongo import ASCENDING
 
 from ..store.claims import build_index
 from ..store.collections import INDEXES, Collections, Index, index_problem
-from ..store.listing import ORDERS
+from ..store.orders import ORDERS
 from .group import bucket_options, gridfs, open_bucket, plain
 
 

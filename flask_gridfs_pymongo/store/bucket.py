@@ -12,23 +12,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 from threading import Semaphore
 from typing import Any, Protocol
 
 import pymongo
 from pymongo.errors import OperationFailure, WriteConcernError
 
-from . import listing
 from .changes import rename, update_metadata
 from .collections import Collections
 from .commit import Unconfirmed
 from .judge import SIZE, Judge
-from .listing import EVERYTHING, Having, Key, Page, Shown
 from .model import StoredFile, living
+from .orders import walk
 from .reader import Reader
 from .resumable import Uploads
 from .retry import persist
+from .rows import EVERYTHING, Having, Key, Page, Shown, first
 from .stream import FileReader
 from .variants import Variants
 from .versions import Version, Versions
@@ -97,30 +96,20 @@ class Bucket:
         metadata: Mapping[str, Sequence[Any]] | None = None,
         shown: Shown = EVERYTHING,
     ) -> Page:
-        """Return a page of names, each with its newest revision; after all names the files that have none.
+        """Return a page of names, each with its newest revision; behind all names the files that have none.
 
-        :param order: ``name``, or one of :data:`.listing.ORDERS`
+        :param order: ``name``, or one of :data:`.orders.ORDERS`; with ``-`` before it, backwards
         :param after: the key after which the page starts: the *next* of the page before it
         :param limit: rows at most
         :param prefix: how the names begin
         :param part: what they have in them, in upper or lower case
-        :param folded: in the order by name, without *part*: show what lies deeper than *prefix* as folders
+        :param folded: in an order by name, without *part*: show what lies deeper than *prefix* as folders
         :param metadata: for each key values that the newest revision's metadata is or has there
         :param shown: which files and folders the page may show
         :raises pymongo.errors.ExecutionTimeout: where that takes more than a second
         """
-        having = Having(metadata or {})
-        if after is not None and after.filename is None:
-            return listing.first(listing.unnamed(self._versions, shown, after, having=having), limit)
-        walk: listing.Walk
-        if order != "name":
-            walk = listing.ordered(self._versions, shown, order, after, prefix=prefix, part=part, having=having)
-        else:
-            last, folded = after and after.filename, folded and not part
-            walk = listing.by_name(self._versions, shown, last, prefix=prefix, part=part, folded=folded, having=having)
-        if not prefix and not part:
-            walk = chain(walk, listing.unnamed(self._versions, shown, None, having=having))
-        return listing.first(walk, limit)
+        options: dict[str, Any] = {"prefix": prefix, "part": part, "having": Having(metadata or {})}
+        return first(walk(self._versions, shown, order, after, folded=folded, **options), limit)
 
     def check_reachable(self, seconds: float) -> None:
         """Ask the database for a sign of life.

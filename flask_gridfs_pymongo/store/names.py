@@ -6,6 +6,7 @@ The driver gives what is not UTF-8 as lone surrogates (``errors="surrogateescape
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import NamedTuple
 
 
 def octets(name: str) -> bytes:
@@ -22,12 +23,45 @@ def successor(prefix: str) -> str:
     return stem[:-1] + chr(0xE000 if code == 0xD800 else code)
 
 
-def bound_before(name: str) -> str:
-    """A text that the server orders before *name*, which is not UTF-8, and as close to it as texts go."""
-    raw = octets(name)
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        sound, rest = raw[: error.start].decode(), raw[error.start :]
-    code = bisect_left(range(0x110000), rest, key=lambda code: chr(code).encode(errors="surrogatepass")) - 1
-    return sound + chr(0xD7FF if 0xD800 <= code < 0xE000 else code)
+class Edge(NamedTuple):
+    """The place from which a walk through the names goes on."""
+
+    octets: bytes
+    backwards: bool
+
+    @classmethod
+    def after(cls, name: str, backwards: bool = False, *, folder: bool = False) -> Edge:
+        """Return the edge that *name* has just passed, and where it is a *folder* all that it holds."""
+        if backwards:  # what a folder holds comes before the folder itself
+            return cls(octets(name), True)
+        return cls(octets(successor(name) if folder else name + "\0"), False)
+
+    def has_passed(self, name: str) -> bool:
+        """Whether *name* is behind the walk."""
+        return (octets(name) >= self.octets) if self.backwards else octets(name) < self.octets
+
+    def is_behind(self, other: Edge) -> bool:
+        """Whether a walk comes to *other* first."""
+        return (self.octets < other.octets) if self.backwards else self.octets > other.octets
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether :attr:`bound` is this very place."""
+        return self.bound is not None and octets(self.bound) == self.octets
+
+    @property
+    def bound(self) -> str | None:
+        """The text that the server can compare names with: this place, or the one next to it that is already behind.
+
+        None: there is none.
+        """
+        try:
+            return self.octets.decode()
+        except UnicodeDecodeError as error:
+            sound, rest = self.octets[: error.start].decode(), self.octets[error.start :]
+        code = bisect_left(range(0x110000), rest, key=lambda code: chr(code).encode(errors="surrogatepass"))
+        if not self.backwards:
+            return sound + chr(0xD7FF if 0xD800 < code <= 0xE000 else code - 1)
+        if code == 0x110000:
+            return successor(sound) or None
+        return sound + chr(0xE000 if 0xD800 <= code < 0xE000 else code)

@@ -13,7 +13,8 @@ from ..http.filenames import survives_url
 from ..http.metadata import Keys
 from ..http.paths import relative
 from ..store import Bucket
-from ..store.listing import ORDERS, Page, Shown
+from ..store.orders import ORDERS
+from ..store.rows import Page, Shown
 from . import pages, places
 from .arguments import folder, folder_of_path, number
 
@@ -39,8 +40,8 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
     """
     args = request.args
     order = args.get("order", "name")
-    if order != "name" and order not in ORDERS:
-        abort(400, f"?order must be one of name, {', '.join(ORDERS)}.")
+    if order.removeprefix("-") not in ("name", *ORDERS):
+        abort(400, f"?order must be one of name, {', '.join(ORDERS)}, or - and one of them.")
     texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
     top = _folder(request)
     try:
@@ -49,7 +50,7 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
         abort(400, f"{error}.")
     page = bucket.list(
         order,
-        places.read(bucket, order, args),
+        places.read(bucket, order.removeprefix("-"), args),
         _limit(args, order),
         prefix=top or texts["prefix"],
         part=texts["q"],
@@ -131,5 +132,5 @@ def _next(
         return None
     query = kept(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
-    query |= places.write(bucket, args.get("order", "name"), page.next)
+    query |= places.write(bucket, args.get("order", "name").removeprefix("-"), page.next)
     return url_for(".file", filename=own, **query) if own else url_for(".index", **query)

@@ -17,7 +17,8 @@ from flask import abort
 
 from ..store import Bucket, ids
 from ..store.judge import is_utf8
-from ..store.listing import ORDERS, Key
+from ..store.orders import ORDERS
+from ..store.rows import Key
 from .arguments import file_id, number
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -15,7 +15,7 @@ from typing import Any
 from flask import abort, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from ..store.listing import Shown
+from ..store.rows import Shown
 from .options import Options
 
 
