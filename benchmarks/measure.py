@@ -1,4 +1,4 @@
-"""How each figure is taken: real sockets, real processes."""
+"""How a figure is taken: real processes, real sockets, and what is common to all rows."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta, timezone
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import flask_pymongo
 import pymongo
-from bson.objectid import ObjectId
 from flask import Flask
 from pymongo import monitoring
 from werkzeug.test import EnvironBuilder
 
 import flask_gridfs_pymongo
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.rows import Key
 
 ROOT = Path(__file__).parent.parent
-BLOCK = os.urandom(1024 * 1024)
-CHUNK = 255 * 1024
+MIB = 1024 * 1024
+BLOCK = os.urandom(MIB)
 
 
 class Server(NamedTuple):
@@ -212,136 +207,3 @@ def stalled_downloads(server: Server, path: str, clients: int) -> float:
             connection.sendall(request(server, path))
             connection.recv(1024)
         return (settled(server.pid) - before) / clients
-
-
-BOUNDARY = "benchmark"
-HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="upload"\r\n\r\n'.encode()
-TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
-
-
-def begin_upload(server: Server, connection: socket.socket, length: int) -> None:
-    total = len(HEAD) + length + len(TAIL)
-    fields = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {total}\r\nConnection: close"
-    connection.sendall(f"POST /uploads/ HTTP/1.1\r\nHost: benchmark\r\n{fields}\r\n\r\n".encode() + HEAD)
-
-
-def form_upload(server: Server, length: int) -> float:
-    """Seconds from the first byte of a form to its answer."""
-    start = time.perf_counter()
-    with server.connect() as connection:
-        begin_upload(server, connection, length)
-        for _ in range(length // len(BLOCK)):
-            connection.sendall(BLOCK)
-        connection.sendall(TAIL)
-        status = connection.recv(65536).split(b" ", 2)[1]
-        assert status in (b"200", b"201"), status
-        return time.perf_counter() - start
-
-
-def put_upload(server: Server, length: int) -> float:
-    """Seconds for one PUT."""
-    start = time.perf_counter()
-    with server.connect() as connection, connection.makefile("rb") as reader:
-        send(connection, "PUT /uploads/upload", length)
-        assert answer(reader)[b"etag"]
-    return time.perf_counter() - start
-
-
-def tus_upload(server: Server, length: int, piece: int) -> float:
-    """Seconds for an upload that could go on, from its creation to the answer to its last piece."""
-    start = time.perf_counter()
-    with server.connect() as connection, connection.makefile("rb") as reader:
-        send(connection, "POST /uploads/upload", 0, "Tus-Resumable: 1.0.0", f"Upload-Length: {length}")
-        url = answer(reader)[b"location"].decode()
-        for offset in range(0, length, piece):
-            fields = ("Content-Type: application/offset+octet-stream", f"Upload-Offset: {offset}")
-            send(connection, f"PATCH {url}", min(piece, length - offset), "Tus-Resumable: 1.0.0", *fields)
-            told = answer(reader)
-        assert told[b"etag"]
-    return time.perf_counter() - start
-
-
-def send(connection: socket.socket, target: str, length: int, *lines: str) -> None:
-    """Send a request with a body of so many bytes."""
-    head = [f"{target} HTTP/1.1", "Host: benchmark", f"Content-Length: {length}", *lines, "", ""]
-    connection.sendall("\r\n".join(head).encode())
-    for start in range(0, length, len(BLOCK)):
-        connection.sendall(BLOCK[: length - start])
-
-
-def bare_insert(uri: str, length: int) -> float:
-    """Seconds in which the driver alone inserts the same chunks, with the same write concern and index."""
-    with pymongo.MongoClient(uri, w="majority") as client:
-        chunks = client.get_default_database()["bare.chunks"]
-        chunks.create_index([("files_id", 1), ("n", 1)], unique=True)
-        file_id, data, count = ObjectId(), BLOCK[:CHUNK], -(-length // CHUNK)
-        start = time.perf_counter()
-        for first in range(0, count, 4):
-            some = range(first, min(first + 4, count))
-            chunks.insert_many([{"_id": ObjectId(), "files_id": file_id, "n": n, "data": data} for n in some])
-        took = time.perf_counter() - start
-        chunks.delete_many({"files_id": file_id})
-        return took
-
-
-def stalled_uploads(server: Server, length: int, clients: int) -> float:
-    """MiB for each of so many uploads that have sent half and stop."""
-    form_upload(server, length)
-    before = settled(server.pid)
-    with ExitStack() as stack:
-        for _ in range(clients):
-            connection = stack.enter_context(server.connect())
-            begin_upload(server, connection, length)
-            for _ in range(length // len(BLOCK) // 2):
-                connection.sendall(BLOCK)
-        return (settled(server.pid) - before) / clients
-
-
-LISTINGS = ("newest version", "first page", "late page", "past a name of many versions", "newest first")
-_START = datetime(2020, 1, 1, tzinfo=timezone.utc)
-
-
-class Filled(NamedTuple):
-    store: Bucket
-    names: int
-
-
-@contextmanager
-def filled(uri: str, names: int, versions: int) -> Iterator[tuple[Filled, Filled]]:
-    """Two buckets of one shape: with ten names and versions more than a page, and with very many."""
-    with pymongo.MongoClient(uri) as client:
-        db = client.get_default_database()
-
-        def fill(base: str, names: int, versions: int) -> Filled:
-            bucket = Bucket(db, base)
-            bucket.writer("").abort()  # makes the indexes
-            bucket.files.create_index([("uploadDate", -1), ("filename", 1)])  # flask gridfs index newest
-            same = {"length": 0, "chunkSize": CHUNK, "contentType": "text/plain"}
-            all_names = [f"n{n:06}" for n in range(names)] + ["m"] * versions
-            documents = (
-                {"filename": name, "uploadDate": _START + timedelta(seconds=n), **same}
-                for n, name in enumerate(all_names)
-            )
-            while some := list(islice(documents, 10_000)):
-                bucket.files.insert_many(some)
-            return Filled(bucket, names)
-
-        yield fill(f"few{uuid.uuid4().hex}", 120, 10), fill(f"many{uuid.uuid4().hex}", names, versions)
-
-
-def list_time(bucket: Filled, case: str) -> float:
-    """Milliseconds for one of :data:`LISTINGS`, the mean of ten."""
-    late = f"n{bucket.names - 101:06}"
-    start = time.perf_counter()
-    for _ in range(10):
-        if case == "newest version":
-            assert bucket.store.find("m")
-        elif case == "first page":
-            assert len(bucket.store.list(after=Key("m")).rows) == 100
-        elif case == "newest first":
-            assert len(bucket.store.list("newest", Key("n", _START + timedelta(seconds=bucket.names))).rows) == 100
-        elif case == "late page":
-            assert len(bucket.store.list(after=Key(late)).rows) == 100
-        else:
-            assert len(bucket.store.list().rows) == 100
-    return (time.perf_counter() - start) / 10 * 1000
