@@ -144,7 +144,8 @@ class TestAnUpload:
         http, data = client(), content(5 * CHUNK_SIZE)
         url = create(http, len(data))
         digest = base64.b64encode(hashlib.new(algorithm, data).digest()).decode()
-        assert patch(http, url, 0, data[:-1] + b"x", Upload_Checksum=f"{algorithm} {digest}").status_code == 460
+        wrong = patch(http, url, 0, data[:-1] + b"x", Upload_Checksum=f"{algorithm} {digest}")
+        assert wrong.status == "460 Checksum Mismatch"
         assert offset_of(http, url) == 0
         assert patch(http, url, 0, data, Upload_Checksum=f"{algorithm} {digest}").status_code == 204
         assert http.get("/uploads/film.mp4").data == data
@@ -233,6 +234,8 @@ BAD_CREATIONS: list[tuple[dict[str, str], int]] = [
     ({}, 400),
     ({"Upload-Defer-Length": "2"}, 400),
     ({"Upload-Length": "1", "Upload-Defer-Length": "1"}, 400),
+    ({"Upload-Length": "1", "Upload-Concat": "partial"}, 400),
+    ({"Upload-Concat": "final;/uploads/?upload=x"}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": "filename !"}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": "filename YQ==,filename YQ=="}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": "filename /w=="}, 400),

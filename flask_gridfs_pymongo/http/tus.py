@@ -78,8 +78,11 @@ def number(fields: Fields, name: str) -> int | None:
 def length(fields: Fields) -> int | None:
     """Read the length of a new upload: a number of bytes, or None where it is to come later.
 
-    :raises ValueError: where neither Upload-Length nor Upload-Defer-Length says so, or both do
+    :raises ValueError: where neither Upload-Length nor Upload-Defer-Length says so, or both do; for a part of an upload
+        that is to be put together later (concatenation), which would else become a file
     """
+    if "Upload-Concat" in fields:
+        raise ValueError("Upload-Concat is not known here: send the upload as a whole")
     found, deferred = number(fields, "Upload-Length"), fields.get("Upload-Defer-Length")
     if deferred not in (None, "1"):
         raise ValueError("Upload-Defer-Length can only be 1")

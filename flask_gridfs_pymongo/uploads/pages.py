@@ -90,6 +90,8 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     else:
         data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = _answer(json.dumps(data), "application/problem+json", status)
+    if status in _OUR_PHRASES:
+        response.status = f"{status} {title}"  # Werkzeug does not know it
     response.headers.update(headers or {})
     return response
 
