@@ -36,6 +36,7 @@ _RESERVED = {
     "length",
     "previous",
     "previousAt",
+    "renamedFrom",
     "sha256",
     "uploadDate",
 }
@@ -229,7 +230,6 @@ class PyMongo:
         _check_type("content_type", content_type, (str, type(None)))
         _check_type("metadata", fields.get("metadata"), (Mapping, type(None)))
         _check_type("max_size", max_size, (int, type(None)))
-        _check_type("expires_at", expires_at, (datetime, type(None)))
         _check_bucket(base, db)
         accepted = None if types is None else Types(types)
         if not callable(getattr(fileobj, "read", None)):

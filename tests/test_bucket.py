@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pymongo
 import pytest
@@ -85,6 +87,32 @@ def test_a_source_that_never_has_anything_is_given_up(store: Bucket, monkeypatch
     with pytest.raises(BlockingIOError):
         store.save("a", Source())
     assert store.chunks.count_documents({}) == 0
+
+
+WRONG: dict[str, tuple[Callable[[Bucket], Any], type[Exception]]] = {
+    "a name that is a number": (lambda store: store.save(5, [b"x"]), TypeError),  # type: ignore[arg-type]
+    "a name that is a query": (lambda store: store.save({"$gt": ""}, [b"x"]), TypeError),  # type: ignore[arg-type]
+    "a new name that is a number": (lambda store: store.rename("a", 5), TypeError),  # type: ignore[arg-type]
+    "a copy's name": (lambda store: store.copy("a", None), TypeError),  # type: ignore[arg-type]
+    "a name to find": (lambda store: store.find({"$gt": ""}), TypeError),  # type: ignore[arg-type]
+    "a name of versions": (lambda store: store.versions(b"a"), TypeError),  # type: ignore[arg-type]
+    "bare bytes": (lambda store: store.save("a", b"x"), TypeError),
+    "a text": (lambda store: store.save("a", "x"), TypeError),  # type: ignore[arg-type]
+    "a date that is none": (lambda store: store.save("a", [b"x"], expires_at="later"), TypeError),  # type: ignore[arg-type]
+    "an order": (lambda store: store.list("colour"), ValueError),
+    "a text for a list": (lambda store: store.list(metadata={"tags": "red"}), TypeError),
+    "a key that is a number": (lambda store: store.update_metadata("a", {5: 1}), ValueError),  # type: ignore[dict-item]
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_a_caller_does_wrong_is_an_error_and_changes_nothing(store: Bucket, wrong: str) -> None:
+    before = put(store, "a", b"before")
+    call, error = WRONG[wrong]
+    with pytest.raises(error):
+        call(store)
+    assert store.find("a") == before
+    assert store.files.count_documents({}) == store.chunks.count_documents({}) == 1
 
 
 def test_a_busy_pool_is_waited_for(uri: str) -> None:

@@ -187,6 +187,25 @@ def test_a_script_of_a_trusted_origin_reads_and_writes(page: Page, origins: tupl
     assert fetch("GET", "put.txt")[0] == 404
 
 
+def test_an_upload_that_goes_on_from_a_trusted_origin(page: Page, origins: tuple[str, str]) -> None:
+    def ask(method: str, url: str, body: str | None = None, **fields: str) -> Any:
+        named = {"Tus-Resumable": "1.0.0"} | {field.replace("_", "-"): value for field, value in fields.items()}
+        return page.evaluate(FETCH, [f"{origins[1]}{url}", method, named, body])
+
+    status, _, fields = ask("POST", "/own/", Upload_Length="4", Upload_Metadata="filename dHVzLnR4dA==")
+    assert (status, fields["upload-offset"]) == (201, "0")
+    url, patch = fields["location"], {"Content_Type": "application/offset+octet-stream"}
+    status, _, fields = ask("PATCH", url, "ab", Upload_Offset="0", Upload_Checksum="sha1 AAAA", **patch)
+    assert status == 460
+    assert ask("PATCH", url, "ab", Upload_Offset="0", **patch)[2]["upload-offset"] == "2"
+    status, _, fields = ask("HEAD", url)
+    assert (status, fields["upload-offset"], fields["upload-length"]) == (200, "2", "4")
+    status, _, fields = ask("POST", url, "cd", Upload_Offset="2", X_HTTP_Method_Override="PATCH", **patch)
+    assert (status, fields["content-location"].startswith("/own/tus.txt?id=")) == (204, True)
+    assert ask("DELETE", url)[0] == 204
+    assert ask("HEAD", url)[0] == 410
+
+
 @pytest.mark.parametrize(("prefix", "crossorigin", "shown"), [("own", False, 0), ("own", True, 1), ("shown", False, 1)])
 def test_pictures_and_sounds(page: Page, origins: tuple[str, str], prefix: str, crossorigin: bool, shown: int) -> None:
     for tag, name, loaded in (("img", "a.png", "naturalWidth"), ("video", "a.wav", "duration")):

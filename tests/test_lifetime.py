@@ -102,6 +102,19 @@ class TestExpired:
         assert followed == [None]
         assert [version.number for version in store.versions("a")] == [1]
 
+    def test_what_was_gone_does_not_come_forth_when_another_version_follows(self, store: Bucket) -> None:
+        files = [put(store, "a", str(number).encode()) for number in range(5)]
+        expire(store, files[0], 5)
+        expire(store, files[1], -5)
+        store.files.update_one({"_id": files[2].id}, {"$set": {"metadata": "another tool's"}})
+        store.files.update_one({"_id": files[3].id}, {"$unset": {"metadata": ""}})
+        put(store, "b", b"x")
+        expire(store, files[4], 1)
+        put(store, "a", b"new")
+        assert [version.number for version in store.versions("a")] == [5, 2]
+        assert [store.get(file.id) is None for file in files] == [True, True, False, True, True]
+        assert store.find("b") is not None
+
 
 class TestOverHttp:
     @pytest.fixture

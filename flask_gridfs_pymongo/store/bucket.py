@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from threading import Semaphore
+from types import NoneType
 from typing import Any, Protocol
 
 import pymongo
@@ -23,14 +24,14 @@ from .collections import Collections
 from .commit import Unconfirmed
 from .judge import SIZE, Judge
 from .model import StoredFile, living
-from .orders import walk
+from .orders import ORDERS, walk
 from .reader import Reader
 from .resumable import Uploads
 from .retry import persist
 from .rows import EVERYTHING, Having, Key, Page, Shown, first
 from .stream import FileReader
 from .variants import Variants
-from .versions import Version, Versions
+from .versions import Version, Versions, check_name
 from .writer import Writer
 
 _READ_SIZE = 256 * 1024  # bytes
@@ -104,10 +105,14 @@ class Bucket:
         :param prefix: how the names begin
         :param part: what they have in them, in upper or lower case
         :param folded: in an order by name, without *part*: show what lies deeper than *prefix* as folders
-        :param metadata: for each key values that the newest revision's metadata is or has there
+        :param metadata: for each key a list of values that the newest revision's metadata is or has there
         :param shown: which files and folders the page may show
         :raises pymongo.errors.ExecutionTimeout: where that takes more than a second
         """
+        if order.removeprefix("-") not in ("name", *ORDERS):
+            raise ValueError(f"order must be name, {', '.join(ORDERS)}, or '-' and one of them, not {order!r}")
+        if any(isinstance(values, str) for values in (metadata or {}).values()):
+            raise TypeError("metadata must have a list of values for each key, such as {'tags': ['red']}")
         options: dict[str, Any] = {"prefix": prefix, "part": part, "having": Having(metadata or {})}
         return first(walk(self._versions, shown, order, after, folded=folded, **options), limit)
 
@@ -188,6 +193,7 @@ class Bucket:
 
     def writer(self, filename: str, max_size: int | None = None) -> Writer:
         """Begin an upload under *filename*; *max_size* is in bytes."""
+        check_name(filename)
         self.collections.ensure_indexes()
         return Writer(self._versions, filename, max_size)
 
@@ -208,6 +214,8 @@ class Bucket:
         :param expires_at: from when on it is gone; in UTC where it has no time zone, as PyMongo takes it
         :param inspect: called with the file before anybody can see it; what it raises ends the upload
         """
+        if not isinstance(expires_at, (datetime, NoneType)):
+            raise TypeError(f"expires_at must be datetime or None, not {type(expires_at).__name__}")
         if expires_at is not None:
             given = fields or {}
             fields = {**given, "metadata": {**(given.get("metadata") or {}), "expiresAt": expires_at}}
@@ -244,8 +252,7 @@ class Bucket:
             raise TypeError("give either a filename or an id")
         if filename is None:
             return self.delete_many([id])
-        if not isinstance(filename, str):
-            raise TypeError(f"filename must be str, not {type(filename).__name__}; an _id is given as id=")
+        check_name(filename)
         if version is None:
             newest = self._versions.newest(filename)
             return self.delete_all(newest) if newest else 0

@@ -1,4 +1,4 @@
-"""Changes to stored files that leave their content alone: their metadata and their names."""
+"""Changes to stored files that leave their content alone: their metadata, their end, and their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from .collections import Collections
 from .model import StoredFile, living
 from .retry import persist
-from .versions import Versions
+from .versions import NO_ARRAY, Versions, check_name
 
 _ATTEMPTS = 20
 _BATCH = 1000  # documents
@@ -29,7 +29,7 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
     :raises TypeError: where another tool stored something else than a mapping
     """
     for key in changes:
-        if not key or key.startswith("$") or "." in key or "\0" in key:
+        if not isinstance(key, str) or not key or key.startswith("$") or "." in key or "\0" in key:
             raise ValueError(f"metadata keys must have no dot, no NUL and no leading '$': {key!r}")
     fields = {f"metadata.{key}": value for key, value in changes.items()}
     update = {
@@ -48,6 +48,17 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
     return StoredFile.from_document(changed, options=collections.codec_options) if changed else None
 
 
+def expire_older(versions: Versions, expired: StoredFile) -> None:
+    """Let what is older than *expired*, with which a name was gone, be gone too when another version follows."""
+    files = versions.collections.primary.files
+    takes_keys = {"$or": [{"metadata": {"$exists": False}}, {"metadata": {"$type": "object", **NO_ARRAY}}]}
+    change = {"$min": {"metadata.expiresAt": expired.expires_at}}
+    older = versions.up_to(expired)
+    for start in range(0, len(older), _BATCH):
+        batch = {"_id": {"$in": older[start : start + _BATCH]}, **takes_keys}
+        persist(files, partial(files.update_many, batch, change))
+
+
 def rename(versions: Versions, filename: str, new: str) -> int:
     """Give all versions of *filename* the name *new*; what is uploaded meanwhile under the old one stays there.
 
@@ -60,6 +71,7 @@ def rename(versions: Versions, filename: str, new: str) -> int:
     :raises FileExistsError: where *new* is taken
     :raises ValueError: for a new name that is empty
     """
+    check_name(new)
     if not new:
         raise ValueError("the new name must not be empty")
     files = versions.collections.primary.files

@@ -20,6 +20,7 @@ from bson.objectid import ObjectId
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
 
 from .. import mimetype
+from .changes import expire_older
 from .charset import with_charset
 from .model import CorruptFile, StoredFile, living
 from .retry import Patience, persist
@@ -150,6 +151,8 @@ class _Attempts:
         self._newest = self._versions.newest(self._filename)
         if self._check is not None:
             self._check(living(self._newest))
+        if self._newest is not None and self._newest.expired:
+            expire_older(self._versions, self._newest)
         self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}
 
     def _insert(self) -> None:

@@ -266,5 +266,15 @@ class Versions:
         ]
 
 
+def check_name(filename: Any) -> None:
+    """Let no other value than a text be a name.
+
+    :raises TypeError: for another one
+    """
+    if not isinstance(filename, str):
+        raise TypeError(f"filename must be str, not {type(filename).__name__}; an _id is given as id=")
+
+
 def _named(filename: str) -> dict[str, Any]:
+    check_name(filename)
     return {"filename": {"$eq": filename, **NO_ARRAY}}

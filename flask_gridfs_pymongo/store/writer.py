@@ -81,11 +81,14 @@ class Writer:
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take the next bytes of the content; returns how many.
 
-        :raises TypeError: for text
+        :raises TypeError: for what is no bytes
         :raises FileTooLarge: past the limit
         """
-        if isinstance(data, str):
-            raise TypeError("the content must be bytes, not str; open the file in binary mode ('rb')")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            kind = type(data).__name__
+            raise TypeError(
+                f"the content must be bytes, not {kind}; open a file in binary mode ('rb'), or use io.BytesIO"
+            )
         self.length += len(data)
         if self._max_size is not None and self.length > self._max_size:
             raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
