@@ -78,7 +78,7 @@ class PyMongo:
         """Prepare *app* for this object; nothing connects before the first use.
 
         What is not given here is as it was given to the constructor. Registers the ``ObjectId`` URL converter and the
-        command ``flask gridfs``, and mends how Werkzeug parses forms (:mod:`.formparser`).
+        command ``flask gridfs``, and mends how Werkzeug parses forms: a form's file is what was sent, byte by byte.
 
         :raises TypeError, ValueError: naming the setting that is wrong
         :raises RuntimeError: where *app* has this object, or another one with this prefix, already

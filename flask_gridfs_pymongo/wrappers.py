@@ -1,7 +1,7 @@
 """The driver's classes with :meth:`CollectionMixin.find_one_or_404` and the classic write methods.
 
 However deep a database or a collection is reached, by dot, by bracket or by a method, it is one of ours. The mixins
-hold everything, so that mongomock's classes (:mod:`flask_gridfs_pymongo.mock`) get the same.
+hold everything, so that mongomock's classes (in ``mock.py``) get the same.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
 
+from .blocks import named
 from .conftest import missing, start_gunicorn
 from .replica import until
 from .test_clients import NGINX
-from .test_readme import blocks
 
 PIECE, PIECES, MORE = bytes(1024 * 1024), 8, 12
 LENGTH, LIMIT = len(PIECE) * PIECES, len(PIECE) * (PIECES + 1)
@@ -85,13 +85,13 @@ def test_so_does_one_for_more_than_a_file_or_a_request_may_have(server: str) -> 
             assert ask(server, method, target, fields, (PIECE for _ in range(MORE)), length) == 413
 
 
-@pytest.fixture(scope="module", params=["as in the README", "by default"])
+@pytest.fixture(scope="module", params=["as in the docs", "by default"])
 def proxied(server: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server behind nginx."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         missing("install nginx (Debian: apt-get install nginx-light)")
-    location = blocks("nginx")[0] if request.param == "as in the README" else PLAIN
+    location = named("nginx-proxy") if request.param == "as in the docs" else PLAIN
     location = location.replace("http://127.0.0.1:8000", server)
     folder = tmp_path_factory.mktemp("nginx")
     with socket.socket() as free:
@@ -119,8 +119,8 @@ def test_behind_nginx_each_refusal_arrives(proxied: str) -> None:
 def test_our_own_page_is_no_stranger_behind_nginx(proxied: str, request: pytest.FixtureRequest) -> None:
     """Over plain HTTP a browser sends no Sec-Fetch-Site."""
     named = {"Origin": "http://files_of.example:8080", "Host": "files_of.example:8080"}
-    as_in_the_readme = "README" in request.node.callspec.params["proxied"]
-    assert ask(proxied, "PUT", "/uploads/own", named, [b"x"], 1) == (201 if as_in_the_readme else 403)
+    documented = "docs" in request.node.callspec.params["proxied"]
+    assert ask(proxied, "PUT", "/uploads/own", named, [b"x"], 1) == (201 if documented else 403)
 
 
 def begin(stack: ExitStack, address: str, *lines: str) -> socket.socket:

@@ -17,9 +17,9 @@ from playwright.sync_api import Page
 
 from flask_gridfs_pymongo import PyMongo
 
+from .blocks import named
 from .conftest import missing, start_gunicorn
 from .test_browser import page  # noqa: F401  (a fixture)
-from .test_readme import blocks
 
 DATA = random.Random(5).randbytes(3_500_000)
 
@@ -99,13 +99,13 @@ http {{
     access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    proxy_cache_path {folder}/cache keys_zone=files:1m;
+    ZONE
     server {{
         listen unix:{folder}/nginx.sock;
         {location}
     }}
 }}
-"""
+""".replace("ZONE", named("nginx-zone").replace("/var/cache/nginx", "{folder}"))
 
 
 def test_nginx_serves_ranges_of_a_permanent_url_from_its_cache(server: str, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_nginx_serves_ranges_of_a_permanent_url_from_its_cache(server: str, tmp_
     if nginx is None:
         missing("install nginx (Debian: apt-get install nginx-light)")
     address = server.removesuffix("/uploads/")
-    location = blocks("nginx")[1]  # the README's own
+    location = named("nginx-slices")  # the docs' own
     location = location.replace("http://127.0.0.1:8000", address)
     location = location.replace("slice 1m;", "slice 1m; add_header X-Cache $upstream_cache_status;")
     (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, location=location))

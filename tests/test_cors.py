@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from flask_gridfs_pymongo import PyMongo
 
+from .blocks import named
 from .conftest import HTML, Client, everyone, serving
 from .test_clients import sound
 from .test_hostile import picture
@@ -204,6 +205,15 @@ def test_an_upload_that_goes_on_from_a_trusted_origin(page: Page, origins: tuple
     assert (status, fields["content-location"].startswith("/own/tus.txt?id=")) == (204, True)
     assert ask("DELETE", url)[0] == 204
     assert ask("HEAD", url)[0] == 410
+
+
+def test_the_script_of_the_docs(page: Page, origins: tuple[str, str]) -> None:
+    script = named("cross-origin-script").replace("https://files.example.com/uploads/", f"{origins[1]}/own/")
+    calls = 'return [await upload(new File(["x"], "docs.txt")), await list(), await ask("none").catch(String)]'
+    uploaded, listed, refused = page.evaluate(f"async () => {{ {script} {calls} }}")
+    assert [file["filename"] for file in uploaded] == ["docs.txt"]
+    assert "docs.txt" in [file["filename"] for file in listed]
+    assert refused == "Error: There is no such file or version."
 
 
 @pytest.mark.parametrize(("prefix", "crossorigin", "shown"), [("own", False, 0), ("own", True, 1), ("shown", False, 1)])

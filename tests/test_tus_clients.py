@@ -18,6 +18,7 @@ import requests
 from playwright.sync_api import Browser
 from tusclient.client import TusClient
 
+from .blocks import named
 from .conftest import content, missing, start_gunicorn
 
 DATA = content(3_000_017)
@@ -126,6 +127,13 @@ def test_tus_js_client(endpoint: str, packages: Path, options: dict[str, Any]) -
     assert stored(endpoint, "node.bin") == DATA
 
 
+def test_the_line_of_the_docs(endpoint: str, packages: Path) -> None:
+    file = 'const tus = require("tus-js-client"); const file = Buffer.from("from docs"); file.name = "docs.txt";'
+    line = named("tus").replace('"/uploads/"', json.dumps(endpoint))
+    subprocess.run(["node", "-e", file + line], cwd=packages, check=True, timeout=60)
+    assert stored(endpoint, "docs.txt") == b"from docs"
+
+
 def test_uppy(browser: Browser, endpoint: str, packages: Path) -> None:
     page = browser.new_page()
     page.goto(endpoint.replace("/uploads/", "/ping"))
@@ -139,3 +147,16 @@ def test_uppy(browser: Browser, endpoint: str, packages: Path) -> None:
     page.close()
     assert result == [1, 0]
     assert stored(endpoint, "up/h\xe9.txt") == b"1234567890" * 150_000
+
+
+def test_uppy_as_in_the_docs(browser: Browser, endpoint: str, packages: Path) -> None:
+    page = browser.new_page()
+    page.goto(endpoint.replace("/uploads/", "/ping"))
+    page.set_content('<div id="files"></div>')
+    page.add_script_tag(path=packages / "package/dist/uppy.min.js")
+    page.add_script_tag(content=named("uppy-script"))
+    page.locator("input[type=file]").first.set_input_files({"name": "a.gif", "mimeType": "image/gif", "buffer": DATA})
+    page.get_by_role("button", name="Upload 1 file").click()
+    page.get_by_text("Complete", exact=True).wait_for()
+    page.close()
+    assert stored(endpoint, "pictures/a.gif") == DATA

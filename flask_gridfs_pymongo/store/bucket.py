@@ -62,11 +62,17 @@ class Bucket:
         self._streams = streams
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return a revision of *filename*, or None: see :meth:`.Versions.find`."""
+        """Return a revision of *filename*, or None.
+
+        What has expired is not there; where that is the newest one, the name is gone with all revisions.
+
+        :param version: 0 the first one uploaded, 1 the second; -1 the newest, -2 the one before it
+        :param first_chunk: the first chunk is going to be read: bring it along where that costs no further round trip
+        """
         return self._versions.find(filename, version, first_chunk=first_chunk)
 
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return the revision with this ``_id``, of any type, or None: see :meth:`.Versions.get`."""
+        """Return the revision with this ``_id``, of any type, or None; *first_chunk* as in :meth:`find`."""
         return self._versions.get(file_id, first_chunk=first_chunk)
 
     def newest(self, filename: str) -> StoredFile | None:
@@ -99,7 +105,7 @@ class Bucket:
     ) -> Page:
         """Return a page of names, each with its newest revision; behind all names the files that have none.
 
-        :param order: ``name``, or one of :data:`.orders.ORDERS`; with ``-`` before it, backwards
+        :param order: ``name``, ``newest``, ``size`` or ``type``; with ``-`` before it, backwards
         :param after: the key after which the page starts: the *next* of the page before it
         :param limit: rows at most
         :param prefix: how the names begin
@@ -209,10 +215,22 @@ class Bucket:
         check: Callable[[StoredFile | None], None] | None = None,
         inspect: Callable[[StoredFile], None] | None = None,
     ) -> StoredFile:
-        """Save what *source* reads or yields as the newest version of *filename*; see :meth:`.Writer.commit`.
+        """Save what *source* reads or yields as the newest version of *filename*. It sends no signal.
 
+        Versions are totally ordered, and none is dated before the one that it follows, whatever the clocks say.
+
+        :param source: has a ``read`` method that returns bytes, or yields bytes
+        :param content_type: guessed from the name, else from the first bytes, where None
+        :param fields: further fields of the files document, ``metadata`` for one
+        :param max_size: bytes
         :param expires_at: from when on it is gone; in UTC where it has no time zone, as PyMongo takes it
+        :param check: called with the version that this one is to follow (None for the first one), again after each lost
+            race; what it raises ends the upload
         :param inspect: called with the file before anybody can see it; what it raises ends the upload
+        :raises FileTooLarge: for more bytes than *max_size*; nothing is stored
+        :raises IndexConflict: where a unique index of somebody else refuses the document
+        :raises Unconfirmed: where the server does not tell whether it stored the document
+        :raises Vanished: where the content was deleted meanwhile
         """
         if not isinstance(expires_at, (datetime, NoneType)):
             raise TypeError(f"expires_at must be datetime or None, not {type(expires_at).__name__}")
@@ -236,7 +254,15 @@ class Bucket:
         return self.save(new, self.read(file), content_type=file.content_type, fields=fields)
 
     def rename(self, filename: str, new: str) -> int:
-        """Give all versions of a name another one: see :func:`.changes.rename`."""
+        """Give all versions of a name another one; what is uploaded meanwhile under the old one stays there.
+
+        Where that broke off, the same call completes it.
+
+        :return: how many versions were renamed
+        :raises FileNotFoundError: where there is no such file
+        :raises FileExistsError: where *new* is taken
+        :raises ValueError: for a new name that is empty
+        """
         self.collections.ensure_indexes()
         return rename(self._versions, filename, new)
 

@@ -27,7 +27,7 @@ _PATIENCE = 1  # seconds in a page for what is not shown
 
 
 class Row(NamedTuple):
-    """A name's newest revision, and how many there are; :data:`MANY` stands for more, too."""
+    """A name's newest revision, and how many there are; 100 stands for more, too."""
 
     file: StoredFile
     versions: int

@@ -1,0 +1,30 @@
+"""How Sphinx builds these pages: ``python -m sphinx -W -n docs build/docs`` (extra ``docs``)."""
+
+from importlib.metadata import version as installed
+
+project = "flask-gridfs-pymongo"
+author = copyright = "the authors of flask-gridfs-pymongo"
+version = release = installed(project)
+
+extensions = ["sphinx.ext.autodoc", "pallets_sphinx_themes"]
+exclude_patterns = ["build"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+add_module_names = False
+maximum_signature_line_length = 88
+
+nitpicky = True
+# Other projects' names have no page here, and a build asks no other site for its list of names.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(blinker|bson|collections|datetime|flask|io|pymongo|typing|werkzeug)\..*|Flask|Semaphore|.*\._\w+"),
+]
+
+html_theme = "flask"
+html_title = "flask-gridfs-pymongo"
+html_logo = "logo.svg"
+html_favicon = "logo.svg"
+html_show_sourcelink = False
+html_sidebars = {"**": ["globaltoc.html", "searchbox.html"]}
+html_theme_options = {"globaltoc_maxdepth": 1}
+version_banner = False  # it would ask a registry for the newest version

@@ -1,0 +1,203 @@
+"""README.rst and docs/: every command and code block does what it says there.
+
+A page is played from top to bottom in a folder of its own, beside the application of docs/quickstart.rst. A block
+whose first line names a file is written to it, other Python is an application to be loaded, a console block is run, and
+what it prints is compared. Blocks in other languages have a name, by which a test of their own finds them.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_gridfs_pymongo import PyMongo, config
+from flask_gridfs_pymongo.store.collections import INDEXES
+
+from .blocks import PAGES, ROOT, Block, blocks, named
+from .conftest import serving
+
+TEXT = "".join(path.read_text() for path in PAGES.values())
+TESTS = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+SET_UP = re.compile(r"python3 -m venv |\. \.venv/|(?:\.venv/bin/)?pip install ")
+EXTRAS = set(re.findall(r"^(\w+) =$", (ROOT / "setup.cfg").read_text().partition("[options.extras_require]")[2], re.M))
+
+
+class Play:
+    """A page that is played."""
+
+    def __init__(self, folder: Path, uri: str, stack: ExitStack, request: pytest.FixtureRequest) -> None:
+        self.folder, self.uri, self.stack, self.request = folder, uri, stack, request
+        self.database = uri.rpartition("/")[2]
+        self.address: str | None = None
+        for block in blocks("docs/quickstart.rst"):
+            if block.file == "app.py":
+                self.write(block)
+
+    def own(self, text: str) -> str:
+        return text.replace("mongodb://localhost/shop", self.uri)
+
+    def write(self, block: Block) -> None:
+        assert block.file
+        path = self.folder / block.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.own(block.text))
+        self.address = None
+
+    def serve(self, name: str = "app") -> None:
+        """What ``flask run`` does, in this process."""
+        path = self.folder / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"page_{name}", path)
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        self.stack.callback(sys.modules.pop, spec.name, None)
+        spec.loader.exec_module(module)
+        app = module.app if hasattr(module, "app") else module.create_app()
+        self.stack.callback(close, app)
+        self.address = self.stack.enter_context(serving(app))
+
+    def run(self, command: str, expected: str) -> None:
+        if match := re.fullmatch(r"flask (?:--app (\w+) )?run", command):
+            return self.serve(match[1] or "app")
+        if SET_UP.match(command):
+            for package, extras in re.findall(r"(flask-gridfs-pymongo|-e '\.)(?:\[([\w,]+)\])?", command):
+                assert package
+                assert EXTRAS.issuperset(filter(None, extras.split(",")))
+            return None
+        if "127.0.0.1:5000" in command:
+            if self.address is None:
+                self.serve()
+            command = command.replace("http://127.0.0.1:5000", self.address or "")
+        if "127.0.0.1:8000" in command:
+            command = command.replace("http://127.0.0.1:8000/", self.request.getfixturevalue("gallery"))
+        bash = ["bash", "-c", command]
+        run = subprocess.run(bash, cwd=self.folder, env=environ(), capture_output=True, text=True, timeout=60)
+        printed = run.stdout.replace("\r\n", "\n").replace(self.database, "shop")
+        assert doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS), (command, printed, run.stderr)
+        return None
+
+    def load(self, block: Block) -> None:
+        """An application whose files are not there: each of its pages answers."""
+        namespace: dict[str, Any] = {"__name__": "page"}
+        exec(self.own(block.text), namespace)  # noqa: S102
+        app = namespace["app"]
+        self.stack.callback(close, app)
+        rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+        assert rules
+        # What a snippet leaves to the defaults is at localhost:27017; here it is at the tests' server.
+        for state in app.extensions["pymongo"].values():
+            state.settings.options["host"] = self.uri
+            state.settings.options.pop("port", None)
+        hosts = app.config["TRUSTED_HOSTS"] or ["localhost"]
+        for rule in rules:
+            url = rule.rule.replace("<path:filename>", "none").replace("<ObjectId:task_id>", "4cf139def4b6a1134c4ea6c4")
+            answer = app.test_client().get(url, base_url=f"http://{hosts[0]}")
+            assert answer.status_code == (200 if url.endswith("/") else 404)
+
+
+def environ() -> dict[str, str]:
+    """Where ``flask``, ``python`` and this package are."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+
+
+def close(app: Flask) -> None:
+    for state in app.extensions["pymongo"].values():
+        state.connection.client.close()
+
+
+@pytest.fixture
+def play(tmp_path: Path, uri: str, request: pytest.FixtureRequest) -> Iterator[Play]:
+    with ExitStack() as stack:
+        yield Play(tmp_path, uri, stack, request)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_a_page_does_what_it_says(page: str, play: Play) -> None:
+    for block in blocks(page):
+        if block.file:
+            play.write(block)
+        elif block.name:
+            assert block.name in ("gallery", "tests") or f'named("{block.name}")' in TESTS
+        elif block.language == "console":
+            for step in block.steps:
+                play.run(*step)
+        else:
+            assert block.language == "python", "a block in this language needs a name, and a test"
+            play.load(block)
+
+
+def test_no_block_is_missed() -> None:
+    for page, path in PAGES.items():
+        text = path.read_text()
+        assert len(blocks(page)) == text.count("code-block::"), page
+        assert re.findall(r"^(?!\.\. ).*::$", text, re.MULTILINE) == [], page
+
+
+@pytest.mark.parametrize("name", ["gallery", "tests"])
+def test_a_set_up_command_is_one_line(name: str) -> None:
+    """.ci/run runs them as they stand."""
+    assert re.fullmatch(r"\$ python3 -m venv [^\n]+\n", named(name))
+
+
+def test_the_commands_for_one_test() -> None:
+    test, lint, build = (command for command, _ in Block("console", "", named("one-test")).steps)
+    *_, module, _, part = test.split()
+    assert re.search(rf"def test_\w*{part}", (ROOT / module).read_text())
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert [command for command in (*lint.split(" && "), build) if command.removeprefix("python ") not in ci] == []
+
+
+def test_the_shard_key_is_that_of_the_chunks() -> None:
+    keys = dict(re.findall(r"(\w+): (\d)", named("sharding")))
+    assert [list(index.keys) for index in INDEXES if index.collection == "chunks"] == [
+        [(field, int(direction)) for field, direction in keys.items()]
+    ]
+
+
+def test_every_page_is_linked() -> None:
+    index = PAGES["docs/index.rst"].read_text()
+    pages = [path.stem for page, path in PAGES.items() if page.startswith("docs/") and path.stem != "index"]
+    assert sorted(re.findall(r"^   (\w+)$", index, re.MULTILINE)) == sorted(pages)
+
+
+def test_every_promise_has_its_test() -> None:
+    promised = re.findall(r"``(test_\w+)``", TEXT)
+    assert len(promised) > 10
+    assert [name for name in promised if f"def {name}(" not in TESTS] == []
+
+
+def test_every_block_of_every_template_is_documented() -> None:
+    rows = re.findall(r"^``(\w+\.html)`` (.*)$", PAGES["docs/pages.rst"].read_text(), re.MULTILINE)
+    folder = ROOT / "flask_gridfs_pymongo" / "templates" / "flask_gridfs_pymongo"
+    assert sorted(name for name, _ in rows) == sorted(path.name for path in folder.iterdir())
+    basic = set(re.findall(r"{%-? block (\w+)", (folder / "base.html").read_text()))
+    for name, text in rows:
+        own = set(re.findall(r"{%-? block (\w+)", (folder / name).read_text()))
+        assert (own if name == "base.html" else own - basic) == set(re.findall(r"``(\w+)``", text)), name
+
+
+def test_every_picture_and_file_is_there() -> None:
+    for path in PAGES.values():
+        text = path.read_text()
+        linked = re.findall(r"(?:image|include|literalinclude):: (\S+)|<((?!https?:)[\w/.-]+\.\w+)>", text)
+        assert [name for pair in linked if (name := "".join(pair)) and not (path.parent / name).is_file()] == []
+
+
+def test_every_argument_and_setting_is_documented() -> None:
+    arguments = [*inspect.signature(PyMongo.uploads_blueprint).parameters][2:]
+    settings = [f"MONGO_{suffix}" for suffix in (*config._WITHOUT_URI, *config._WITH_URI_TOO, "URI", "DBNAME")]
+    assert [name for name in (*arguments, *settings) if f"``{name}``" not in TEXT] == []
