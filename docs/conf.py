@@ -22,6 +22,8 @@ nitpick_ignore_regex = [
 
 html_theme = "flask"
 html_title = "flask-gridfs-pymongo"
+html_static_path = ["_static"]
+html_css_files = ["docs.css"]
 html_logo = "logo.svg"
 html_favicon = "logo.svg"
 html_show_sourcelink = False

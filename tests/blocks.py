@@ -27,8 +27,7 @@ class Block(NamedTuple):
     @property
     def steps(self) -> list[tuple[str, str]]:
         """The commands of a console block, each with what it prints."""
-        found = [step.partition("\n") for step in re.split(r"^\$ ", self.text, flags=re.MULTILINE) if step]
-        return [(command, printed) for command, _, printed in found]
+        return re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", self.text, re.MULTILINE)
 
 
 def blocks(page: str) -> list[Block]:
