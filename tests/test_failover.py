@@ -253,11 +253,13 @@ def test_a_restore_outlives_the_primary(replicas: ReplicaSet) -> None:
         bucket = Bucket(client.get_default_database(), streams=threading.Semaphore(1))
         reader = bucket.read(bucket.save("large", [LARGE]))
         primary = replicas.one("PRIMARY")
-        with away(primary):
+        with away(primary), bucket.open("large") as file:
+            assert file.read(10) == LARGE[:10]
 
             def source() -> Iterator[bytes]:
                 yield next(reader)
                 primary.kill()
+                assert file.read() == LARGE[10:]
                 yield from reader
 
             start = time.monotonic()

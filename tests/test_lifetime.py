@@ -288,6 +288,32 @@ class TestSweep:
         assert len(self.sweep(real_store)[0]) == 3
         assert contents(real_store) == [b"2"]
 
+    @pytest.mark.parametrize("after", range(5))
+    def test_a_sweep_that_is_killed_shows_nothing_and_the_next_one_goes_on(
+        self, real_store: Bucket, after: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a", "b"):
+            expire(real_store, history(real_store, 9, 8, 7, name=name)[2], 2)
+        history(real_store, 9, 8, name="kept")
+        left = after
+        delete_chunks = real_store.collections.delete_chunks
+
+        def crash(ids: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise SystemExit
+            delete_chunks(ids)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(real_store.collections, "delete_chunks", crash)
+            with pytest.raises(SystemExit):
+                list(Sweep(real_store, keep=1).run())
+        assert [real_store.find(name) for name in ("a", "b")] == [None, None]
+        list(Sweep(real_store, keep=1).run())
+        assert contents(real_store, "kept") == [b"1"]
+        assert real_store.files.count_documents({}) == 1
+
     def test_files_of_other_tools(self, real_store: Bucket) -> None:
         """Without a name, a date, or with a name that is no text."""
         long_ago = {"metadata": {"expiresAt": NOW - 2 * HOUR}, "length": 0, "chunkSize": 1}
