@@ -18,7 +18,7 @@ MODULES = {
 }
 # From the ground up: a module of the store imports none that stands after it.
 STORE = (
-    "judge names charset ids model retry reader stream collections clock claims"
+    "judge names charset sources ids model damage retry reader stream collections clock claims"
     " versions changes commit writer turn chunks holder ending resumable rows listing orders variants bucket lifetime"
     " check"
 ).split()

@@ -9,40 +9,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import Semaphore
 from types import NoneType
-from typing import Any, Protocol
+from typing import Any
 
 import pymongo
-from pymongo.errors import OperationFailure, WriteConcernError
+from pymongo.errors import WriteConcernError
 
 from .changes import rename, update_metadata
 from .collections import Collections
 from .commit import Unconfirmed
-from .judge import SIZE, Judge
 from .model import StoredFile, living
 from .orders import ORDERS, walk
 from .reader import Reader
 from .resumable import Uploads
 from .retry import persist
 from .rows import EVERYTHING, Having, Key, Page, Shown, first
+from .sources import Readable, blocks
 from .stream import FileReader
 from .variants import Variants
 from .versions import Version, Versions, check_name
 from .writer import Writer
 
-_READ_SIZE = 256 * 1024  # bytes
 _BATCH = 100  # files
-_PATIENCE = 5  # seconds
-_SILENCE = 30  # seconds for which a source may have nothing
-_PAUSE = 0.01  # seconds before it is asked again
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes | None: ...
 
 
 class Bucket:
@@ -172,31 +163,6 @@ class Bucket:
             raise FileNotFoundError(f"{self.collections.name} has no file with {named}")
         return file
 
-    def damaged(self, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
-        """Return those of *files* that have missing, short or doubled chunks, as far as five seconds reach.
-
-        The server tells numbers and sizes; no content is read.
-        """
-        found = {place for place, file in enumerate(files) if file.damage}
-        deadline = time.monotonic() + _PATIENCE
-        for start in range(0, len(files), _BATCH):
-            if time.monotonic() > deadline:
-                break
-            batch = files[start : start + _BATCH]
-            judges = {repr(file.id): Judge({"length": file.length, "chunkSize": file.chunk_size}) for file in batch}
-            chosen = {"$match": {"files_id": {"$in": [file.id for file in batch]}}}
-            in_order = {"$sort": {"files_id": 1, "n": 1}}
-            sizes = {"$project": {"_id": 0, "files_id": 1, "n": 1, **SIZE}}
-            try:
-                chunks = list(self.chunks.aggregate([chosen, in_order, sizes], allowDiskUse=True))
-            except (NotImplementedError, OperationFailure):  # mongomock; a server before MongoDB 4.4
-                break
-            for chunk in chunks:
-                if judge := judges.get(repr(chunk["files_id"])):
-                    judge.add(chunk.get("n"), chunk["size"])
-            found |= {start + place for place, file in enumerate(batch) if judges[repr(file.id)].problems()}
-        return [files[place] for place in sorted(found)]
-
     def writer(self, filename: str, max_size: int | None = None) -> Writer:
         """Begin an upload under *filename*; *max_size* is in bytes."""
         check_name(filename)
@@ -206,7 +172,7 @@ class Bucket:
     def save(
         self,
         filename: str,
-        source: _Readable | Iterable[bytes],
+        source: Readable | Iterable[bytes],
         *,
         content_type: str | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -238,7 +204,7 @@ class Bucket:
             given = fields or {}
             fields = {**given, "metadata": {**(given.get("metadata") or {}), "expiresAt": expires_at}}
         with self.writer(filename, max_size) as writer:
-            for block in _blocks(source):
+            for block in blocks(source):
                 writer.write(block)
             if inspect is not None:
                 inspect(writer.preview(content_type, fields))
@@ -316,18 +282,3 @@ class Bucket:
             self.collections.delete_chunks(ids)
             self.variants.forget(*ids)
         return deleted
-
-
-def _blocks(source: _Readable | Iterable[bytes]) -> Iterator[bytes]:
-    if not hasattr(source, "read"):
-        yield from source
-        return
-    deadline = time.monotonic() + _SILENCE
-    while (block := source.read(_READ_SIZE)) != b"":
-        if block is not None:
-            yield block
-            deadline = time.monotonic() + _SILENCE
-        elif time.monotonic() > deadline:
-            raise BlockingIOError(f"the source's read() has returned None for {_SILENCE} seconds")
-        else:
-            time.sleep(_PAUSE)  # it is in non-blocking mode, and has nothing just now (io.RawIOBase.read)

@@ -16,6 +16,7 @@ from flask import Request, Response, abort, current_app
 from ..http.filenames import common_folder, unpackable
 from ..http.headers import NO_STORE, content_headers
 from ..store import Bucket, StoredFile
+from ..store.damage import damaged
 from .arguments import file_id, folder, small_form
 from .options import Options
 from .rights import permit, shown
@@ -81,14 +82,14 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
     if not files:
         abort(404, "There is no file for an archive.")
     bucket = options.bucket()
-    damaged = bucket.damaged(files)
+    broken = damaged(bucket.chunks, files)
     *names, missing = unpackable([*(file.filename.removeprefix(top) for file in files), "MISSING.txt"])
     stream = ZipStream(sized=True)
     for name, file in zip(names, files, strict=True):
-        if file not in damaged:
+        if file not in broken:
             stream.add(_content(bucket, file), name, size=file.length)
-    if damaged:
-        lost = "\n".join(name for name, file in zip(names, files, strict=True) if file in damaged)
+    if broken:
+        lost = "\n".join(name for name, file in zip(names, files, strict=True) if file in broken)
         stream.add(f"These files are damaged, and not in this archive:\n\n{lost}\n", missing)
     title = top.rstrip("/").rpartition("/")[2] or options.title
     headers = {
