@@ -321,8 +321,10 @@ class TestSweep:
             real_store.files.insert_one({**long_ago, "filename": name})
             real_store.files.insert_one({"filename": name, "length": 0, "chunkSize": 1})
         real_store.files.insert_one({**long_ago, "_id": {"a": 1}, "filename": "odd", "uploadDate": NOW})
+        for metadata in ({"expiresAt": [NOW - 2 * HOUR]}, [{"expiresAt": NOW - 2 * HOUR}]):  # no dates of ours
+            real_store.files.insert_one({**long_ago, "filename": "list", "metadata": metadata})
         assert len(list(Sweep(real_store, keep=5).run())) == 4
-        assert real_store.files.count_documents({}) == 3
+        assert real_store.files.count_documents({}) == 5
 
     def test_uploads_and_downloads_meanwhile(self, real_store: Bucket) -> None:
         """A name expires again and again while it is uploaded, read and swept: what is found is read as a whole."""
