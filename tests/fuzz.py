@@ -11,7 +11,6 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,85 +24,32 @@ import pymongo
 from flask import Flask
 
 from examples import mongod
+from flask_gridfs_pymongo import Variant
 
 from . import conftest, live
+from .fuzz_requests import LAST, connection
 
 DEADLINE = 30
 """seconds in which each connection must be answered and closed"""
 _FOLDERS = "wxyz"  # one for each thread
 
-_MARKS = "a" + "\u0300" * 9000 + "\u0316" * 9000  # what is slow to normalise
 _VEILED = "veiled"  # stands in names of files that nobody may read
-_NAMES = [
-    "a",
-    "a" + "%CC%80" * 250 + "%CC%96" * 250,
-    "n" * 3500,
-    "%E2%80%8B%F3%A0%80%81o",
-    "b/c.txt",
-    "d%20e.png",
-    "%C3%A9.txt",
-    "f.mp4",
-    "..%2fg",
-    "h%3Fi%23j",
-    "k" * 300,
-    "%E2%80%AEl",
-    "%FF",
-]
-_QUERIES = {
-    "": ["version=0", "version=-1", "versions", "details", "download", "versions&before=1", "signed=x.y", "delete"],
-    "/": [
-        "q=e",
-        "prefix=w",
-        "folder=w/",
-        "folder=",
-        "order=newest&q=e",
-        "order=size&prefix=w",
-        "q=a",
-        "prefix=b",
-        "folder=b/",
-        "order=newest",
-        "order=size&at=5&after=a",
-        "order=type",
-        "after=a",
-        "id=",
-    ],
-}
-_FIELDS = {
-    "Accept": ["text/html", "application/json", "*/*;q=0.1", "text/html;q=0, application/problem+json"],
-    "Range": ["bytes=0-0", "bytes=-1", "bytes=0-,1-2", "bytes=5-", "items=1-2", "bytes=0-1,3-4,6-7"],
-    "If-Range": ['"x"', "Mon, 02 Jan 2006 15:04:05 GMT"],
-    "If-Match": ["*", '"x"', 'W/"x", "y"'],
-    "If-None-Match": ["*", '"x"'],
-    "If-Modified-Since": ["Mon, 02 Jan 2006 15:04:05 GMT", "Mon, 02 Jan 9999999999 15:04:05 GMT"],
-    "If-Unmodified-Since": ["Mon, 02 Jan 2034 15:04:05 GMT"],
-    "Origin": ["http://fuzz", "https://evil.example", "null"],
-    "Sec-Fetch-Site": ["same-origin", "cross-site", "none"],
-    "Content-Type": ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"],
-    "Content-Encoding": ["gzip", "identity"],
-    "Content-Digest": ["sha-256=:AAAA:", "md5=:AAAA:"],
-    "Want-Repr-Digest": ["sha-256=1"],
-    "Expect": ["100-continue"],
-    "X-HTTP-Method-Override": ["DELETE"],
-    "Cookie": ["session=eyJ"],
-}
-_WORDS = [
-    *(b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\t", b" ", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x80\xae"),
-    *(b"%00", b"%0d%0a", b"%2e%2e/", b"../", b"//", b"\\", b"%", b"%zz", b"?", b"#", b"&", b";", b",", b'"', b"'"),
-    *(b"-1", b"0", b"9" * 25, b"1e9", b"0x10", b"NaN", b"$ne", b"[$gt]", b"{", b"(a+)+$", b"*", b"<script>"),
-    *(b"--B\r\n", b"--B--", b"chunked", b"gzip, chunked", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"),
-    *(b"0\r\n\r\n", b"ffffffffffffffff\r\n", b"Host: x\r\n", b"A" * 5000, b"HTTP/1.0", b"HTTP/9.9", b"PATCH"),
-]
-_METHODS = ["GET", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "G\xc3", "POST", "PUT", "DELETE"]
 
 
 def app() -> Flask:
     """The application under fire, with every limit set."""
-    return live.create_app(
+    app = live.create_app(
         authorize=lambda action, filename: _VEILED not in (filename or ""),
         max_size=200_000,
+        metadata=["title"],
+        variants={"thumb": Variant(10, 10)},
+        share=60,
+        max_uploads=100_000,
         max_request_size=300_000,
         upload_timeout=5,
     )
+    app.secret_key = "fuzz"
+    return app
 
 
 def veil(database: Any) -> None:
@@ -115,100 +61,6 @@ def veil(database: Any) -> None:
         for folder in ("", "a/", *(f"{letter}/" for letter in _FOLDERS))
         for number in range(50)
     )
-
-
-def request(rng: random.Random, mark: bytes, folder: str) -> bytes:
-    """A valid request, or one with a wrong value in it, for names in *folder*; *mark* begins each file's content."""
-    kind = rng.choices(["get", "list", "put", "form", "delete", "other"], [4, 3, 4, 4, 1, 1])[0]
-    target = "/uploads/" + ("" if kind == "list" else f"{folder}/{rng.choice(_NAMES)}")
-    fields = {name: rng.choice(_FIELDS[name]) for name in rng.sample(sorted(_FIELDS), rng.choice([0, 0, 1, 1, 2, 4]))}
-    method, body = rng.choice(["GET", "GET", "HEAD"]), b""
-    queries = _QUERIES["/" if kind == "list" else ""]
-    if kind in ("put", "form"):
-        method, queries = ("PUT", ["", "", "version=0"]) if kind == "put" else ("POST", ["", "folder=x/", "restore"])
-        content = mark + rng.randbytes(rng.choice([0, 1, 5, 100, 4000, 4000, 70_000, 199_000, 250_000]))
-        body = content
-        if kind == "form":
-            target = rng.choice(["/uploads/", target])
-            fields["Content-Type"] = "multipart/form-data; boundary=B"
-            count = rng.choice([0, 1, 1, 2, 5, 150])
-            body = b"".join(_part(rng, mark, content[: 500_000 // (count or 1)]) for _ in range(count)) + b"--B--\r\n"
-    elif kind == "delete":
-        method, queries = rng.choice([("DELETE", ["version=0", "", "id=" + "0" * 24]), ("POST", ["delete"])])
-    elif kind == "other":
-        method = rng.choice(_METHODS)
-    if query := rng.choice(["", *queries]):
-        target += "?" + query
-    if body and rng.random() < 0.3:
-        fields["Transfer-Encoding"] = "chunked"
-        body = _chunked(rng, body)
-    elif body or rng.random() < 0.1:
-        length = len(body) + (rng.choice([-5, -1, 1, 5, 10**6, 10**18]) if rng.random() < 0.1 else 0)
-        fields["Content-Length"] = str(length)
-    lines = [f"{method} {target} HTTP/1.1", "Host: fuzz", *(f"{name}: {value}" for name, value in fields.items())]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def _part(rng: random.Random, mark: bytes, content: bytes) -> bytes:
-    name = rng.choice(['filename="a.txt"', 'filename="x/y"', 'filename=""', "filename*=UTF-8''%e2%82", 'x="y"', ""])
-    name = f'filename="{_MARKS}"' if rng.random() < 0.02 else name
-    claim = rng.choice([b"", b"Content-Type: text/html\r\n", b"Content-Type: multipart/mixed; boundary=B\r\n"])
-    content = content if rng.random() < 0.8 else mark + b"\r\n--B"
-    return b'--B\r\nContent-Disposition: form-data; name="file"; %s\r\n%s\r\n%s\r\n' % (name.encode(), claim, content)
-
-
-def _chunked(rng: random.Random, body: bytes) -> bytes:
-    pieces = [body[start : start + 30_000] for start in range(0, len(body), 30_000)]
-    end = rng.choice([b"0\r\n\r\n", b"0\r\n\r\n", b"0\r\nX-Trailer: 1\r\n\r\n", b"", b"-1\r\n\r\n"])
-    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + end
-
-
-def _flip(rng: random.Random, data: bytearray, place: int) -> None:
-    data[place] = rng.randrange(256)
-
-
-def _insert(rng: random.Random, data: bytearray, place: int) -> None:
-    data[place:place] = rng.choice(_WORDS)
-
-
-def _replace(rng: random.Random, data: bytearray, place: int) -> None:
-    data[place : place + rng.randrange(1, 9)] = rng.choice(_WORDS)
-
-
-def _drop(rng: random.Random, data: bytearray, place: int) -> None:
-    del data[place : place + rng.choice([1, 2, 10, 1000])]
-
-
-def _repeat(rng: random.Random, data: bytearray, place: int) -> None:
-    piece = data[place : place + rng.choice([1, 10, 100])]
-    data[place:place] = piece * rng.choice([1, 2, 50])
-
-
-def _cut(rng: random.Random, data: bytearray, place: int) -> None:
-    del data[place:]
-
-
-def _number(rng: random.Random, data: bytearray, place: int) -> None:
-    if found := re.compile(rb"[0-9]+").search(data, place):
-        data[found.start() : found.end()] = rng.choice([b"0", b"-1", b"1", b"9" * 19, b"9" * 30, b"007", b"+5", b""])
-
-
-_MUTATIONS: list[Callable[[random.Random, bytearray, int], None]]
-_MUTATIONS = [_flip, _insert, _replace, _drop, _repeat, _cut, _number, _flip, _insert]
-
-
-def connection(rng: random.Random, mark: bytes, folder: str) -> bytes:
-    """What one connection sends: one request or some in a row, half of them with something changed in them."""
-    data = bytearray()
-    for _ in range(rng.choice([1, 1, 1, 2, 4])):
-        data += request(rng, mark, folder)
-    if rng.random() < 0.5:
-        for _ in range(rng.choice([1, 1, 2, 5])):
-            # Most of the sense is in the head.
-            place = rng.randrange(min(len(data), rng.choice([60, 400, 10**7])) or 1)
-            rng.choice(_MUTATIONS)(rng, data, place)
-            data = data or bytearray(b"\r\n")
-    return bytes(data)
 
 
 def talk(address: str, data: bytes) -> bytes:
@@ -242,19 +94,23 @@ class Outcome:
 def run(address: str, seed: int, count: int | None = None, seconds: float = 1e9) -> Outcome:
     """Fire *count* connections, or as many as *seconds* allow; each is made of *seed* and its number alone.
 
-    Each thread has a folder of its own: a file that another thread deletes while it is read is a rightful failure.
+    Each thread goes on with uploads that it began, and has a folder of its own: a file that another thread deletes
+    while it is read is a rightful failure.
     """
     outcome, lock, end = Outcome(), Lock(), time.monotonic() + seconds
+    begun = dict.fromkeys(_FOLDERS, b"none")
 
     def fire(number: int, folder: str) -> None:
         rng = random.Random(f"{seed}-{number}")
         mark = b"<%016x>" % rng.getrandbits(64)
         data = connection(rng, mark, folder)
         try:
-            received = talk(address, data)
+            received = talk(address, data.replace(LAST, begun[folder]))
         except TimeoutError:
             outcome.failures.append(f"{seed}-{number}: no answer in {DEADLINE} s: {data[:300]!r}")
             return
+        if token := re.search(rb"Location: \S*upload=([\w-]+)", received):
+            begun[folder] = token[1]
         statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([0-9]{3}) ", received)]
         with lock:
             outcome.connections += 1
@@ -294,7 +150,8 @@ def damage(database: Any, refused: set[bytes]) -> list[str]:
             found.append(f"{document['filename']!r} has not the bytes that were stored")
         if refused & set(re.findall(rb"<[0-9a-f]{16}>", content)):
             found.append(f"{document['filename']!r} was refused, and is stored")
-    if orphans := set(database.fs.chunks.distinct("files_id")) - ids:
+    unfinished = {upload["_id"] for upload in database.fs.uploads.find({}, {"_id": 1})}
+    if orphans := set(database.fs.chunks.distinct("files_id")) - ids - unfinished:
         found.append(f"{len(orphans)} files have chunks and no document")
     return found
 

@@ -172,3 +172,14 @@ def test_clients_that_trickle_free_their_threads(mongod: str, tmp_path: Path) ->
 
         until(trickle, 10)
         assert ask(address, "PUT", "/uploads/a//b", {}, [b"x"], 1) == 400
+
+
+def test_a_form_that_was_cut_off_does_nothing(server: str) -> None:
+    """A server may call it whole: half of a name is a name, too."""
+    parts = urlsplit(server)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        head = "POST /uploads/taken?copy HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 15\r\n"
+        connection.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\nto=photos".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 400 " in connection.makefile("rb").readline()
+    assert ask(server, "GET", "/uploads/photos", {}, None, 0) == 404

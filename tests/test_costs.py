@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -16,10 +19,11 @@ from flask.testing import FlaskClient
 
 from flask_gridfs_pymongo import PyMongo, mimetype
 
-from .conftest import Client, everyone, form, nothing_stored
+from .conftest import HTML, Client, everyone, form, nothing_stored
 
 MARKS = "a" + "\u0300" * 10_000 + "\u0316" * 10_000
 CHARACTERS = len(MARKS)
+TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "0"}
 HASHES = {"sha-256": "sha256", "sha-512": "sha512"}
 
 
@@ -57,6 +61,66 @@ def test_a_long_name_costs_what_a_harmless_one_of_its_size_costs(
         return seconds(uploads, method, target.format(name, name), data=data)
 
     cost("é" * CHARACTERS)  # the first one makes indexes
+    assert min(cost(MARKS), cost(MARKS)) < 3 * cost("é" * CHARACTERS) + 0.1
+
+
+def part(disposition: str) -> dict[str, Any]:
+    body = f'--B\r\nContent-Disposition: form-data; name="file"; {disposition}\r\n\r\nx\r\n--B--\r\n'
+    return {"method": "POST", "path": "/uploads/", "data": body, "content_type": "multipart/form-data; boundary=B"}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+# What else a text may come in, as far as the servers' and our own limits let it.
+PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "filename*": lambda text: part(f"filename*=UTF-8''{quote(text)}"),
+    "RFC 2047": lambda text: part(f'filename="=?utf-8?B?{encoded(text)}?="'),
+    "tus": lambda text: {
+        "method": "POST",
+        "path": "/uploads/",
+        "headers": {**TUS, "Upload-Metadata": f"filename {encoded(text[:2900])}"},
+    },
+    "move": lambda text: {"method": "POST", "path": f"/uploads/a?move={quote(text)}"},
+    "copy": lambda text: {"method": "POST", "path": "/uploads/a?copy", "data": {"to": text}},
+    "move several": lambda text: {"method": "POST", "path": "/uploads/?move", "data": {"to": text, "id": "0" * 24}},
+    "metadata": lambda text: {"method": "GET", "path": f"/uploads/?metadata.title={quote(text)}"},
+    "X-Metadata": lambda text: {
+        "method": "PUT",
+        "path": "/uploads/b",
+        "headers": {"X-Metadata-title": f"UTF-8''{quote(text)}"},
+    },
+    "PATCH": lambda text: {
+        "method": "PATCH",
+        "path": "/uploads/a",
+        "data": json.dumps({"title": text}),
+        "content_type": "application/merge-patch+json",
+    },
+}
+
+
+def test_a_path_of_many_folders_costs_what_a_name_costs(client: Client) -> None:
+    """Its error page looks for a folder that may be listed."""
+    uploads = client(authorize=lambda action, filename: False)
+
+    def cost(name: str) -> float:
+        return seconds(uploads, "GET", f"/uploads/{name}", headers=HTML)
+
+    cost("a")
+    assert min(cost("a/" * 8000 + "b"), cost("a/" * 8000 + "b")) < 3 * cost("ab" * 8000 + "b") + 0.1
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_so_does_a_text_in_any_other_place(client: Client, mongo: PyMongo, place: str) -> None:
+    uploads = client(authorize=everyone, metadata=["title"])
+    mongo.save_file("a", io.BytesIO(b"x"))
+
+    def cost(text: str) -> float:
+        ask = PLACES[place](text)
+        return seconds(uploads, ask.pop("method"), ask.pop("path"), **ask)
+
+    cost("é" * CHARACTERS)
     assert min(cost(MARKS), cost(MARKS)) < 3 * cost("é" * CHARACTERS) + 0.1
 
 

@@ -240,6 +240,45 @@ class TestQueryString:
         assert "flask gridfs index" in answer.text
         assert "exceeded" not in answer.text
 
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "",
+            "order=-name",
+            "order=newest",
+            "order=-size",
+            "order=type",
+            "order=-type",
+            "folder=",
+            "folder=&order=-name",
+        ],
+    )
+    def test_the_url_of_the_next_page_is_short_however_long_names_are(
+        self, app: Flask, mongo: PyMongo, query: str
+    ) -> None:
+        long = "ö" * 1500
+        names = [f"{long}{number}" for number in range(3)] + [f"{long}/{number}" for number in range(2)]
+        for number, name in enumerate([*names, "hidden", "short"]):
+            document = {"filename": name, "length": number % 2, "chunkSize": 5, "uploadDate": START}
+            mongo.db.fs.files.insert_one(document | ({"contentType": "x" * 3000} if number % 2 else {}))
+        hidden = mongo.db.fs.files.find_one({"filename": "hidden"})["_id"]
+        app.register_blueprint(
+            mongo.uploads_blueprint("v", url_prefix="/v", authorize=lambda action, name: name != "hidden")
+        )
+        client = app.test_client()
+        found: list[str] = []
+        urls = [f"/v/?{query}&limit=1"]
+        while url := urls[-1]:
+            assert len(url) <= 2000
+            page = client.get(url, headers=JSON).json
+            found += [row["filename"] for row in page["files"]] + [row["name"] for row in page["folders"]]
+            urls.append(page["next"])
+        assert sorted(found) == sorted([*names[:3], f"{long}/", "short"] if "folder=" in query else [*names, "short"])
+        short = next(url for url in urls if "after_file" in url)
+        own = short.partition("after_file=")[2].partition("&")[0]
+        answers = [client.get(short.replace(own, other), headers=JSON) for other in (str(hidden), "0" * 24)]
+        assert {(answer.status_code, answer.data) for answer in answers} == {(404, answers[0].data)}
+
     def test_folders_are_shown_to_those_who_may_list_them(self, app: Flask, mongo: PyMongo, store: Bucket) -> None:
         asked: list[tuple[str, str | None]] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from flask import abort
 from flask_gridfs_pymongo import PyMongo
 
 from .conftest import HTML, JSON, Client, everyone, form
+
+TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "3", "Content-Type": "application/offset+octet-stream"}
 
 
 class TestAuthorize:
@@ -74,17 +77,24 @@ class TestAuthorize:
         assert mongo.db.fs.chunks.count_documents({}) == 1
 
     @pytest.mark.parametrize(
-        ("method", "url", "files"),
+        ("method", "url", "sent"),
         [
-            ("PUT", "/uploads/a", None),
-            ("POST", "/uploads/", ((b"1", "b"), (b"2", "c"))),
-            ("POST", "/uploads/a", ((b"1", "x"),)),
-            ("POST", "/uploads/a?restore", None),
+            ("PUT", "/uploads/a", lambda: {"data": b"new"}),
+            ("POST", "/uploads/", lambda: {"data": form((b"1", "b"), (b"2", "c"))}),
+            ("POST", "/uploads/a", lambda: {"data": form((b"1", "x"))}),
+            ("POST", "/uploads/a?restore", dict),
+            ("POST", "/uploads/a?copy=d", dict),
+            (
+                "POST",
+                "/uploads/d",
+                lambda: {"data": b"new", "headers": TUS},
+            ),
+            ("PATCH", "/uploads/a", lambda: {"data": b'{"x": "1"}', "content_type": "application/merge-patch+json"}),
         ],
     )
     @pytest.mark.parametrize("kept", [0, 1])
     def test_a_right_that_is_taken_back_while_the_body_comes_ends_the_upload(
-        self, client: Client, mongo: PyMongo, method: str, url: str, files: Any, kept: int
+        self, client: Client, mongo: PyMongo, method: str, url: str, sent: Callable[[], dict[str, Any]], kept: int
     ) -> None:
         """Of several files none is stored where one may no longer be."""
         asked: Counter[str | None] = Counter()
@@ -94,9 +104,9 @@ class TestAuthorize:
             return asked[filename] < 2 or (filename == "b" and bool(kept))
 
         mongo.save_file("a", io.BytesIO(b"x"))
-        sent = {"data": form(*files)} if files else {"data": b"new"} if method == "PUT" else {}
-        assert client(authorize=authorize).open(url, method=method, **sent).status_code == 403
-        assert [mongo.db[name].count_documents({}) for name in ("fs.files", "fs.chunks")] == [1, 1]
+        before = list(mongo.db.fs.files.find())
+        assert client(authorize=authorize, metadata=["x"]).open(url, method=method, **sent()).status_code == 403
+        assert (list(mongo.db.fs.files.find()), mongo.db.fs.chunks.count_documents({})) == (before, 1)
 
     @pytest.mark.parametrize("accept", [JSON, HTML])
     def test_the_page_before_deleting_shows_what_deleting_needs(

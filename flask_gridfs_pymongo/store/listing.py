@@ -47,7 +47,7 @@ def by_name(
             file = versions.stored(documents[-1])
             if not (shown.named(file.filename) and having.matches(file)):
                 continue
-            yield Key(filename), Row(file, 1)
+            yield Key(filename, file_id=file.id), Row(file, 1)
         elif hidden := shown.hidden_folder(filename):
             names.step_over(hidden, folder=True)
             continue
@@ -58,9 +58,9 @@ def by_name(
             if folded and "/" in filename[len(prefix) :]:
                 folder = filename[: filename.index("/", len(prefix)) + 1]
                 names.step_over(folder, folder=True)
-                yield Key(folder), folder
+                yield Key(folder, file_id=row.file.id), folder
             else:
-                yield Key(filename), row
+                yield Key(filename, file_id=row.file.id), row
         names.patience.give_back()
 
 

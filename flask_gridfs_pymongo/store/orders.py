@@ -56,6 +56,23 @@ ORDERS: dict[str, tuple[str, int, Values]] = {
 """The orders beside the one by name: the field of the files document, its direction, the values that it goes by"""
 
 
+def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
+    """Return the place of a revision in an order.
+
+    :param folder: where what lies deeper is folded: then the place may be that of a folder in it
+    """
+    name = file.document.get("filename")
+    if type(name) is not str:
+        return Key(None, file.id)
+    if order == "name":
+        end = -1 if folder is None else name.find("/", len(folder))
+        return Key(name if end < 0 else name[: end + 1])
+    field, direction, values = ORDERS[order]
+    value = values.place(file.document.get(field))
+    is_untold = direction == ASCENDING and file.document.get(field) is None
+    return Key(name, value, odd=value is None and not is_untold)
+
+
 def walk(
     versions: Versions,
     shown: Shown,
@@ -164,7 +181,8 @@ def _candidates(
                     if edge and edge.has_passed(document["filename"]):
                         continue
                     left = max(0, left - 1)
-                    after = Key(document["filename"], None if odd else values.place(document.get(field)), odd)
+                    value = None if odd else values.place(document.get(field))
+                    after = Key(document["filename"], value, odd, document["_id"])
                     yield after, document
             if not left:
                 break

@@ -44,6 +44,8 @@ class Key(NamedTuple):
     value: Any = None
     odd: bool = False
     """whether the order does not go by the value that the file has"""
+    file_id: Any = None
+    """of a revision that has this place, or that lies in the folder: a short way to name it"""
 
 
 class Page(NamedTuple):

@@ -17,7 +17,8 @@ from ..http.filenames import common_folder, unpackable
 from ..http.headers import NO_STORE, content_headers
 from ..store import Bucket, StoredFile
 from ..store.damage import damaged
-from .arguments import file_id, folder, small_form
+from .arguments import file_id, folder
+from .bodies import small_form
 from .options import Options
 from .rights import permit, shown
 from .texts import Message
@@ -45,7 +46,7 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
     """Answer with the revisions that the form's ``id`` fields name."""
     if filename is not None:
         abort(404, "An archive is made at the root: POST /?zip.")
-    ids = dict.fromkeys(small_form(request).getlist("id"))
+    ids = dict.fromkeys(small_form(request, options.upload_timeout).getlist("id"))
     if not ids:
         abort(400, "Send a form with an id field for each file of the archive.")
     if len(ids) > MOST_FILES:

@@ -8,13 +8,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Request, abort
-from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..store import Bucket, ids
 from .texts import Message
-
-_LARGEST_FORM = 1024 * 1024  # bytes
 
 
 def check_encoding(request: Request) -> None:
@@ -64,15 +60,3 @@ def folder_of_path(request: Request) -> str | None:
     """The folder whose own URL this is; None for a name, and for the root."""
     path: str = (request.view_args or {}).get("filename") or ""
     return path if path.endswith("/") else None
-
-
-def small_form(request: Request) -> MultiDict[str, str]:
-    """Return the fields of a form without files; one of more than a mebibyte is a 413.
-
-    Werkzeug bounds the memory for a form's fields only where it is multipart/form-data.
-    """
-    request.max_content_length = min(request.max_content_length or _LARGEST_FORM, _LARGEST_FORM)
-    try:
-        return request.form
-    except RequestEntityTooLarge:
-        abort(413, Message("This form may have at most %(size)s bytes: choose fewer files.", size=_LARGEST_FORM))

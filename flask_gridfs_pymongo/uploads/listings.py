@@ -21,6 +21,7 @@ from .arguments import folder, folder_of_path, number
 _PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
 _PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
 _KEPT = ("q", "prefix", "folder", "order", "view", "flat")
+_LONGEST_URL = 2000  # characters: gunicorn takes a request line of 4,094
 _LONGEST = {"q": 100, "prefix": 1000, "after": 16_000}  # characters
 
 
@@ -50,7 +51,7 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
         abort(400, f"{error}.")
     page = bucket.list(
         order,
-        places.read(bucket, order.removeprefix("-"), args),
+        places.read(bucket, order, args, None if texts["q"] else top, shown),
         _limit(args, order),
         prefix=top or texts["prefix"],
         part=texts["q"],
@@ -132,5 +133,9 @@ def _next(
         return None
     query = kept(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
-    query |= places.write(bucket, args.get("order", "name").removeprefix("-"), page.next)
-    return url_for(".file", filename=own, **query) if own else url_for(".index", **query)
+
+    def url(place: Mapping[str, Any]) -> str:
+        return url_for(".file", filename=own, **query, **place) if own else url_for(".index", **query, **place)
+
+    found = url(places.write(bucket, args.get("order", "name"), page.next))
+    return found if len(found) <= _LONGEST_URL else url(places.write_short(bucket, page.next))

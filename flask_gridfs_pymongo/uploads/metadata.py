@@ -13,7 +13,7 @@ from ..http.metadata import PATCH_TYPE, Value
 from ..signals import file_changed
 from ..store import StoredFile
 from . import notices, pages
-from .bodies import Body
+from .bodies import Body, small_form
 from .listings import kept
 from .options import Options
 from .receive import valid
@@ -47,8 +47,8 @@ def patch(options: Options, request: Request, filename: str | None) -> BaseRespo
 def edit(options: Options, request: Request, filename: str | None) -> BaseResponse:
     """Take a form of a file's page, whose fields are keys; one that is empty removes its key."""
     file = select(options, request, filename, "write")
-    request.max_content_length = min(request.max_content_length or _MAX_BYTES, _MAX_BYTES)
-    changed = _change(options, file, valid(options.metadata.of_edit, request.form.items(multi=True)))
+    form = small_form(request, options.upload_timeout, _MAX_BYTES)
+    changed = _change(options, file, valid(options.metadata.of_edit, form.items(multi=True)))
     if pages.is_browser():
         query = {name: request.args[name] for name in ("id", "version") if name in request.args} | kept(request.args)
         endpoint = ".index" if filename is None else ".file"

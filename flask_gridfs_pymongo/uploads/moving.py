@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from ..signals import file_changed
 from ..store import CorruptFile, StoredFile
 from . import notices, pages
-from .arguments import small_form
+from .bodies import small_form
 from .inspection import inspect
 from .listings import kept
 from .options import Options
@@ -84,10 +84,11 @@ def taken(name: str) -> Message:
 
 def _asked(options: Options, request: Request, filename: str | None, flag: str) -> tuple[StoredFile, str]:
     """Return the file that the URL names, and the clean new name; it may be read, and the new name written."""
+    to = request.args[flag] or small_form(request, options.upload_timeout).get("to")
     file = select(options, request, filename, "read")
     if not file.named:
         abort(400, "This file has no name that could be changed or copied.")
-    new = clean_or_400(request.args[flag] or small_form(request).get("to"))
+    new = clean_or_400(to)
     permit(options, "write", new)
     return file, new
 

@@ -99,7 +99,7 @@ def _workers(process: int) -> ThreadPoolExecutor:
 
 def _answer(options: Options, request: Request, file: StoredFile, picture: Kept, tag: str) -> Response:
     stem, extension = file.filename.rpartition(".")[0] or file.filename, picture.content_type.removeprefix("image/")
-    attachment = True if "download" in request.args else None
+    attachment = True if request.args.get("download", "0") != "0" else None
     representation = Representation(
         etag=tag,
         modified=None,

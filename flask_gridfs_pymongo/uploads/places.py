@@ -2,7 +2,7 @@
 
 ``after`` is the name of the row before it, and ``at`` its value in another order than by name, or ``odd`` where the
 order does not go by its value. A name that is not UTF-8 is in ``after_bytes``, the id of a file without one in
-``after_id``.
+``after_id``. Servers bound a URL's length: for what is long, ``after_file`` is the id of a revision in this place.
 """
 
 from __future__ import annotations
@@ -17,15 +17,24 @@ from flask import abort
 
 from ..store import Bucket, ids
 from ..store.judge import is_utf8
-from ..store.orders import ORDERS
-from ..store.rows import Key
+from ..store.orders import ORDERS, key_of
+from ..store.rows import Key, Shown
 from .arguments import file_id, number
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def read(bucket: Bucket, order: str, args: Mapping[str, str]) -> Key | None:
-    """Return the key after which the page starts; None where the query string has none."""
+def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None, shown: Shown) -> Key | None:
+    """Return the key after which the page starts; None where the query string has none.
+
+    :param folder: as in :func:`.orders.key_of`
+    """
+    order = order.removeprefix("-")
+    if "after_file" in args:
+        file = bucket.get(file_id(args, "after_file", bucket))
+        if file is None or not file.key or not shown.named(file.filename):
+            abort(404, "The file with which this page begins is gone: start the listing again.")
+        return key_of(order, file, folder)
     if "after_id" in args:
         return Key(None, file_id(args, "after_id", bucket))
     if "after_bytes" in args:
@@ -42,8 +51,14 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str]) -> Key | None:
     return Key(after, _VALUES[order](args))
 
 
+def write_short(bucket: Bucket, key: Key) -> dict[str, Any]:
+    """Return what :func:`read` reads, at most so long as an id is."""
+    return {"after_file": ids.to_text(key.file_id, bucket.collections.codec_options)}
+
+
 def write(bucket: Bucket, order: str, key: Key) -> dict[str, Any]:
-    """Return what :func:`read` reads."""
+    """Return what :func:`read` reads, as it is."""
+    order = order.removeprefix("-")
     if key.filename is None:
         return {"after_id": ids.to_text(key.value, bucket.collections.codec_options)}
     if is_utf8(key.filename):

@@ -15,6 +15,7 @@ from typing import Any
 from flask import abort, request, url_for
 from werkzeug.exceptions import HTTPException
 
+from ..http.filenames import MAX_CHARACTERS
 from ..store.rows import Shown
 from .options import Options
 
@@ -56,7 +57,7 @@ def may(options: Options, action: str, filename: str | None) -> bool:
 def listable(options: Options) -> str | None:
     """Return the nearest folder above what the request is about that may be listed; empty: the top; None: none may."""
     place = (request.view_args or {}).get("filename") or request.args.get("folder", "")
-    parts = place.split("/")[:-1]
+    parts = place[:MAX_CHARACTERS].split("/")[:-1]  # each asks for all before it
     above = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
     return next((folder for folder in above if may(options, "list", folder or None)), None)
 

@@ -7,17 +7,20 @@ by a page whose form sends the same with the field ``sure``; the field ``to`` is
 from __future__ import annotations
 
 from flask import Request, abort, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
 from ..signals import file_deleted
 from ..store import StoredFile
 from . import notices, pages
-from .arguments import file_id, small_form
+from .arguments import file_id
+from .bodies import small_form
 from .listings import kept
 from .moving import rename
 from .options import Options
 from .rights import permit
+from .selection import may_know
 from .texts import gettext, ngettext
 from .writing import clean_or_400, tell
 
@@ -26,11 +29,11 @@ _MOST = 1000  # files
 
 def delete(options: Options, request: Request, filename: str | None) -> Response:
     """Delete all versions of the files that the form names; all of them are permitted before the first one goes."""
-    bucket = options.bucket()
-    files = _files(options, request)
+    bucket, form = options.bucket(), small_form(request, options.upload_timeout)
+    files = _files(options, form)
     for file in files:
         permit(options, "delete", file.filename)
-    if pages.is_browser() and "sure" not in request.form:
+    if pages.is_browser() and "sure" not in form:
         named = [pages.identify(file, key=file.key) for file in files]
         return pages.page("selected.html", {"files": named}, kept=kept(request.args))
     for file in files:
@@ -42,8 +45,9 @@ def delete(options: Options, request: Request, filename: str | None) -> Response
 
 def move(options: Options, request: Request, filename: str | None) -> Response:
     """Move the files into a folder, each under the last part of its name; one whose name is taken there stays."""
-    files = _files(options, request)
-    folder = request.args["move"] or request.form.get("to", "")
+    form = small_form(request, options.upload_timeout)
+    files = _files(options, form)
+    folder = request.args["move"] or form.get("to", "")
     targets = {file.filename: clean_or_400(f"{folder}/{file.filename.rpartition('/')[2]}") for file in files}
     for file in files:
         for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):
@@ -67,13 +71,15 @@ def _listing(request: Request) -> str:
     return url_for(".index", **kept(request.args))
 
 
-def _files(options: Options, request: Request) -> list[StoredFile]:
+def _files(options: Options, form: MultiDict[str, str]) -> list[StoredFile]:
+    """Return the files that a form names, without those of which its sender may know nothing."""
     bucket = options.bucket()
-    keys = small_form(request).getlist("id")
+    keys = form.getlist("id")
     if not 1 <= len(keys) <= _MOST:
         abort(400, "Select at least one file, and not more than 1000.")
     found = [bucket.get(file_id({"id": key}, "id", bucket)) for key in dict.fromkeys(keys)]
-    files = {file.filename: file for file in found if file and file.named}
+    named = [file for file in found if file and file.named]
+    files = {file.filename: file for file in named if may_know(options, "delete", file.filename)}
     if not files:
         abort(404, "There is no such file or version.")
     return list(files.values())

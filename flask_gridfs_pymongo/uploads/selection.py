@@ -46,7 +46,7 @@ def select(
     reading = request.method in ("GET", "HEAD")
     if file and names and reading and file.filename not in names and may(options, action, file.filename):
         _redirect(request, file)
-    known = file and (file.filename in names or (filename is None and _may_know(options, action, file.filename)))
+    known = file and (file.filename in names or (filename is None and may_know(options, action, file.filename)))
     if file is None or not known:
         abort(404, "There is no such file or version.")
     permit(options, action, file.filename)
@@ -61,7 +61,8 @@ def _redirect(request: Request, file: StoredFile) -> NoReturn:
     abort(answer)
 
 
-def _may_know(options: Options, action: str, filename: str) -> bool:
+def may_know(options: Options, action: str, filename: str) -> bool:
+    """Whether the client may learn that there is a file with this name, where it asks for it by an id."""
     return may(options, "read", filename) or may(options, action, filename)
 
 
