@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_gridfs_pymongo import PyMongo, config
+import flask_gridfs_pymongo
+from flask_gridfs_pymongo import PyMongo, config, signals
 from flask_gridfs_pymongo.store.collections import INDEXES
 
 from .blocks import PAGES, ROOT, Block, blocks, named
@@ -179,6 +180,12 @@ def test_every_page_is_linked() -> None:
     index = PAGES["docs/index.rst"].read_text()
     pages = [path.stem for page, path in PAGES.items() if page.startswith("docs/") and path.stem != "index"]
     assert sorted(re.findall(r"^   (\w+)$", index, re.MULTILINE)) == sorted(pages)
+
+
+def test_every_public_name_is_in_the_api() -> None:
+    api = PAGES["docs/api.rst"].read_text()
+    names = [*flask_gridfs_pymongo.__all__, *(name.replace("-", "_") for name in signals._signals)]
+    assert [name for name in names if not re.search(rf"\b{name}\b", api)] == []
 
 
 def test_every_promise_has_its_test() -> None:
