@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from bson.objectid import ObjectId
-from flask import Blueprint, Flask, Response, abort, request
+from flask import Flask, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from . import config, formparser
@@ -24,9 +24,13 @@ from .mimetype import Types
 from .signals import file_saved
 from .store import Bucket, FileTooLarge, StoredFile
 from .uploads import links, uploads_blueprint
+from .uploads.blueprint import UploadsBlueprint
 from .uploads.downloads import send
 from .uploads.options import Authorize, Csp, Inspect, Options, options_of
 from .wrappers import Database, MongoClient
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _RESERVED = {
     "_id",
@@ -320,7 +324,7 @@ class PyMongo:
         max_uploads: int = 1000,
         csp: Csp | None = None,
         uploaded_by: str | None = None,
-    ) -> Blueprint:
+    ) -> UploadsBlueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
         Its endpoints are ``index`` (``/``) and ``file`` (``/<path:filename>``). Call it again with other names and
@@ -402,6 +406,58 @@ class PyMongo:
             uploaded_by=uploaded_by,
         )
         return uploads_blueprint(options, name, url_prefix)
+
+    def webdav_app(
+        self,
+        base: str = "fs",
+        *,
+        db: str | None = None,
+        authorize: Authorize | None = None,
+        authenticate: Callable[[str, str], Any] | None = None,
+        read_only: bool = False,
+        max_size: int | None = None,
+        upload_timeout: float | None = 3600,
+        keep_versions: int | None = None,
+        expire_after: float | None = None,
+        inspect: Inspect | None = None,
+        inspect_timeout: float = 60,
+    ) -> WSGIApplication:
+        """Build a WSGI application that serves a bucket as a network drive (WebDAV), to be mounted beside this one.
+
+        ::
+
+            dav = mongo.webdav_app(authorize=authorize, authenticate=check_password)
+            app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": dav})
+
+        The other arguments are those of :meth:`uploads_blueprint`.
+
+        :param authorize: ``authorize(action, filename)``, as in :meth:`uploads_blueprint`, within a request context of
+            the application; *filename* ends with a slash where a folder is made, moved or deleted. Without it everybody
+            may read, and nobody anything else.
+        :param authenticate: ``authenticate(user, password)``, asked with each request (HTTP basic authentication): use
+            HTTPS; ``authorize`` finds the name in ``request.authorization.username``. None: the application decides
+            in ``authorize`` who it is.
+        :raises ImportError: where the extra ``webdav`` is not installed
+        """
+        try:
+            from .webdav import WebDAV
+        except ImportError as error:
+            raise ImportError("WebDAV needs an extra: pip install 'flask-gridfs-pymongo[webdav]'") from error
+        if authenticate is not None and not callable(authenticate):
+            raise TypeError("authenticate must be a function of (user, password)")
+        blueprint = self.uploads_blueprint(
+            base=base,
+            db=db,
+            authorize=authorize,
+            read_only=read_only or authorize is None,
+            max_size=max_size,
+            upload_timeout=upload_timeout,
+            keep_versions=keep_versions,
+            expire_after=expire_after,
+            inspect=inspect,
+            inspect_timeout=inspect_timeout,
+        )
+        return WebDAV(app_of(self._apps), blueprint.options, authenticate)
 
 
 def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | None, str | None]:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
 from flask_gridfs_pymongo import PyMongo
@@ -32,6 +33,15 @@ def create_app(**options: Any) -> Flask:
 def open_app() -> Flask:
     """Everybody may do everything, also delete."""
     return create_app(authorize=lambda action, filename: True)
+
+
+def drive_app(**options: Any) -> Flask:
+    """``/dav`` is a network drive, in which everybody may do everything."""
+    app = create_app()
+    mongo: PyMongo = app.extensions["pymongo"]["MONGO"].owner
+    drive = mongo.webdav_app(authorize=lambda action, filename: True, **options)
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
+    return app
 
 
 def impatient_app() -> Flask:

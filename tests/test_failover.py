@@ -33,6 +33,7 @@ from flask_gridfs_pymongo.store.check import Check
 
 from .conftest import Serve, missing
 from .replica import TIMEOUTS, Mongod, ReplicaSet, direct, replica_set, standalone, until
+from .test_webdav import LOCK
 
 LARGE = random.Random(5).randbytes(40_000_000)  # far more than all buffers between the server and a client take
 UPLOADS = [random.Random(seed).randbytes(5_000_000) for seed in range(4)]
@@ -111,11 +112,11 @@ def upload(address: str, number: int, begun: threading.Semaphore, go_on: threadi
             return answer.status
 
 
-def ask(address: str, method: str, target: str, body: bytes = b"") -> tuple[int, bytes, float]:
+def ask(address: str, method: str, target: str, body: bytes = b"", fields: str = "") -> tuple[int, bytes, float]:
     """A whole request of its own: status, body and how many seconds it took."""
     start = time.monotonic()
     with connected(address) as connection:
-        fields = f"Host: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        fields += f"Host: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(f"{method} {target} HTTP/1.1\r\n{fields}".encode() + body)
         with answer_of(connection) as answer:
             assert answer.status != 503 or answer.headers["Retry-After"]
@@ -289,6 +290,26 @@ def test_an_upload_goes_on_without_the_primary(replicas: ReplicaSet, disturb: Ca
                 file, _ = ending.finish(holder)
             assert file.sha256 == hashlib.sha256(content).hexdigest()
             assert b"".join(second.read(file)) == content
+
+
+def test_a_drive_outlives_the_primary(replicas: ReplicaSet, serve: Serve) -> None:
+    """It dies in the middle of a PUT, and stays dead: that one is stored, and a lock that was made before holds."""
+    until(replicas.is_whole)
+    uri = f"{replicas.uri}/{uuid4().hex}?replicaSet=tests&{TIMEOUTS}"
+    address = serve("tests.live:drive_app()", LIVE_URI=uri)
+    assert ask(address, "PUT", "/dav/locked", b"x")[0] == 201
+    assert ask(address, "LOCK", "/dav/locked", LOCK)[0] == 200
+    primary, content = replicas.one("PRIMARY"), UPLOADS[0]
+    with away(primary), connected(address) as connection:
+        head = f"PUT /dav/film HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + content[:3_000_000])
+        primary.kill()
+        connection.sendall(content[3_000_000:])
+        with answer_of(connection) as answer:
+            assert answer.status == 201
+        assert ask(address, "MOVE", "/dav/film", fields="Destination: /dav/moved\r\n")[0] == 201
+        assert ask(address, "GET", "/dav/moved")[:2] == (200, content)
+        assert ask(address, "PUT", "/dav/locked", b"y")[0] == 423
 
 
 def test_checks_outlive_the_primary(replicas: ReplicaSet) -> None:

@@ -21,6 +21,7 @@ from pymongo.errors import WriteConcernError
 from .changes import rename, update_metadata
 from .collections import Collections
 from .commit import Unconfirmed
+from .dav import Dav
 from .model import StoredFile, living
 from .orders import ORDERS, walk
 from .reader import Reader
@@ -50,6 +51,7 @@ class Bucket:
         self._versions = Versions(self.collections)
         self.uploads = Uploads(self._versions)
         self.variants = Variants(self.collections)
+        self.dav = Dav(self.collections)
         self._streams = streams
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:

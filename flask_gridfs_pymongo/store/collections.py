@@ -77,6 +77,8 @@ class Collections:
         """uploads that go on (:mod:`.resumable`)"""
         self.variants = database[f"{base}.variants"].with_options(**options, read_preference=primary)
         """pictures made of files (:mod:`.variants`)"""
+        self.dav = database[f"{base}.dav"].with_options(**options, read_preference=primary)
+        """what WebDAV has beside files (:mod:`.dav`)"""
         self.primary = Primary(
             self.files.with_options(read_preference=primary), self.chunks.with_options(read_preference=primary)
         )

@@ -182,7 +182,7 @@ class UploadsBlueprint(Blueprint):
     jinja_loader = _LOADER
 
 
-def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Blueprint:
+def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> UploadsBlueprint:
     """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents what an application decides."""
     uploads = Uploads(options)
     blueprint = UploadsBlueprint(name, __name__, url_prefix=url_prefix)

@@ -10,13 +10,12 @@ from flask import Request, abort
 from werkzeug.wrappers import Response
 
 from ..signals import file_changed
-from ..store import CorruptFile, StoredFile
+from ..store import StoredFile
 from . import notices, pages
 from .bodies import small_form
-from .inspection import inspect
 from .listings import kept
 from .options import Options
-from .receive import expiring
+from .receive import save_copy
 from .rights import permit
 from .selection import names_one, select
 from .texts import Message, gettext
@@ -52,27 +51,13 @@ def rename(options: Options, file: StoredFile, new: str) -> StoredFile:
 def copy(options: Options, request: Request, filename: str | None) -> Response:
     """Store a revision, with its type and metadata, as the first version of a new name."""
     file, new = _asked(options, request, filename, "copy")
-    bucket = options.bucket()
 
     def check(newest: StoredFile | None) -> None:
-        permit(options, "write", new, again=True)
         if newest is not None:
             abort(409, taken(new))
 
-    check(bucket.newest(new))
-    try:
-        saved = bucket.save(
-            new,
-            bucket.read(file),
-            content_type=file.content_type,
-            fields=expiring(options, {**file.fields, "metadata": file.metadata}),
-            check=check,
-            inspect=lambda copied: inspect(options, bucket, copied),
-        )
-    except CorruptFile:
-        if bucket.get(file.id) is None:
-            abort(409, "This version was deleted meanwhile; nothing was stored.")
-        raise
+    check(options.bucket().newest(new))
+    saved = save_copy(options, file, new, check)
     stored(options, saved)
     return _answer(request, saved, gettext("%(new)s is a copy of %(old)s.", old=file.filename, new=new))
 

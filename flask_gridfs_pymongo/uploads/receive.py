@@ -20,7 +20,7 @@ from ..http.digests import expected
 from ..http.disposition import filename_of
 from ..http.filenames import clean
 from ..http.metadata import Value
-from ..store import Bucket, FileTooLarge, StoredFile, Writer
+from ..store import Bucket, CorruptFile, FileTooLarge, StoredFile, Writer
 from .bodies import Body
 from .inspection import inspect
 from .options import Options
@@ -80,6 +80,32 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
         inspect(options, bucket, writer.preview(fields=fields))
         permit(options, "write", filename, again=True)
         return writer.commit(fields=fields, check=check)
+
+
+def save_copy(options: Options, file: StoredFile, filename: str, check: _Check) -> StoredFile:
+    """Save a revision, with its type, fields and metadata, as the newest version of *filename*, which is clean.
+
+    :param check: as in :meth:`.Writer.commit`
+    """
+    bucket = options.bucket()
+
+    def may_follow(newest: StoredFile | None) -> None:
+        permit(options, "write", filename, again=True)
+        check(newest)
+
+    try:
+        return bucket.save(
+            filename,
+            bucket.read(file),
+            content_type=file.content_type,
+            fields=expiring(options, {**file.fields, "metadata": file.metadata}),
+            check=may_follow,
+            inspect=lambda copied: inspect(options, bucket, copied),
+        )
+    except CorruptFile:
+        if bucket.get(file.id) is None:
+            abort(409, "This version was deleted meanwhile; nothing was stored.")
+        raise
 
 
 def save_form(

@@ -16,15 +16,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from ..http import origin
 from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved
-from ..store import CorruptFile, StoredFile
+from ..store import StoredFile
 from ..store.lifetime import trim
 from . import notices, pages
 from .arguments import folder, folder_of_path
-from .inspection import inspect
 from .listings import kept
 from .metadata import edit
 from .options import Options
-from .receive import PartlyStored, expiring, nothing_left, save_body, save_form
+from .receive import PartlyStored, nothing_left, save_body, save_copy, save_form
 from .rights import permit
 from .selection import check_preconditions, names_one, select
 from .texts import Message, gettext, ngettext
@@ -98,20 +97,7 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
     if not file.named:
         abort(400, "This file has no name under which it could be the newest version.")
     permit(options, "write", file.filename)
-    bucket = options.bucket()
-    try:
-        saved = bucket.save(
-            file.filename,
-            bucket.read(file),
-            content_type=file.content_type,
-            fields=expiring(options, {**file.fields, "metadata": file.metadata}),
-            check=lambda newest: permit(options, "write", file.filename, again=True),
-            inspect=lambda restored: inspect(options, bucket, restored),
-        )
-    except CorruptFile:
-        if bucket.get(file.id) is None:
-            abort(409, "This version was deleted meanwhile; nothing was stored.")
-        raise
+    saved = save_copy(options, file, file.filename, lambda newest: None)
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
     return _saved(options, [saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
 

@@ -1,0 +1,57 @@
+"""Header fields of WebDAV (RFC 4918 section 10) that name resources by their URLs.
+
+::
+
+    destination("https://example.com/dav/a%20b.txt", "example.com", "/dav")  # "/a b.txt"
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+_TAG = re.compile(r"<([^<>]*)>(?=[ \t]*\()")
+_DEFAULT_PORT = re.compile(":(?:80|443)$")
+
+
+class Elsewhere(ValueError):
+    """The URL is not of this application."""
+
+
+def destination(value: str, host: str, root: str) -> str:
+    """Return the path that a Destination names, decoded, from the application's *root* on.
+
+    The scheme is not compared: a proxy may have ended TLS. The rest is the client's own view, as Host is.
+
+    :param host: the request's Host field
+    :param root: the path at which the application lives, without a slash at its end
+    :raises Elsewhere: where it is another host's, or lies outside of *root*
+    :raises ValueError: where it is no URL, or its path is not UTF-8
+    """
+    parts = urlsplit(value.strip())
+    if parts.netloc and _plain(parts.netloc) != _plain(host):
+        raise Elsewhere(f"Destination names the host {parts.netloc[:255]!r}, this is {host[:255]!r}")
+    if parts.query:
+        raise ValueError("Destination has a query")
+    path = unquote(parts.path, errors="strict")
+    if re.search("[\0-\x1f\x7f]", path):
+        raise ValueError("Destination has control characters")
+    if not path.startswith(f"{root}/"):
+        raise Elsewhere(f"Destination must lie below {root}/")
+    return re.sub("/+", "/", path[len(root) :])
+
+
+def tags_as_paths(value: str, host: str, root: str) -> str:
+    """Return an If field whose resource tags (section 10.4.3) are quoted paths below *root*, where they lie there."""
+
+    def path(tag: re.Match[str]) -> str:
+        try:
+            return f"<{quote(destination(tag[1], host, root))}>"
+        except ValueError:
+            return tag[0]
+
+    return _TAG.sub(path, value)
+
+
+def _plain(netloc: str) -> str:
+    return _DEFAULT_PORT.sub("", netloc.rpartition("@")[2].lower())

@@ -1,0 +1,193 @@
+"""What WebDAV has beside files, in ``base.dav``: empty folders, properties, locks. No file needs it.
+
+::
+
+    bucket.dav.remember("photos/2026/")
+    bucket.dav.set_property("photos/a.jpg", "{http://example.com/}colour", b"<colour>red</colour>")
+    bucket.dav.change_locks(lambda locks: [*locks, lock])
+
+A path is a file's name, or a folder's with a slash at its end.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
+
+from .clock import Clock
+from .collections import Collections
+from .names import successor
+from .retry import persist
+
+MOST_LOCKS = 1000
+MOST_PROPERTIES = 100
+"""of a file or folder"""
+LARGEST_PROPERTY = 64 * 1024
+"""bytes"""
+# Beginnings of an _id. With a folder's path, or the parent's of what has a property, they begin a range of its index.
+_FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
+_SWEPT = 4  # properties looked at with each that is set
+_ATTEMPTS = 100
+_PAUSE = 0.02  # seconds at most between two of them
+Lock = Mapping[str, Any]
+"""``token``, ``expires`` (a date by the server's clock), and what its owner puts in"""
+
+
+class Full(Exception):
+    """There is no room for one more lock or property."""
+
+
+class Dav:
+    """The folders, properties and locks of one bucket."""
+
+    def __init__(self, collections: Collections) -> None:
+        self._collection = collections.dav
+        self._files = collections.primary.files
+        self._swept = _PROPERTY
+
+    def remember(self, folder: str) -> None:
+        """Keep *folder* though there may be no file in it; the top is always there."""
+        if folder:
+            key = {"_id": _FOLDER + folder}
+            self._persist(lambda: self._collection.update_one(key, {"$setOnInsert": key}, upsert=True))
+
+    def forget(self, folder: str) -> None:
+        """Keep *folder* only where there are files in it, or folders that are remembered."""
+        self._persist(lambda: self._collection.delete_one({"_id": _FOLDER + folder}))
+
+    def folders(self, top: str, limit: int) -> list[str]:
+        """Return the remembered folders below *top*, *top* among them, at most *limit*."""
+        return [found["_id"].removeprefix(_FOLDER) for found in self._find(_below(_FOLDER + top), limit)]
+
+    def properties(self, path: str) -> dict[str, bytes]:
+        """Return the properties of a file or folder by their names."""
+        return _by_path(self._find(_below(_key(path)))).get(path, {})
+
+    def properties_within(self, folder: str) -> dict[str, dict[str, bytes]]:
+        """Return those of all that is directly in *folder*, by path and name."""
+        return _by_path(self._find(_below(f"{_PROPERTY}{folder}\0")))
+
+    def set_property(self, path: str, name: str, value: bytes) -> None:
+        """Give a file or folder a property.
+
+        :raises Full: where it has :data:`MOST_PROPERTIES`, or *value* is longer than :data:`LARGEST_PROPERTY`
+        """
+        there = self.properties(path)
+        if (name not in there and len(there) >= MOST_PROPERTIES) or len(name) + len(value) > LARGEST_PROPERTY:
+            raise Full(f"a file has at most {MOST_PROPERTIES} properties of {LARGEST_PROPERTY} bytes")
+        key = {"_id": _key(path) + name}
+        self._persist(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
+        self._sweep()
+
+    def remove_property(self, path: str, name: str) -> None:
+        """Take a property away, if it is there."""
+        self._persist(lambda: self._collection.delete_one({"_id": _key(path) + name}))
+
+    def remove_properties(self, path: str) -> None:
+        """Take all properties of a file or folder away."""
+        self._persist(lambda: self._collection.delete_many(_below(_key(path))))
+
+    def copy_properties(self, path: str, new: str) -> None:
+        """Give *new* the properties of *path*, and no others."""
+        there = self.properties(path)
+        self.remove_properties(new)
+        for name, value in there.items():
+            self.set_property(new, name, value)
+
+    def locks(self) -> list[Lock]:
+        """Return the locks that have not expired by the server's clock."""
+        return self._living(self._locks())
+
+    def change_locks(self, change: Callable[[list[Lock]], Iterable[Lock]]) -> None:
+        """Change all locks in one step, so that of two that exclude each other one is made, whoever asks where.
+
+        :param change: is given those that have not expired, and returns those there shall be; it may be called again
+            with its own change done, and what it raises ends the change
+        :raises Full: where there would be more than :data:`MOST_LOCKS`
+        """
+        for attempt in range(_ATTEMPTS):
+            stored = self._locks()
+            locks = list(change(self._living(stored)))
+            if len(locks) > MOST_LOCKS:
+                raise Full(f"a bucket has at most {MOST_LOCKS} locks")
+            if self._replace(stored, locks):
+                return
+            time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  those that raced do it no more
+        raise TimeoutError(f"{self._collection.full_name}: others changed the locks {_ATTEMPTS} times meanwhile")
+
+    def now(self) -> datetime:
+        """Return the time by the server's clock."""
+        return self._clock.now()
+
+    @cached_property
+    def _clock(self) -> Clock:
+        return Clock(self._collection)
+
+    def _locks(self) -> Mapping[str, Any]:
+        return self._persist(lambda: self._collection.find_one({"_id": _LOCKS})) or {"version": 0, "locks": []}
+
+    def _living(self, stored: Mapping[str, Any]) -> list[Lock]:
+        return [lock for lock in stored["locks"] if lock["expires"] > self.now()] if stored["locks"] else []
+
+    def _replace(self, stored: Mapping[str, Any], locks: list[Lock]) -> bool:
+        """Write *locks* unless another process was faster."""
+        version = stored["version"]
+        fields = {"version": version + 1, "locks": locks}
+        if version == 0:
+            try:
+                self._persist(lambda: self._collection.insert_one({"_id": _LOCKS, **fields}))
+            except DuplicateKeyError:
+                return False
+            return True
+        own = {"_id": _LOCKS, "version": version}
+        return bool(self._persist(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
+
+    def _find(self, selection: Mapping[str, Any], limit: int = 0) -> list[dict[str, Any]]:
+        return list(self._persist(lambda: list(self._collection.find(selection).sort("_id", ASCENDING).limit(limit))))
+
+    def _sweep(self) -> None:
+        """Take away a few properties whose file or folder is gone: others delete it without knowing of them."""
+        found = self._find({"_id": {"$gt": self._swept, "$lt": successor(_PROPERTY)}}, _SWEPT)
+        self._swept = found[-1]["_id"] if len(found) == _SWEPT else _PROPERTY
+        gone = [one["_id"] for one in found if not self._exists(_path_and_name(one["_id"])[0])]
+        if gone:
+            self._persist(lambda: self._collection.delete_many({"_id": {"$in": gone}}))
+
+    def _exists(self, path: str) -> bool:
+        if not path.endswith("/"):
+            return self._files.find_one({"filename": path}, {"_id": 1}) is not None
+        within = {"filename": _below(path)["_id"]}
+        return bool(self.folders(path, 1)) or self._files.find_one(within, {"_id": 1}) is not None
+
+    def _persist(self, operation: Callable[[], Any]) -> Any:
+        return persist(self._collection, operation)
+
+
+def _key(path: str) -> str:
+    """The beginning of the _id of each property of *path*: a name has no NUL."""
+    parent, slash, last = path.removesuffix("/").rpartition("/")
+    return f"{_PROPERTY}{parent}{slash}\0{last}{'/' if path.endswith('/') else ''}\0"
+
+
+def _path_and_name(key: str) -> tuple[str, str]:
+    parent, last, name = key.removeprefix(_PROPERTY).split("\0", 2)
+    return parent + last, name
+
+
+def _by_path(found: list[dict[str, Any]]) -> dict[str, dict[str, bytes]]:
+    properties: dict[str, dict[str, bytes]] = {}
+    for one in found:
+        path, name = _path_and_name(one["_id"])
+        properties.setdefault(path, {})[name] = one["value"]
+    return properties
+
+
+def _below(prefix: str) -> dict[str, Any]:
+    return {"_id": {"$gte": prefix, "$lt": successor(prefix)}}

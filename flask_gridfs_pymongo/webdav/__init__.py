@@ -1,0 +1,214 @@
+"""A bucket as a network drive: WebDAV (RFC 4918), by WsgiDAV.
+
+WsgiDAV speaks the protocol. Files, rights, limits and header fields are the blueprint's::
+
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": mongo.webdav_app(authorize=authorize)})
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any, cast
+
+from flask import Flask, Request, Response, abort, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import BadGateway, HTTPException, MethodNotAllowed, Unauthorized
+from werkzeug.wrappers import Response as BaseResponse
+from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth
+from wsgidav.request_resolver import RequestResolver
+from wsgidav.wsgidav_app import WsgiDAVApp
+
+from ..http import dav, origin
+from ..http.headers import NO_PAGE, NO_STORE, Caching
+from ..http.paths import has_dot_segments
+from ..http.response import sends_all
+from ..uploads.arguments import check_encoding
+from ..uploads.bodies import Body, drain
+from ..uploads.downloads import send
+from ..uploads.options import Options
+from ..uploads.selection import check_preconditions
+from .errors import as_dav_error
+from .files import File
+from .locks import LockStorage
+from .names import for_wsgidav
+from .properties import PropertyManager
+from .provider import Provider
+
+Authenticate = Callable[[str, str], Any]
+_READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
+_WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
+_LARGEST_XML = 1024 * 1024  # bytes
+_PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+
+
+class WebDAV:
+    """The WSGI application that :meth:`.PyMongo.webdav_app` returns.
+
+    :param app: the Flask application, in whose request context everything happens
+    :param options: what the application decided
+    :param authenticate: ``authenticate(user, password)``, for HTTP basic authentication
+    """
+
+    def __init__(self, app: Flask, options: Options, authenticate: Authenticate | None) -> None:
+        self._app, self._options, self._authenticate = app, options, authenticate
+        self._warned = False
+        locks = LockStorage(lambda: options.bucket().dav)
+        self._provider = Provider(options, locks)
+        properties = PropertyManager(lambda: options.bucket().dav, lambda url: self._provider.ref_url_to_path(url)[1:])
+        logger = logging.getLogger("wsgidav")
+        if logger.level in (logging.NOTSET, logging.INFO):  # as its import sets it: refusals are errors, names are raw
+            logger.setLevel(logging.CRITICAL)
+        self._wsgidav = WsgiDAVApp(
+            {
+                "provider_mapping": {"/": self._provider},
+                "middleware_stack": [RequestResolver],
+                "lock_storage": locks,
+                "property_manager": properties,
+                "http_authenticator": {"accept_basic": False},
+                "logging": {"enable": False},
+                "verbose": 0,
+            }
+        )
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with self._app.request_context(environ):
+            request.url_rule = request.view_args = None  # the path is not one of the application's views
+            current: Request = request._get_current_object()  # type: ignore[attr-defined]
+            try:
+                response = self._answer(current)
+            except Exception as error:
+                response = _refusal(error)
+            _guard(response)
+            if response.status_code >= 300:
+                drain(current)
+        return response(environ, start_response)
+
+    def _answer(self, current: Request) -> BaseResponse:
+        check_encoding(current)
+        user = self._user(current)
+        host = current.headers.get("Host", "")
+        if not origin.allowed(current.method, current.headers, host):
+            abort(403, origin.refusal(current.headers, host))
+        methods = _READING if self._options.read_only else (*_READING, *_WRITING)
+        if current.method not in methods:
+            raise MethodNotAllowed(methods)
+        if current.method == "OPTIONS":
+            level = "1" if self._options.read_only else "1, 2"
+            return Response(status=200, headers={"Allow": ", ".join(methods), "DAV": level, "MS-Author-Via": "DAV"})
+        if has_dot_segments(current.path) or "#" in current.environ.get("RAW_URI", ""):
+            abort(400, "A path with a segment . or .., or with a fragment, is nothing here.")
+        if current.method in ("GET", "HEAD"):
+            return self._download(current)
+        return self._by_wsgidav(current, self._environ(current, user, host))
+
+    def _user(self, current: Request) -> str:
+        """Return who asks; abort with 401 where they must say so, and do not."""
+        if self._authenticate is None:
+            return current.remote_user or ""
+        if not current.is_secure and not self._warned:
+            self._warned = True
+            self._app.logger.warning("WebDAV: passwords come without HTTPS; anyone on the way can read them")
+        given = current.authorization
+        name, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
+        if name is None or password is None or not self._authenticate(name, password):
+            challenge = WWWAuthenticate("basic", {"realm": self._app.name, "charset": "UTF-8"})
+            raise Unauthorized("Give a name and a password.", www_authenticate=challenge)
+        return name
+
+    def _download(self, current: Request) -> Response:
+        path = current.path
+        found = self._provider.get_resource_inst(path, {"wsgidav.provider": self._provider})
+        if found is None:
+            abort(404, "There is no such file.")
+        if not isinstance(found, File):
+            raise MethodNotAllowed(("OPTIONS", "PROPFIND"), "This is a folder of a network drive; mount it.")
+        bucket = self._options.bucket()
+        file = found.stored
+        if sends_all(current):
+            file = bucket.get(file.id, first_chunk=True) or file
+        return send(current, bucket, file, caching=Caching(None), own_frames_only=True)
+
+    def _environ(self, current: Request, user: str, host: str) -> dict[str, Any]:
+        """What WsgiDAV sees of the request."""
+        environ = {**current.environ, "wsgidav.auth.user_name": user, "wsgidav.all_input_read": 1}
+        root = current.script_root
+        for name, rewritten in (("HTTP_DESTINATION", _destination), ("HTTP_IF", dav.tags_as_paths)):
+            if name in environ:
+                environ[name] = rewritten(_text(environ[name]), host, root)
+        for name in _PRECONDITIONS:
+            environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
+        if current.method == "PUT":
+            if current.path.endswith("/"):
+                abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
+        else:
+            body = _body(current)
+            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        if current.method == "PROPFIND" and environ.get("HTTP_DEPTH", "infinity").lower() == "infinity":
+            raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
+        return environ
+
+    def _by_wsgidav(self, current: Request, environ: dict[str, Any]) -> BaseResponse:
+        if current.method != "PUT" and any(name in current.headers for name in _PRECONDITIONS):
+            found = self._provider.get_resource_inst(current.path, {**environ, "wsgidav.provider": self._provider})
+            if not found or not found.is_collection:
+                check_preconditions(current.method, current.headers, found and found.file)
+        response = BaseResponse.from_app(self._wsgidav, environ, buffered=True)
+        if response.mimetype == "text/html":  # about WsgiDAV
+            response.set_data(b"")
+            del response.headers["Content-Type"]
+        return response
+
+
+def _destination(value: str, host: str, root: str) -> str:
+    try:
+        return for_wsgidav(dav.destination(value, host, root))
+    except dav.Elsewhere as error:
+        raise BadGateway(f"{error}.") from None
+    except ValueError as error:
+        abort(400, f"Destination is no URL of a file: {error}.")
+
+
+def _text(field: str) -> str:
+    """Decode a header field whose client did not encode its URLs."""
+    try:
+        return field.encode("latin-1").decode()
+    except UnicodeError:
+        abort(400, "A header field is not UTF-8.")
+
+
+def _body(current: Request) -> bytes:
+    with Body(current, 60, "nothing was changed") as body:
+        pieces, size = [], 0
+        while piece := body.read(64 * 1024):
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LARGEST_XML:
+                abort(413, f"The body has at most {_LARGEST_XML} bytes.")
+    if current.content_length is not None and size < current.content_length:
+        abort(400, "The body broke off; nothing was changed.")
+    return b"".join(pieces)
+
+
+def _refusal(error: Exception) -> BaseResponse:
+    told = as_dav_error(error)
+    cause = told.src_exception
+    if not isinstance(cause, HTTPException):
+        if told.err_condition:
+            content_type, body = told.get_response_page()
+            return Response(body, told.value, content_type=content_type)
+        return Response(f"{told.context_info or ''}\n", told.value, mimetype="text/plain")
+    if cause.response is not None:
+        return cast("BaseResponse", cause.response)
+    fields = [(name, value) for name, value in cause.get_headers() if name.lower() != "content-type"]
+    return Response(f"{told.context_info}\n", told.value, fields, mimetype="text/plain")
+
+
+def _guard(response: BaseResponse) -> None:
+    fields = response.headers
+    fields["X-Content-Type-Options"] = "nosniff"
+    fields.setdefault("Content-Security-Policy", NO_PAGE)
+    fields.setdefault("Cache-Control", NO_STORE)
+    fields["Cross-Origin-Resource-Policy"] = "same-origin"
+    fields.pop("Date", None)  # the server sets its own

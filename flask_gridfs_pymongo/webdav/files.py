@@ -1,0 +1,172 @@
+"""A file for WsgiDAV: the newest version of a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from flask import Request, abort, request
+from werkzeug.exceptions import Conflict
+from wsgidav.dav_error import DAVError
+from wsgidav.dav_provider import DAVNonCollection
+
+from ..http.headers import media_type
+from ..signals import file_deleted
+from ..store import StoredFile
+from ..store.stream import FileReader
+from ..uploads.moving import rename
+from ..uploads.receive import save_body, save_copy
+from ..uploads.rights import permit
+from ..uploads.selection import check_preconditions
+from ..uploads.writing import stored, tell
+from .errors import told
+from .names import storable
+from .resource import Resource
+
+_JUST_BEFORE = timedelta(minutes=10)
+
+
+class File(Resource, DAVNonCollection):
+    """A file, or one that is about to be made.
+
+    :param file: its newest version; None before it is stored
+    """
+
+    def __init__(self, path: str, environ: dict[str, Any], file: StoredFile | None) -> None:
+        super().__init__(path, environ)
+        self.file = file
+
+    @property
+    def stored(self) -> StoredFile:
+        if self.file is None:
+            raise RuntimeError(f"{self.path!r} is not stored yet")
+        return self.file
+
+    def get_content_length(self) -> int:
+        return self.stored.length
+
+    def get_content_type(self) -> str:
+        return media_type(self.stored.content_type, None if self.stored.sha256 else "utf-8")[1]
+
+    def get_creation_date(self) -> float:
+        return self.stored.upload_date.timestamp()
+
+    get_last_modified = get_creation_date
+
+    def get_etag(self) -> str | None:
+        return self.file.etag if self.file else None
+
+    def support_etag(self) -> bool:
+        return True
+
+    def support_ranges(self) -> bool:
+        return True
+
+    def get_property_value(self, name: str) -> Any:
+        if name == "{DAV:}getetag":  # WsgiDAV's own has no quotes (RFC 4918 section 15.6)
+            return f'"{self.stored.etag}"'
+        return super().get_property_value(name)
+
+    def get_content(self) -> FileReader:
+        return self.options.bucket().open(id=self.stored.id)
+
+    def begin_write(self, *, content_type: str | None = None) -> _Put:
+        return _Put(self)
+
+    def delete(self) -> None:
+        with told():
+            self.remove()
+            self.keep_parent()
+
+    def handle_copy(self, dest_path: str, *, depth_infinity: bool) -> bool:
+        """Over a file: it gets one more version."""
+        return self._over_a_file(dest_path, is_move=False)
+
+    def handle_move(self, dest_path: str) -> bool:
+        """Over a file: it gets one more version, and keeps those that it had."""
+        return self._over_a_file(dest_path, is_move=True)
+
+    def _over_a_file(self, path: str, *, is_move: bool) -> bool:
+        if not isinstance(self.provider.get_resource_inst(path, self.environ), File):
+            return False
+        self.copy_move_single(path, is_move=is_move)
+        return True
+
+    def move_recursive(self, dest_path: str) -> list[tuple[str, DAVError]]:
+        self.copy_move_single(dest_path, is_move=True)
+        return []
+
+    def copy_move_single(self, dest_path: str, *, is_move: bool) -> None:
+        with told():
+            new = storable(dest_path)
+            if is_move:
+                self.move_to(new)
+                self.keep_parent()
+            else:
+                self._copy_to(new)
+
+    def remove(self) -> None:
+        permit(self.options, "delete", self.stored_name)
+        if deleted := self.options.bucket().delete_all(self.stored):
+            tell(file_deleted, file=self.stored, versions=deleted)
+        self.free()
+
+    def move_to(self, new: str) -> None:
+        permit(self.options, "delete", self.stored_name)
+        permit(self.options, "write", new)
+        try:
+            rename(self.options, self.stored, new)
+        except Conflict:  # the name is taken
+            self._copy_to(new)
+            self.remove()
+        else:
+            self.dav.copy_properties(self.stored_name, new)
+            self.free()
+
+    def _copy_to(self, new: str) -> None:
+        def check(newest: StoredFile | None) -> None:
+            if newest is not None and self.environ["HTTP_OVERWRITE"] == "F":
+                abort(412, "There is a file already; nothing was changed.")
+
+        permit(self.options, "write", new)
+        stored(self.options, save_copy(self.options, self.stored, new, check))
+        self.dav.copy_properties(self.stored_name, new)
+
+
+class _Put:
+    """Where WsgiDAV writes a body to. It is read from the request itself, with all that the blueprint looks at."""
+
+    def __init__(self, resource: File) -> None:
+        self._resource = resource
+        self._followed: StoredFile | None = None
+
+    def writelines(self, blocks: Iterable[bytes]) -> None:
+        options, name = self._resource.options, storable(self._resource.path)
+        permit(options, "write", name)
+        current: Request = request._get_current_object()  # type: ignore[attr-defined]
+        self._resource.file = saved = save_body(current, options, name, check=self._check)
+        stored(options, saved)
+        before, bucket = self._followed, options.bucket()
+        # Finder and Explorer make every file as an empty one, which is no version that anybody wants back.
+        if before and _is_empty(before, saved) and bucket.count(name, limit=3) == 2:
+            bucket.delete_many([before.id])
+
+    def close(self) -> None:
+        """Do nothing: the file is stored."""
+
+    def _check(self, newest: StoredFile | None) -> None:
+        check_preconditions("PUT", request.headers, newest)
+        resource, self._followed = self._resource, newest
+        resource.provider.locks.refreshed()
+        resource.provider.lock_manager.check_write_permission(
+            url=resource.get_ref_url(),
+            depth="0",
+            token_list=resource.environ["wsgidav.ifLockTokenList"],
+            principal=resource.environ["wsgidav.user_name"],
+        )
+
+
+def _is_empty(before: StoredFile, saved: StoredFile) -> bool:
+    """Whether *before* is an empty file that was made just before *saved*."""
+    return before.length == 0 and before.damage is None and saved.upload_date - before.upload_date < _JUST_BEFORE

@@ -1,0 +1,140 @@
+"""WsgiDAV's locks, kept in the bucket's ``base.dav``: processes and machines share them.
+
+Whether a lock may be made is decided again in the step that makes it, since WsgiDAV's own check is of one process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from flask import request
+from wsgidav.dav_error import HTTP_LOCKED, DAVError, DAVErrorCondition, PRECONDITION_CODE_LockConflict
+from wsgidav.lock_man.lock_manager import generate_lock_token, normalize_lock_root
+from wsgidav.util import is_child_uri
+
+from ..store.dav import Dav, Full, Lock
+
+LONGEST = 3600
+"""seconds for which a lock is made or renewed at once"""
+_LARGEST_OWNER = 2048  # bytes
+_Locks = list[Lock]
+
+
+class LockStorage:
+    """What WsgiDAV's LockManager keeps its locks in; within a request it reads them once.
+
+    :param dav: gives the bucket's :class:`.Dav`
+    """
+
+    def __init__(self, dav: Callable[[], Dav]) -> None:
+        self._dav = dav
+
+    def open(self) -> None:
+        """Do nothing, as WsgiDAV asks for it: the driver connects."""
+
+    close = cleanup = clear = open
+
+    def refreshed(self) -> LockStorage:
+        """Read the locks again, as the next one to ask needs those of this very moment."""
+        self._known.pop(id(self), None)
+        return self
+
+    def get(self, token: str) -> dict[str, Any] | None:
+        """Return the lock with this token, or None."""
+        return next((self._told(lock) for lock in self._locks() if lock["token"] == token), None)
+
+    def get_lock_list(
+        self, path: str, *, include_root: bool, include_children: bool, token_only: bool
+    ) -> list[dict[str, Any]]:
+        """Return the locks whose root is *path*, or lies below it."""
+        root = normalize_lock_root(path)
+        return [
+            self._told(lock)
+            for lock in self._locks()
+            if (include_root and lock["root"] == root) or (include_children and is_child_uri(root, lock["root"]))
+        ]
+
+    def create(self, path: str, lock: dict[str, Any]) -> dict[str, Any]:
+        """Make a lock, and write into *lock* what it is.
+
+        :raises wsgidav.dav_error.DAVError: 423 where another lock excludes it
+        """
+        if len(lock["owner"]) > _LARGEST_OWNER:
+            raise Full(f"the owner of a lock has at most {_LARGEST_OWNER} bytes")
+        timeout = _bounded(lock["timeout"])
+        lock |= {"root": normalize_lock_root(path), "token": generate_lock_token(), "timeout": timeout}
+        stored = {**lock, "expires": self._expires(timeout)}
+
+        def change(locks: _Locks) -> Iterable[Lock]:
+            others = [other for other in locks if other["token"] != lock["token"]]
+            if excluding := [other["root"] for other in others if _exclude(lock, other)]:
+                condition = DAVErrorCondition(PRECONDITION_CODE_LockConflict)
+                for root in excluding:
+                    condition.add_href(root)
+                raise DAVError(HTTP_LOCKED, err_condition=condition)
+            return [*others, stored]
+
+        self._change(change)
+        lock["expire"] = time.time() + timeout
+        return lock
+
+    def refresh(self, token: str, *, timeout: float) -> dict[str, Any]:
+        """Let a lock live for *timeout* seconds from now on.
+
+        :raises wsgidav.dav_error.DAVError: 412 where it is gone
+        """
+        timeout = _bounded(timeout)
+        expires = self._expires(timeout)
+        changed = {"timeout": timeout, "expires": expires}
+        self._change(lambda locks: [{**lock, **changed} if lock["token"] == token else lock for lock in locks])
+        found = self.get(token)
+        if found is None:
+            raise DAVError(412, "The lock has expired.")
+        return found
+
+    def delete(self, token: str) -> bool:
+        """Take a lock away; returns whether there was one."""
+        found = self.get(token) is not None
+        if found:
+            self._change(lambda locks: [lock for lock in locks if lock["token"] != token])
+        return found
+
+    @property
+    def _known(self) -> dict[int, _Locks]:
+        known: dict[int, _Locks] = request.environ.setdefault("flask_gridfs_pymongo.locks", {})
+        return known
+
+    def _locks(self) -> _Locks:
+        if id(self) not in self._known:
+            self._known[id(self)] = self._dav().locks()
+        return self._known[id(self)]
+
+    def _change(self, change: Callable[[_Locks], Iterable[Lock]]) -> None:
+        self._dav().change_locks(change)
+        self.refreshed()
+
+    def _expires(self, timeout: float) -> Any:
+        return self._dav().now() + timedelta(seconds=timeout)
+
+    def _told(self, lock: Lock) -> dict[str, Any]:
+        """The lock as WsgiDAV has it: with an end by this machine's clock."""
+        left = (lock["expires"] - self._dav().now()).total_seconds()
+        return {**lock, "expire": time.time() + left}
+
+
+def _bounded(timeout: float | None) -> float:
+    return LONGEST if timeout is None or not 0 < timeout <= LONGEST else timeout
+
+
+def _exclude(lock: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two locks cannot be there together (RFC 4918 section 6.1)."""
+    if lock["scope"] == other["scope"] == "shared":
+        return False
+    return lock["root"] == other["root"] or _covers(lock, other["root"]) or _covers(other, lock["root"])
+
+
+def _covers(lock: Mapping[str, Any], path: str) -> bool:
+    return lock["depth"] == "infinity" and bool(is_child_uri(lock["root"], path))

@@ -1,0 +1,48 @@
+"""Paths of URLs, and the names that they mean in the bucket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from flask import abort
+
+from ..http.filenames import clean, compose, survives_url
+from ..store import StoredFile
+from ..uploads.texts import Message
+
+# WsgiDAV ends the path of a Destination at these, after it has decoded it. No name has surrogates.
+_STAND_INS = {ord(sign): chr(0xDC00 + ord(sign)) for sign in "?;"}
+_STOOD_FOR = {0xDC00 + sign: chr(sign) for sign in _STAND_INS}
+
+
+def for_wsgidav(path: str) -> str:
+    """Return the path of a Destination in a form that WsgiDAV leaves whole."""
+    return path.replace("%", "%25").translate(_STAND_INS)
+
+
+def spelled(path: str) -> str:
+    """Return the name that a path means for WsgiDAV, without a slash at its end; empty for the top."""
+    return re.sub("/+", "/", path.translate(_STOOD_FOR)).strip("/")
+
+
+def storable(path: str) -> str:
+    """Return the name for a new file or folder at *path*; abort with 400 where cleaning would change it."""
+    name = compose(spelled(path))
+    if (cleaned := clean(name)) != name or not name:
+        abort(400, Message("This name is not taken; %(name)s would be.", name=repr(cleaned)))
+    return name
+
+
+def folders_of(path: str) -> Iterator[str]:
+    """The folders on the way to *path*, itself among them where it is one."""
+    return (path[: found.end()] for found in re.finditer("/", path))
+
+
+def is_addressable(file: StoredFile) -> bool:
+    return file.named and is_path(file.filename)
+
+
+def is_path(name: str) -> bool:
+    """Whether *name* is a path that a client's URL, and XML, can carry."""
+    return survives_url(name) and "//" not in name and not re.search("[\ufffe\uffff]", name)

@@ -1,0 +1,60 @@
+"""WsgiDAV's dead properties (RFC 4918 section 4.2), kept in the bucket's ``base.dav``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..store.dav import Dav
+
+_CACHE = "flask_gridfs_pymongo.properties"
+
+
+class PropertyManager:
+    """What WsgiDAV asks for the properties that a client made; each belongs to a path, as WsgiDAV quotes it.
+
+    :param dav: gives the bucket's :class:`.Dav`
+    :param path_of: gives the path for such a URL
+    """
+
+    def __init__(self, dav: Callable[[], Dav], path_of: Callable[[str], str]) -> None:
+        self._dav, self._path_of = dav, path_of
+
+    def read_ahead(self, folder: str, environ: dict[str, Any]) -> None:
+        """Know those of everything directly in *folder* for the rest of a request that lists it."""
+        environ[_CACHE] = folder, self._dav().properties_within(folder)
+
+    def get_properties(self, url: str, environ: dict[str, Any]) -> list[str]:
+        """Return the names of a resource's properties."""
+        return list(self._of(url, environ))
+
+    def get_property(self, url: str, name: str, environ: dict[str, Any]) -> bytes | None:
+        """Return the XML of a property, or None."""
+        return self._of(url, environ).get(name)
+
+    def write_property(self, url: str, name: str, value: bytes, dry_run: bool, environ: dict[str, Any]) -> None:
+        """Set a property."""
+        if not dry_run:
+            self._dav().set_property(self._path_of(url), name, value)
+
+    def remove_property(self, url: str, name: str, dry_run: bool, environ: dict[str, Any]) -> None:
+        """Take a property away, if it is there."""
+        if not dry_run:
+            self._dav().remove_property(self._path_of(url), name)
+
+    def remove_properties(self, url: str, environ: dict[str, Any]) -> None:
+        """Take all properties of a resource away."""
+        self._dav().remove_properties(self._path_of(url))
+
+    def copy_properties(self, url: str, new: str, environ: dict[str, Any]) -> None:
+        """Give another resource these properties, and no others."""
+        self._dav().copy_properties(self._path_of(url), self._path_of(new))
+
+    def _of(self, url: str, environ: dict[str, Any]) -> dict[str, bytes]:
+        path = self._path_of(url)
+        folder, known = environ.get(_CACHE, (None, {}))
+        last = path.removesuffix("/").rpartition("/")
+        if folder is not None and "".join(last[:2]) == folder and path != folder:
+            found: dict[str, bytes] = known.get(path, {})
+            return found
+        return self._dav().properties(path)

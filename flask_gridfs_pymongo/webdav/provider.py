@@ -1,0 +1,50 @@
+"""Finds the file or folder that a path means, if this request may know of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.exceptions import Forbidden
+
+from ..http.filenames import compose, survives_url
+from ..uploads.listings import is_folder
+from ..uploads.options import Options
+from ..uploads.rights import permit, shown
+from .files import File
+from .folders import Folder
+from .names import folders_of, spelled
+from .resource import BucketProvider
+
+
+class Provider(BucketProvider):
+    """What WsgiDAV asks first, for each path."""
+
+    def get_resource_inst(self, path: str, environ: dict[str, Any]) -> File | Folder | None:
+        """Return what is at *path*, or None; a file comes before a folder, unless *path* ends with a slash."""
+        given = spelled(path)
+        if not given:
+            return Folder("/", environ)
+        for name in dict.fromkeys((given, compose(given))):
+            if path.endswith("/") and self._has_folder(name):
+                return Folder(f"/{name}/", environ)
+            if not _hidden(self.options, "read", name) and (file := self.options.bucket().find(name)):
+                return File(f"/{name}", environ, file)
+            if not path.endswith("/") and self._has_folder(name):
+                return Folder(f"/{name}/", environ)
+        return None
+
+    def _has_folder(self, name: str) -> bool:
+        path, visible = f"{name}/", shown(self.options)
+        if not survives_url(name) or any(_hidden(self.options, "list", folder) for folder in folders_of(path)):
+            return False
+        bucket = self.options.bucket()
+        return bool(bucket.dav.folders(path, 1)) or is_folder(bucket, path, visible)
+
+
+def _hidden(options: Options, action: str, name: str) -> bool:
+    """Whether this is refused; what else the application answers, such as 401, goes on to the client."""
+    try:
+        permit(options, action, name)
+    except Forbidden:
+        return True
+    return False

@@ -1,0 +1,83 @@
+"""What files and folders have in common for WsgiDAV."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from flask import abort, request
+from wsgidav.dav_provider import DAVProvider
+
+from ..store.dav import Dav
+from ..uploads.options import Options
+from ..uploads.rights import may, permit
+from .errors import told
+from .locks import LockStorage
+
+
+class BucketProvider(DAVProvider):
+    """A provider that knows what the application decided."""
+
+    def __init__(self, options: Options, locks: LockStorage) -> None:
+        super().__init__()
+        self.options, self.locks = options, locks
+        self.verbose = 0  # else it prints tracebacks
+
+    def is_readonly(self) -> bool:
+        return self.options.read_only
+
+
+class Resource:
+    """A file or folder of a bucket, for one request."""
+
+    path: str
+    environ: dict[str, Any]
+    provider: BucketProvider
+
+    @property
+    def options(self) -> Options:
+        return self.provider.options
+
+    @property
+    def dav(self) -> Dav:
+        return self.options.bucket().dav
+
+    @property
+    def stored_name(self) -> str:
+        """A file's name, a folder's path with a slash at its end, or empty for the top."""
+        return self.path[1:]
+
+    def get_href(self) -> str:
+        """Return the URL; the application may live elsewhere in the next request."""
+        return quote(request.script_root + self.path, safe="/!*'(),$-_|.")
+
+    def prevent_locking(self) -> bool:
+        """Only who may write here may lock."""
+        return not self.stored_name or not may(self.options, "write", self.stored_name)
+
+    def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
+        with told():
+            if not self.stored_name:
+                abort(403, "The top has no properties of its own.")
+            permit(self.options, "write", self.stored_name)
+            super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
+
+    def support_recursive_move(self, dest_path: str) -> bool:
+        return True
+
+    def remove(self) -> None:
+        """Delete this one alone."""
+        raise NotImplementedError
+
+    def move_to(self, new: str) -> None:
+        """Give this one alone another name."""
+        raise NotImplementedError
+
+    def free(self) -> None:
+        """Drop what belongs to a path that nothing is at any more."""
+        self.remove_all_properties(recursive=True)  # type: ignore[attr-defined]
+        self.remove_all_locks(recursive=True)  # type: ignore[attr-defined]
+
+    def keep_parent(self) -> None:
+        """Keep the folder that this was in, though it may be empty now."""
+        self.dav.remember("".join(self.stored_name.removesuffix("/").rpartition("/")[:2]))

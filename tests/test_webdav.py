@@ -1,0 +1,716 @@
+"""A bucket as a network drive: what each WebDAV method does, and to whom."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from defusedxml import ElementTree
+from flask import Flask, Response, abort, request, session
+from flask.testing import FlaskClient
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import TestResponse
+
+from examples.private import users
+from flask_gridfs_pymongo import PyMongo, Refused
+from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved
+from flask_gridfs_pymongo.store.check import Check
+from flask_gridfs_pymongo.webdav import folders
+
+from .conftest import JSON, content, everyone
+
+DAV = {"D": "DAV:"}
+METHODS = "PUT MKCOL COPY MOVE PROPPATCH LOCK DELETE".split()
+LOCK = b"<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"
+PROPPATCH = b"<propertyupdate xmlns='DAV:'><set><prop><x xmlns='urn:x'>red</x></prop></set></propertyupdate>"
+Drive = Callable[..., "Client"]
+
+
+class Client:
+    """Asks a drive at ``/dav``; a path is as a URL has it."""
+
+    def __init__(self, client: FlaskClient, root: str = "/dav") -> None:
+        self.client, self.root = client, root
+
+    def ask(self, method: str, path: str, data: bytes = b"", to: str | None = None, **fields: str) -> TestResponse:
+        headers = {name.replace("_", "-"): value for name, value in fields.items()}
+        if to is not None:
+            headers["Destination"] = f"http://localhost{self.root}/{to}"
+        return self.client.open(f"{self.root}/{path}", method=method, data=data, headers=headers)
+
+    def status(self, method: str, path: str, data: bytes = b"", to: str | None = None, **fields: str) -> int:
+        return self.ask(method, path, data, to, **fields).status_code
+
+    def found(self, path: str = "", depth: str = "1") -> list[str]:
+        """The URLs that a PROPFIND shows."""
+        answer = self.ask("PROPFIND", path, Depth=depth)
+        assert answer.status_code == 207, answer.text
+        return [href.text or "" for href in ElementTree.fromstring(answer.data).iterfind(".//D:href", DAV)]
+
+    def lock(self, path: str, **fields: str) -> str:
+        answer = self.ask("LOCK", path, LOCK, **fields)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.headers["Lock-Token"].strip("<>")
+
+
+@pytest.fixture
+def drive(app: Flask, mongo: PyMongo) -> Drive:
+    """``drive(**options)`` mounts a drive with them and gives a client."""
+    return mounting(app, mongo)
+
+
+@pytest.fixture
+def real_drive(app: Flask, real: PyMongo) -> Drive:
+    """The same on mongod alone."""
+    return mounting(app, real)
+
+
+def mounting(app: Flask, mongo: PyMongo) -> Drive:
+    def mount(authorize: Any = everyone, root: str = "/dav", **options: Any) -> Client:
+        drive = mongo.webdav_app(authorize=authorize, **options)
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {root: drive})  # type: ignore[method-assign]
+        return Client(app.test_client(), root)
+
+    return mount
+
+
+def put(mongo: PyMongo, *names: str) -> None:
+    for name in names:
+        mongo.save_file(name, io.BytesIO(name.encode()))
+
+
+def names(mongo: PyMongo) -> list[str]:
+    return [row.file.filename for row in mongo.bucket().list().rows]
+
+
+def text(mongo: PyMongo, name: str, version: int = -1) -> bytes:
+    with mongo.bucket().open(name, version) as file:
+        return file.read()
+
+
+class TestFolders:
+    def test_what_names_begin_with_is_a_folder(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a.txt", "b/1", "b/c/2", "ä ö/?#%.txt")
+        client = drive()
+        assert client.found() == ["/dav/", "/dav/b/", "/dav/%C3%A4%20%C3%B6/", "/dav/a.txt"]
+        assert client.found("b") == ["/dav/b/", "/dav/b/c/", "/dav/b/1"]
+        assert client.found("%C3%A4%20%C3%B6/") == ["/dav/%C3%A4%20%C3%B6/", "/dav/%C3%A4%20%C3%B6/%3F%23%25.txt"]
+        assert client.found("b", "0") == ["/dav/b/"]
+        assert client.status("PROPFIND", "none/", Depth="1") == 404
+
+    def test_an_empty_one_is_remembered_and_no_file_for_others(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive()
+        assert client.status("MKCOL", "new/") == 201
+        assert client.status("MKCOL", "new") == 405
+        assert client.status("MKCOL", "none/new/") == 409
+        assert client.status("MKCOL", "new/deep") == 201
+        assert client.found() == ["/dav/", "/dav/new/"]
+        assert client.found("new/") == ["/dav/new/", "/dav/new/deep/"]
+        assert names(mongo) == []
+        assert mongo.db["fs.files"].count_documents({}) == 0
+
+    def test_one_stays_when_its_last_file_goes(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/b/1", "a/b/2")
+        client = drive()
+        assert client.status("DELETE", "a/b/1") == 204
+        assert client.status("MOVE", "a/b/2", to="2") == 201
+        assert client.found("a/b/") == ["/dav/a/b/"]
+        assert client.status("DELETE", "a/b") == 204
+        assert client.found("a/") == ["/dav/a/"]
+        assert client.status("DELETE", "a/") == 204
+        assert client.found() == ["/dav/", "/dav/2"]
+
+    def test_a_file_and_a_folder_of_one_name(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a", "a/b")
+        client = drive()
+        assert client.found() == ["/dav/", "/dav/a/", "/dav/a"]
+        assert client.ask("GET", "a").data == b"a"
+        assert client.found("a/") == ["/dav/a/", "/dav/a/b"]
+        put(mongo, "f", "g/x")
+        assert client.status("MKCOL", "f") == 405
+        assert client.status("PUT", "f/x", b"x") == 409
+        assert client.status("PUT", "g", b"x") == 405
+        assert client.status("PUT", "new/", b"x") == 400
+
+    def test_names_that_no_url_carries_are_left_out(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "good", "a//b", "/c", "d\x01", "e\ufffe", "x/../y")
+        mongo.db["fs.files"].insert_one({"length": 0, "chunkSize": 1, "uploadDate": datetime.now(timezone.utc)})
+        assert drive().found() == ["/dav/", "/dav/a/", "/dav/x/", "/dav/good"]
+
+    def test_what_expired_is_not_there(self, drive: Drive, mongo: PyMongo) -> None:
+        past = datetime.now(timezone.utc) - timedelta(seconds=1)
+        mongo.save_file("a/gone", io.BytesIO(b"x"), expires_at=past)
+        client = drive()
+        assert client.found() == ["/dav/"]
+        assert [client.status(method, "a/gone") for method in ("GET", "PROPFIND", "DELETE")] == [404, 403, 404]
+
+    def test_limits(self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(folders, "MOST_NAMES", 5)
+        put(mongo, *(f"a/{number}" for number in range(4)))
+        client = drive()
+        assert client.status("MKCOL", "a/new") == 201
+        assert len(client.found("a")) == 6
+        assert client.status("COPY", "a", to="b") == 201
+        put(mongo, "a/5")
+        refused = client.ask("PROPFIND", "a", Depth="1")
+        assert (refused.status_code, refused.text) == (507, "A folder of more than 5 names is not listed.\n")
+        assert {client.status(method, "a", to="c") for method in ("COPY", "MOVE", "DELETE")} == {507}
+        assert client.found() == ["/dav/", "/dav/a/", "/dav/b/"]
+
+    @pytest.mark.parametrize("fields", [{}, {"Depth": "infinity"}, {"Depth": "Infinity"}], ids=str)
+    def test_all_below_is_not_told_at_once(self, drive: Drive, fields: dict[str, str]) -> None:
+        answer = drive().ask("PROPFIND", "", **fields)
+        assert answer.status_code == 403
+        assert ElementTree.fromstring(answer.data).find("D:propfind-finite-depth", DAV) is not None
+
+
+class TestFiles:
+    def test_put_adds_a_version(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive()
+        first, second = client.ask("PUT", "a.txt", b"one"), client.ask("PUT", "a.txt", b"two")
+        assert (first.status_code, second.status_code) == (201, 204)
+        assert second.headers["ETag"] == client.ask("HEAD", "a.txt").headers["ETag"] != first.headers["ETag"]
+        assert [text(mongo, "a.txt", version) for version in (0, 1)] == [b"one", b"two"]
+
+    def test_the_empty_file_that_finder_begins_with_is_no_version(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive()
+        client.ask("PUT", "finder", b"")
+        client.ask("PUT", "finder", b"content")
+        token = client.lock("explorer")
+        client.ask("PUT", "explorer", b"content", If=f"(<{token}>)")
+        assert [mongo.bucket().count(name) for name in ("finder", "explorer")] == [1, 1]
+        client.ask("PUT", "finder", b"")
+        client.ask("PUT", "finder", b"more")
+        assert mongo.bucket().count("finder") == 3
+
+    def test_preconditions(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive()
+        assert client.status("PUT", "a", b"1", If_Match="*") == 412
+        etag = client.ask("PUT", "a", b"1", If_None_Match="*").headers["ETag"]
+        assert client.status("PUT", "a", b"2", If_None_Match="*") == 412
+        assert client.status("PUT", "a", b"2", If_Match='"other"') == 412
+        assert client.status("PUT", "a", b"2", If_Match=etag) == 204
+        for method in ("DELETE", "MOVE", "COPY", "PROPPATCH", "LOCK"):
+            assert client.status(method, "a", to="b", If_Match=etag) == 412
+        for method in ("DELETE", "MOVE", "PUT"):
+            assert client.status(method, "a", b"", to="b", If=f"([{etag}])") == 412
+            assert client.status(method, "a", b"", to="b", If=f"<http://localhost/dav/a> ([{etag}])") == 412
+        assert client.status("GET", "a", If_None_Match=client.ask("HEAD", "a").headers["ETag"]) == 304
+        assert names(mongo) == ["a"]
+
+    def test_move_keeps_ids_and_history(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a", "a")
+        mongo.bucket().dav.remember("f/")
+        ids = [file["_id"] for file in mongo.db["fs.files"].find().sort("_id")]
+        client = drive()
+        assert client.status("MOVE", "a", to="f/what%3F%20%3B%23%25.txt") == 201
+        assert names(mongo) == ["f/what? ;#%.txt"]
+        assert [file["_id"] for file in mongo.db["fs.files"].find().sort("_id")] == ids
+        assert client.status("MOVE", "f", to="g") == 201
+        assert names(mongo) == ["g/what? ;#%.txt"]
+        assert client.found() == ["/dav/", "/dav/g/"]
+
+    @pytest.mark.parametrize(("method", "left"), [("MOVE", ["b"]), ("COPY", ["a", "b"])])
+    def test_over_a_file_it_adds_a_version(self, drive: Drive, mongo: PyMongo, method: str, left: list[str]) -> None:
+        put(mongo, "a", "b")
+        client = drive()
+        assert client.status(method, "a", to="b", Overwrite="F") == 412
+        assert text(mongo, "b") == b"b"
+        assert client.status(method, "a", to="b") == 204
+        assert names(mongo) == left
+        assert [text(mongo, "b", version) for version in (0, 1)] == [b"b", b"a"]
+
+    def test_copy_keeps_type_and_metadata(self, drive: Drive, mongo: PyMongo) -> None:
+        mongo.save_file("a", io.BytesIO(b"x"), content_type="image/x-own", metadata={"title": "A"})
+        mongo.save_file("d/e/f", io.BytesIO(b"y"))
+        client = drive()
+        assert client.status("COPY", "a", to="b") == 201
+        copied = mongo.bucket().find("b")
+        assert copied is not None
+        assert (copied.content_type, copied.metadata["title"]) == ("image/x-own", "A")
+        client.ask("MKCOL", "d/empty")
+        assert client.status("COPY", "d", to="g") == 201
+        assert client.found("g/") == ["/dav/g/", "/dav/g/e/", "/dav/g/empty/"]
+        assert client.status("COPY", "d", to="h", Depth="0") == 201
+        assert client.found("h/") == ["/dav/h/"]
+        put(mongo, "g/more")
+        assert client.status("COPY", "d", to="g") == 204
+        assert names(mongo) == ["a", "b", "d/e/f", "g/e/f"]
+
+    @pytest.mark.parametrize(
+        ("destination", "status"),
+        [
+            ("http://localhost/dav/b", 201),
+            ("https://LOCALHOST:443/dav/b", 201),
+            ("/dav/b", 201),
+            ("http://ann@localhost/dav//b", 201),
+            ("/dav/\u00e4".encode().decode("latin-1"), 201),
+            ("http://example.com/dav/b", 502),
+            ("/uploads/b", 502),
+            ("/davb", 502),
+            ("/dav", 502),
+            ("/dav/b?c", 400),
+            ("/dav/%ff", 400),
+            ("/dav/..%2fb", 400),
+            ("/dav/%5Cb", 400),
+            ("/dav/b%00", 400),
+            ("/dav/a", 403),
+            ("/dav/none/b", 409),
+            ("http://[", 400),
+        ],
+        ids=ascii,
+    )
+    def test_destinations(self, drive: Drive, mongo: PyMongo, destination: str, status: int) -> None:
+        put(mongo, "a")
+        assert drive().status("MOVE", "a", Destination=destination) == status
+        assert (names(mongo) == ["a"]) == (status != 201)
+
+    def test_a_download_is_as_safe_as_the_blueprints(self, drive: Drive, app: Flask, mongo: PyMongo) -> None:
+        app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
+        mongo.save_file("evil.html", io.BytesIO(b"<script>alert(1)</script>"))
+        mongo.save_file("a.png", io.BytesIO(content(5000)))
+        client = drive()
+        for name in ("evil.html", "a.png"):
+            ours, theirs = client.ask("GET", name), client.client.get(f"/uploads/{name}")
+            assert ours.data == theirs.data
+            assert {**ours.headers} == {**theirs.headers}
+        assert client.ask("GET", "evil.html").headers["Content-Disposition"].startswith("attachment")
+        part = client.ask("GET", "a.png", Range="bytes=100-199")
+        assert (part.status_code, part.data) == (206, content(5000)[100:200])
+        assert client.ask("HEAD", "a.png").headers["Content-Length"] == "5000"
+        assert client.status("GET", "") == 405
+
+    def test_it_tells_the_application(self, drive: Drive, app: Flask, mongo: PyMongo) -> None:
+        heard: list[tuple[str, str]] = []
+        told = {"saved": file_saved, "deleted": file_deleted, "changed": file_changed}
+        listeners = {
+            kind: lambda sender, file, kind=kind, **facts: heard.append((kind, file.filename)) for kind in told
+        }
+        for kind, signal in told.items():
+            signal.connect(listeners[kind], app)
+        client = drive()
+        client.ask("PUT", "a", b"1")
+        client.ask("MOVE", "a", to="b")
+        client.ask("COPY", "b", to="c")
+        client.ask("DELETE", "b")
+        assert heard == [("saved", "a"), ("changed", "b"), ("saved", "c"), ("deleted", "b")]
+
+
+class TestLimits:
+    def test_size(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive(max_size=3)
+        assert client.status("PUT", "a", b"1234") == 413
+        assert client.status("PUT", "a", b"123") == 201
+        assert mongo.bucket().count("a") == 1
+
+    def test_inspect(self, drive: Drive, mongo: PyMongo) -> None:
+        def inspect(file: Any, read: Any) -> None:
+            if b"EICAR" in b"".join(read()):
+                raise Refused("A virus.")
+
+        client = drive(inspect=inspect)
+        answer = client.ask("PUT", "a", b"EICAR")
+        assert (answer.status_code, answer.text) == (422, "A virus.\n")
+        assert client.status("PUT", "a", b"good") == 201
+        assert mongo.db["fs.files"].count_documents({}) == 1
+
+    def test_versions_and_expiry(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive(expire_after=100)
+        client.ask("PUT", "a", b"1")
+        file = mongo.bucket().find("a")
+        assert file is not None
+        assert file.expires_at is not None
+
+    @pytest.mark.parametrize(
+        "name", ["a%00b", "a%0Ab", "%E2%80%AEa", "%20a", "a%5Cb", "x" * 256, "a%C2%85", "%F3%A0%80%81"], ids=ascii
+    )
+    def test_a_name_that_cleaning_would_change(self, drive: Drive, mongo: PyMongo, name: str) -> None:
+        put(mongo, "a")
+        client = drive()
+        assert client.status("PUT", name, b"x") == 400
+        assert client.status("MKCOL", name) == 400
+        assert client.status("LOCK", name, LOCK) == 400
+        assert client.status("COPY", "a", to=name) == 400
+        assert client.status("GET", name) == 404
+        assert names(mongo) == ["a"]
+
+    @pytest.mark.parametrize("path", ["../a", "b/../a", "./a", "%2e%2e/a", "b/%2E%2e/a", "..", "%ff"], ids=ascii)
+    @pytest.mark.parametrize("method", ["GET", "PROPFIND", "DELETE", "PUT"])
+    def test_hostile_paths(self, drive: Drive, mongo: PyMongo, path: str, method: str) -> None:
+        put(mongo, "a", "b/c")
+        client = drive()
+        environ = {"PATH_INFO": "/dav/" + path.replace("%2e", ".").replace("%2E", ".").replace("%ff", "\xff")}
+        answer = client.client.open("/dav/", method=method, headers={"Depth": "1"}, environ_overrides=environ)
+        assert answer.status_code == 400
+        assert names(mongo) == ["a", "b/c"]
+
+    def test_a_name_in_apples_form_means_the_composed_one(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive()
+        assert client.status("PUT", "A%CC%88.txt", b"x") == 201
+        assert names(mongo) == ["\u00c4.txt"]
+        assert client.status("GET", "A%CC%88.txt") == 200
+        assert client.status("MOVE", "A%CC%88.txt", to="O%CC%88.txt") == 201
+        assert names(mongo) == ["\u00d6.txt"]
+
+    @pytest.mark.parametrize("name", ["._a.txt", ".DS_Store", "a/._.Trashes", "a/.hidden"])
+    def test_files_of_finder_are_files(self, drive: Drive, mongo: PyMongo, name: str) -> None:
+        client = drive()
+        client.ask("MKCOL", "a")
+        assert client.status("PUT", name, b"x") == 201
+        assert client.ask("GET", name).data == b"x"
+        assert client.status("DELETE", name) == 204
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            (b"<!DOCTYPE a [<!ENTITY b 'c'>]><propfind xmlns='DAV:'><prop><a>&b;</a></prop></propfind>", 400),
+            (b"<a/>", 400),
+            (b"no XML", 400),
+            (b"<propfind xmlns='DAV:'>" + b"<prop/>" * 200_000 + b"</propfind>", 413),
+            (b"<propfind xmlns='DAV:'><propname/></propfind>", 207),
+        ],
+        ids=["entity", "other", "no-xml", "large", "names"],
+    )
+    def test_bodies(self, drive: Drive, body: bytes, status: int) -> None:
+        assert drive().status("PROPFIND", "", body, Depth="1") == status
+
+    def test_what_fails_tells_nothing(self, drive: Drive, app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+        def authorize(action: str, filename: str | None) -> bool:
+            raise RuntimeError("secret")
+
+        client = drive(authorize)
+        for method in ("PUT", "PROPFIND", "GET", "MKCOL"):
+            answer = client.ask(method, "a", **({"Depth": "1"} if method == "PROPFIND" else {}))
+            assert answer.status_code == 500
+            assert not re.search("secret|Traceback|WsgiDAV", answer.text)
+        assert "secret" in caplog.text
+
+    def test_fields_of_every_answer(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a")
+        client = drive()
+        for method, path in (("PROPFIND", "a"), ("PUT", "b"), ("DELETE", "none"), ("OPTIONS", ""), ("BREW", "a")):
+            answer = client.ask(method, path, Depth="0")
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert "WsgiDAV" not in answer.text
+        assert client.status("BREW", "a") == 405
+
+    def test_options(self, drive: Drive) -> None:
+        answer = drive().ask("OPTIONS", "")
+        assert answer.headers["DAV"] == "1, 2"
+        assert "LOCK" in answer.headers["Allow"]
+
+    def test_pages_of_other_origins_change_nothing(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a")
+        client = drive()
+        for method in METHODS:
+            assert client.status(method, "a", to="b", Origin="https://evil.example") == 403
+            assert client.status(method, "a", to="b", Sec_Fetch_Site="cross-site") == 403
+        assert client.status("PUT", "a", b"x", Origin="http://localhost") == 204
+        assert names(mongo) == ["a"]
+
+    def test_the_drive_may_live_anywhere_and_twice(self, drive: Drive, app: Flask, mongo: PyMongo) -> None:
+        papers = drive(root="/a/papers", base="papers")
+        first = drive()
+        first.ask("PUT", "x", b"first")
+        papers.ask("PUT", "x", b"second")
+        papers.ask("MKCOL", "only here")
+        assert papers.found() == ["/a/papers/", "/a/papers/only%20here/", "/a/papers/x"]
+        assert first.found() == ["/dav/", "/dav/x"]
+        token = first.lock("x")
+        assert papers.status("PUT", "x", b"third") == 204
+        assert first.status("PUT", "x", b"third") == 423
+        assert first.status("MOVE", "x", to="y", If=f"(<{token}>)") == 201
+
+    def test_without_wsgidav_it_names_the_extra(self, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in sys.modules if name.startswith("flask_gridfs_pymongo.webdav")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "wsgidav.dav_error", None)
+        with pytest.raises(ImportError, match=r"flask-gridfs-pymongo\[webdav\]"):
+            mongo.webdav_app()
+
+    def test_arguments(self, mongo: PyMongo) -> None:
+        with pytest.raises(TypeError, match="authenticate"):
+            mongo.webdav_app(authenticate="secret")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="max_size"):
+            mongo.webdav_app(max_size=-1)
+
+
+class TestRights:
+    @pytest.mark.parametrize("options", [{"authorize": None}, {"read_only": True}], ids=str)
+    def test_reading_alone(self, drive: Drive, mongo: PyMongo, options: dict[str, Any]) -> None:
+        put(mongo, "a/b")
+        client = drive(**options)
+        for method in METHODS:
+            answer = client.ask(method, "a/b", to="b")
+            assert (answer.status_code, answer.headers["Allow"]) == (405, "OPTIONS, GET, HEAD, PROPFIND")
+        assert client.ask("OPTIONS", "").headers["DAV"] == "1"
+        assert client.found("a") == ["/dav/a/", "/dav/a/b"]
+        assert client.ask("GET", "a/b").data == b"a/b"
+        assert names(mongo) == ["a/b"]
+
+    @pytest.mark.parametrize(
+        ("rights", "allowed"),
+        [
+            ("", ""),
+            ("list", "list"),
+            ("read", "GET"),
+            ("list read", "list GET"),
+            ("write", "PUT MKCOL"),
+            ("read write", "GET PUT MKCOL COPY PROPPATCH LOCK"),
+            ("read delete", "GET DELETE"),
+            ("delete", ""),
+            ("read write delete", "GET PUT MKCOL COPY PROPPATCH LOCK MOVE DELETE"),
+        ],
+    )
+    def test_table(self, drive: Drive, mongo: PyMongo, rights: str, allowed: str) -> None:
+        put(mongo, "a")
+        client = drive(lambda action, filename: action in rights.split())
+        asked = {
+            "list": lambda: client.ask("PROPFIND", "", Depth="1"),
+            "GET": lambda: client.ask("GET", "a"),
+            "PUT": lambda: client.ask("PUT", "new", b"x"),
+            "MKCOL": lambda: client.ask("MKCOL", "folder"),
+            "COPY": lambda: client.ask("COPY", "a", to="copy"),
+            "PROPPATCH": lambda: client.ask("PROPPATCH", "a", PROPPATCH),
+            "LOCK": lambda: client.ask("LOCK", "a", LOCK, Timeout="Second-1"),
+            "MOVE": lambda: client.ask("MOVE", "copy" if "COPY" in allowed else "a", to="moved"),
+            "DELETE": lambda: client.ask("DELETE", "moved" if "MOVE" in allowed else "a"),
+        }
+        found = [method for method, ask in asked.items() if _allowed(ask())]
+        assert found == [method for method in asked if method in allowed.split()]
+
+    def test_what_is_hidden_is_told_by_nothing(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "ann/1", "bob/secret/2", "bob/3", "x")
+        mongo.bucket().dav.remember("bob/empty/")
+        client = drive(lambda action, filename: filename is None or filename.startswith("ann/"))
+        assert client.found() == ["/dav/", "/dav/ann/"]
+        for name in ("x", "bob/3", "bob", "bob/", "bob/empty/", "bob/secret/", "none", "none/none"):
+            assert client.ask("GET", name).status_code == 404
+            assert {client.status(method, name, to="ann/4") for method in ("DELETE", "COPY", "MOVE")} == {404}
+            assert client.status("PROPFIND", name, Depth="1") == 404
+        assert {client.status("PUT", f"{name}/x", b"x") for name in ("bob", "none")} == {409}
+        assert {client.status("PUT", name, b"x") for name in ("x", "none")} == {403}
+        assert {client.status("MOVE", "ann/1", to=name) for name in ("x", "none")} == {403}
+
+    def test_a_folder_goes_as_far_as_one_may(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/1", "a/keep/2", "a/hidden", "a/b/3")
+
+        def authorize(action: str, filename: str | None) -> bool:
+            return filename != "a/hidden" and (action != "delete" or filename != "a/keep/2")
+
+        client = drive(authorize)
+        answer = client.ask("DELETE", "a")
+        assert answer.status_code == 207
+        assert re.findall("<ns0:href>(.*?)</ns0:href><ns0:status>(.*?)</", answer.text) == [
+            ("/dav/a/keep/2", "HTTP/1.1 403 Forbidden")
+        ]
+        assert names(mongo) == ["a/hidden", "a/keep/2"]
+        assert client.ask("MOVE", "a", to="b").status_code == 207
+        assert names(mongo) == ["a/hidden", "a/keep/2"]
+        put(mongo, "c/4")
+        assert client.status("MOVE", "c", to="a") == 403  # it would replace what may not go
+        assert names(mongo) == ["a/hidden", "a/keep/2", "c/4"]
+
+    def test_an_answer_of_the_rule_is_the_answer(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a")
+
+        def authorize(action: str, filename: str | None) -> bool:
+            if "user" not in session:
+                abort(401, response=Response("who?", 401, {"WWW-Authenticate": "Basic"}))
+            return True
+
+        client = drive(authorize)
+        for method, path in (("PROPFIND", ""), ("GET", "a"), ("PUT", "b")):
+            answer = client.ask(method, path, Depth="1")
+            assert (answer.status_code, answer.text, answer.headers["WWW-Authenticate"]) == (401, "who?", "Basic")
+
+    def test_the_rule_of_the_readme(self, drive: Drive, app: Flask, mongo: PyMongo) -> None:
+        app.secret_key = "key"
+        app.add_url_rule("/login/<user>", view_func=lambda user: session.update(user=user) or "")
+        put(mongo, "ann/1", "bob/2")
+
+        def own_folder(action: str, filename: str | None) -> bool:
+            return filename is None or filename.startswith(f"{session.get('user')}/")
+
+        client = drive(own_folder)
+        assert client.found() == ["/dav/"]
+        client.client.get("/login/ann")
+        assert client.found() == ["/dav/", "/dav/ann/"]
+        assert client.status("PUT", "ann/new", b"x") == 201
+        assert client.status("PUT", "new", b"x") == 403
+        assert client.status("MKCOL", "ann/folder") == 201
+
+    def test_passwords_of_the_private_example(
+        self, drive: Drive, app: Flask, mongo: PyMongo, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        users.add_command(app, mongo)
+        app.test_cli_runner().invoke(args=["add-user", "ann", "--password", "pass:w\u00f6rd"])
+        put(mongo, "ann/1", "bob/2")
+
+        def authorize(action: str, filename: str | None) -> bool:
+            return users.owns(request.authorization.username, filename)  # type: ignore[union-attr, arg-type]
+
+        client = drive(authorize, authenticate=lambda name, password: users.verify(mongo, name, password))
+        for fields in ({}, {"auth": ("ann", "wrong")}, {"headers": {"Authorization": "Basic !!"}}):
+            answer = client.client.open("/dav/ann/1", method="GET", **fields)
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+        assert [record.message for record in caplog.records if "HTTPS" in record.message] == [
+            "WebDAV: passwords come without HTTPS; anyone on the way can read them"
+        ]
+        credentials = ("ann", "pass:w\u00f6rd")
+        assert client.client.open("/dav/ann/1", auth=credentials).data == b"ann/1"
+        assert client.client.open("/dav/bob/2", auth=credentials).status_code == 404
+
+    def test_https_warns_of_nothing(self, drive: Drive, caplog: pytest.LogCaptureFixture) -> None:
+        client = drive(authenticate=lambda name, password: True)
+        assert client.client.get("/dav/x", base_url="https://localhost").status_code == 401
+        assert "HTTPS" not in caplog.text
+
+
+def _allowed(answer: TestResponse) -> bool:
+    return answer.status_code < 300 and "403 Forbidden" not in answer.text
+
+
+class TestLocks:
+    def test_of_two_the_second_waits(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/1")
+        client = drive()
+        token = client.lock("a/", Timeout="Second-100")
+        for method, path in (("PUT", "a/1"), ("DELETE", "a/1"), ("PUT", "a/new"), ("LOCK", "a/1"), ("LOCK", "a/new")):
+            assert client.status(method, path, b"" if method == "DELETE" else LOCK) == 423
+        assert names(mongo) == ["a/1"]
+        assert client.status("PUT", "a/1", b"x", If=f"</dav/a/> (<{token}>)") == 204
+        assert client.status("UNLOCK", "a/", Lock_Token=f"<{token}>") == 204
+        assert client.status("PUT", "a/1", b"x") == 204
+
+    def test_it_ends_by_the_servers_clock(self, real_drive: Drive, real: PyMongo) -> None:
+        client = real_drive()
+        client.lock("a", Timeout="Second-100")
+        lock = real.db["fs.dav"].find_one({"_id": "locks"})["locks"][0]  # type: ignore[index]
+        left = lock["expires"].replace(tzinfo=None) - real.db.command("hello")["localTime"].replace(tzinfo=None)
+        assert timedelta(seconds=90) < left <= timedelta(seconds=101)
+        assert client.status("PUT", "a", b"x") == 423
+        past = lock["expires"] - timedelta(seconds=101)
+        real.db["fs.dav"].update_one({"_id": "locks"}, {"$set": {"locks.0.expires": past}})
+        assert client.status("PUT", "a", b"x") == 204
+
+    @pytest.mark.parametrize("timeout", ["Infinite", "Second-4100000000", "nonsense", "Second-0"])
+    def test_none_lives_longer_than_an_hour(self, drive: Drive, timeout: str) -> None:
+        answer = drive().ask("LOCK", "a", LOCK, Timeout=timeout)
+        assert re.search("Second-3(600|599)<", answer.text)
+
+    def test_a_lock_made_during_an_upload_stops_it(self, drive: Drive, mongo: PyMongo) -> None:
+        locks = []
+
+        def inspect(file: Any, read: Any) -> None:
+            if not locks:
+                locks.append(other.lock("a", User="other"))
+
+        client, other = drive(inspect=inspect), drive(root="/other")
+        put(mongo, "a")
+        assert client.status("PUT", "a", b"lost") == 423
+        assert text(mongo, "a") == b"a"
+
+    def test_limits(self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MOST_LOCKS", 2)
+        client = drive()
+        client.lock("a")
+        client.lock("b")
+        assert client.status("LOCK", "c", LOCK) == 507
+        owner = LOCK.replace(b"</lockinfo>", b"<owner>" + b"x" * 3000 + b"</owner></lockinfo>")
+        assert client.status("LOCK", "d", owner) == 507
+
+    def test_deleting_and_moving_end_them(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive()
+        for method in ("DELETE", "MOVE"):
+            token = client.lock("a")
+            assert client.status(method, "a", to="b", If=f"(<{token}>)") in (201, 204)
+            assert client.status("PUT", "a", b"x") == 201
+
+    def test_others_may_not_end_them(self, drive: Drive) -> None:
+        client = drive(authenticate=lambda name, password: True)
+
+        def ask(method: str, user: str, **headers: str) -> TestResponse:
+            fields = {name.replace("_", "-"): value for name, value in headers.items()}
+            data = LOCK if method == "LOCK" and "If" not in headers else b""
+            return client.client.open("/dav/a", method=method, data=data, auth=(user, ""), headers=fields)
+
+        token = ask("LOCK", "ann").headers["Lock-Token"]
+        assert ask("UNLOCK", "bob", Lock_Token=token).status_code == 403
+        assert ask("LOCK", "bob", If=f"({token})").status_code == 412
+        assert ask("PUT", "bob", If=f"({token})").status_code in (412, 423)
+        assert ask("PUT", "ann", If=f"({token})").status_code == 204
+
+
+class TestProperties:
+    def test_they_go_with_the_file(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a", "f/1")
+        client = drive()
+        assert client.status("PROPPATCH", "a", PROPPATCH) == 207
+        assert client.status("PROPPATCH", "f/", PROPPATCH) == 207
+        client.ask("COPY", "a", to="copied")
+        client.ask("MOVE", "a", to="moved")
+        client.ask("MOVE", "f", to="g")
+        for path in ("copied", "moved", "g/"):
+            assert b">red<" in client.ask("PROPFIND", path, Depth="0").data
+        assert client.ask("PROPFIND", "", Depth="1").text.count(">red<") == 3
+        client.ask("DELETE", "moved")
+        client.ask("PUT", "moved", b"x")
+        assert b">red<" not in client.ask("PROPFIND", "moved", Depth="0").data
+        remove = b"<propertyupdate xmlns='DAV:'><remove><prop><x xmlns='urn:x'/></prop></remove></propertyupdate>"
+        client.ask("PROPPATCH", "copied", remove)
+        assert b">red<" not in client.ask("PROPFIND", "copied", Depth="0").data
+
+    def test_those_of_files_that_are_gone_go(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, *"abcdef")
+        client = drive()
+        for name in "abcdef":
+            client.ask("PROPPATCH", name, PROPPATCH)
+        for name in "abcde":
+            mongo.bucket().delete(name)  # which knows nothing of WebDAV
+        for _ in range(4):
+            client.ask("PROPPATCH", "f", PROPPATCH)
+        assert mongo.db["fs.dav"].count_documents({}) == 1
+
+    def test_limits(self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MOST_PROPERTIES", 1)
+        put(mongo, "a")
+        client = drive()
+        assert "200 OK" in client.ask("PROPPATCH", "a", PROPPATCH).text
+        assert "200 OK" in client.ask("PROPPATCH", "a", PROPPATCH).text
+        assert "507" in client.ask("PROPPATCH", "a", PROPPATCH.replace(b"urn:x", b"urn:y")).text
+        assert "507" in client.ask("PROPPATCH", "a", PROPPATCH.replace(b"red", b"r" * 70_000)).text
+        assert "403" in client.ask("PROPPATCH", "", PROPPATCH).text
+
+    def test_what_a_listing_asks_the_database(self, real_drive: Drive, real: PyMongo) -> None:
+        put(real, *(f"a/{number}" for number in range(100)))
+        client = real_drive()
+        client.ask("PROPPATCH", "a/1", PROPPATCH)
+        real.db.command("profile", 2)
+        client.ask("PROPFIND", "a/", Depth="1")
+        real.db.command("profile", 0)
+        assert real.db["system.profile"].count_documents({"ns": {"$regex": r"fs\."}}) < 12
+
+
+def test_check_and_others_know_the_collection(real_drive: Drive, app: Flask, real: PyMongo) -> None:
+    app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads", authorize=everyone))
+    client = real_drive()
+    client.ask("MKCOL", "empty")
+    client.ask("PUT", "a", b"x")
+    client.ask("PROPPATCH", "a", PROPPATCH)
+    client.lock("a")
+    assert list(Check(real.bucket().collections, verify=True).findings()) == []
+    listed = client.client.get("/uploads/", headers=JSON).json
+    assert listed is not None
+    assert [file["filename"] for file in listed["files"]] == ["a"]
+    assert client.client.get("/uploads/?folder=empty/", headers=JSON).json["files"] == []  # type: ignore[index]
