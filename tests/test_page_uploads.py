@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, request
+from flask_wtf.csrf import CSRFProtect
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from flask_gridfs_pymongo import PyMongo
@@ -28,6 +29,8 @@ class Site:
         self.address = ""
         self.seen: list[str] = []
         self.fit: Callable[[str], Any] = lambda seen: None
+        app.secret_key = "tests"
+        CSRFProtect(app)  # all that our scripts send has its token
         app.register_blueprint(
             mongo.uploads_blueprint("files", url_prefix="/files", authorize=everyone, max_request_size=1_000_000)
         )

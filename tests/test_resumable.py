@@ -21,6 +21,7 @@ from flask_gridfs_pymongo.store import (
     CorruptFile,
     FileTooLarge,
     Overtaken,
+    StoredFile,
     Upload,
     UploadBusy,
     UploadEnded,
@@ -30,6 +31,7 @@ from flask_gridfs_pymongo.store.turn import Turn
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 
 from .conftest import content, read
+from .replica import until
 
 
 def begin(store: Bucket, length: int | None, **options: Any) -> tuple[str, Upload]:
@@ -143,6 +145,17 @@ class TestGoingOn:
             finish(holder)
         stored(store, data)
 
+    def test_chunks_that_never_counted_do_not_stay_behind_the_end(self, store: Bucket) -> None:
+        data = content(2 * CHUNK_SIZE + 1)
+        _, upload = begin(store, None)
+        with store.uploads.hold(upload, checked=True) as holder:
+            holder.write(content(6 * CHUNK_SIZE))
+        assert store.chunks.count_documents({}) == 6
+        with store.uploads.hold(upload) as holder:
+            holder.write(data)
+            finish(holder)
+        stored(store, data)
+
 
 class TestTurns:
     def test_a_holder_with_bytes_keeps_its_turn(self, store: Bucket) -> None:
@@ -173,6 +186,39 @@ class TestTurns:
             holder.write(data[holder.offset :])
             finish(holder)
         stored(store, data)
+
+    def test_whoever_finishes_keeps_its_turn_however_long_that_takes(self, store: Bucket) -> None:
+        _, upload = begin(store, 3)
+
+        def inspect(file: StoredFile) -> None:
+            lapse(store)
+            until(lambda: store.uploads.collection.find_one({})["busy"].year > 2020)
+
+        with store.uploads.hold(upload) as holder:
+            holder.write(b"abc")
+            assert finish(holder, inspect=inspect)[1]
+        stored(store, b"abc")
+
+    def test_an_update_that_is_carried_out_late_takes_nothing_back(
+        self, store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its answer was lost, and the same was asked for again; the first one reaches the server after that."""
+        token, upload = begin(store, 100)
+        asked: list[tuple[Any, Any]] = []
+        put_down = Turn._set
+
+        def note(turn: Turn, selection: Any, fields: Any) -> bool:
+            asked.append((selection, fields))
+            return put_down(turn, selection, fields)
+
+        monkeypatch.setattr(Turn, "_set", note)
+        with store.uploads.hold(upload) as holder:
+            for length in (10, 20):
+                holder.write(b"1" * length)
+                holder.save()
+            selection, fields = asked[0]
+            store.uploads.collection.update_one(selection, {"$set": fields})
+        assert look(store, token).offset == 30
 
     def test_a_turn_given_back_is_free_at_once(self, store: Bucket) -> None:
         token, upload = begin(store, 100)
@@ -244,6 +290,13 @@ class TestCrashes:
         go_on(store, token, data)
         stored(store, data)
 
+    def test_a_chunk_in_the_way_of_the_third_takes_the_first_two_not_along(self, store: Bucket) -> None:
+        token, upload = begin(store, 5 * CHUNK_SIZE)
+        store.chunks.insert_one({"files_id": upload.id, "n": 2, "data": b"of one that crashed"})
+        data = content(5 * CHUNK_SIZE)
+        go_on(store, token, data)
+        stored(store, data)
+
     def test_between_the_files_document_and_the_end(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whoever asks again finds the file; nobody judges it a second time."""
         data = content(2 * CHUNK_SIZE + 1)
@@ -256,6 +309,19 @@ class TestCrashes:
         lapse(store)
         with another(store).uploads.hold(look(store, token)) as holder:
             assert finish(holder, check=crash)[1]
+        stored(store, data)
+
+    def test_a_termination_after_that_keeps_the_file(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = content(CHUNK_SIZE + 1)
+        token, upload = begin(store, len(data))
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr(Turn, "end", crash)
+            with store.uploads.hold(upload) as holder:
+                holder.write(data)
+                finish(holder)
+        lapse(store)
+        with another(store).uploads.hold(look(store, token)) as holder:
+            terminate(holder)
         stored(store, data)
 
     def test_a_file_that_was_deleted_before_its_end_was_told(
