@@ -9,7 +9,6 @@ from flask import abort
 
 from ..http.filenames import clean, compose, survives_url
 from ..store import StoredFile
-from ..uploads.texts import Message
 
 # WsgiDAV ends the path of a Destination at these, after it has decoded it. No name has surrogates.
 _STAND_INS = {ord(sign): chr(0xDC00 + ord(sign)) for sign in "?;"}
@@ -30,7 +29,7 @@ def storable(path: str) -> str:
     """Return the name for a new file or folder at *path*; abort with 400 where cleaning would change it."""
     name = compose(spelled(path))
     if (cleaned := clean(name)) != name or not name:
-        abort(400, Message("This name is not taken; %(name)s would be.", name=repr(cleaned)))
+        abort(400, f"Names are not rewritten: this one would be stored as {cleaned!r}.")
     return name
 
 
