@@ -144,7 +144,7 @@ class TestInAnApplicationsPage:
         files = page.locator("#images").get_by_label("Add files")
         files.set_input_files([{"name": n, "mimeType": "", "buffer": bytes(s)} for n, s in (("a", 9), ("large", 11))])
         row = page.locator("#images .queue li", has_text="large")
-        expect(row.locator(".state")).to_have_text("Larger than the limit of 10 B")
+        expect(row.locator(".state")).to_have_text("Larger than the limit of 10 bytes")
         page.wait_for_function("window.told")
         assert [file["filename"] for file in page.evaluate("window.told")] == ["a"]
         assert stored(real, "images") == ["a"]

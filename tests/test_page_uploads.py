@@ -194,7 +194,7 @@ def test_the_tray(context: BrowserContext, site: Site) -> None:
     post = lambda route: held.append(route) if route.request.method == "POST" else route.continue_()  # noqa: E731
     page.route("**/files/", post)
     choose(page, site, *[(f"{number}.bin", bytes(600_000)) for number in range(5)])
-    expect(page.locator(".total")).to_have_text("0 of 5, 0 B of 2.9 MiB")
+    expect(page.locator(".total")).to_have_text("0 of 5, 0 bytes of 2.9 MiB")
     page.get_by_role("button", name="Cancel all").click()
     expect(page.locator(".queue .state")).to_have_text(["Canceled"] * 5)
     page.unroute("**/files/")

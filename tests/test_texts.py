@@ -141,9 +141,9 @@ def test_underscore_is_the_applications_own(site: Site, tmp_path: Path, app: Fla
 @pytest.mark.parametrize(
     ("length", "english", "german"),
     [
-        (0, "0 Bytes", "0 Bytes"),
-        (1, "1 Byte", "1 Byte"),
-        (1023, "1023 Bytes", "1023 Bytes"),
+        (0, "0 bytes", "0 Bytes"),
+        (1, "1 byte", "1 Byte"),
+        (1023, "1023 bytes", "1023 Bytes"),
         (1024, "1.0 KiB", "1,0 KiB"),
         (1_234_567, "1.2 MiB", "1,2 MiB"),
         (2**40 * 1023, "1,023.0 TiB", "1.023,0 TiB"),

@@ -60,6 +60,11 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// The name of a folder ends with a slash, which nobody needs to write.
+document.querySelector(".new-folder [name=folder]")?.addEventListener("change", ({ target }) => {
+  target.value = target.value.replace(/\/*$/, "/");
+});
+
 function prepare() {
   for (const all of document.querySelectorAll("#files-list .all")) all.hidden = false;
   // A file's page goes on to the next one in this order.

@@ -1,7 +1,15 @@
 // What every page has: times in words, previews, links to copy, and what was done, told. The pages work without it.
 
-export const language = document.documentElement.lang;
+export const language = known(document.documentElement.lang);
 const status = document.getElementById("status") ?? makeStatus();
+let fading;
+
+/** The language of the page where browsers know its tag, else their own. */
+function known(tag) {
+  try {
+    return Intl.getCanonicalLocales(tag)[0];
+  } catch {}
+}
 
 function makeStatus() {
   const made = Object.assign(document.createElement("p"), { id: "status", role: "status" });
@@ -9,9 +17,13 @@ function makeStatus() {
   return made;
 }
 
-/** Show *text* until something else is told, and have it read out. */
-export function tell(text) {
+/** Have *text* read out, and show it until something else is told; *quietly*: what the page shows by itself. */
+export function tell(text, quietly = false) {
   status.textContent = text;
+  status.classList.toggle("unseen", quietly);
+  status.classList.add("new"); // seen wherever the page is scrolled, for a while
+  clearTimeout(fading);
+  fading = setTimeout(() => status.classList.remove("new"), 10_000);
 }
 
 // What an action before this page did stands in the page: only a change is read out.
@@ -26,8 +38,10 @@ function inWords(seconds) {
 }
 
 export function size(bytes) {
-  const steps = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
-  return `${(bytes / 1024 ** steps).toFixed(steps && 1)} ${["B", "KiB", "MiB", "GiB", "TiB"][steps]}`;
+  const power = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
+  if (!power) return new Intl.NumberFormat(language, { style: "unit", unit: "byte", unitDisplay: "long" }).format(bytes);
+  const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+  return `${(bytes / 1024 ** power).toLocaleString(language, digits)} ${["KiB", "MiB", "GiB", "TiB"][power - 1]}`;
 }
 
 const visible = new IntersectionObserver((entries) => {
@@ -57,10 +71,13 @@ function decode(bytes) {
   }
 }
 
+const FULL = { dateStyle: "long", timeStyle: "short" };
+
 export function enhance(part) {
   for (const time of part.querySelectorAll("time")) {
-    time.title = new Date(time.dateTime).toLocaleString(language);
-    time.textContent = inWords((new Date(time.dateTime) - Date.now()) / 1000);
+    const [date, words] = [new Date(time.dateTime), inWords((new Date(time.dateTime) - Date.now()) / 1000)];
+    time.title = date.toLocaleString(language);
+    time.textContent = "exactly" in time.dataset ? `${date.toLocaleString(language, FULL)} (${words})` : words;
   }
   for (const image of part.querySelectorAll(".thumb img")) {
     const mark = () => {
@@ -78,7 +95,7 @@ export function enhance(part) {
     button.hidden = !navigator.clipboard; // there is none over plain HTTP
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(new URL(button.dataset.copy, location.href).href);
-      tell(button.dataset.copied);
+      tell(button.dataset.copied, true);
       const label = button.textContent;
       button.textContent = button.dataset.copied;
       setTimeout(() => (button.textContent = label), 2000);

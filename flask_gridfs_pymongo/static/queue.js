@@ -47,7 +47,7 @@ export class Queue {
       if (file.size > this.maxSize) this.refuse(upload);
       else this.wait(upload, true);
     }
-    if (files.length) tell(this.texts.started.replace("{number}", files.length));
+    if (files.length) tell(this.texts.started.replace("{number}", files.length), true);
     this.next();
   }
 
@@ -188,7 +188,7 @@ export class Queue {
       const answer = await fetch(url, { headers: { Accept: "application/json" } });
       const { files } = await answer.json();
       const versions = files[0]?.filename === name ? files[0].versions : 0;
-      const number = versions < 100 ? versions : "100+"; // the listing counts no further
+      const number = versions < 100 ? versions + 1 : "100+"; // people count from 1, the listing no further than 100
       upload.row.part(".note").textContent = versions ? this.texts.becomes.replace("{number}", number) : "";
     } catch {} // it is no more than a hint
   }

@@ -47,6 +47,7 @@ function prepare(form) {
     field.value = "";
   }
 
+  form.classList.add("scripted");
   form.querySelector("button").hidden = true;
   for (const hint of form.querySelectorAll(".with-script")) hint.hidden = false;
   input.addEventListener("change", () => choose(input));

@@ -2,6 +2,8 @@
 
 import { language, tell } from "./?asset=page.js";
 
+const FULL = "#full";
+
 // --- Next and previous: listing.js remembers the order ----------------------------------------------------------------
 
 const remembered = JSON.parse(sessionStorage.getItem("uploads:order") ?? "[]");
@@ -23,10 +25,10 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, video, audio, pre, iframe");
   if (typing || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
   const url = { ArrowLeft: previous, ArrowRight: next }[event.key];
-  if (url) location.assign(url);
+  if (url) location.assign(document.querySelector("dialog[open]") ? url + FULL : url);
 });
 
-// --- A picture in full -------------------------------------------------------------------------------------------------
+// --- A picture in full, and the next one too ---------------------------------------------------------------------------
 
 const picture = document.querySelector(".preview > img");
 if (picture) {
@@ -37,6 +39,7 @@ if (picture) {
   button.append(picture);
   document.body.append(dialog);
   button.addEventListener("click", () => dialog.showModal());
+  if (location.hash === FULL) dialog.showModal();
   dialog.addEventListener("click", () => dialog.close());
 }
 

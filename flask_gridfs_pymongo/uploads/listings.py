@@ -17,6 +17,7 @@ from ..store.orders import ORDERS
 from ..store.rows import Page, Shown
 from . import pages, places
 from .arguments import folder, folder_of_path, number
+from .texts import Message
 
 _PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
 _PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
@@ -42,7 +43,9 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
     args = request.args
     order = args.get("order", "name")
     if order.removeprefix("-") not in ("name", *ORDERS):
-        abort(400, f"?order must be one of name, {', '.join(ORDERS)}, or - and one of them.")
+        abort(
+            400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
+        )
     texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
     top = _folder(request)
     try:
@@ -122,7 +125,9 @@ def _limit(args: Mapping[str, str], order: str) -> int:
 def _text(args: Mapping[str, str], name: str, longest: int) -> str:
     value = args.get(name, "")
     if len(value) > longest or "\0" in value:
-        abort(400, f"?{name} may have at most {longest} characters, none of them NUL.")
+        abort(
+            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=longest)
+        )
     return unicodedata.normalize("NFC", value) if name == "q" else value
 
 

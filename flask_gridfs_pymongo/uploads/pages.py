@@ -19,6 +19,7 @@ from .texts import Message, translated
 _FOLDER = "flask_gridfs_pymongo"
 _PAGE_SIZE = 100  # versions
 _JSON = ("application/json", "application/problem+json")
+_FRAMED = "application/pdf"
 _OUR_PHRASES = {460: "Checksum Mismatch"}  # of tus
 
 
@@ -182,7 +183,8 @@ def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **
     if prefers_json():
         return page("details.html", data)
     shown = {**data, **versions(bucket, file), "count": data["versions"], "excerpt": excerpt(bucket, file, part)}
-    framed = {"frame_src": "'self'"} if media_type(file.content_type)[0] == "application/pdf" else None
+    is_framed = media_type(file.content_type)[0] == _FRAMED in options_of(request.blueprint).inline_types
+    framed = {"frame_src": "'self'"} if is_framed else None
     return page("details.html", shown, sources=framed, keys=list(keys), **more)
 
 

@@ -77,7 +77,7 @@ def number(value: float, digits: int = 0) -> str:
 def size(length: int) -> str:
     """Write a number of bytes for people."""
     if length < 1024:
-        return ngettext("%(num)s Byte", "%(num)s Bytes", length)
+        return ngettext("%(num)s byte", "%(num)s bytes", length)
     power = min((length.bit_length() - 1) // 10, len(_UNITS))
     return f"{number(length / 1024**power, 1)} {_UNITS[power - 1]}"
 
