@@ -203,7 +203,7 @@ class TestTrouble:
         uploads = client()
         for most, status in ((5, 200), (4, 413)):
             monkeypatch.setattr(archive, "MOST_FILES", most)
-            monkeypatch.setattr(archive, "_PAGE_SIZE", 2)
+            monkeypatch.setattr("flask_gridfs_pymongo.store.bucket._PAGE", 2)
             assert uploads.get("/uploads/?zip").status_code == status
 
 

@@ -127,3 +127,32 @@ def test_a_busy_pool_is_waited_for(uri: str) -> None:
 
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(use, range(1, 17)))
+
+
+def test_the_hash_of_a_file_that_has_none_is_that_of_its_content(store: Bucket) -> None:
+    file = put(store, "a", content(3 * CHUNK_SIZE))
+    expected = hashlib.sha256(content(3 * CHUNK_SIZE)).hexdigest()
+    assert store.sha256(file) == expected
+    store.files.update_one({"_id": file.id}, {"$unset": {"sha256": ""}})
+    bare = store.get(file.id)
+    assert bare is not None
+    assert (bare.sha256, store.sha256(bare)) == (None, expected)
+
+
+def test_what_is_stored_is_counted(store: Bucket) -> None:
+    for name in ("a", "a/b", "a/c", "a/c", "ab"):
+        put(store, name, name.encode())
+    assert store.usage() == (4, 5, 12)
+    assert store.usage("a/") == (2, 3, 9)
+    assert store.usage("a") == (1, 1, 1)
+    assert store.usage("b/") == store.usage("b") == (0, 0, 0)
+
+
+def test_pages_go_to_the_end(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_gridfs_pymongo.store.bucket._PAGE", 2)
+    names = ["a/1", "a/2", "a/3", "b/1", "c"]
+    for name in names:
+        put(store, name, b"")
+    assert [[row.file.filename for row in page.rows] for page in store.pages()] == [names[:2], names[2:4], names[4:]]
+    assert [len(page.rows) for page in store.pages(prefix="a/")] == [2, 1]
+    assert [page.folders for page in store.pages(folded=True)] == [["a/", "b/"], []]

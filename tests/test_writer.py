@@ -111,6 +111,24 @@ class TestWriting:
         assert not store.delete(id=ObjectId())
 
 
+@pytest.mark.parametrize("step", ["make", "follows"])
+def test_an_interrupted_commit_leaves_no_file_without_its_content(
+    store: Bucket, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Ctrl-C, or the end of a worker, comes before or after the document is stored."""
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"flask_gridfs_pymongo.store.claims.Claims.{step}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        put(store, "a", b"1")
+    monkeypatch.undo()
+    assert store.files.count_documents({}) == (step == "follows")
+    assert all(read(store, store.get(document["_id"])) == b"1" for document in store.files.find())
+    assert read(store, put(store, "a", b"2")) == b"2"
+
+
 def test_a_repeated_commit_finds_that_it_was_done(store: Bucket) -> None:
     """Its answer may have been lost."""
     with store.writer("a.txt") as writer:

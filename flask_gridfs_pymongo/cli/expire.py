@@ -7,11 +7,10 @@ import re
 from datetime import timedelta
 
 import click
-from flask import current_app
 
 from ..signals import file_deleted
 from ..store.lifetime import Sweep
-from .group import bucket_options, gridfs, open_bucket
+from .group import bucket_options, gridfs, open_bucket, tell
 
 
 def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
@@ -44,14 +43,13 @@ def expire_command(
       2  the command line is wrong, or the database does not answer
     """
     counts = {"expired": 0, "superseded": 0, "bytes": 0}
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
     with open_bucket(prefix, bucket) as store:
         sweep = Sweep(store, keep, older_than, dry_run)
         for file, reason in sweep.run():
             counts[reason] += 1
             counts["bytes"] += file.length
             if not dry_run:
-                file_deleted.send(app, file=file, versions=1)
+                tell(file_deleted, file=file, versions=1)
     if as_json:
         click.echo(json.dumps({"bucket": store.collections.name, **counts, "waiting": sweep.waiting}))
         return

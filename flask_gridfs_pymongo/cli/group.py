@@ -11,10 +11,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
+from blinker import NamedSignal
 from flask import current_app
 from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
@@ -22,12 +26,23 @@ from pymongo.errors import PyMongoError
 from ..connection import AppState
 from ..store import Bucket
 
-gridfs = AppGroup("gridfs", help="Look after the files in GridFS.")
+
+def _prepare() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names have characters that a terminal's encoding may lack
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+gridfs = AppGroup("gridfs", help="Look after the files in GridFS.", callback=_prepare)
 
 
 def plain(text: str) -> str:
     """Escape what a terminal would obey: names, and errors that quote them, may have any character."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def tell(signal: NamedSignal, **facts: Any) -> None:
+    """Send *signal* for the application."""
+    signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]
 
 
 class Failure(click.ClickException):

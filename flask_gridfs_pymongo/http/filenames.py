@@ -23,7 +23,8 @@ _SHAPED = "[^\0-\u05ff\u200c\u200d\ufe0e\ufe0f]"
 _STRAY = re.compile(
     f"(?<!{_SHAPED})(?<!{_SHAPED}[\ufe0e\ufe0f])[\u200c\u200d]|[\u200c\u200d](?!{_SHAPED})|(?<!{_SHAPED})[\ufe0e\ufe0f]"
 )
-_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+"""A file name that is a device in every folder of Windows"""
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 
 
@@ -83,7 +84,7 @@ def _segments(name: str) -> Iterable[str]:
     for segment in re.split(r"[/\\]", name[:1024]):
         plain = re.sub('[<>:"|?*]', "_", _cut(clean(segment), 240)).rstrip(". ")
         if plain:
-            yield f"_{plain}" if _WINDOWS_DEVICE.fullmatch(plain) else plain
+            yield f"_{plain}" if WINDOWS_DEVICE.fullmatch(plain) else plain
 
 
 def _slashes(path: str) -> Iterable[int]:

@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from threading import Semaphore
 from types import NoneType
@@ -30,11 +32,13 @@ from .retry import persist
 from .rows import EVERYTHING, Having, Key, Page, Shown, first
 from .sources import Readable, blocks
 from .stream import FileReader
+from .usage import Usage, usage
 from .variants import Variants
 from .versions import Version, Versions, check_name
 from .writer import Writer
 
 _BATCH = 100  # files
+_PAGE = 1000  # names
 
 
 class Bucket:
@@ -115,6 +119,18 @@ class Bucket:
         options: dict[str, Any] = {"prefix": prefix, "part": part, "having": Having(metadata or {})}
         return first(walk(self._versions, shown, order, after, folded=folded, **options), limit)
 
+    def pages(self, **options: Any) -> Iterator[Page]:
+        """Iterate over all pages of :meth:`list`, with these *options* of it."""
+        page = self.list(limit=_PAGE, **options)
+        yield page
+        while page.next is not None:
+            page = self.list(limit=_PAGE, after=page.next, **options)
+            yield page
+
+    def usage(self, path: str = "") -> Usage:
+        """Count the files below a folder, their versions and bytes: see :func:`.usage.usage`."""
+        return usage(self.collections, path)
+
     def check_reachable(self, seconds: float) -> None:
         """Ask the database for a sign of life.
 
@@ -137,6 +153,19 @@ class Bucket:
         file = self._one(filename, version, id)
         file.ensure_sound()
         return FileReader(file, self.read)
+
+    def sha256(self, file: StoredFile) -> str:
+        """Return the SHA-256 of a revision's content in hexadecimal; where none is stored the content is read.
+
+        :raises CorruptFile: where it cannot be
+        """
+        if file.sha256 is not None:
+            return file.sha256
+        hashed = hashlib.sha256()
+        with closing(self.read(file)) as pieces:
+            for piece in pieces:
+                hashed.update(piece)
+        return hashed.hexdigest()
 
     def update_metadata(
         self, filename: str | None, changes: Mapping[str, Any], version: int = -1, *, id: Any = None

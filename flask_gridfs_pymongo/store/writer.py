@@ -163,10 +163,11 @@ class Writer:
     ) -> StoredFile:
         """Make the file the newest version of its name: see :func:`.commit.commit`."""
         content = self._whole()
+        self._in_doubt = True  # also for what comes at any moment: Ctrl-C, the end of a worker
         try:
             stored = commit(self._versions, self.filename, content, content_type, fields, check)
-        except Unconfirmed:
-            self._in_doubt = True
+        except Exception as error:
+            self._in_doubt = isinstance(error, Unconfirmed)
             raise
         self._close()
         return stored

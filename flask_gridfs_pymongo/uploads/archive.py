@@ -24,7 +24,6 @@ from .rights import permit, shown
 from .texts import Message
 
 MOST_FILES = 10_000
-_PAGE_SIZE = 1000  # names
 _TOO_MANY = Message(
     "An archive has at most %(count)s files; choose a smaller folder, or fewer files.", count=MOST_FILES
 )
@@ -61,17 +60,12 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
 
 
 def _below(options: Options, top: str) -> Iterator[StoredFile]:
-    count, visible = 0, shown(options)
-    page = options.bucket().list(limit=_PAGE_SIZE, prefix=top, shown=visible)
-    while True:
-        for row in page.rows:
-            count += 1
-            if count > MOST_FILES:
-                abort(413, _TOO_MANY)
-            yield row.file
-        if page.next is None:
-            return
-        page = options.bucket().list(after=page.next, limit=_PAGE_SIZE, prefix=top, shown=visible)
+    count = 0
+    for page in options.bucket().pages(prefix=top, shown=shown(options)):
+        count += len(page.rows)
+        if count > MOST_FILES:
+            abort(413, _TOO_MANY)
+        yield from (row.file for row in page.rows)
 
 
 def _send(options: Options, request: Request, files: list[StoredFile], top: str) -> Response:

@@ -1,0 +1,118 @@
+"""``flask gridfs rm``, ``mv`` and ``cp``: changes within the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import click
+
+from ..signals import file_changed, file_deleted, file_saved
+from ..store import Bucket, StoredFile
+from .group import bucket_options, gridfs, plain, tell
+from .places import folder, is_folder, name_given, name_into, stored
+from .transfers import Transfers, transferring
+
+
+@gridfs.command("rm")
+@click.argument("names", nargs=-1, required=True, type=name_given, metavar="NAME...")
+@click.option("-r", "recursive", is_flag=True, help="Delete what folders have in them.")
+@click.option("--all-versions", is_flag=True, help="Delete all versions, not only the newest.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@bucket_options
+def rm_command(
+    names: tuple[str, ...], recursive: bool, all_versions: bool, yes: bool, bucket: str, prefix: str | None
+) -> None:
+    """Delete the newest version of files; the one before it is then the newest.
+
+    \b
+    Exit status:
+      0  done
+      1  a file is not there, a folder was named without -r, or the answer was no
+      2  the command line is wrong, or the database does not answer
+    """
+    with transferring(prefix, bucket) as transfers:
+        store, report = transfers.bucket, transfers.report
+        wanted = [name for name in names if recursive or not is_folder(store, name)]
+        for name in names:
+            if name not in wanted:
+                report.failed(name, "not deleted, as it is a folder; -r deletes what is in it")
+        if wanted and not yes:
+            what = "all versions" if all_versions else "the newest version"
+            click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
+        for one in stored(store, wanted, report):
+            with report.trying(one.name):
+                every = all_versions and one.file.named
+                deleted = store.delete_all(one.file) if every else store.delete(id=one.file.id)
+                tell(file_deleted, file=one.file, versions=deleted)
+
+
+def _amount(bucket: Bucket, names: Iterable[str]) -> str:
+    folders = {name: bucket.usage(folder(name)).names for name in names if is_folder(bucket, name)}
+    return ", ".join(f"{folders[name]:,} files in {name!r}" if name in folders else repr(name) for name in names)
+
+
+@gridfs.command("mv")
+@click.argument("sources", nargs=-1, required=True, type=name_given, metavar="SRC...")
+@click.argument("place", type=name_given, metavar="DST")
+@bucket_options
+def mv_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
+    """Give files another name, with all their versions; a name that is taken is refused.
+
+    As with rsync, SRC/ is what the folder has in it, SRC the file of this name, else the folder itself. DST is a folder
+    where it ends with a slash, where there is one, and for more than one file; / is the one that has all.
+
+    \b
+    Exit status:
+      0  done
+      1  a file is not there, or its new name is taken
+      2  the command line is wrong, or the database does not answer
+    """
+
+    def move(bucket: Bucket, file: StoredFile, new: str) -> None:
+        bucket.rename(file.filename, new)
+        if moved := bucket.newest(new):
+            tell(file_changed, file=moved)
+
+    with transferring(prefix, bucket) as transfers:
+        _each(transfers, sources, place, move)
+
+
+@gridfs.command("cp")
+@click.argument("sources", nargs=-1, required=True, type=name_given, metavar="SRC...")
+@click.argument("place", type=name_given, metavar="DST")
+@bucket_options
+def cp_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
+    """Copy the newest versions of files, with their types and metadata.
+
+    Nothing is replaced: under a name that is taken the copy becomes the newest version. SRC and DST are as for mv.
+
+    \b
+    Exit status:
+      0  done
+      1  a file is not there, or damaged
+      2  the command line is wrong, or the database does not answer
+    """
+
+    def copy(bucket: Bucket, file: StoredFile, new: str) -> None:
+        tell(file_saved, file=bucket.copy(file.filename, new))
+
+    with transferring(prefix, bucket) as transfers:
+        _each(transfers, sources, place, copy)
+
+
+def _each(
+    transfers: Transfers, sources: tuple[str, ...], place: str, act: Callable[[Bucket, StoredFile, str], None]
+) -> None:
+    store, report = transfers.bucket, transfers.report
+    is_place = len(sources) > 1 or is_folder(store, place)
+    for name in sources:
+        if is_folder(store, name) and folder(place).startswith(folder(name)):
+            report.failed(name, f"it cannot go into itself, to {place!r}")
+            continue
+        for one in stored(store, [name], report):
+            with report.trying(one.name):
+                one.ensure_named()
+                new = name_into(place, one, is_place)
+                if new == one.file.filename:
+                    raise ValueError("this is its name already")
+                act(store, one.file, new)

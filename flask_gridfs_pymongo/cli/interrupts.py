@@ -1,0 +1,56 @@
+"""Ctrl-C, SIGTERM and a terminal that is closed end a command at once, and leave nothing half.
+
+::
+
+    with Interrupts() as interrupts:
+        ...  # KeyboardInterrupt may come here
+        with interrupts.held():
+            ...  # and not here
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_CLEANING = 10  # seconds in which a second signal does not disturb what the first one began
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt for each of the signals, but for those that the caller's shell ignores (nohup)."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._holds = self._came = False
+        self._until = 0.0
+
+    def __enter__(self) -> Interrupts:
+        wanted = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._stop) for number in wanted}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int | None = None, frame: FrameType | None = None) -> None:
+        self._came = self._holds
+        if not self._holds and time.monotonic() >= self._until:
+            self._until = time.monotonic() + _CLEANING
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Put signals off until the block is done."""
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
+            if self._came:
+                self._stop()

@@ -1,0 +1,137 @@
+"""Which files the words of a command line mean, and where they go: folders as with rsync.
+
+``photos/`` is what the folder has in it, ``photos`` is the file of this name, else the folder itself; ``/`` is all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import click
+
+from ..store import Bucket, StoredFile
+from .local import path_below, stored_name, walk
+from .report import Report
+
+TOP = ("", "/")
+"""how the folder of everything is written"""
+
+
+def name_given(value: str) -> str:
+    """Take a word of the command line for a name in the store: the type of an argument."""
+    try:
+        return stored_name(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: {error}") from None
+
+
+class Stored(NamedTuple):
+    """A stored file that was asked for."""
+
+    file: StoredFile
+    rest: str
+    """its path below the place where it goes"""
+    within: bool = False
+    """whether it is of a folder, so that its place is one, too"""
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return name_of(self.file)
+
+    def ensure_named(self) -> None:
+        """Refuse what has no name of its own.
+
+        :raises ValueError: where that is so
+        """
+        if not self.file.named:
+            raise ValueError("it has no name that is UTF-8")
+
+
+class Local(NamedTuple):
+    """A file of this machine that was asked for; the rest as in :class:`Stored`."""
+
+    path: str
+    rest: str
+    within: bool = False
+
+
+def name_of(file: StoredFile) -> str:
+    """Return what people read as the name of a file."""
+    return file.filename or f"(no name, id {file.key})"
+
+
+def folder(name: str) -> str:
+    """Return the prefix of all names in a folder."""
+    return "" if name in TOP else f"{name.removesuffix('/')}/"
+
+
+def is_folder(bucket: Bucket, name: str) -> bool:
+    """Whether *name* means a folder: by its slash, or as names begin with it and no file has it."""
+    if name in TOP or name.endswith("/"):
+        return True
+    page = bucket.list(prefix=folder(name), limit=1)
+    return bool(page.rows) and bucket.find(name) is None
+
+
+def version_of(bucket: Bucket, name: str, version: int) -> StoredFile:
+    """Return a version of a file.
+
+    :raises FileNotFoundError: where there is none
+    """
+    file = bucket.find(name, version)
+    if file is None:
+        raise FileNotFoundError("there is no such file or version")
+    return file
+
+
+def below(bucket: Bucket, prefix: str) -> Iterator[StoredFile]:
+    """Iterate over the newest versions of all names that begin with *prefix*."""
+    return (row.file for page in bucket.pages(prefix=prefix) for row in page.rows)
+
+
+def stored(bucket: Bucket, names: Sequence[str], report: Report) -> Iterator[Stored]:
+    """Iterate over the files that *names* mean; what means none is reported."""
+    for name in names:
+        inside = name in TOP or name.endswith("/")
+        file = None if inside else bucket.find(name)
+        if file is not None:
+            yield Stored(file, name.rpartition("/")[2])
+            continue
+        prefix, found = folder(name), False
+        start = len(prefix) if inside else prefix.rfind("/", 0, -1) + 1
+        for file in below(bucket, prefix):
+            found = True
+            yield Stored(file, file.filename[start:], True)
+        if not found:
+            report.failed(name, "there is no such file or folder")
+
+
+def local(paths: Sequence[str], report: Report) -> Iterator[Local]:
+    """Iterate over the files that *paths* mean; what cannot be read is reported."""
+    for path in paths:
+        if not os.path.isdir(path):
+            yield Local(path, os.path.basename(path))
+            continue
+        last = os.path.basename(path)
+        own = "" if last in ("", ".", "..") else f"{last}/"
+        for name in walk(path, report.failed, report.skipped):
+            yield Local(os.path.join(path, name), own + name, True)
+
+
+def name_into(place: str, one: Stored | Local, is_folder: bool) -> str:
+    """Return the name in the store that *one* gets, where *place* is its place there.
+
+    :raises ValueError: where that is not UTF-8
+    """
+    return folder(place) + stored_name(one.rest) if is_folder or one.within else place
+
+
+def path_into(place: str, one: Stored, is_folder: bool) -> str:
+    """Return the path on this machine that *one* gets, where *place* is its place here.
+
+    :raises ValueError: where it would lie outside of that
+    """
+    return path_below(place, one.rest) if is_folder or one.within else place

@@ -1,0 +1,119 @@
+"""What a command tells: lines, what went wrong with single files, and on a terminal how far it is.
+
+::
+
+    with Report() as report:
+        with report.trying("photos/a.jpg"):
+            for block in report.counted("photos/a.jpg", size, blocks):
+                ...
+    sys.exit(report.status)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from ..store import CorruptFile, IndexConflict
+from .group import plain
+
+_LINE = "\r\x1b[K\x1b[?7l{}\x1b[?7h"  # in place of the last one; what is too long for the terminal is cut off
+_PAUSE = 0.2  # seconds
+
+
+class Report:
+    """Progress is for a terminal alone; errors go to the standard error, one line each."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        """the command's exit status: 1 where something went wrong"""
+        self._terminal = sys.stderr.isatty()
+        self._begun = time.monotonic()
+        self._told = self._begun  # when the progress was told last
+        self._files = self._bytes = 0
+        self._is_shown = False
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._is_shown:
+            self._clear()
+            click.echo(self._so_far(), err=True)
+
+    def line(self, text: str) -> None:
+        """Print a line of what the command is asked for."""
+        self._clear()
+        click.echo(plain(text))
+
+    def failed(self, name: str, error: Exception | str) -> None:
+        """Tell what went wrong with a file; the others go on."""
+        self.status = 1
+        self.skipped(name, error)
+
+    def skipped(self, name: str, reason: Exception | str) -> None:
+        """Tell why a file is left out."""
+        self._clear()
+        click.echo(plain(f"{name}: {_text(reason)}"), err=True)
+
+    @contextmanager
+    def trying(self, name: str) -> Iterator[None]:
+        """Tell what goes wrong in the block with this file alone; the database's errors go on, and end the command."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError, CorruptFile, IndexConflict) as error:
+            self.failed(name, error)
+
+    def counted(self, name: str, size: int | None, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the *blocks* of a file, and show how far they are.
+
+        :param size: bytes of all of them; None: nobody knows
+        """
+        read = 0
+        for block in blocks:
+            yield block
+            read += len(block)
+            self._bytes += len(block)
+            if self._terminal and time.monotonic() - self._told >= _PAUSE:
+                self._show(name, read, size)
+        self._files += 1
+
+    def _show(self, name: str, read: int, size: int | None) -> None:
+        self._told, self._is_shown = time.monotonic(), True
+        part = f"{100 * read // size} % of " if size else ""
+        left = max(0, (size or 0) - read) * (self._told - self._begun) / max(1, self._bytes)
+        ending = f", {_clock(left)} left" if size else ""
+        click.echo(_LINE.format(plain(f"{self._so_far()}: {part}{name}{ending}")), err=True, nl=False)
+
+    def _so_far(self) -> str:
+        seconds = time.monotonic() - self._begun
+        rate = _size(self._bytes / max(seconds, 0.001))
+        return f"{self._files:,} files, {_size(self._bytes)} in {_clock(seconds)} ({rate}/s)"
+
+    def _clear(self) -> None:
+        if self._is_shown:
+            click.echo(_LINE.format(""), err=True, nl=False)
+
+
+def _text(reason: Exception | str) -> str:
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror + (f": {reason.filename!r}" if reason.filename else "")
+    return str(reason)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.1f} {unit}" if unit != "bytes" else f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,99 @@
+"""``flask gridfs sync``: a folder of this machine and one of the store, made equal in one direction."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+
+import click
+
+from ..store import Bucket, CorruptFile, StoredFile
+from . import local
+from .group import bucket_options, gridfs
+from .places import Stored, below, folder, name_of
+from .transfers import Transfers, transferring
+
+_STORE = "gridfs:"
+
+
+@gridfs.command("sync")
+@click.argument("source", metavar="SRC")
+@click.argument("place", metavar="DST")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@bucket_options
+def sync_command(source: str, place: str, dry_run: bool, bucket: str, prefix: str | None) -> None:
+    """Bring what DST lacks from SRC; one of them is a folder of this machine, the other one gridfs:FOLDER.
+
+    Both stand for what they have in them, with a slash at the end or without; gridfs: alone is the whole bucket. Files
+    are the same that have the same length and SHA-256. Nothing is ever deleted, and in the store nothing is replaced:
+    what differs becomes the newest version. Each file that is brought is a line; symbolic links are left out.
+
+    \b
+    Exit status:
+      0  DST has all that SRC has
+      1  a file is damaged, could not be read or written, or its name is not UTF-8 or no path
+      2  the command line is wrong, or the database does not answer
+    """
+    if source.startswith(_STORE) == place.startswith(_STORE):
+        raise click.UsageError(f"give a folder of this machine and {_STORE}FOLDER")
+    with transferring(prefix, bucket) as transfers:
+        if place.startswith(_STORE):
+            _send(transfers, source, _folder(place), dry_run)
+        else:
+            _bring(transfers, _folder(source), place, dry_run)
+
+
+def _folder(place: str) -> str:
+    try:
+        return folder(local.stored_name(place.removeprefix(_STORE)))
+    except ValueError as error:
+        raise click.UsageError(f"{place!r}: {error}") from None
+
+
+def _send(transfers: Transfers, source: str, top: str, dry_run: bool) -> None:
+    bucket, report = transfers.bucket, transfers.report
+    for path, file in _beside(local.walk(source, report.failed, report.skipped), bucket, top):
+        own = os.path.join(source, path)
+        with report.trying(own):
+            name = top + local.stored_name(path)
+            if file is not None and _is_same(bucket, file, own):
+                continue
+            if not dry_run:
+                transfers.put_file(own, name)
+            report.line(f"put {name}")
+
+
+def _beside(paths: Iterable[str], bucket: Bucket, top: str) -> Iterator[tuple[str, StoredFile | None]]:
+    """Iterate over *paths*, each with the file that is stored for it below *top*; both come in the order of names."""
+    here = ((os.fsencode(top) + os.fsencode(path), 0, path, None) for path in paths)
+    there = ((file.filename.encode(), 1, "", file) for file in below(bucket, top) if file.named)
+    for _, group in groupby(heapq.merge(here, there, key=itemgetter(0, 1)), key=itemgetter(0)):
+        first, *second = group
+        if first[3] is None:
+            yield first[2], second[0][3] if second else None
+
+
+def _bring(transfers: Transfers, top: str, place: str, dry_run: bool) -> None:
+    report = transfers.report
+    for file in below(transfers.bucket, top):
+        with report.trying(name_of(file)):
+            Stored(file, "").ensure_named()
+            path = local.path_below(place, file.filename.removeprefix(top))
+            if os.path.isfile(path) and _is_same(transfers.bucket, file, path):
+                continue
+            if not dry_run:
+                transfers.get(file, path)
+            report.line(f"get {file.filename}")
+
+
+def _is_same(bucket: Bucket, file: StoredFile, path: str) -> bool:
+    """Whether a stored file has the content of a local one; a damaged one has not."""
+    if file.damage or file.length != os.path.getsize(path):
+        return False
+    try:
+        return bucket.sha256(file) == local.sha256(path)
+    except CorruptFile:
+        return False

@@ -1,0 +1,42 @@
+"""How much is stored: of a name, of a folder, of a bucket.
+
+::
+
+    used = usage(collections, "photos/")
+    print(f"{used.bytes} bytes in {used.versions} versions of {used.names} files")
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .collections import Collections
+from .names import successor
+from .retry import persist
+from .versions import NO_ARRAY
+
+
+class Usage(NamedTuple):
+    """What is stored; what has expired counts until it is deleted."""
+
+    names: int
+    """those that have none count as one"""
+    versions: int
+    bytes: int
+    """of content"""
+
+
+def usage(collections: Collections, path: str) -> Usage:
+    """Count what is stored.
+
+    :param path: a folder's with the slash at its end, empty for everything, or the name of a file
+    """
+    selection: dict[str, Any] = {"filename": {"$eq": path, **NO_ARRAY}}
+    if path.endswith("/"):
+        selection = {"filename": {"$gte": path, "$lt": successor(path)}}
+    each = {"$group": {"_id": "$filename", "versions": {"$sum": 1}, "bytes": {"$sum": "$length"}}}
+    sums = {field: {"$sum": f"${field}"} for field in ("versions", "bytes")}
+    total = {"$group": {"_id": None, "names": {"$sum": 1}, **sums}}
+    files, pipeline = collections.files, [{"$match": selection if path else {}}, each, total]
+    found = persist(files, lambda: list(files.aggregate(pipeline, allowDiskUse=True)))
+    return Usage(*(int(found[0][field]) for field in Usage._fields)) if found else Usage(0, 0, 0)
