@@ -122,6 +122,8 @@ def request(rng: random.Random, mark: bytes, folder: str) -> bytes:
     fields = {name: rng.choice(_FIELDS[name]) for name in rng.sample(sorted(_FIELDS), rng.choice([0, 0, 1, 1, 2, 4]))}
     method, body = rng.choice(["GET", "GET", "HEAD"]), b""
     queries = _QUERIES["/" if kind == "list" else ""]
+    if kind == "get" and rng.random() < 0.2:
+        fields["Range"] = rng.choice(_FIELDS["Range"])
     if kind in ("put", "form"):
         method, queries = ("PUT", ["", "", "version=0"]) if kind == "put" else ("POST", ["", "folder=x/", "restore"])
         content = mark + rng.randbytes(rng.choice([0, 1, 5, 100, 4000, 4000, 70_000, 199_000, 250_000]))

@@ -70,6 +70,7 @@ class TestAnswers:
             assert "sandbox" in answer.headers["Content-Security-Policy"]
             assert "Last-Modified" not in answer.headers
         assert "attachment" in uploads.get(f"{url}&download").headers["Content-Disposition"]
+        assert "inline" in uploads.get(f"{url}&download=0").headers["Content-Disposition"]
 
     def test_public(self, client: Client, photo: Any) -> None:
         answer = client(public=True).get("/uploads/a/photo.jpg?variant=thumb")
