@@ -115,6 +115,22 @@ class TestExpired:
         assert [store.get(file.id) is None for file in files] == [True, True, False, True, True]
         assert store.find("b") is not None
 
+    @pytest.mark.parametrize("hours", [0, 2])
+    def test_another_file_may_have_the_name(self, store: Bucket, hours: float) -> None:
+        """Whoever has begun to read what is gone reads on."""
+        files = [put(store, "a", BIG) for _ in range(3)]
+        expire(store, files[2], hours)
+        renamed = [put(store, "b", b"0"), put(store, "b", b"1")]
+        with store.open(id=files[0].id) as begun:
+            assert begun.read(10) == BIG[:10]
+            assert store.rename("b", "a") == 2
+            assert [version.file.id for version in store.versions("a")] == [file.id for file in renamed[::-1]]
+            assert [row.file.filename for row in store.list().rows] == ["a"]
+            assert [store.get(file.id) for file in files] == [None] * 3
+            assert begun.read() == BIG[10:]
+        assert len(list(Sweep(store).run())) == (3 if hours else 0)
+        assert store.files.count_documents({}) == (2 if hours else 5)
+
 
 class TestOverHttp:
     @pytest.fixture

@@ -477,6 +477,15 @@ class TestEnds:
         store.uploads.remove(*store.uploads.expired())
         assert store.uploads.find(token) is None
 
+    def test_what_gets_bytes_just_now_is_not_taken_for_expired(self, store: Bucket) -> None:
+        token, upload = begin(store, 9)
+        with store.uploads.hold(upload) as holder:
+            lapse(store, "expires")
+            assert list(store.uploads.expired()) == []
+            store.uploads.remove(upload)
+            holder.write(b"1")
+        assert (look(store, token).state, look(store, token).offset) == ("open", 1)
+
     def test_what_was_stored_stays(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         """Also where nobody lived to say so."""
         for end in (Turn.end, crash):

@@ -21,7 +21,8 @@ from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
-from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store import Bucket, Overtaken
+from flask_gridfs_pymongo.store.turn import Turn
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
 from flask_gridfs_pymongo.uploads import turns
 
@@ -213,6 +214,17 @@ class TestNames:
         (document,) = mongo.db.fs.files.find()
         assert document["contentType"] == "image/png"
         assert document["metadata"]["clientContentType"] == "text/html"
+
+    @pytest.mark.parametrize(("text", "charset"), [("\xfc" * 300, "utf-8"), ("", "utf-8"), (b"\xfc" * 300, None)])
+    def test_the_charset_of_text_is_decided_by_its_bytes(
+        self, mongo: PyMongo, client: Client, text: str | bytes, charset: str | None
+    ) -> None:
+        body, http = text if isinstance(text, bytes) else text.encode(), client()
+        url = create(http, len(body), "/uploads/a.txt")
+        for start in range(0, len(body), 101):  # in the middle of a character
+            patch(http, url, start, body[start : start + 101])
+        (document,) = mongo.db.fs.files.find()
+        assert document["contentType"] == ("text/plain" if charset is None else f"text/plain; charset={charset}")
 
     def test_declared_keys_are_kept(self, mongo: PyMongo, client: Client) -> None:
         http = client(metadata=("title",))
@@ -419,6 +431,61 @@ class TestRefusals:
         assert nothing_stored(mongo)
         url = create(http, 3)
         assert patch(http, url, 0, b"abc").status_code == 204
+
+    def test_of_two_who_finish_it_one_tells(self, app: Flask, mongo: PyMongo, client: Client) -> None:
+        told: list[str] = []
+
+        def note(sender: Any, file: Any) -> None:
+            told.append(file.filename)
+
+        def inspect(file: Any, read: Callable[[], Any]) -> None:
+            urls = [url] * (not told)
+            if urls:
+                lapse(Bucket(mongo.db))  # as one that sleeps
+                told.append("inspected")
+                assert offset_of(app.test_client(), urls[0]) == 3
+
+        http = client(inspect=inspect)
+        url = create(http, 3)
+        with file_saved.connected_to(note, app):
+            answer = patch(http, url, 0, b"abc")
+        assert (answer.status_code, told) == (204, ["inspected", "film.mp4"])
+        assert http.get(answer.headers["Content-Location"]).data == b"abc"
+
+    def test_overtaken(self, mongo: PyMongo, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A question is asked again; who sends bytes learns from where to go on."""
+        http = client()
+        url = create(http, 10)
+        patch(http, url, 0, b"abc")
+
+        def overtake(*args: Any) -> None:
+            raise Overtaken
+
+        monkeypatch.setattr(Turn, "move", overtake)
+        for answer in (http.head(url, headers=TUS), http.post(url, headers={**TUS, "X-HTTP-Method-Override": "HEAD"})):
+            assert (answer.status_code, answer.headers["Retry-After"]) == (423, "1")
+            assert "Upload-Offset" not in answer.headers
+            lapse(Bucket(mongo.db))
+        answer = patch(http, url, 3, b"d")
+        assert (answer.status_code, answer.headers["Upload-Offset"]) == (409, "3")
+
+    def test_bytes_that_are_gone(self, mongo: PyMongo, client: Client) -> None:
+        http = client()
+        url = create(http, 3 * CHUNK_SIZE)
+        patch(http, url, 0, content(2 * CHUNK_SIZE))
+        mongo.db.fs.chunks.delete_one({"n": 1})
+        assert patch(http, url, 2 * CHUNK_SIZE, content(CHUNK_SIZE)).status_code == 410
+        assert http.head(url, headers=TUS).status_code == 410
+        assert nothing_stored(mongo)
+
+    def test_an_index_that_does_not_let_it_in(self, mongo: PyMongo, client: Client) -> None:
+        mongo.db.fs.files.create_index("sha256", unique=True)
+        http = client()
+        http.put("/uploads/first", data=b"abc")
+        url = create(http, 3)
+        assert patch(http, url, 0, b"abc").status_code == 409
+        assert http.head(url, headers=TUS).status_code == 410
+        assert mongo.db.fs.chunks.count_documents({}) == 1
 
     def test_a_body_that_breaks_off_is_kept(self, client: Client) -> None:
         http = client()

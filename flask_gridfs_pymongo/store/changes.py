@@ -59,6 +59,15 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
         persist(files, partial(files.update_many, batch, change))
 
 
+def _free_name(versions: Versions, expired: StoredFile) -> None:
+    """Take the name from all that is gone with *expired*: until it is deleted, who began to read it reads on."""
+    expire_older(versions, expired)
+    files = versions.collections.primary.files
+    gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}
+    change = {"$unset": {"filename": "", **_NO_CLAIM["$unset"]}}
+    persist(files, partial(files.update_many, gone, change))
+
+
 def rename(versions: Versions, filename: str, new: str) -> int:
     """Give all versions of *filename* the name *new*; what is uploaded meanwhile under the old one stays there.
 
@@ -68,7 +77,7 @@ def rename(versions: Versions, filename: str, new: str) -> int:
 
     :return: how many versions were renamed
     :raises FileNotFoundError: where there is no such file
-    :raises FileExistsError: where *new* is taken
+    :raises FileExistsError: where *new* is taken; by a version that has expired it is not
     :raises ValueError: for a new name that is empty
     """
     check_name(new)
@@ -98,8 +107,11 @@ def _rename_newest(versions: Versions, filename: str, new: str) -> StoredFile:
         newest = living(versions.newest(filename))
         if newest is None:
             raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
-        if versions.newest(new) is not None:
+        there = versions.newest(new)
+        if there is not None and not there.expired:
             break
+        if there is not None:
+            _free_name(versions, there)
         own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
         try:
             renamed = persist(files, partial(files.find_one_and_update, own, change))
