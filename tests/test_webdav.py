@@ -168,6 +168,17 @@ class TestFolders:
         assert answer.status_code == 403
         assert ElementTree.fromstring(answer.data).find("D:propfind-finite-depth", DAV) is not None
 
+    def test_a_file_has_nothing_below(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a")
+        assert drive().found("a", "infinity") == ["/dav/a"]
+
+    def test_the_top_stays(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a", "b/c")
+        client = drive()
+        assert {client.status(method, "", LOCK, to="b/d") for method in ("DELETE", "MOVE", "COPY", "LOCK")} == {403}
+        assert [client.status(method, "") for method in ("PUT", "MKCOL", "GET")] == [400, 405, 405]
+        assert names(mongo) == ["a", "b/c"]
+
 
 class TestFiles:
     def test_put_adds_a_version(self, drive: Drive, mongo: PyMongo) -> None:
@@ -254,6 +265,7 @@ class TestFiles:
             ("/uploads/b", 502),
             ("/davb", 502),
             ("/dav", 502),
+            ("/dav/", 403),
             ("/dav/b?c", 400),
             ("/dav/%ff", 400),
             ("/dav/..%2fb", 400),
@@ -372,11 +384,13 @@ class TestRequests:
         [
             (b"<!DOCTYPE a [<!ENTITY b 'c'>]><propfind xmlns='DAV:'><prop><a>&b;</a></prop></propfind>", 400),
             (b"<a/>", 400),
+            (b"<propfind xmlns='DAV:'><prop>" + b"<a/>" * 101 + b"</prop></propfind>", 400),
+            (b"<propfind xmlns='DAV:'><prop>" + b"<a>" * 9000 + b"</a>" * 9000 + b"</prop></propfind>", 207),
             (b"no XML", 400),
             (b"<propfind xmlns='DAV:'>" + b"<prop/>" * 200_000 + b"</propfind>", 413),
             (b"<propfind xmlns='DAV:'><propname/></propfind>", 207),
         ],
-        ids=["entity", "other", "no-xml", "large", "names"],
+        ids=["entity", "other", "many", "deep", "no-xml", "large", "names"],
     )
     def test_bodies(self, drive: Drive, body: bytes, status: int) -> None:
         assert drive().status("PROPFIND", "", body, Depth="1") == status
@@ -550,8 +564,9 @@ class TestRights:
         assert client.status("MKCOL", "ann/folder") == 201
 
     def test_passwords_of_the_private_example(
-        self, drive: Drive, app: Flask, mongo: PyMongo, caplog: pytest.LogCaptureFixture
+        self, real_drive: Drive, app: Flask, real: PyMongo, caplog: pytest.LogCaptureFixture
     ) -> None:
+        mongo, drive = real, real_drive
         users.add_command(app, mongo)
         app.test_cli_runner().invoke(args=["add-user", "ann", "--password", "pass:w\u00f6rd"])
         put(mongo, "ann/1", "bob/2")
@@ -686,6 +701,8 @@ class TestProperties:
         monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MOST_PROPERTIES", 1)
         put(mongo, "a")
         client = drive()
+        deep = PROPPATCH.replace(b"red", b"<a>" * 9000 + b"</a>" * 9000)
+        assert re.search("500|507", client.ask("PROPPATCH", "a", deep).text)
         assert "200 OK" in client.ask("PROPPATCH", "a", PROPPATCH).text
         assert "200 OK" in client.ask("PROPPATCH", "a", PROPPATCH).text
         assert "507" in client.ask("PROPPATCH", "a", PROPPATCH.replace(b"urn:x", b"urn:y")).text
@@ -693,7 +710,7 @@ class TestProperties:
         assert "403" in client.ask("PROPPATCH", "", PROPPATCH).text
 
     def test_what_a_listing_asks_the_database(self, real_drive: Drive, real: PyMongo) -> None:
-        put(real, *(f"a/{number}" for number in range(100)))
+        put(real, *(f"a/{number}" for number in range(40)))
         client = real_drive()
         client.ask("PROPPATCH", "a/1", PROPPATCH)
         real.db.command("profile", 2)

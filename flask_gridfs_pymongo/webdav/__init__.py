@@ -31,6 +31,7 @@ from ..uploads.options import Options
 from ..uploads.selection import check_preconditions
 from .errors import as_dav_error
 from .files import File
+from .folders import Folder
 from .locks import LockStorage
 from .names import for_wsgidav
 from .properties import PropertyManager
@@ -118,17 +119,19 @@ class WebDAV:
         return name
 
     def _download(self, current: Request) -> Response:
-        path = current.path
-        found = self._provider.get_resource_inst(path, {"wsgidav.provider": self._provider})
+        found = self._found(current)
         if found is None:
             abort(404, "There is no such file.")
-        if not isinstance(found, File):
+        if isinstance(found, Folder):
             raise MethodNotAllowed(("OPTIONS", "PROPFIND"), "This is a folder of a network drive; mount it.")
         bucket = self._options.bucket()
         file = found.stored
         if sends_all(current):
             file = bucket.get(file.id, first_chunk=True) or file
         return send(current, bucket, file, caching=Caching(None), own_frames_only=True)
+
+    def _found(self, current: Request) -> File | Folder | None:
+        return self._provider.get_resource_inst(current.path, {"wsgidav.provider": self._provider})
 
     def _environ(self, current: Request, user: str, host: str) -> dict[str, Any]:
         """What WsgiDAV sees of the request."""
@@ -145,14 +148,18 @@ class WebDAV:
         else:
             body = _body(current)
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        if current.method == "PROPFIND" and environ.get("HTTP_DEPTH", "infinity").lower() == "infinity":
-            raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
         return environ
 
     def _by_wsgidav(self, current: Request, environ: dict[str, Any]) -> BaseResponse:
+        if current.method in ("DELETE", "MOVE", "COPY") and not current.path.strip("/"):
+            abort(403, "The top stays as it is.")
+        if current.method == "PROPFIND" and current.headers.get("Depth", "infinity").lower() == "infinity":
+            if not isinstance(self._found(current), File):
+                raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
+            environ["HTTP_DEPTH"] = "0"
         if current.method != "PUT" and any(name in current.headers for name in _PRECONDITIONS):
-            found = self._provider.get_resource_inst(current.path, {**environ, "wsgidav.provider": self._provider})
-            if not found or not found.is_collection:
+            found = self._found(current)
+            if not isinstance(found, Folder):
                 check_preconditions(current.method, current.headers, found and found.file)
         response = BaseResponse.from_app(self._wsgidav, environ, buffered=True)
         if response.mimetype == "text/html":  # about WsgiDAV
@@ -163,11 +170,14 @@ class WebDAV:
 
 def _destination(value: str, host: str, root: str) -> str:
     try:
-        return for_wsgidav(dav.destination(value, host, root))
+        path = dav.destination(value, host, root)
     except dav.Elsewhere as error:
         raise BadGateway(f"{error}.") from None
     except ValueError as error:
         abort(400, f"Destination is no URL of a file: {error}.")
+    if path == "/":
+        abort(403, "The top stays as it is.")
+    return for_wsgidav(path)
 
 
 def _text(field: str) -> str:

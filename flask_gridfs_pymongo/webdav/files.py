@@ -128,6 +128,7 @@ class File(Resource, DAVNonCollection):
         def check(newest: StoredFile | None) -> None:
             if newest is not None and self.environ["HTTP_OVERWRITE"] == "F":
                 abort(412, "There is a file already; nothing was changed.")
+            File(f"/{new}", self.environ, newest).ensure_unlocked()
 
         permit(self.options, "write", new)
         stored(self.options, save_copy(self.options, self.stored, new, check))
@@ -157,14 +158,8 @@ class _Put:
 
     def _check(self, newest: StoredFile | None) -> None:
         check_preconditions("PUT", request.headers, newest)
-        resource, self._followed = self._resource, newest
-        resource.provider.locks.refreshed()
-        resource.provider.lock_manager.check_write_permission(
-            url=resource.get_ref_url(),
-            depth="0",
-            token_list=resource.environ["wsgidav.ifLockTokenList"],
-            principal=resource.environ["wsgidav.user_name"],
-        )
+        self._resource.ensure_unlocked()
+        self._followed = newest
 
 
 def _is_empty(before: StoredFile, saved: StoredFile) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from flask import abort, request
 from wsgidav.dav_provider import DAVProvider
 
-from ..store.dav import Dav
+from ..store.dav import MOST_PROPERTIES, Dav
 from ..uploads.options import Options
 from ..uploads.rights import may, permit
 from .errors import told
@@ -61,6 +61,25 @@ class Resource:
                 abort(403, "The top has no properties of its own.")
             permit(self.options, "write", self.stored_name)
             super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
+
+    def get_properties(self, mode: str, *, name_list: list[str] | None = None) -> list[tuple[str, Any]]:
+        if name_list is not None and len(name_list) > MOST_PROPERTIES:  # of each of perhaps 10,000 files
+            abort(400, f"Ask for at most {MOST_PROPERTIES} properties.")
+        found: list[tuple[str, Any]] = super().get_properties(mode, name_list=name_list)  # type: ignore[misc]
+        return found
+
+    def ensure_unlocked(self) -> None:
+        """Look once more, just before something is stored: a lock may have been made since WsgiDAV looked.
+
+        :raises wsgidav.dav_error.DAVError: 423
+        """
+        self.provider.locks.refreshed()
+        self.provider.lock_manager.check_write_permission(
+            url=self.get_ref_url(),  # type: ignore[attr-defined]
+            depth="0",
+            token_list=self.environ["wsgidav.ifLockTokenList"],
+            principal=self.environ["wsgidav.user_name"],
+        )
 
     def support_recursive_move(self, dest_path: str) -> bool:
         return True
