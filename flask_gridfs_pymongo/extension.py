@@ -312,6 +312,7 @@ class PyMongo:
         stylesheet: str | None = None,
         inline_types: Collection[str] = (),
         upload_timeout: float | None = 3600,
+        send_timeout: float | None = None,
         share: int | None = None,
         variants: Mapping[str, Variant] | None = None,
         metadata: Collection[str] = (),
@@ -356,6 +357,8 @@ class PyMongo:
         :param stylesheet: the URL of a stylesheet that the pages load after their own, from the same origin
         :param inline_types: media types that are shown in the browser, beside images, audio, video and plain text
         :param upload_timeout: seconds that the body of an upload may take; None: no limit
+        :param send_timeout: seconds that a client may take for a piece of a download (255 KiB); where it takes longer
+            its connection is ended, under servers that tell their sockets (gunicorn, Werkzeug); None: no limit
         :param share: seconds for which a link is good that whoever may read a file makes (``POST /NAME?share``);
             None: no links
         :param variants: smaller pictures by their names, beside ``thumb`` (640 pixels): ``GET /NAME?variant=thumb``
@@ -392,6 +395,7 @@ class PyMongo:
             stylesheet=stylesheet,
             inline_types=inline_types,
             upload_timeout=upload_timeout,
+            send_timeout=send_timeout,
             share=share,
             variants={"thumb": THUMB, **(variants or {})},
             metadata=Keys(metadata),

@@ -11,6 +11,7 @@ from typing import Any
 import pymongo
 import pytest
 from bson.timestamp import Timestamp
+from pymongo import monitoring
 
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
@@ -156,3 +157,29 @@ def test_pages_go_to_the_end(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> 
     assert [[row.file.filename for row in page.rows] for page in store.pages()] == [names[:2], names[2:4], names[4:]]
     assert [len(page.rows) for page in store.pages(prefix="a/")] == [2, 1]
     assert [page.folders for page in store.pages(folded=True)] == [["a/", "b/"], []]
+
+
+class Deletes(monitoring.CommandListener):
+    """The collection and the write concern of each delete."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name == "delete":
+            self.seen.append((event.command["delete"], event.command["writeConcern"]["w"]))
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+def test_many_versions_are_deleted_in_batches_and_no_majority_confirms_what_nobody_sees(uri: str) -> None:
+    deletes = Deletes()
+    with pymongo.MongoClient(uri, event_listeners=[deletes]) as client:
+        bucket = Bucket(client.get_default_database())
+        put(bucket, "a", b"newest")
+        older = {"filename": "a", "length": 0, "chunkSize": 5, "uploadDate": datetime(2020, 1, 1)}
+        bucket.files.insert_many([dict(older) for _ in range(99)])
+        assert bucket.delete("a") == 100
+        assert [one for one in deletes.seen if one[0] != "fs.variants"] == [("fs.files", "majority"), ("fs.chunks", 1)]

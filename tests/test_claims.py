@@ -57,6 +57,28 @@ def test_the_server_dates_a_claim_and_a_later_writer_removes_it(store: Bucket, r
     assert store.files.find_one({"filename": "old"}).keys() == (document.keys() - {"previous", "previousAt"})
 
 
+@pytest.mark.parametrize("hours", [2, -2])
+def test_only_the_servers_clock_tells_how_old_a_claim_is(
+    store: Bucket, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    now = time.time
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.now(timezone.utc) + timedelta(hours=hours)
+
+    monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.claims.datetime", Clock, raising=False)
+    put(store, "a", b"1")
+    (document,) = store.files.find()
+    assert abs(document["previousAt"].time - now()) < 60
+    age(store, LIFETIME - 60)
+    assert Claims(store.collections).remove_old() == 0
+    age(store, 61)
+    assert Claims(store.collections).remove_old() == 1
+
+
 def test_a_claim_without_a_time_is_old(store: Bucket) -> None:
     put(store, "a", b"1")
     store.files.update_many({}, {"$unset": {"previousAt": ""}})
@@ -203,13 +225,17 @@ def test_doubled_claims_are_removed_before_their_index_is_built(app: Flask, stor
     assert claimed(store) == set()
 
 
-def test_where_nobody_writes_a_check_removes_all_that_is_unfinished(app: Flask, store: Bucket) -> None:
+def test_a_check_removes_old_claims_and_where_nobody_writes_all_that_is_unfinished(app: Flask, store: Bucket) -> None:
+    put(store, "old", b"1")
+    age(store, LIFETIME + 1)
+    assert app.test_cli_runner().invoke(args=["gridfs", "check"]).exit_code == 0
+    assert claimed(store) == set()
     put(store, "a", b"1")
     store.chunks.insert_many([{"files_id": "x", "n": 0, "data": b""}, {"_id": 1, "files_id": "y", "n": 0, "data": b""}])
     run = app.test_cli_runner().invoke
     assert run(args=["gridfs", "check", "--repair"]).exit_code == 1  # nothing tells how old one of the chunks is
-    assert (claimed(store), store.chunks.count_documents({})) == ({"a"}, 3)
+    assert (claimed(store), store.chunks.count_documents({})) == ({"a"}, 4)
     assert run(args=["gridfs", "check", "--idle"]).exit_code == 1
-    assert (claimed(store), store.chunks.count_documents({})) == ({"a"}, 3)
+    assert (claimed(store), store.chunks.count_documents({})) == ({"a"}, 4)
     assert run(args=["gridfs", "check", "--repair", "--idle"]).exit_code == 0
-    assert (claimed(store), store.chunks.count_documents({})) == (set(), 1)
+    assert (claimed(store), store.chunks.count_documents({})) == (set(), 2)

@@ -122,6 +122,27 @@ class TestALostAnswer:
         assert store.get(saved.id) == saved
 
 
+@pytest.mark.parametrize("chunks", [True, False], ids=["with its chunks", "its chunks a little later"])
+def test_a_file_that_is_deleted_before_its_place_is_sure_does_not_come_back(
+    client: FlaskClient, store: Bucket, monkeypatch: pytest.MonkeyPatch, chunks: bool
+) -> None:
+    """Another one has its place by then, so that it would be stored once more, after that."""
+    follows, once = Claims.follows, [True]
+
+    def late(claims: Claims, filename: str, file_id: Any, *rest: Any) -> bool:
+        if once:
+            once.clear()
+            assert store.files.delete_one({"_id": file_id}).deleted_count
+            if chunks:
+                store.chunks.delete_many({"files_id": file_id})
+            put(store, "a", b"other")
+        return follows(claims, filename, file_id, *rest)
+
+    monkeypatch.setattr(Claims, "follows", late)
+    assert client.put("/uploads/a", data=b"content").status_code == 409
+    assert (client.get("/uploads/a").data, store.count("a"), whole(store)) == (b"other", 1, True)
+
+
 def test_a_commit_of_a_deleted_file_does_not_bring_it_back(store: Bucket) -> None:
     saved = put(store, "a", b"content")
     store.delete(id=saved.id)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -158,6 +159,23 @@ def test_a_refused_stream_is_a_plain_cursor(app: Flask, refusing: pymongo.MongoC
     finally:
         refuse(refusing, "off")
     mongo.cx.close()
+
+
+@pytest.mark.parametrize(("command", "streams"), [("getMore", 1), ("find", 0)])
+def test_a_server_that_is_silent_for_too_long_is_asked_anew(
+    refusing: pymongo.MongoClient[Any], monkeypatch: pytest.MonkeyPatch, command: str, streams: int
+) -> None:
+    """As one that is frozen, which the driver takes half a minute to notice."""
+    monkeypatch.setattr("flask_gridfs_pymongo.store.reader._ANSWER", 0.3)
+    store = Bucket(refusing["silent"], streams=Semaphore(streams))
+    saved = store.save("large", [LARGE])
+    refuse(refusing, {"times": 1}, failCommands=[command], blockConnection=True, blockTimeMS=10_000)
+    start = time.monotonic()
+    try:
+        assert b"".join(store.read(saved)) == LARGE
+    finally:
+        refuse(refusing, "off")
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("large", [False, True])

@@ -461,5 +461,6 @@ class TestSlowBodies:
 
     @pytest.mark.parametrize("wrong", [0, -1, float("nan")])
     def test_it_is_a_positive_number_of_seconds(self, mongo: PyMongo, wrong: float) -> None:
-        with pytest.raises(ValueError, match="upload_timeout"):
-            mongo.uploads_blueprint(upload_timeout=wrong)
+        for argument in ("upload_timeout", "send_timeout"):
+            with pytest.raises(ValueError, match=argument):
+                mongo.uploads_blueprint(**{argument: wrong})

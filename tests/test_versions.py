@@ -30,6 +30,13 @@ class TestVersions:
         assert second.upload_date == future + timedelta(milliseconds=1)
         assert store.find("a") == second
 
+    def test_after_the_last_date_there_is_the_order_of_ids_is_left(self, store: Bucket) -> None:
+        first, last = put(store, "a", b"1"), datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
+        store.files.update_one({"_id": first.id}, {"$set": {"uploadDate": last}})
+        for content in (b"2", b"3"):
+            newest = put(store, "a", content)
+            assert (newest.upload_date, store.find("a")) == (last, newest)
+
     def tied(self, store: Bucket, plan: str) -> list[ObjectId]:
         """Files of one name, a letter for each; those with the same letter have the same upload date."""
         identities = [ObjectId() for _ in plan]

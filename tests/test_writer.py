@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from pathlib import Path
 
+import pymongo
 import pytest
 from bson.objectid import ObjectId
+from pymongo.errors import ConnectionFailure
 
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
 from flask_gridfs_pymongo.store.commit import CHUNK_SIZE, Content, commit
 from flask_gridfs_pymongo.store.versions import Versions
 
 from .conftest import content, put, read
+from .replica import standalone
 
 
 class TestWriting:
@@ -127,6 +132,19 @@ def test_an_interrupted_commit_leaves_no_file_without_its_content(
     assert store.files.count_documents({}) == (step == "follows")
     assert all(read(store, store.get(document["_id"])) == b"1" for document in store.files.find())
     assert read(store, put(store, "a", b"2")) == b"2"
+
+
+def test_an_upload_waits_for_a_database_that_is_gone_but_once(tmp_path: Path) -> None:
+    with standalone(tmp_path) as server:
+        uri = f"mongodb://{server.address}/gone?serverSelectionTimeoutMS=2000&heartbeatFrequencyMS=500"
+        with pymongo.MongoClient(uri) as client:
+            writer = Bucket(client.get_default_database()).writer("a")
+            writer.write(content(4 * CHUNK_SIZE))
+            server.kill()
+            start = time.monotonic()
+            with pytest.raises(ConnectionFailure), writer:
+                writer.commit()
+            assert time.monotonic() - start < 3.9
 
 
 def test_a_repeated_commit_finds_that_it_was_done(store: Bucket) -> None:

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from bson.int64 import Int64
 from bson.objectid import ObjectId
@@ -139,7 +139,8 @@ class _Attempts:
                 self._check_chunks()
         if self._claims.follows(self._filename, self._id, self._newest, self._later):
             return True
-        self._take_back()
+        if not self._take_back():  # its chunks go, too
+            self._vanish()
         return False
 
     @property
@@ -190,11 +191,19 @@ class _Attempts:
         if found != wanted:
             if self._sent:
                 self._take_back()
-            raise Vanished(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
+            self._vanish()
 
-    def _take_back(self) -> None:
-        persist(self._files, lambda: self._files.delete_one({"_id": self._id}))
+    def _vanish(self) -> NoReturn:
+        raise Vanished(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
+
+    def _take_back(self) -> bool:
+        """Remove the document; returns False where somebody else has."""
+
+        def remove() -> int:
+            return int(self._files.delete_one({"_id": self._id}).deleted_count)
+
         self._sent = False
+        return bool(persist(self._files, remove, lambda: remove() or 1))  # repeated it finds what the first try left
 
 
 def _document(

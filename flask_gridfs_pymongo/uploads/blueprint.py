@@ -20,7 +20,7 @@ from ..images import TYPES
 from ..signals import request_refused
 from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
 from ..store.retry import codes, is_unconfirmed, passes
-from . import notices, pages, pictures, resuming, texts
+from . import notices, pages, pictures, resuming, stalls, texts
 from .bodies import drain
 from .forms import upload_target
 from .kinds import kind
@@ -197,6 +197,8 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
     blueprint.after_request(lambda response: _guard(options, response))
     if options.resumable:
         blueprint.after_request(resuming.mark)
+    if options.send_timeout is not None:
+        blueprint.after_request(partial(stalls.bound, options.send_timeout))
     blueprint.context_processor(lambda: _context(options))
     for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)

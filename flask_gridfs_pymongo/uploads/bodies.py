@@ -56,8 +56,8 @@ class Body:
             raise self._too_large() from None
         self._timeout = timeout
         self._bounds = ExitStack()
-        self._deadline = _Deadline(_connection(request), timeout)
-        self._patience = _Patience(_connection(request), silence)
+        self._deadline = _Deadline(connection_of(request), timeout)
+        self._patience = _Patience(connection_of(request), silence)
 
     def __enter__(self) -> Body:
         self._bounds.enter_context(self._deadline)
@@ -120,7 +120,7 @@ def drain(request: Request) -> None:
     if not left or left > DRAINED_BYTES:
         return
     # Past request.stream, which refuses to read on beyond its limit.
-    stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), _connection(request)
+    stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request)
     with suppress(Exception), _Patience(connection, SILENCE), _Deadline(connection, DRAINED_SECONDS) as deadline:
         while left > 0 and not deadline.passed and (block := stream.read(min(left, _READ_SIZE))):
             left -= len(block)
@@ -137,8 +137,8 @@ def _left(request: Request) -> int:
     return DRAINED_BYTES if terminated or length is None else length - int(stream.tell())
 
 
-def _connection(request: Request) -> Any:
-    """The socket that the body comes from, where the server tells."""
+def connection_of(request: Request) -> Any:
+    """Return the socket to the client, where the server tells (gunicorn, Werkzeug); else None."""
     return request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
 
 

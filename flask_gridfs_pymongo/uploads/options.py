@@ -42,6 +42,7 @@ class Options:
     stylesheet: str | None
     inline_types: Collection[str]
     upload_timeout: float | None
+    send_timeout: float | None
     share: int | None
     variants: Mapping[str, Variant]
     metadata: Keys
@@ -67,10 +68,10 @@ class Options:
             value = getattr(self, argument)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{argument} must be a whole number of at least {least}, not {value!r}")
-        if self.upload_timeout is not None and not self.upload_timeout > 0:
-            raise ValueError(
-                f"upload_timeout must be a number of seconds above 0, or None, not {self.upload_timeout!r}"
-            )
+        for argument in ("upload_timeout", "send_timeout", "expire_after"):
+            value = getattr(self, argument)
+            if value is not None and not value > 0:
+                raise ValueError(f"{argument} must be a number of seconds above 0, or None, not {value!r}")
         if self.share == 0:
             raise ValueError("share must be a number of seconds above 0, or None")
         if not self.upload_expires > 0:
@@ -85,8 +86,6 @@ class Options:
         check_inline_types(self.inline_types)
         if self.keep_versions == 0:
             raise ValueError("keep_versions must be 1 or more: the newest version always stays")
-        if self.expire_after is not None and not self.expire_after > 0:
-            raise ValueError(f"expire_after must be a number of seconds above 0, or None, not {self.expire_after!r}")
         if not self.inspect_timeout > 0:
             raise ValueError(f"inspect_timeout must be a number of seconds above 0, not {self.inspect_timeout!r}")
         if self.authorize is not None and not callable(self.authorize):

@@ -1,0 +1,70 @@
+"""A download that its client does not take is ended: it holds a thread, and may hold a connection to the database.
+
+::
+
+    blueprint.after_request(partial(bound, 60))
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from threading import Event, Thread
+from typing import Any
+
+from flask import Response, request
+
+from .bodies import connection_of
+
+_logger = logging.getLogger("flask_gridfs_pymongo")
+
+
+def bound(seconds: float, response: Response) -> Response:
+    """Let the client of a streamed *response* take *seconds* for a piece of it, where the server tells its socket."""
+    connection = connection_of(request)
+    if response.direct_passthrough and connection is not None:
+        response.response = _Pieces(response.response, seconds, connection, request.path)
+    return response
+
+
+class _Pieces:
+    """Pieces on their way: an iterable that ends *connection* where the next one is not asked for in time."""
+
+    def __init__(self, pieces: Iterable[Any], seconds: float, connection: Any, path: str) -> None:
+        self._pieces, self._iterator = pieces, iter(pieces)
+        self._seconds, self._connection, self._path = seconds, connection, path
+        self._since: float | None = None  # when the server began to send a piece
+        self._watch: Thread | None = None
+        self._over = Event()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self._since = None
+        piece = next(self._iterator)
+        self._since = time.monotonic()
+        if self._watch is None:
+            self._watch = Thread(target=self._end_in_time, daemon=True)
+            self._watch.start()
+        return piece
+
+    def close(self) -> None:
+        self._over.set()
+        if hasattr(self._pieces, "close"):
+            self._pieces.close()
+
+    def _end_in_time(self) -> None:
+        left = self._seconds
+        while not self._over.wait(left):
+            since = self._since
+            left = self._seconds if since is None else since + self._seconds - time.monotonic()
+            if left <= 0:
+                _logger.warning("the client of %a takes nothing more: its download ends", self._path)
+                with suppress(OSError):
+                    # Past SSLSocket's own method, which would wait for the client, too.
+                    socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+                return
