@@ -152,7 +152,7 @@ class TestRaces:
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(act, range(60)))
-        assert set(statuses) <= {201, 204, 404}
+        assert set(statuses) <= {201, 204, 404, 409}  # what is deleted before it is acknowledged is a 409
         for version in store.versions("a"):
             assert len(b"".join(store.read(version.file))) == version.file.length
         assert unreferenced(store) == 0
@@ -268,6 +268,19 @@ class TestRefusedWrites:
         assert {file["filename"] for file in listed} == shown
         for name in shown:
             assert client.get(f"/uploads/{name}").status_code == 200  # whole, also where nobody was told
+
+    @pytest.mark.parametrize("collection", ["fs.files", "fs.chunks"])
+    def test_a_validator_is_no_outage_and_the_log_has_no_content(
+        self, refused: Any, app: Flask, caplog: pytest.LogCaptureFixture, collection: str
+    ) -> None:
+        client, _ = refused
+        db = app.extensions["pymongo"]["MONGO"].connection.client.refused
+        db.create_collection(collection, validator={"owner": {"$exists": True}})
+        answer = client.put("/uploads/a", data=b"secret content")
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (500, None)
+        assert "validation" in caplog.text
+        assert "secret content" not in caplog.text
+        assert db.fs.files.count_documents({}) == db.fs.chunks.count_documents({}) == 0
 
     @pytest.mark.parametrize("times", [1, 3])
     @pytest.mark.parametrize(

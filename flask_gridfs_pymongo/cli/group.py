@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 
 from ..connection import AppState
 from ..store import Bucket
+from ..store.retry import reason
 
 
 def _prepare() -> None:
@@ -80,5 +81,4 @@ def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
     try:
         yield state.connection.bucket(state.settings.dbname, name)
     except PyMongoError as error:
-        reason = str(error).partition(", Topology Description")[0].partition(", full error")[0]
-        raise Failure(f"{state.settings.dbname}.{name}: {reason}") from None
+        raise Failure(f"{state.settings.dbname}.{name}: {reason(error)}") from None

@@ -18,7 +18,7 @@ from pymongo import ASCENDING, IndexModel, ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from .retry import persist
+from .retry import persist, reason
 
 _PATIENCE = 10  # seconds, for a write's majority and for an index
 _NO_QUORUM = (2, 9, 40415)  # of a standalone, and of servers before MongoDB 4.4
@@ -102,7 +102,7 @@ class Collections:
         try:
             persist(chunks, lambda: chunks.delete_many({"files_id": {"$in": ids}}))
         except PyMongoError as error:
-            _logger.warning("%s: the chunks of %s stay behind without a file: %a", chunks.full_name, ids, str(error))
+            _logger.warning("%s: the chunks of %s stay behind without a file: %a", chunks.full_name, ids, reason(error))
 
     def ensure_indexes(self) -> None:
         """Create the :data:`INDEXES` where they are missing, also after somebody dropped the bucket.
@@ -155,7 +155,7 @@ def create_index(collection: Any, index: Index, seconds: float | None = _PATIENC
                     raise
                 collection.create_indexes([model], **limit)
         except OperationFailure as error:
-            return str(error).partition(", full error")[0]
+            return reason(error)
         return ""
 
     return persist(collection, create)

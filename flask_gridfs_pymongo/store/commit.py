@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from bson.int64 import Int64
 from bson.objectid import ObjectId
@@ -140,7 +140,7 @@ class _Attempts:
         if self._claims.follows(self._filename, self._id, self._newest, self._later):
             return True
         if not self._take_back():  # its chunks go, too
-            self._vanish()
+            raise Vanished(f"{self._filename!r} was deleted while it was uploaded; nothing was stored")
         return False
 
     @property
@@ -191,10 +191,7 @@ class _Attempts:
         if found != wanted:
             if self._sent:
                 self._take_back()
-            self._vanish()
-
-    def _vanish(self) -> NoReturn:
-        raise Vanished(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
+            raise Vanished(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
 
     def _take_back(self) -> bool:
         """Remove the document; returns False where somebody else has."""

@@ -45,6 +45,14 @@ def codes(error: PyMongoError) -> set[int | None]:
     return {error.code, *(one["code"] for one in (error.details or {}).get("writeErrors", ()))}
 
 
+def reason(error: PyMongoError) -> str:
+    """What went wrong, for a log: without the documents that the driver quotes, which may be chunks of files."""
+    details = (error.details or {}) if isinstance(error, BulkWriteError) else {}
+    for failed in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
+        return str(failed.get("errmsg"))
+    return str(error).partition(", full error")[0].partition(", Topology Description")[0]
+
+
 def passes(error: PyMongoError) -> bool:
     """Whether the same operation may succeed a little later, and was not done yet where the server answered."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):

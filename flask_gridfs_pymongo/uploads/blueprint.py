@@ -19,7 +19,7 @@ from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
 from ..signals import request_refused
 from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
-from ..store.retry import codes, is_unconfirmed, passes
+from ..store.retry import codes, is_unconfirmed, passes, reason
 from . import notices, pages, pictures, resuming, stalls, texts
 from .bodies import drain
 from .forms import upload_target
@@ -70,7 +70,7 @@ def _tell_refusal(status: int, reason: str) -> None:
 
 def _unavailable(error: PyMongoError) -> Response:
     """Answer 503 only for what may pass: a refusal is none."""
-    current_app.logger.error("the database failed: %a", str(error))  # which may quote a name, with line breaks
+    current_app.logger.error("the database failed: %a", reason(error))  # which may quote a name, with line breaks
     if _DISK_FULL in codes(error):
         return pages.problem(507, "The disk of the database is full; nothing was stored.")
     if not (isinstance(error, ConnectionFailure) or is_unconfirmed(error) or passes(error)):

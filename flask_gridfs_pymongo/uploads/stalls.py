@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import _socket
 import logging
-import socket
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -65,6 +66,14 @@ class _Pieces:
             if left <= 0:
                 _logger.warning("the client of %a takes nothing more: its download ends", self._path)
                 with suppress(OSError):
-                    # Past SSLSocket's own method, which would wait for the client, too.
-                    socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+                    _shut_down(self._connection)
                 return
+
+
+def _shut_down(connection: Any) -> None:
+    # Past the connection's own method: an SSLSocket's waits for the client, and gevent's raises where the server sends.
+    twin = _socket.socket(fileno=os.dup(connection.fileno()))
+    try:
+        twin.shutdown(_socket.SHUT_RDWR)
+    finally:
+        twin.close()
