@@ -118,7 +118,7 @@ class Play:
 def environ() -> dict[str, str]:
     """Where ``flask``, ``python`` and this package are."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def close(app: Flask) -> None:
