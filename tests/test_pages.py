@@ -238,6 +238,7 @@ class TestUploads:
         drop(page, {"slow.bin": 500_000, "quick.txt": b"quick"})
         row = page.locator(".queue li", has_text="slow.bin")
         page.wait_for_function("() => document.querySelector('progress').value > 0")
+        expect(page.locator(".queue li", has_text="quick.txt").locator(".state")).to_have_text("Waiting")
         row.get_by_role("button", name="Cancel").click()
         expect(row.locator(".state")).to_have_text("Canceled")
         expect(row.get_by_role("button", name="Retry")).to_be_focused()

@@ -340,12 +340,10 @@ class TestAFilesPage:
     @pytest.mark.parametrize(
         ("name", "opens"), [("notes.txt", True), ("photos/2026/a.png", True), ("paper.pdf", True), ("page.html", False)]
     )
-    def test_what_would_be_saved_is_not_offered_to_be_opened(
-        self, page: Page, site: Site, name: str, opens: bool
-    ) -> None:
-        page.goto(f"{site.address}/files/{name}?details")
-        expect(page.get_by_role("link", name="Open", exact=True)).to_have_count(2 if opens else 0)
-        expect(page.get_by_role("link", name="Download")).to_have_count(2)
+    def test_what_would_be_saved_is_not_offered_to_be_opened(self, site: Site, name: str, opens: bool) -> None:
+        text = site.app.test_client().get(f"/files/{name}?details", headers=HTML).text
+        assert text.count(">Open</a>") == (2 if opens else 0)
+        assert text.count(">Download</a>") == 2
 
     def test_a_pdf_is_shown_where_it_may_be_and_frames_are_allowed_there_alone(self, page: Page, site: Site) -> None:
         policy = page.goto(f"{site.address}/files/paper.pdf?details").headers["content-security-policy"]  # type: ignore[union-attr]

@@ -119,7 +119,8 @@ export class Queue {
     if (this.folder(uploads[0])) action.searchParams.set("folder", this.folder(uploads[0]));
     const progress = (sent) => {
       for (const { file, row } of uploads) {
-        row.progress(Math.max(0, sent));
+        if (sent > 0) row.progress(sent);
+        else row.pause(this.texts.waiting); // for those before it in the form
         sent -= file.size;
       }
     };
