@@ -44,6 +44,8 @@ class TestRm:
             ("-r d", "the newest version of 2 files in 'd'", ALL | {"d/e": 1, "d/f/g": 1}),
             ("-r --all-versions d/ b", "all versions of 2 files in 'd/', 'b'", {"a": 2}),
             ("-r --all-versions /", "all versions of 4 files in '/'", {}),
+            ("-r a d/e d a", "the newest version of 'a', 'd/e', 2 files in 'd'", dict.fromkeys(NAMES, 1) | {"b": 2}),
+            ("a b d/e d/f/g no none", "the newest version of 6 files and folders", dict.fromkeys(NAMES, 1)),
         ],
     )
     def test_it_asks_first(
@@ -53,7 +55,7 @@ class TestRm:
             status, lines, errors = call(app, "rm", *arguments.split(), stdin=answer)
             assert (status, lines, errors[0].startswith(f"Delete {question}? [y/N]: ")) == (1, [], True)
         assert counts(bucket) == ALL
-        assert call(app, "rm", *arguments.split(), stdin=b"y\n").status == 0
+        assert call(app, "rm", *arguments.split(), stdin=b"y\n").status == ("no" in arguments)
         assert counts(bucket) == left
         assert all(bucket.chunks.find_one({"files_id": document["_id"]}) for document in bucket.files.find())
         assert bucket.chunks.count_documents({}) == bucket.files.count_documents({})
@@ -133,6 +135,8 @@ class TestMv:
             ("d/ d/x", "d/: it cannot go into itself, to 'd/x'"),
             ("d d", "d: it cannot go into itself, to 'd'"),
             ("/ x/", "/: it cannot go into itself, to 'x/'"),
+            ("a /x", "a: not written, as '/x' is no path: a folder in it has no name"),
+            ("a ../x/", "a: not written, as '../x/a' is no path: a folder in it is . or .."),
         ],
     )
     def test_nothing_is_moved_onto_another(self, app: Flask, bucket: Bucket, arguments: str, said: str) -> None:

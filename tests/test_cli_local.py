@@ -50,10 +50,10 @@ def test_a_name_is_a_path_or_refused(name: str, tmp_path: Path) -> None:
     windows = name in FINE and not name.endswith(".")
     for system, taken in ((False, name not in EVERYWHERE), (True, windows)):
         if taken:
-            assert local.path_of(name, windows=system) == name
+            local.check_path(name, windows=system)
         else:
-            with pytest.raises(ValueError, match="not written, as its name is no path here: "):
-                local.path_of(name, windows=system)
+            with pytest.raises(ValueError, match=r"^not written, as .* is no path: "):
+                local.check_path(name, windows=system)
 
 
 @given(st.text(st.sampled_from("./\\\0a:"), max_size=12))
@@ -114,6 +114,20 @@ def test_what_is_in_the_way_stays(command: list[str], app: Flask, real: PyMongo,
     assert (status, [line.partition(":")[0] for line in errors]) == (1, ["file/x", "folder", "pipe", "z" * 256])
     assert tree(here) == {"folder/x": b"folder/x", "file": b"file", "z": b"1"}
     assert (here / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    "command", [["get", "d/"], ["get", "d"], ["get", "a", "b"], ["sync", "gridfs:"], ["get", "a", "slash"]]
+)
+def test_a_place_that_is_no_folder_is_refused_at_once(
+    command: list[str], app: Flask, real: PyMongo, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "d/e", "d/f"):
+        put(real.bucket(), name, b"1")
+    place = f"{plant(tmp_path, 'place')}/place"
+    status, _, errors = call(app, *command, place)
+    assert (status, errors[-1]) == (2, f"Error: {place!r} is there already, and is no folder")
+    assert tree(tmp_path) == {"place": b"place"}
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -90,6 +90,16 @@ def test_where_put_stores(
     assert after == before | {name: before.get(name, 0) + 1 for name in stored.split()}
 
 
+@pytest.mark.parametrize("place", ["/x", "/x/", "../x", "a//x", "x/."])
+def test_what_get_would_refuse_is_not_stored(app: Flask, real: PyMongo, tmp_path: Path, place: str) -> None:
+    here = plant(tmp_path, "a")
+    for command in (["put", here / "a", place], ["put", "-", place], ["sync", here, f"gridfs:{place}"]):
+        if command[1] != "-" or not place.endswith("/"):
+            status, _, errors = call(app, *command, stdin=b"1")
+            assert (status, len(errors), ": not written, as " in errors[0]) == (1, 1, True)
+    assert names(real.bucket()) == []
+
+
 def test_put_adds_a_version_and_tells_the_application(app: Flask, real: PyMongo, tmp_path: Path) -> None:
     bucket, source, told = real.bucket(), tmp_path / "a.png", list[str]()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -11,6 +11,8 @@ from ..store import Bucket, StoredFile
 from .group import bucket_options, gridfs, plain, tell
 from .places import folder, is_folder, name_given, name_into, stored
 from .transfers import Transfers, transferring
+
+_NAMED = 5  # files at most in a question
 
 
 @gridfs.command("rm")
@@ -32,21 +34,28 @@ def rm_command(
     """
     with transferring(prefix, bucket) as transfers:
         store, report = transfers.bucket, transfers.report
-        wanted = [name for name in names if recursive or not is_folder(store, name)]
+        wanted = [name for name in dict.fromkeys(names) if recursive or not is_folder(store, name)]
         for name in names:
             if name not in wanted:
                 report.failed(name, "not deleted, as it is a folder; -r deletes what is in it")
         if wanted and not yes:
             what = "all versions" if all_versions else "the newest version"
             click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
+        seen = set()  # a file may be named twice, and only one version of it is to go
         for one in stored(store, wanted, report):
             with report.trying(one.name):
+                if one.file.named and one.file.filename in seen:
+                    continue
+                seen.add(one.file.filename)
                 every = all_versions and one.file.named
                 deleted = store.delete_all(one.file) if every else store.delete(id=one.file.id)
-                tell(file_deleted, file=one.file, versions=deleted)
+                if deleted:
+                    tell(file_deleted, file=one.file, versions=deleted)
 
 
-def _amount(bucket: Bucket, names: Iterable[str]) -> str:
+def _amount(bucket: Bucket, names: Sequence[str]) -> str:
+    if len(names) > _NAMED:
+        return f"{len(names):,} files and folders"
     folders = {name: bucket.usage(folder(name)).names for name in names if is_folder(bucket, name)}
     return ", ".join(f"{folders[name]:,} files in {name!r}" if name in folders else repr(name) for name in names)
 

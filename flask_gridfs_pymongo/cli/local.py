@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,8 +24,8 @@ BLOCK = 256 * 1024
 """bytes that are read at once"""
 _PART = re.compile(r"\.gridfs-[0-9a-f]{16}\.part")
 _NOWHERE = [  # what no name may have that becomes a path, and why
-    (re.compile("(^|/)(/|$)"), "it has a folder without a name"),
-    (re.compile(r"(^|/)\.\.?(/|$)"), "it has a folder . or .."),
+    (re.compile("(^|/)(/|$)"), "a folder in it has no name"),
+    (re.compile(r"(^|/)\.\.?(/|$)"), "a folder in it is . or .."),
     (re.compile("\0"), "it has a NUL"),
 ]
 _NOT_ON_WINDOWS = [
@@ -48,14 +47,22 @@ def stored_name(path: str) -> str:
         raise ValueError("its name is not UTF-8") from None
 
 
-def path_of(name: str, *, windows: bool = os.name == "nt") -> str:
-    """Return the relative path that a stored name has on this machine.
+def check_path(name: str, *, windows: bool = False) -> None:
+    """Refuse a name that is no relative path.
 
-    :raises ValueError: where that would lie elsewhere, or be another file
+    :raises ValueError: where as a path it would lie elsewhere, or be another file
     """
     for pattern, reason in _NOWHERE + _NOT_ON_WINDOWS * windows:
         if pattern.search(name):
-            raise ValueError(f"not written, as its name is no path here: {reason}")
+            raise ValueError(f"not written, as {name!r} is no path: {reason}")
+
+
+def path_of(name: str) -> str:
+    """Return the relative path that a stored name has on this machine.
+
+    :raises ValueError: where it has none
+    """
+    check_path(name, windows=os.name == "nt")
     return os.fsdecode(name.encode())
 
 
@@ -119,11 +126,13 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         with open(part, "xb") as file:
             yield file
         if there is not None:
-            shutil.copymode(path, part)
+            os.chmod(part, there & 0o777)
         os.replace(part, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
+    except BaseException as error:
+        with suppress(OSError):
             os.unlink(part)
+        if isinstance(error, OSError):
+            error.filename = path  # which people know
         raise
 
 

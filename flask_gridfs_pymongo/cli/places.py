@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from ..store import Bucket, StoredFile
-from .local import path_below, stored_name, walk
+from .local import check_path, path_below, stored_name, walk
 from .report import Report
 
 TOP = ("", "/")
@@ -87,6 +87,12 @@ def version_of(bucket: Bucket, name: str, version: int) -> StoredFile:
     return file
 
 
+def check_folder(place: str) -> None:
+    """Refuse a place on this machine that cannot be a folder, before each file that goes there fails."""
+    if os.path.exists(place) and not os.path.isdir(place):
+        raise click.UsageError(f"{place!r} is there already, and is no folder")
+
+
 def below(bucket: Bucket, prefix: str) -> Iterator[StoredFile]:
     """Iterate over the newest versions of all names that begin with *prefix*."""
     return (row.file for page in bucket.pages(prefix=prefix) for row in page.rows)
@@ -112,7 +118,7 @@ def stored(bucket: Bucket, names: Sequence[str], report: Report) -> Iterator[Sto
 def local(paths: Sequence[str], report: Report) -> Iterator[Local]:
     """Iterate over the files that *paths* mean; what cannot be read is reported."""
     for path in paths:
-        if not os.path.isdir(path):
+        if path == "-" or not os.path.isdir(path):
             yield Local(path, os.path.basename(path))
             continue
         last = os.path.basename(path)
@@ -124,9 +130,11 @@ def local(paths: Sequence[str], report: Report) -> Iterator[Local]:
 def name_into(place: str, one: Stored | Local, is_folder: bool) -> str:
     """Return the name in the store that *one* gets, where *place* is its place there.
 
-    :raises ValueError: where that is not UTF-8
+    :raises ValueError: where that is not UTF-8, or no path, so that nobody could bring it back
     """
-    return folder(place) + stored_name(one.rest) if is_folder or one.within else place
+    name = folder(place) + stored_name(one.rest) if is_folder or one.within else place
+    check_path(name)
+    return name
 
 
 def path_into(place: str, one: Stored, is_folder: bool) -> str:

@@ -58,7 +58,7 @@ class Report:
     def skipped(self, name: str, reason: Exception | str) -> None:
         """Tell why a file is left out."""
         self._clear()
-        click.echo(plain(f"{name}: {_text(reason)}"), err=True)
+        click.echo(plain(f"{name}: {_text(reason, name)}"), err=True)
 
     @contextmanager
     def trying(self, name: str) -> Iterator[None]:
@@ -75,20 +75,19 @@ class Report:
 
         :param size: bytes of all of them; None: nobody knows
         """
-        read = 0
+        read, begun = 0, time.monotonic()
         for block in blocks:
             yield block
             read += len(block)
             self._bytes += len(block)
             if self._terminal and time.monotonic() - self._told >= _PAUSE:
-                self._show(name, read, size)
+                self._show(name, read, size, time.monotonic() - begun)
         self._files += 1
 
-    def _show(self, name: str, read: int, size: int | None) -> None:
+    def _show(self, name: str, read: int, size: int | None, seconds: float) -> None:
         self._told, self._is_shown = time.monotonic(), True
-        part = f"{100 * read // size} % of " if size else ""
-        left = max(0, (size or 0) - read) * (self._told - self._begun) / max(1, self._bytes)
-        ending = f", {_clock(left)} left" if size else ""
+        part = f"{min(100, 100 * read // size)} % of " if size else ""
+        ending = f", {_clock(max(0, size - read) * seconds / max(1, read))} left" if size else ""
         click.echo(_LINE.format(plain(f"{self._so_far()}: {part}{name}{ending}")), err=True, nl=False)
 
     def _so_far(self) -> str:
@@ -101,9 +100,9 @@ class Report:
             click.echo(_LINE.format(""), err=True, nl=False)
 
 
-def _text(reason: Exception | str) -> str:
+def _text(reason: Exception | str, name: str) -> str:
     if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror + (f": {reason.filename!r}" if reason.filename else "")
+        return reason.strerror + (f": {reason.filename!r}" if reason.filename not in (None, name) else "")
     return str(reason)
 
 

@@ -13,7 +13,7 @@ import click
 from ..store import Bucket, CorruptFile, StoredFile
 from . import local
 from .group import bucket_options, gridfs
-from .places import Stored, below, folder, name_of
+from .places import Stored, below, check_folder, folder, name_of
 from .transfers import Transfers, transferring
 
 _STORE = "gridfs:"
@@ -43,6 +43,7 @@ def sync_command(source: str, place: str, dry_run: bool, bucket: str, prefix: st
         if place.startswith(_STORE):
             _send(transfers, source, _folder(place), dry_run)
         else:
+            check_folder(place)
             _bring(transfers, _folder(source), place, dry_run)
 
 
@@ -59,6 +60,7 @@ def _send(transfers: Transfers, source: str, top: str, dry_run: bool) -> None:
         own = os.path.join(source, path)
         with report.trying(own):
             name = top + local.stored_name(path)
+            local.check_path(name)
             if file is not None and _is_same(bucket, file, own):
                 continue
             if not dry_run:

@@ -18,7 +18,7 @@ from ..store import Bucket, CorruptFile, StoredFile
 from .group import bucket_options, gridfs, open_bucket, plain, tell
 from .interrupts import Interrupts
 from .local import BLOCK, replacing
-from .places import is_folder, local, name_given, name_into, name_of, path_into, stored, version_of
+from .places import check_folder, is_folder, local, name_given, name_into, name_of, path_into, stored, version_of
 from .report import Report
 
 
@@ -118,8 +118,10 @@ def get_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str |
     """
     if place in ("", "-"):
         raise click.UsageError("DST is a file or a folder; flask gridfs cat writes to the standard output")
-    is_place = len(sources) > 1 or place.endswith(("/", os.sep)) or os.path.isdir(place)
     with transferring(prefix, bucket) as transfers:
+        is_place = len(sources) > 1 or place.endswith(("/", os.sep)) or os.path.isdir(place)
+        if is_place or is_folder(transfers.bucket, sources[0]):
+            check_folder(place)
         for one in stored(transfers.bucket, sources, transfers.report):
             with transfers.report.trying(one.name):
                 one.ensure_named()
@@ -147,9 +149,10 @@ def put_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str |
         is_place = len(sources) > 1 or is_folder(transfers.bucket, place)
         if "-" in sources and is_place:
             raise click.UsageError("the standard input has no name: give DST as the name of a file, and no other SRC")
-        if sources == ("-",):
-            transfers.put(sys.stdin.buffer, place, None)
-            return
         for one in local(sources, transfers.report):
             with transfers.report.trying(one.path):
-                transfers.put_file(one.path, name_into(place, one, is_place))
+                name = name_into(place, one, is_place)
+                if one.path == "-":
+                    transfers.put(sys.stdin.buffer, name, None)
+                else:
+                    transfers.put_file(one.path, name)
