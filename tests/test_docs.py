@@ -182,6 +182,16 @@ def test_every_page_is_linked() -> None:
     assert sorted(re.findall(r"^   (\w+)$", index, re.MULTILINE)) == sorted(pages)
 
 
+def test_the_versions_are_those_of_the_package() -> None:
+    setup = (ROOT / "setup.cfg").read_text()
+    needed = re.findall(
+        r"^    ([\w-]+)>=([\d.]+)$", setup.partition("install_requires =")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert len(needed) == 4
+    page = PAGES["docs/running.rst"].read_text()
+    assert [name for name, least in needed if f"{name} {least},".lower() not in page.lower()] == []
+
+
 def test_every_public_name_is_in_the_api() -> None:
     api = PAGES["docs/api.rst"].read_text()
     names = [*flask_gridfs_pymongo.__all__, *(name.replace("-", "_") for name in signals._signals)]
