@@ -100,7 +100,7 @@ def told(answer: TestResponse) -> tuple[int, list[tuple[str, str]], str]:
     return answer.status_code, fields, _OWN.sub("OWN", re.sub("upload-[0-9]+", "", answer.text))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_each_answers_as_if_what_is_hidden_did_not_exist(uri: str, seed: int) -> None:
     rng = random.Random(seed)
     hidden = set(rng.sample(NAMES, len(NAMES) // 2))

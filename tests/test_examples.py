@@ -41,6 +41,13 @@ MULTIPART = "multipart/form-data; boundary=xyz"
 
 
 class TestGallery:
+    def test_a_page_that_comes_in_by_another_name_changes_nothing(self, gallery: str) -> None:
+        """DNS rebinding: both fields are the attacker's, and agree."""
+        fields = {"Host": "rebound.example:8000", "Origin": "http://rebound.example:8000"}
+        assert fetch(f"{gallery}files/tide.png", method="DELETE", **fields)[0] == 400
+        assert fetch(f"{gallery}files/", **fields)[0] == 400
+        assert fetch(f"{gallery}files/tide.png")[0] == 200
+
     def test_it_shows_its_samples(self, gallery: str) -> None:
         status, url, _ = fetch(gallery)
         assert (status, url) == (200, f"{gallery}files/")
