@@ -9,7 +9,6 @@ import re
 import wave
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +28,7 @@ from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.uploads.texts import DOMAIN
 
 from . import catalogues
-from .conftest import HTML, ROOT, serving
+from .conftest import JSON, ROOT, serving
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -347,10 +346,10 @@ class TestBrowsing:
         seen += names(page)
         client, more = site.app.test_client(), page.get_by_role("link", name="More files").get_attribute("href")
         while more:
-            text = client.get(more, headers=HTML).text
-            seen += re.findall(r'<a class="name"[^>]*>([^<]*)', text)
-            found = re.search(r'rel="next" href="([^"]*)"', text)
-            more = unescape(found[1]) if found else None
+            answer = client.get(more, headers=JSON).json
+            assert answer is not None
+            seen += [file["filename"] for file in answer["files"]]
+            more = answer["next"]
         assert seen == [f"f{number:04}.bin" for number in range(many)]
 
     @pytest.mark.parametrize(("order", "first"), [("Newest", "f4999"), ("Size", "f4999"), ("Type", "f0000")])

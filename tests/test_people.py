@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
+from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from flask_gridfs_pymongo import PyMongo
@@ -475,6 +476,22 @@ class TestWhoIsRefused:
         if link:
             assert f'href="/uploads/?folder={link}">{link}</a>' in main
         assert "log in" in main
+
+
+@pytest.mark.parametrize(
+    ("referrer", "leads_back"),
+    [("http://localhost/uploads/a?details&q=x", True), ("http://other/", False), (None, False)],
+)
+def test_after_a_form_that_failed_one_goes_back(
+    client: Client, mongo: PyMongo, referrer: str | None, leads_back: bool
+) -> None:
+    for name in ("a", "b"):
+        mongo.save_file(name, io.BytesIO(b"x"))
+    headers = {**HTML, **({"Referer": referrer} if referrer else {})}
+    answer = client(authorize=everyone).post("/uploads/a?copy=b", headers=headers)
+    assert answer.status_code == 409
+    assert (f'href="{escape(referrer or "")}">Back</a>' in answer.text) == leads_back
+    assert ("Back" in answer.text) == leads_back
 
 
 @pytest.fixture
