@@ -534,6 +534,31 @@ class TestRights:
         assert client.status("MOVE", "c", to="a") == 403  # it would replace what may not go
         assert names(mongo) == ["a/hidden", "a/keep/2", "c/4"]
 
+    def test_a_tree_goes_with_all_that_is_in_it(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/1", "a/1", "a/b/2", "a/b/c/3")
+        client = drive()
+        client.ask("MKCOL", "a/empty")
+        client.ask("PROPPATCH", "a/b/2", PROPPATCH)
+        client.ask("PROPPATCH", "a/b/", PROPPATCH)
+        ids = mongo.db["fs.files"].distinct("_id")
+        assert client.status("MOVE", "a", to="z") == 201
+        assert names(mongo) == ["z/1", "z/b/2", "z/b/c/3"]
+        assert (mongo.db["fs.files"].distinct("_id"), mongo.bucket().count("z/1")) == (ids, 2)
+        assert client.found("z/") == ["/dav/z/", "/dav/z/b/", "/dav/z/empty/", "/dav/z/1"]
+        assert [b">red<" in client.ask("PROPFIND", path, Depth="0").data for path in ("z/b/2", "z/b/")] == [True, True]
+        assert client.status("DELETE", "z") == 204
+        assert client.found() == ["/dav/"]
+        assert mongo.db["fs.dav"].count_documents({"_id": {"$ne": "locks"}}) == 0
+        assert mongo.db["fs.chunks"].count_documents({}) == 0
+
+    def test_a_tree_goes_over_what_is_hidden_there(self, drive: Drive, mongo: PyMongo) -> None:
+        """Neither is lost: it is a version more, as with a PUT."""
+        put(mongo, "a/1", "a/2", "b/1")
+        client = drive(lambda action, filename: action != "read" or filename != "b/1")
+        assert client.status("MOVE", "a", to="b") == 201
+        assert names(mongo) == ["b/1", "b/2"]
+        assert [text(mongo, "b/1", version) for version in (0, 1)] == [b"b/1", b"a/1"]
+
     def test_an_answer_of_the_rule_is_the_answer(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a")
 

@@ -20,7 +20,7 @@ from typing import Any
 import pymongo
 from pymongo.errors import WriteConcernError
 
-from .changes import rename, update_metadata
+from .changes import rename, rename_many, update_metadata
 from .collections import Collections
 from .commit import Unconfirmed
 from .dav import Dav
@@ -262,6 +262,10 @@ class Bucket:
         """
         self.collections.ensure_indexes()
         return rename(self._versions, filename, new)
+
+    def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:
+        """Give all versions of several names other ones: see :func:`.changes.rename_many`."""
+        return rename_many(self._versions, names)
 
     def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:
         """Delete all versions of a name, or one; documents first, then content.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateMany
 from pymongo.errors import DuplicateKeyError
 
 from .collections import Collections
@@ -93,6 +93,23 @@ def rename(versions: Versions, filename: str, new: str) -> int:
         persist(files, partial(files.update_many, batch, change))
     persist(files, partial(files.update_one, {"_id": {"$eq": newest.id}}, {"$unset": {"renamedFrom": ""}}))
     return 1 + len(older)
+
+
+def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
+    """Give all versions of several names other ones, as far as nothing has those; returns the old names of these.
+
+    It is one step for the server. Where an upload takes a new name in this very moment, it is another version there.
+
+    :param names: the new name for each old one
+    """
+    files = versions.collections.primary.files
+    wanted = {"filename": {"$in": list(names.values())}}
+    taken = set(persist(files, lambda: files.distinct("filename", wanted)))
+    free = {old: new for old, new in names.items() if new not in taken}
+    changes = [UpdateMany({"filename": old}, {"$set": {"filename": new}, **_NO_CLAIM}) for old, new in free.items()]
+    if changes:
+        persist(files, lambda: files.bulk_write(changes, ordered=False))
+    return list(free)
 
 
 def _rename_newest(versions: Versions, filename: str, new: str) -> StoredFile:

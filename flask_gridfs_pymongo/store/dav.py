@@ -33,7 +33,7 @@ LARGEST_PROPERTY = 64 * 1024
 """bytes"""
 # Beginnings of an _id. With a folder's path, or the parent's of what has a property, they begin a range of its index.
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
-_SWEPT = 4  # properties looked at with each that is set
+_SWEPT = 4  # properties looked at in one sweep
 _ATTEMPTS = 100
 _PAUSE = 0.02  # seconds at most between two of them
 Lock = Mapping[str, Any]
@@ -74,6 +74,10 @@ class Dav:
         """Return those of all that is directly in *folder*, by path and name."""
         return _by_path(self._find(_below(f"{_PROPERTY}{folder}\0")))
 
+    def paths_with_properties(self, top: str) -> set[str]:
+        """Return the paths below the folder *top* that have any."""
+        return {_path_and_name(found["_id"])[0] for found in self._find(_below(_PROPERTY + top))}
+
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
 
@@ -84,7 +88,6 @@ class Dav:
             raise Full(f"a file has at most {MOST_PROPERTIES} properties of {LARGEST_PROPERTY} bytes")
         key = {"_id": _key(path) + name}
         self._persist(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
-        self._sweep()
 
     def remove_property(self, path: str, name: str) -> None:
         """Take a property away, if it is there."""
@@ -100,6 +103,14 @@ class Dav:
         self.remove_properties(new)
         for name, value in there.items():
             self.set_property(new, name, value)
+
+    def sweep(self) -> None:
+        """Take away a few properties whose file or folder is gone: others delete it without knowing of them."""
+        found = self._find({"_id": {"$gt": self._swept, "$lt": successor(_PROPERTY)}}, _SWEPT)
+        self._swept = found[-1]["_id"] if len(found) == _SWEPT else _PROPERTY
+        gone = [one["_id"] for one in found if not self._exists(_path_and_name(one["_id"])[0])]
+        if gone:
+            self._persist(lambda: self._collection.delete_many({"_id": {"$in": gone}}))
 
     def locks(self) -> list[Lock]:
         """Return the locks that have not expired by the server's clock."""
@@ -151,14 +162,6 @@ class Dav:
 
     def _find(self, selection: Mapping[str, Any], limit: int = 0) -> list[dict[str, Any]]:
         return list(self._persist(lambda: list(self._collection.find(selection).sort("_id", ASCENDING).limit(limit))))
-
-    def _sweep(self) -> None:
-        """Take away a few properties whose file or folder is gone: others delete it without knowing of them."""
-        found = self._find({"_id": {"$gt": self._swept, "$lt": successor(_PROPERTY)}}, _SWEPT)
-        self._swept = found[-1]["_id"] if len(found) == _SWEPT else _PROPERTY
-        gone = [one["_id"] for one in found if not self._exists(_path_and_name(one["_id"])[0])]
-        if gone:
-            self._persist(lambda: self._collection.delete_many({"_id": {"$in": gone}}))
 
     def _exists(self, path: str) -> bool:
         if not path.endswith("/"):

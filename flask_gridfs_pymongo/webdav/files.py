@@ -31,11 +31,14 @@ class File(Resource, DAVNonCollection):
     """A file, or one that is about to be made.
 
     :param file: its newest version; None before it is stored
+    :param versions: how many there are, where that is known
     """
 
-    def __init__(self, path: str, environ: dict[str, Any], file: StoredFile | None) -> None:
+    def __init__(
+        self, path: str, environ: dict[str, Any], file: StoredFile | None, versions: int | None = None
+    ) -> None:
         super().__init__(path, environ)
-        self.file = file
+        self.file, self.versions = file, versions
 
     @property
     def stored(self) -> StoredFile:
@@ -101,6 +104,7 @@ class File(Resource, DAVNonCollection):
         with told():
             new = storable(dest_path)
             if is_move:
+                self.ensure_movable(new)
                 self.move_to(new)
                 self.keep_parent()
             else:
@@ -113,8 +117,6 @@ class File(Resource, DAVNonCollection):
         self.free()
 
     def move_to(self, new: str) -> None:
-        permit(self.options, "delete", self.stored_name)
-        permit(self.options, "write", new)
         try:
             rename(self.options, self.stored, new)
         except Conflict:  # the name is taken

@@ -5,17 +5,20 @@ It is there where a file is in it that may be read, or where ``base.dav`` rememb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import abort, request
 from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
+from ..signals import file_changed, file_deleted
 from ..store import StoredFile
 from ..store.dav import Full
+from ..store.rows import Page
 from ..uploads.rights import permit, shown
-from ..uploads.writing import stored
+from ..uploads.writing import stored, tell
 from .errors import as_dav_error, told
 from .files import File
 from .names import folders_of, is_addressable, is_path, storable
@@ -24,6 +27,7 @@ from .resource import Resource
 MOST_NAMES = 10_000
 """in a folder that is listed, and below one that is moved, copied or deleted"""
 _PAGE = 1000  # names
+_BATCH = 500  # files
 
 
 class Folder(Resource, DAVCollection):
@@ -37,16 +41,17 @@ class Folder(Resource, DAVCollection):
 
         :raises Full: where they are more than :data:`MOST_NAMES`
         """
-        top, bucket, visible = self.stored_name, self.options.bucket(), shown(self.options)
+        top, visible = self.stored_name, shown(self.options)
         permit(self.options, "list", top or None)
-        page = bucket.list(limit=MOST_NAMES, prefix=top, folded=True, shown=visible)
         remembered = self.dav.folders(top, MOST_NAMES + 1)
         below = {top + path[len(top) :].partition("/")[0] + "/" for path in remembered if path != top}
-        folders = {*page.folders, *filter(visible.folder, below)}
-        if page.next or len(page.rows) + len(folders) > MOST_NAMES:
-            raise Full(f"a folder of more than {MOST_NAMES} names is not listed")
+        folders, files = {*filter(visible.folder, below)}, []
+        for page in self._pages(folded=True):
+            folders.update(page.folders)
+            files += [row.file for row in page.rows if is_addressable(row.file)]
+            if len(files) + len(folders) > MOST_NAMES:
+                raise Full(f"a folder of more than {MOST_NAMES} names is not listed")
         self.provider.prop_manager.read_ahead(top, self.environ)
-        files = (row.file for row in page.rows if is_addressable(row.file))
         return [
             *(Folder(f"/{folder}", self.environ) for folder in sorted(folders) if is_path(folder[:-1])),
             *(File(f"/{file.filename}", self.environ, file) for file in files),
@@ -64,21 +69,27 @@ class Folder(Resource, DAVCollection):
         return members[::-1] if depth_first else members
 
     def _below(self) -> Iterator[File | Folder]:
-        top, bucket, visible = self.stored_name, self.options.bucket(), shown(self.options)
+        top, visible, count = self.stored_name, shown(self.options), 0
         remembered = self.dav.folders(top, MOST_NAMES + 1)
-        folders, names = {path for path in remembered if path != top and not visible.hidden_folder(path)}, 0
-        page = bucket.list(limit=_PAGE, prefix=top, shown=visible)
-        while True:
-            for file in (row.file for row in page.rows if is_addressable(row.file)):
+        folders = {path for path in remembered if path != top and not visible.hidden_folder(path)}
+        for page in self._pages(folded=False):
+            for file, versions in (row for row in page.rows if is_addressable(row.file)):
                 folders.update(folder for folder in folders_of(file.filename) if len(folder) > len(top))
-                names += 1
-                yield File(f"/{file.filename}", self.environ, file)
-            if names + len(folders) > MOST_NAMES:
+                count += 1
+                yield File(f"/{file.filename}", self.environ, file, versions)
+            if count + len(folders) > MOST_NAMES:
                 raise Full(f"more than {MOST_NAMES} files and folders are not moved, copied or deleted at once")
-            if page.next is None:
-                break
-            page = bucket.list(after=page.next, limit=_PAGE, prefix=top, shown=visible)
         yield from (Folder(f"/{path}", self.environ) for path in folders)
+
+    def _pages(self, *, folded: bool) -> Iterator[Page]:
+        """The names that begin with this folder's path; each page may take the time of one."""
+        bucket, visible, after = self.options.bucket(), shown(self.options), None
+        while True:
+            page = bucket.list(after=after, limit=_PAGE, prefix=self.stored_name, folded=folded, shown=visible)
+            yield page
+            after = page.next
+            if after is None:
+                return
 
     def create_collection(self, name: str) -> None:
         folder = storable(self.path + name) + "/"
@@ -102,13 +113,32 @@ class Folder(Resource, DAVCollection):
     def delete(self) -> list[tuple[str, DAVError]]:
         """Delete all below, and the folder; returns which of them could not be, and why."""
         with told():
+            errors: _Errors = {}
             members = self.get_descendants(depth_first=True, add_self=True)
-            if request.method != "DELETE":  # WsgiDAV does not look at what is returned, and goes on
-                for member in members:
-                    permit(self.options, "delete", member.stored_name)
-            errors = _errors(members, lambda member: member.remove())
-            self.keep_parent()
-            return errors
+            allowed = _attempt(members, lambda member: permit(self.options, "delete", member.stored_name), errors)
+            if errors and request.method != "DELETE":  # WsgiDAV does not look at what is returned, and goes on
+                raise next(iter(errors.values()))
+            single = [member for member in allowed if isinstance(member, File) and member.versions == 1]
+            for start in range(0, len(single), _BATCH):
+                self._delete_single(single[start : start + _BATCH])
+            others = set(allowed).difference(single)
+            _attempt([member for member in allowed if member in others], lambda member: member.remove(), errors)
+            self._end(single)
+            return [(member.get_href(), error) for member, error in errors.items()]
+
+    def _delete_single(self, files: list[File]) -> None:
+        if self.options.bucket().delete_many([file.stored.id for file in files]):
+            for file in files:
+                tell(file_deleted, file=file.stored, versions=1)
+
+    def _end(self, gone: list[File]) -> None:
+        """Drop what belonged to files that are gone from below here; locks may go with more than those."""
+        with_properties = self.dav.paths_with_properties(self.stored_name)
+        for file in gone:
+            if file.stored_name in with_properties:
+                self.dav.remove_properties(file.stored_name)
+        self.remove_all_locks(recursive=True)
+        self.keep_parent()
 
     def copy_move_single(self, dest_path: str, *, is_move: bool) -> None:
         with told():
@@ -120,11 +150,36 @@ class Folder(Resource, DAVCollection):
     def move_recursive(self, dest_path: str) -> list[tuple[str, DAVError]]:
         """Move the folder and all below; returns which of them could not be, and why."""
         with told():
-            new, length = storable(dest_path) + "/", len(self.stored_name)
+            errors: _Errors = {}
+            new = storable(dest_path) + "/"
             members = self.get_descendants(add_self=True)
-            errors = _errors(members, lambda member: member.move_to(new + member.stored_name[length:]))
-            self.keep_parent()
-            return errors
+            targets = {member: new + member.stored_name[len(self.stored_name) :] for member in members}
+            allowed = _attempt(members, lambda member: member.ensure_movable(targets[member]), errors)
+            files = [member for member in allowed if isinstance(member, File)]
+            moved: list[File] = []
+            for start in range(0, len(files), _BATCH):
+                moved += self._rename(files[start : start + _BATCH], targets)
+            others = set(allowed).difference(moved)
+            _attempt(
+                [member for member in allowed if member in others],
+                lambda member: member.move_to(targets[member]),
+                errors,
+            )
+            self._end(moved)
+            return [(member.get_href(), error) for member, error in errors.items()]
+
+    def _rename(self, files: list[File], targets: Mapping[Resource, str]) -> list[File]:
+        """Give those of *files* new names that are free; returns them."""
+        names = {file.stored_name: targets[file] for file in files}
+        renamed = set(self.options.bucket().rename_many(names))
+        with_properties = self.dav.paths_with_properties(self.stored_name)
+        done = [file for file in files if file.stored_name in renamed]
+        for file in done:
+            if file.stored_name in with_properties:
+                self.dav.copy_properties(file.stored_name, targets[file])
+            document = {**file.stored.document, "filename": targets[file]}
+            tell(file_changed, file=replace(file.stored, filename=targets[file], document=document))
+        return done
 
     def remove(self) -> None:
         permit(self.options, "delete", self.stored_name)
@@ -132,27 +187,28 @@ class Folder(Resource, DAVCollection):
         self.free()
 
     def move_to(self, new: str) -> None:
-        permit(self.options, "delete", self.stored_name)
-        permit(self.options, "write", new)
         self.dav.remember(new)
         self.dav.copy_properties(self.stored_name, new)
         self.dav.forget(self.stored_name)
         self.free()
 
 
-def _errors(members: Iterable[File | Folder], change: Callable[[File | Folder], None]) -> list[tuple[str, DAVError]]:
-    """Change one after the other; a folder stays where something in it does."""
-    errors: list[tuple[str, DAVError]] = []
-    stay: set[str] = set()
+_Errors = dict[Any, DAVError]
+
+
+def _attempt(members: Iterable[Any], change: Callable[[Any], None], errors: _Errors) -> list[Any]:
+    """Change one after the other; returns those that were. A folder stays where something in it does."""
+    changed = []
     for member in members:
-        if member.stored_name in stay:
+        if member.is_collection and any(other.stored_name.startswith(member.stored_name) for other in errors):
             continue
         try:
             change(member)
         except Exception as error:
-            errors.append((member.get_href(), as_dav_error(error)))
-            stay.update(folders_of(member.stored_name))
-    return errors
+            errors[member] = as_dav_error(error)
+        else:
+            changed.append(member)
+    return changed
 
 
 def _ensure_free(newest: StoredFile | None) -> None:

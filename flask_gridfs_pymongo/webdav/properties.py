@@ -33,9 +33,10 @@ class PropertyManager:
         return self._of(url, environ).get(name)
 
     def write_property(self, url: str, name: str, value: bytes, dry_run: bool, environ: dict[str, Any]) -> None:
-        """Set a property."""
+        """Set a property; those of files that are gone go, a few each time."""
         if not dry_run:
             self._dav().set_property(self._path_of(url), name, value)
+            self._dav().sweep()
 
     def remove_property(self, url: str, name: str, dry_run: bool, environ: dict[str, Any]) -> None:
         """Take a property away, if it is there."""

@@ -13,6 +13,7 @@ from ..uploads.options import Options
 from ..uploads.rights import may, permit
 from .errors import told
 from .locks import LockStorage
+from .names import storable
 
 
 class BucketProvider(DAVProvider):
@@ -84,12 +85,18 @@ class Resource:
     def support_recursive_move(self, dest_path: str) -> bool:
         return True
 
+    def ensure_movable(self, new: str) -> None:
+        """Refuse what may not go from here, or not be there, or not have the name *new*."""
+        permit(self.options, "delete", self.stored_name)
+        permit(self.options, "write", new)
+        storable(new)
+
     def remove(self) -> None:
         """Delete this one alone."""
         raise NotImplementedError
 
     def move_to(self, new: str) -> None:
-        """Give this one alone another name."""
+        """Give this one alone another name; it is movable there."""
         raise NotImplementedError
 
     def free(self) -> None:
