@@ -13,6 +13,7 @@ import pytest
 from defusedxml import ElementTree
 from flask import Flask, Response, abort, request, session
 from flask.testing import FlaskClient
+from flask_login import LoginManager, UserMixin, current_user, login_user
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import TestResponse
 
@@ -587,6 +588,31 @@ class TestRights:
         assert client.status("PUT", "ann/new", b"x") == 201
         assert client.status("PUT", "new", b"x") == 403
         assert client.status("MKCOL", "ann/folder") == 201
+
+    def test_the_login_of_the_private_example(self, drive: Drive, app: Flask, mongo: PyMongo) -> None:
+        app.secret_key = "key"
+        put(mongo, "ann/1", "bob/2")
+        logins = LoginManager(app)
+
+        class User(UserMixin):
+            def __init__(self, name: str) -> None:
+                self.id = name
+
+        logins.user_loader(User)
+        app.add_url_rule("/login/<user>", view_func=lambda user: str(login_user(User(user))))
+        client = drive(lambda action, name: current_user.is_authenticated and users.owns(current_user.id, name))
+        assert client.status("PROPFIND", "", Depth="1") == 403
+        client.client.get("/login/bob")
+        assert client.found() == ["/dav/", "/dav/bob/"]
+        assert [client.status("DELETE", name) for name in ("ann/1", "bob/2")] == [404, 204]
+
+    def test_names_that_a_hosts_owner_speaks_by(self, app: Flask, mongo: PyMongo) -> None:
+        """Only where the drive is at the root of its host (RFC 8615)."""
+        drive = mongo.webdav_app(authorize=everyone)
+        for root, status in (("", 403), ("/dav", 201)):
+            app.wsgi_app = DispatcherMiddleware(drive, {"/dav": drive})  # type: ignore[method-assign]
+            client = Client(app.test_client(), root)
+            assert client.status("MKCOL", ".well-known") == status
 
     def test_passwords_of_the_private_example(
         self, real_drive: Drive, app: Flask, real: PyMongo, caplog: pytest.LogCaptureFixture
