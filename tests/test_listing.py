@@ -279,6 +279,20 @@ class TestQueryString:
         answers = [client.get(short.replace(own, other), headers=JSON) for other in (str(hidden), "0" * 24)]
         assert {(answer.status_code, answer.data) for answer in answers} == {(404, answers[0].data)}
 
+    def test_where_an_id_is_long_too_no_page_is_lost(self, client: FlaskClient, mongo: PyMongo) -> None:
+        names = [f"{'long' * 500}{number}" for number in range(3)]
+        for name in names:
+            mongo.db.fs.files.insert_one(
+                {"_id": name, "filename": name, "length": 0, "chunkSize": 5, "uploadDate": START}
+            )
+        found, url = [], "/u/?limit=1&prefix=long"
+        while url:
+            page = client.get(url, headers=JSON).json
+            found += [row["filename"] for row in page["files"]]
+            url = page["next"]
+            assert len(found) <= len(names)
+        assert found == names
+
     def test_folders_are_shown_to_those_who_may_list_them(self, app: Flask, mongo: PyMongo, store: Bucket) -> None:
         asked: list[tuple[str, str | None]] = []
 

@@ -142,5 +142,7 @@ def _next(
     def url(place: Mapping[str, Any]) -> str:
         return url_for(".file", filename=own, **query, **place) if own else url_for(".index", **query, **place)
 
-    found = url(places.write(bucket, args.get("order", "name"), page.next))
-    return found if len(found) <= _LONGEST_URL else url(places.write_short(bucket, page.next))
+    place = places.write(bucket, args.get("order", "name"), page.next)
+    if len(url(place)) > _LONGEST_URL:
+        place = places.write_short(bucket, page.next) or place
+    return url(place)

@@ -52,8 +52,12 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None
 
 
 def write_short(bucket: Bucket, key: Key) -> dict[str, Any]:
-    """Return what :func:`read` reads, at most so long as an id is."""
-    return {"after_file": ids.to_text(key.file_id, bucket.collections.codec_options)}
+    """Return what :func:`read` reads, at most so long as an id is; empty where that is too long for a URL."""
+    try:
+        text = ids.to_text(key.file_id, bucket.collections.codec_options)
+    except UnicodeEncodeError:
+        text = None
+    return {"after_file": text} if text else {}
 
 
 def write(bucket: Bucket, order: str, key: Key) -> dict[str, Any]:
