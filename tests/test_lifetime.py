@@ -113,6 +113,9 @@ class TestExpired:
         put(store, "a", b"new")
         assert [version.number for version in store.versions("a")] == [5, 2]
         assert [store.get(file.id) is None for file in files] == [True, True, False, True, True]
+        first = StoredFile.from_document(store.files.find_one({"_id": files[0].id}))
+        assert first.expires_at is not None
+        assert first.expires_at < NOW - 4 * HOUR  # none lives longer
         assert store.find("b") is not None
 
     @pytest.mark.parametrize("hours", [0, 2])

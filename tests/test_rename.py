@@ -148,6 +148,41 @@ class TestRename:
             outcomes.add(renaming.result())
             assert plain(real_store)
 
+    def before(self, monkeypatch: pytest.MonkeyPatch, write: str, happens: Callable[[], Any]) -> None:
+        """Let something happen elsewhere before the first *write* of a rename."""
+        left = [happens]
+
+        def persist(collection: Any, operation: Callable[[], Any]) -> Any:
+            if f"Collection.{write} of" in repr(operation) and left:
+                left.pop()()
+            return operation()
+
+        monkeypatch.setattr("flask_gridfs_pymongo.store.changes.persist", persist)
+
+    def test_an_upload_whose_claim_is_gone_was_faster(
+        self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As it is for one who was stopped for longer than claims live."""
+        put(real_store, "a", b"0")
+
+        def upload() -> None:
+            put(real_store, "b", b"upload")
+            real_store.files.update_many({}, {"$unset": {"previous": "", "previousAt": ""}})
+
+        self.before(monkeypatch, "find_one_and_update", upload)
+        with pytest.raises(FileExistsError):
+            real_store.rename("a", "b")
+        assert (contents(real_store, "a"), contents(real_store, "b"), plain(real_store)) == ([b"0"], [b"upload"], True)
+
+    def test_what_another_one_renamed_meanwhile_is_left_alone(
+        self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, *_ = (put(real_store, "a", data) for data in (b"0", b"1", b"2"))
+        change = {"$set": {"filename": "c"}}
+        self.before(monkeypatch, "update_many", lambda: real_store.files.update_one({"_id": first.id}, change))
+        real_store.rename("a", "b")
+        assert [contents(real_store, name) for name in "abc"] == [[], [b"1", b"2"], [b"0"]]
+
     def test_two_at_once(self, real_store: Bucket) -> None:
         for name in ("a", "b"):
             put(real_store, name, name.encode())

@@ -86,7 +86,7 @@ def rename(versions: Versions, filename: str, new: str) -> int:
     files = versions.collections.primary.files
     begun = persist(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
     newest = versions.stored(begun) if begun else _rename_newest(versions, filename, new)
-    older = [file_id for file_id in versions.up_to(replace(newest, filename=filename)) if file_id != newest.id]
+    older = versions.up_to(replace(newest, filename=filename))
     change = {"$set": {"filename": new}, **_NO_CLAIM}
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": filename}
