@@ -99,11 +99,15 @@ def leave(file: StoredFile, read: Read) -> None:
     raise SystemExit("the worker is stopped")
 
 
+READ_TO_THE_END: list[StoredFile] = []
+
+
 def read_too_long(file: StoredFile, read: Read) -> None:
-    for _ in range(1000):
+    for _ in range(100):
         time.sleep(0.01)
         for _ in read():
             pass
+    READ_TO_THE_END.append(file)
 
 
 def take_too_long(file: StoredFile, read: Read) -> None:
@@ -125,6 +129,7 @@ def test_any_other_failure_is_a_503_and_stores_nothing(
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "could not be inspected" in answer.json["detail"]
     assert "inspect failed for 'a.txt'" in caplog.text
+    assert not READ_TO_THE_END
     assert nothing_stored(mongo)
 
 
