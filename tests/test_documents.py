@@ -357,6 +357,33 @@ def test_names_that_are_not_utf8(real: PyMongo, uploads: FlaskClient) -> None:
     assert len(listed(uploads)) == 7
 
 
+@pytest.mark.usefixtures("_pages_of_three")
+@pytest.mark.parametrize("value", [LATIN, {"path": LATIN}], ids=["text", "document"])
+def test_an_id_that_is_not_utf8_harms_only_its_file(
+    app: Flask, real: PyMongo, uploads: FlaskClient, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    """No query can ask for it: it is damaged, and an upload follows it."""
+    monkeypatch.setattr("flask_gridfs_pymongo.store.check._BATCH", 1)
+    put(real, _id=value)
+    (row,) = rows_in_every_order(uploads, 1)
+    use(uploads, row, damaged=True)
+    for flag in ("restore", "copy=b", "move=b"):
+        answer = uploads.post(f"/u/odd.txt?{flag}")
+        assert (answer.status_code, "damaged" in answer.json["detail"]) == (500, True), flag
+    assert uploads.get("/u/?zip").status_code == 200
+    result = app.test_cli_runner().invoke(args=["gridfs", "check", "--json"])
+    assert result.exit_code == 1
+    (invalid,) = [one for one in json.loads(result.output)["findings"] if one["subject"] == "file"]
+    assert (invalid["name"], invalid["problems"][0]["kind"]) == ("odd.txt", "invalid document")
+    for content in (b"new", b"newer"):
+        assert uploads.put("/u/odd.txt", data=content).status_code == 204
+        assert uploads.get("/u/odd.txt").data == content
+    assert uploads.delete("/u/odd.txt").status_code == 204
+    assert len(listed(uploads)) == 3
+    for name in ("a.txt", "z.txt"):
+        assert uploads.get(f"/u/{name}").data == b"good"
+
+
 def test_a_length_that_is_missing_is_that_of_an_empty_file_where_there_are_no_chunks(
     app: Flask, real: PyMongo, uploads: FlaskClient
 ) -> None:

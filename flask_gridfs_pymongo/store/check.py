@@ -19,7 +19,7 @@ from bson.objectid import ObjectId
 from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 
-from . import variants
+from . import ids, variants
 from .claims import Claims, build_index
 from .collections import INDEXES, WITH_PREVIOUS, Collections, index_problem
 from .judge import FIELDS, SIZE, Judge, Problem
@@ -113,25 +113,34 @@ class Check:
 
     def _broken(self) -> Iterator[Finding]:
         for batch in self._file_batches():
-            for document in batch if self.verify else self._suspects(batch):
+            known = [document for document in batch if ids.is_utf8(document["_id"])]
+            for document in known if self.verify else self._suspects(known):
                 yield from self._examine(document)
+            for document in batch:
+                if not ids.is_utf8(document["_id"]):
+                    invalid = [Problem("invalid document", 1)]
+                    yield Finding("file", document["_id"], document.get("filename"), invalid, note="no query finds it")
             self.files += len(batch)
             self.bytes += sum(Judge(document).length for document in batch)
             self.advance(len(batch))
 
     def _file_batches(self) -> Iterator[list[dict[str, Any]]]:
         """All files documents by ``_id``; no cursor stays open while their contents are read."""
-
-        def some() -> Any:
-            return self._files.find({}, FIELDS).sort("_id", ASCENDING).limit(-_BATCH)
-
-        found = list(some())
-        while found:
-            yield found
-            last = found[-1]["_id"]
-            found = list(some().min([("_id", last)]).hint([("_id", ASCENDING)]))  # $gt would keep to one type of _id
-            if found and repr(found[0]["_id"]) == repr(last):
-                del found[0]
+        begin: list[Any] = []  # the last _id that a query can begin with
+        passed = 0  # documents from there on
+        while True:
+            found = self._files.find({}, FIELDS).sort("_id", ASCENDING).skip(passed).limit(-_BATCH)
+            if begin:
+                found = found.min([("_id", begin[0])]).hint([("_id", ASCENDING)])  # $gt would keep to one type of _id
+            documents = list(found)
+            batch = [document for document in documents if not begin or repr(document["_id"]) != repr(begin[0])]
+            if not batch:
+                return
+            yield batch
+            if ids.is_utf8(batch[-1]["_id"]):
+                begin, passed = [batch[-1]["_id"]], 0
+            else:
+                passed += len(documents)
 
     def _suspects(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those whose chunks, as they come along the index, do not fit by number and size."""
@@ -196,11 +205,11 @@ class Check:
         suspects: dict[str, Any] = {}
         before: set[str] = set()
         for batch in self._owner_batches():
-            ids = {repr(value): value for value in batch if isinstance(value, _VALUES)}
-            owners = self._files.find({"_id": {"$in": list(ids.values())}}, {"_id": 1}).limit(-_BATCH)
+            asked = {repr(value): value for value in batch if isinstance(value, _VALUES) and ids.is_utf8(value)}
+            owners = self._files.find({"_id": {"$in": list(asked.values())}}, {"_id": 1}).limit(-_BATCH)
             owned = {repr(file["_id"]) for file in owners}
-            suspects |= {key: ids[key] for key in ids.keys() - owned - before}
-            before = set(ids)
+            suspects |= {key: asked[key] for key in asked.keys() - owned - before}
+            before = set(asked)
             self.chunks += len(batch)
             self.advance(len(batch))
             if len(suspects) >= _BATCH:
@@ -221,11 +230,14 @@ class Check:
                 chunks = self._walk(self._chunks.aggregate(stages, batchSize=_BATCH, allowDiskUse=True))
                 while batch := [chunk.get("files_id") for chunk in islice(chunks, _BATCH)]:
                     yield batch
+                    patience.renew()
+                    if not ids.is_utf8(batch[-1]):
+                        seen += len(batch)
+                        continue
                     last = {"$match": {"$expr": {"$gte": ["$files_id", {"$literal": batch[-1]}]}}}  # of all types
                     same = sum(1 for _ in takewhile(lambda other: repr(other) == repr(batch[-1]), reversed(batch)))
                     seen = same + (seen if begin == [last] and same == len(batch) else 0)
                     begin = [last]
-                    patience.renew()
                 return
             except PyMongoError as error:
                 if not patience.lasts(error):

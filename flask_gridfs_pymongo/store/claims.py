@@ -20,6 +20,7 @@ from typing import Any
 from bson.timestamp import Timestamp
 from pymongo.errors import PyMongoError
 
+from . import ids
 from .collections import WITH_PREVIOUS, Collections, Index, create_index
 from .model import StoredFile
 from .retry import persist
@@ -51,7 +52,8 @@ class Claims:
 
         :param later: a query for all revisions after *newest*
         """
-        others = {**later, "_id": {"$nin": [file_id, *([newest.id] if newest else [])]}}
+        seen = [file_id, *([newest.id] if newest and ids.is_utf8(newest.id) else [])]
+        others = {**later, "_id": {"$nin": seen}}
         next_one = persist(self._files, lambda: self._files.find_one(others, {"previous": 1}, sort=[("uploadDate", 1)]))
         return next_one is None or next_one.get("previous") == {"name": filename, "_id": file_id}
 
@@ -83,10 +85,10 @@ class Claims:
         at = {"$convert": {"input": "$previousAt", "to": "date", "onError": None, "onNull": None}}
         old = {"$lt": [at, {"$subtract": ["$$NOW", LIFETIME * 1000]}]}
         found = self._files.find({**WITH_PREVIOUS, "$expr": old}, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
-        ids = [document["_id"] for document in found]
-        if ids:
-            self._files.update_many({"_id": {"$in": ids}}, _NO_CLAIM)
-        return len(ids)
+        old_ones = [document["_id"] for document in found]
+        if old_ones:
+            self._files.update_many({"_id": {"$in": old_ones}}, _NO_CLAIM)
+        return len(old_ones)
 
     def remove_doubled(self) -> None:
         """Remove the claims that several documents have, so that their index can be built."""
@@ -101,7 +103,7 @@ class Claims:
 
     @staticmethod
     def _place(filename: str, newest: StoredFile | None) -> Mapping[str, Any]:
-        return {"name": filename, "_id": newest.id if newest else None}
+        return {"name": filename, "_id": newest.id if newest and ids.is_utf8(newest.id) else None}
 
 
 def build_index(collections: Collections, index: Index) -> str:

@@ -27,12 +27,12 @@ def damaged(chunks: Any, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
 
     :param chunks: the bucket's chunks collection
     """
-    found = {place for place, file in enumerate(files) if file.damage}
+    found = {repr(file.id) for file in files if file.damage}
     deadline = time.monotonic() + _PATIENCE
     for start in range(0, len(files), _BATCH):
         if time.monotonic() > deadline:
             break
-        batch = files[start : start + _BATCH]
+        batch = [file for file in files[start : start + _BATCH] if not file.damage]
         judges = {repr(file.id): Judge({"length": file.length, "chunkSize": file.chunk_size}) for file in batch}
         chosen = {"$match": {"files_id": {"$in": [file.id for file in batch]}}}
         in_order = {"$sort": {"files_id": 1, "n": 1}}
@@ -44,5 +44,5 @@ def damaged(chunks: Any, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
         for chunk in stored:
             if judge := judges.get(repr(chunk["files_id"])):
                 judge.add(chunk.get("n"), chunk["size"])
-        found |= {start + place for place, file in enumerate(batch) if judges[repr(file.id)].problems()}
-    return [files[place] for place in sorted(found)]
+        found |= {key for key, judge in judges.items() if judge.problems()}
+    return [file for file in files if repr(file.id) in found]

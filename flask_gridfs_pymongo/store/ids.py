@@ -37,6 +37,17 @@ def to_text(file_id: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) ->
     return text if len(text) <= LONGEST else None
 
 
+def is_utf8(file_id: Any) -> bool:
+    """Whether the texts in an ``_id`` were UTF-8: else no query can ask for it."""
+    try:
+        bson.encode({"_id": file_id})
+    except UnicodeEncodeError:
+        return False
+    except ValueError:  # a UUID, which a client has to say how to store
+        pass
+    return True
+
+
 def from_text(text: str, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> Any:
     """Read what :func:`to_text` wrote.
 

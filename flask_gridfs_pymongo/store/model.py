@@ -95,7 +95,7 @@ class StoredFile:
             sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
             named=named,
             dated=isinstance(document.get("uploadDate"), datetime),
-            damage=damage(document),
+            damage=damage(document) or (None if ids.is_utf8(document["_id"]) else "its _id is not UTF-8"),
             first_chunk=first_chunk,
             shares_second=shares_second,
             metadata=metadata,

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
+from . import ids
 from .claims import Claims
 from .collections import Collections
 from .model import StoredFile, living
@@ -145,24 +146,27 @@ class Versions:
         return {**_named(filename), "uploadDate": dates}
 
     def up_to(self, newest: StoredFile) -> list[Any]:
-        """Return the ``_id`` of *newest* and of every revision of its name before it, the oldest first."""
+        """Return the ``_id`` of *newest* and of every revision of its name before it, the oldest first.
+
+        Those that no query can ask for (:func:`.ids.is_utf8`) are left out.
+        """
         files, name = self.collections.files, _named(newest.filename)
         selections: list[dict[str, Any]] = [{**name, **UNDATED}]
         if newest.dated:
             selections.append({**name, "uploadDate": {**DATED["uploadDate"], "$lte": newest.upload_date}})
 
-        def ids(selection: dict[str, Any]) -> list[Any]:
-            found = files.find(selection, {"_id": 1}, batch_size=_IDS).sort("uploadDate", ASCENDING)
-            return [document["_id"] for document in found]
+        def found(selection: dict[str, Any]) -> list[Any]:
+            documents = files.find(selection, {"_id": 1}, batch_size=_IDS).sort("uploadDate", ASCENDING)
+            return [document["_id"] for document in documents if ids.is_utf8(document["_id"])]
 
-        return [file_id for selection in selections for file_id in persist(files, partial(ids, selection))]
+        return [file_id for selection in selections for file_id in persist(files, partial(found, selection))]
 
     def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
         """Return what *document* means; one without a length is an empty file where it has no chunks.
 
         :param more: further arguments of :meth:`.StoredFile.from_document`
         """
-        if "length" not in document:
+        if "length" not in document and ids.is_utf8(document["_id"]):
             own = {"files_id": {"$eq": document["_id"]}}
             if self.collections.primary.chunks.find_one(own, {"_id": 1}) is None:
                 document = {**document, "length": 0}

@@ -96,7 +96,7 @@ def _conflict(error: IndexConflict | Vanished) -> Response:
     return pages.problem(409, f"{str(error)[:1].upper()}{str(error)[1:]}.")
 
 
-def _damaged(error: CorruptFile) -> Response:
+def _damaged(error: CorruptFile | UnicodeEncodeError) -> Response:
     current_app.logger.error("%s; flask gridfs check tells more", error)
     return pages.problem(500, "The stored file is damaged.")
 
@@ -208,7 +208,8 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
     blueprint.register_error_handler(DocumentTooLarge, _unavailable)
     blueprint.register_error_handler(ExecutionTimeout, _too_slow)
     blueprint.register_error_handler(Unconfirmed, _unconfirmed)
-    blueprint.register_error_handler(CorruptFile, _damaged)
+    for error_class in (CorruptFile, UnicodeEncodeError):  # what is not UTF-8 in a stored _id cannot be sent back
+        blueprint.register_error_handler(error_class, _damaged)
     blueprint.register_error_handler(Vanished, _conflict)
     blueprint.register_error_handler(IndexConflict, _conflict)
 
