@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from examples.private import users
 from flask_gridfs_pymongo import PyMongo, Refused
-from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved
+from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved, request_refused
 from flask_gridfs_pymongo.store.check import Check
 from flask_gridfs_pymongo.webdav import folders
 
@@ -304,6 +304,8 @@ class TestFiles:
         listeners = {
             kind: lambda sender, file, kind=kind, **facts: heard.append((kind, file.filename)) for kind in told
         }
+        refusals: list[Any] = []
+        request_refused.connect(refused := lambda sender, **facts: refusals.append([*facts.values()]), app)
         for kind, signal in told.items():
             signal.connect(listeners[kind], app)
         client = drive()
@@ -312,6 +314,10 @@ class TestFiles:
         client.ask("COPY", "b", to="c")
         client.ask("DELETE", "b")
         assert heard == [("saved", "a"), ("changed", "b"), ("saved", "c"), ("deleted", "b")]
+        client.ask("GET", "none")
+        client.ask("PUT", "b%20", b"x")
+        assert refusals == [[400, "Names are not rewritten: this one would be stored as 'b'.", "b "]]
+        request_refused.disconnect(refused, app)
 
 
 class TestLimits:

@@ -51,14 +51,15 @@ def _problem(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
         return error
     reason = error.description or ""
-    if error.code not in _NOT_REFUSED:
-        _tell_refusal(error.code, reason)
+    tell_refusal(error.code, reason, (request.view_args or {}).get("filename"))
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return pages.problem(error.code, reason, fields)
 
 
-def _tell_refusal(status: int, reason: str) -> None:
-    filename = (request.view_args or {}).get("filename")
+def tell_refusal(status: int, reason: str, filename: str | None) -> None:
+    """Write a refused request into the log, and send the signal; what is just not there is none."""
+    if status in _NOT_REFUSED:
+        return
     token = request.args.get("upload", "")[:6]  # no more: it is a secret
     # As ASCII: a name from outside must not write lines of its own.
     current_app.logger.warning(

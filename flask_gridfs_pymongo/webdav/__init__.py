@@ -25,6 +25,7 @@ from ..http.headers import NO_PAGE, NO_STORE, Caching
 from ..http.paths import has_dot_segments
 from ..http.response import sends_all
 from ..uploads.arguments import check_encoding
+from ..uploads.blueprint import tell_refusal
 from ..uploads.bodies import Body, drain
 from ..uploads.downloads import send
 from ..uploads.options import Options
@@ -80,7 +81,7 @@ class WebDAV:
             try:
                 response = self._answer(current)
             except Exception as error:
-                response = _refusal(error)
+                response = _refusal(current, error)
             _guard(response)
             if response.status_code >= 300:
                 drain(current)
@@ -201,8 +202,11 @@ def _body(current: Request) -> bytes:
     return b"".join(pieces)
 
 
-def _refusal(error: Exception) -> BaseResponse:
+def _refusal(current: Request, error: Exception) -> BaseResponse:
     told = as_dav_error(error)
+    # Each client asks once without a password.
+    if 400 <= told.value < 500 and (told.value != 401 or "Authorization" in current.headers):
+        tell_refusal(told.value, str(told.context_info or ""), current.path.strip("/") or None)
     cause = told.src_exception
     if not isinstance(cause, HTTPException):
         if told.err_condition:
@@ -221,4 +225,5 @@ def _guard(response: BaseResponse) -> None:
     fields.setdefault("Content-Security-Policy", NO_PAGE)
     fields.setdefault("Cache-Control", NO_STORE)
     fields["Cross-Origin-Resource-Policy"] = "same-origin"
-    fields.pop("Date", None)  # the server sets its own
+    for name in ("Connection", "Date"):  # the server's own
+        fields.pop(name, None)
