@@ -251,6 +251,7 @@ BAD_CREATIONS: list[tuple[dict[str, str], int]] = [
     ({"Upload-Length": "1", "Upload-Metadata": "filename !"}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": "filename YQ==,filename YQ=="}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": "filename /w=="}, 400),
+    ({"Upload-Length": "1", "Upload-Metadata": "filename YQ==,filetype /w=="}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": ",,"}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": "filename " + "YQ==" * 3000}, 400),
     ({"Upload-Length": "1", "Upload-Metadata": ""}, 400),

@@ -122,14 +122,21 @@ def name_of(found: Mapping[str, str]) -> str:
     """
     named = [found[key] for key in _NAMES if found.get(key)]
     name = next((name for name in named if name != "null"), named[0] if named else "")
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        raise ValueError("The file name in Upload-Metadata is not UTF-8")
-    return name
+    return _utf8("file name", name)
 
 
 def type_of(found: Mapping[str, str]) -> str | None:
-    """The media type that Upload-Metadata claims."""
-    return next((found[key] for key in _TYPES if found.get(key)), None)
+    """The media type that Upload-Metadata claims.
+
+    :raises ValueError: for one that is no UTF-8
+    """
+    return next((_utf8("media type", found[key]) for key in _TYPES if found.get(key)), None)
+
+
+def _utf8(what: str, text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"The {what} in Upload-Metadata is not UTF-8")
+    return text
 
 
 def checksum(fields: Fields) -> Checksum | None:
