@@ -709,6 +709,18 @@ class TestLocks:
             assert client.status(method, "a", to="b", If=f"(<{token}>)") in (201, 204)
             assert client.status("PUT", "a", b"x") == 201
 
+    def test_a_refusal_names_those_that_one_may_know(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/shown", "a/hidden")
+        owner, other = drive(), drive(lambda action, filename: filename != "a/hidden", root="/other")
+        for name in ("a/shown", "a/hidden"):
+            owner.lock(name)
+        for method in ("LOCK", "MOVE", "DELETE"):
+            answer = other.ask(method, "a", LOCK if method == "LOCK" else b"", to="b")
+            assert answer.status_code in (207, 423)
+            assert "hidden" not in answer.text
+            assert "/other/a/shown<" in answer.text
+        assert names(mongo) == ["a/hidden", "a/shown"]
+
     def test_others_may_not_end_them(self, drive: Drive) -> None:
         client = drive(authenticate=lambda name, password: True)
 

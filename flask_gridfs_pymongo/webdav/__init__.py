@@ -58,6 +58,7 @@ class WebDAV:
         self._warned = False
         locks = LockStorage(lambda: options.bucket().dav)
         self._provider = Provider(options, locks)
+        self._bare_environ = {"wsgidav.provider": self._provider}  # to look something up
         properties = PropertyManager(lambda: options.bucket().dav, lambda url: self._provider.ref_url_to_path(url)[1:])
         logger = logging.getLogger("wsgidav")
         if logger.level in (logging.NOTSET, logging.INFO):  # as its import sets it: refusals are errors, names are raw
@@ -81,7 +82,7 @@ class WebDAV:
             try:
                 response = self._answer(current)
             except Exception as error:
-                response = _refusal(current, error)
+                response = _refusal(current, as_dav_error(self._without_secrets(error)))
             _guard(response)
             if response.status_code >= 300:
                 drain(current)
@@ -132,7 +133,18 @@ class WebDAV:
         return send(current, bucket, file, caching=Caching(None), own_frames_only=True)
 
     def _found(self, current: Request) -> File | Folder | None:
-        return self._provider.get_resource_inst(current.path, {"wsgidav.provider": self._provider})
+        return self._provider.get_resource_inst(current.path, self._bare_environ)
+
+    def _without_secrets(self, error: Exception) -> Exception:
+        """Name those of the locks in the way whose files and folders the client may know of, by their URLs."""
+        if isinstance(error, DAVError) and error.err_condition:
+            paths, environ = map(self._provider.ref_url_to_path, error.err_condition.hrefs), self._bare_environ
+            try:
+                found = [self._provider.get_resource_inst(path, environ) for path in paths]
+            except Exception as other:
+                return other
+            error.err_condition.hrefs = [one.get_href() for one in found if one]
+        return error
 
     def _environ(self, current: Request, user: str, host: str) -> dict[str, Any]:
         """What WsgiDAV sees of the request."""
@@ -202,8 +214,7 @@ def _body(current: Request) -> bytes:
     return b"".join(pieces)
 
 
-def _refusal(current: Request, error: Exception) -> BaseResponse:
-    told = as_dav_error(error)
+def _refusal(current: Request, told: DAVError) -> BaseResponse:
     # Each client asks once without a password.
     if 400 <= told.value < 500 and (told.value != 401 or "Authorization" in current.headers):
         tell_refusal(told.value, str(told.context_info or ""), current.path.strip("/") or None)
