@@ -19,7 +19,7 @@ MODULES = {
 # From the ground up: a module of the store imports none that stands after it.
 STORE = (
     "judge names charset sources ids model damage retry reader stream collections clock claims versions usage changes"
-    " commit writer turn chunks holder ending resumable rows listing orders variants dav bucket lifetime check"
+    " commit writer turn chunks holder ending resumable rows listing orders variants deletes dav bucket lifetime check"
 ).split()
 
 

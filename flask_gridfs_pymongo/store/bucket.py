@@ -17,18 +17,14 @@ from threading import Semaphore
 from types import NoneType
 from typing import Any
 
-import pymongo
-from pymongo.errors import WriteConcernError
-
 from .changes import rename, rename_many, update_metadata
 from .collections import Collections
-from .commit import Unconfirmed
 from .dav import Dav
+from .deletes import delete_many
 from .model import StoredFile, living
 from .orders import ORDERS, walk
 from .reader import Reader
 from .resumable import Uploads
-from .retry import persist
 from .rows import EVERYTHING, Having, Key, Page, Shown, first
 from .sources import Readable, blocks
 from .stream import FileReader
@@ -130,14 +126,6 @@ class Bucket:
     def usage(self, path: str = "") -> Usage:
         """Count the files below a folder, their versions and bytes: see :func:`.usage.usage`."""
         return usage(self.collections, path)
-
-    def check_reachable(self, seconds: float) -> None:
-        """Ask the database for a sign of life.
-
-        :raises pymongo.errors.PyMongoError: where none comes within so many *seconds*
-        """
-        with pymongo.timeout(seconds):
-            self.files.database.command("ping", read_preference=self.files.read_preference)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""
@@ -301,19 +289,4 @@ class Bucket:
 
         :raises Unconfirmed: where the server does not tell whether their documents are gone
         """
-        # A single id may come from outside, and in $in a pattern would match many.
-        files: Any = self.files
-        selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
-
-        def again() -> int:
-            files.delete_many(selection)
-            return len(ids)
-
-        try:
-            deleted = persist(files, lambda: int(files.delete_many(selection).deleted_count), again)
-        except WriteConcernError as error:
-            raise Unconfirmed(f"{len(ids)} files of {self.collections.name} may be deleted, or not: {error}") from error
-        if deleted:
-            self.collections.delete_chunks(ids)
-            self.variants.forget(*ids)
-        return deleted
+        return delete_many(self.collections, self.variants, ids)

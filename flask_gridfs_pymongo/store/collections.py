@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
+import pymongo
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, DatetimeConversion
 from pymongo import ASCENDING, IndexModel, ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
@@ -92,6 +93,14 @@ class Collections:
         """The collection that *index* belongs to, as the primary knows it."""
         beside = {"uploads": self.uploads, "variants": self.variants}
         return {**self.primary._asdict(), **beside}[index.collection]
+
+    def check_reachable(self, seconds: float) -> None:
+        """Ask the database for a sign of life.
+
+        :raises pymongo.errors.PyMongoError: where none comes within so many *seconds*
+        """
+        with pymongo.timeout(seconds):
+            self.files.database.command("ping", read_preference=self.files.read_preference)
 
     def delete_chunks(self, ids: Sequence[Any]) -> None:
         """Delete the chunks of files that have no document; where that fails they are left to ``flask gridfs check``.

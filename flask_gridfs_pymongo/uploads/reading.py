@@ -38,7 +38,7 @@ def get(options: Options, request: Request, filename: str | None) -> BaseRespons
     flags, otherwise = (_OF_ROOT, _listing) if of_root else (_OF_FILE, _newest)
     answer = next((answer for flag, answer in flags.items() if flag in request.args), otherwise)
     if answer in _PAGES and pages.is_browser():
-        options.bucket().check_reachable(_PATIENCE)
+        options.bucket().collections.check_reachable(_PATIENCE)
     return answer(options, request, filename)
 
 
