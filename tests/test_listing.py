@@ -16,6 +16,7 @@ from flask_gridfs_pymongo.store import Bucket, orders, rows
 from flask_gridfs_pymongo.store.rows import Key, Shown
 
 from .conftest import put
+from .test_private import Queries
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 JSON = {"Accept": "application/json"}
@@ -117,6 +118,24 @@ def test_a_second_is_enough_for_what_is_passed_over(
     else:
         with pytest.raises(ExecutionTimeout):
             store.list(order, shown=Shown(decide))
+
+
+@pytest.mark.parametrize("order", ["size", "-newest", "type"])
+def test_where_all_files_have_older_versions_they_are_passed_over_at_once(app: Flask, uri: str, order: str) -> None:
+    """Those come first, and a query for each of them would take longer than there is time."""
+    queries = Queries()
+    mongo = PyMongo(app, uri=uri, event_listeners=[queries])
+    store = Bucket(mongo.db)
+    store.files.insert_many(
+        {"filename": f"{number:04}", "uploadDate": START + timedelta(days=version), "chunkSize": 5}
+        | {"length": 1000 - version * 100, "contentType": f"a/{version}"}
+        for version in range(2)
+        for number in range(1500)
+    )
+    found = [row.file.length for row in store.list(order, limit=5).rows]
+    mongo.cx.close()
+    assert found == [900] * 5
+    assert queries.count < 100
 
 
 def test_a_row_has_the_newest_version_and_their_number(store: Bucket) -> None:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
 
 from bson.code import Code
 from bson.decimal128 import Decimal128
 from pymongo import ASCENDING, DESCENDING
 
-from .judge import LONGEST
+from .judge import LONGEST, is_utf8
 from .listing import by_name, unnamed
 from .model import StoredFile
 from .names import Edge
 from .rows import ANYTHING, MANY, Having, Key, Patience, Row, Shown, Walk, named
-from .versions import CALENDAR, NO_ARRAY, Versions
+from .versions import CALENDAR, DATED, NO_ARRAY, Versions
 
 _CANDIDATES = 1000  # documents in one query
+_BATCH = 128  # documents whose names are looked up at once
+_VERSIONS = 2000  # of these names, in one query
 
 
 class Values(NamedTuple):
@@ -127,7 +129,8 @@ def ordered(
     def stretches(after: Key | None) -> list[_Stretch]:
         return _stretches(order, having.selection(), partial(named, prefix=prefix, part=part), after, backwards)
 
-    for key, document in _candidates(versions, order, stretches, after, patience):
+    candidates = _candidates(versions, order, stretches, after, patience)
+    for key, document in _without_older(versions, order, candidates, patience):
         candidate = versions.stored(document)
         filename = candidate.filename
         if not candidate.named:
@@ -148,6 +151,36 @@ def ordered(
             patience.give_back()
 
 
+_Candidates = Iterator[tuple[Key, dict[str, Any]]]
+
+
+def _without_older(versions: Versions, order: str, candidates: _Candidates, patience: Patience) -> _Candidates:
+    """Leave out what has a later version with another value: a query for each name would take too long."""
+    field, _, values = ORDERS[order]
+    while batch := list(islice(candidates, _BATCH)):
+        names = {document["filename"] for _, document in batch if is_utf8(document["filename"])}
+        newest = _newest(versions, names, field, patience)
+        for key, document in batch:
+            patience.left()
+            date, latest = document.get("uploadDate"), newest.get(document["filename"])
+            later = latest is not None and isinstance(date, datetime) and date < latest["uploadDate"]
+            if latest is None or not later or values.place(latest.get(field)) == values.place(document.get(field)):
+                yield key, document
+
+
+def _newest(versions: Versions, names: Iterable[str], field: str, patience: Patience) -> dict[str, dict[str, Any]]:
+    """Return the date and *field* of the newest version of *names*, as far as one query tells them for sure."""
+    selection = {"filename": {"$in": list(names)}, **DATED}
+    found = versions.collections.files.find(selection, {"filename": 1, "uploadDate": 1, field: 1})
+    found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(_VERSIONS)
+    documents = list(found.max_time_ms(patience.left()))
+    groups = {name: list(group)[-2:] for name, group in groupby(documents, key=lambda document: document["filename"])}
+    if len(documents) == _VERSIONS:
+        groups.popitem()  # which may have been cut
+    dates = {name: [document["uploadDate"] for document in group] for name, group in groups.items()}
+    return {name: group[-1] for name, group in groups.items() if len({*dates[name]}) == len(group)}
+
+
 class _Stretch(NamedTuple):
     """A piece of an order that one query walks along an index."""
 
@@ -164,7 +197,7 @@ def _candidates(
     stretches: Callable[[Key | None], list[_Stretch]],
     after: Key | None,
     patience: Patience,
-) -> Iterator[tuple[Key, dict[str, Any]]]:
+) -> _Candidates:
     """The documents after *after*, older versions among them."""
     field, _, values = ORDERS[order]
     files = versions.collections.files
