@@ -65,7 +65,7 @@ def test_a_newest_version_whose_date_somebody_took_is_followed(store: Bucket, ch
 def test_a_place_that_cannot_be_had_ends_the_attempts(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     first = put(store, "a", b"1")
     put(store, "a", b"2")
-    monkeypatch.setattr("flask_gridfs_pymongo.store.versions.Versions.newest", lambda versions, filename: first)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.versions.Versions.newest", lambda *arguments: first)
     monkeypatch.setattr("flask_gridfs_pymongo.store.commit._ATTEMPTS", 5)
     with pytest.raises(IndexConflict, match="unique index on previous"):
         put(store, "a", b"3")
@@ -120,6 +120,28 @@ class TestALostAnswer:
         saved = store.save("a", [b"content"])
         assert [read(store, version.file) for version in store.versions("a")] == [b"other", b"content"]
         assert store.get(saved.id) == saved
+
+
+def test_a_file_that_has_to_move_is_never_away(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delete that saw it takes its chunks, too, and would do so though its document were another one by then."""
+    follows, delete_one, places, removed = Claims.follows, pymongo.collection.Collection.delete_one, [False], []
+
+    def misplaced(claims: Claims, filename: str, *rest: Any) -> bool:
+        if places:
+            places.clear()
+            put(store, "a", b"other")
+            return False
+        return follows(claims, filename, *rest)
+
+    def remove(*args: Any) -> Any:
+        removed.append(args)
+        return delete_one(*args)
+
+    monkeypatch.setattr(Claims, "follows", misplaced)
+    monkeypatch.setattr(pymongo.collection.Collection, "delete_one", remove)
+    saved = put(store, "a", b"content")
+    assert [read(store, version.file) for version in store.versions("a")] == [b"content", b"other"]
+    assert (store.find("a"), whole(store), removed) == (saved, True, [])
 
 
 @pytest.mark.parametrize("chunks", [True, False], ids=["with its chunks", "its chunks a little later"])

@@ -107,10 +107,23 @@ class _Attempts:
         self._id, self._filename = document["_id"], document["filename"]
         self._newest: StoredFile | None = None  # what the last attempt was to follow
         self._sent = False  # whether the server may have stored the document
+        self._misplaced = False  # whether it has, and the document is not where it must be
 
     def run(self) -> dict[str, Any]:
         """Return the document as it is stored."""
         self._check_chunks()
+        try:
+            return self._placed()
+        except PyMongoError as error:
+            if self._sent:
+                raise Unconfirmed(f"{self._filename!r} may be stored, or not: {error}") from error
+            raise
+        except Exception:
+            if self._misplaced:
+                self._take_back()
+            raise
+
+    def _placed(self) -> dict[str, Any]:
         patience = Patience(self._files)
         for attempt in range(_ATTEMPTS):
             try:
@@ -118,8 +131,6 @@ class _Attempts:
                     return self._document
             except PyMongoError as error:
                 if not patience.lasts(error):
-                    if self._sent:
-                        raise Unconfirmed(f"{self._filename!r} may be stored, or not: {error}") from error
                     raise
             time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  writers that raced do it no more
         raise IndexConflict(
@@ -128,6 +139,8 @@ class _Attempts:
         )
 
     def _attempt(self) -> bool:
+        if self._misplaced:
+            return self._move()
         if not (self._sent and self._is_stored()):
             retried = self._sent
             self._look()
@@ -137,11 +150,24 @@ class _Attempts:
                 return self._is_stored() or self._give_way(error)
             if retried:
                 self._check_chunks()
-        if self._claims.follows(self._filename, self._id, self._newest, self._later):
-            return True
-        if not self._take_back():  # its chunks go, too
+        return self._is_in_place()
+
+    def _is_in_place(self) -> bool:
+        self._misplaced = not self._claims.follows(self._filename, self._id, self._newest, self._later)
+        return not self._misplaced
+
+    def _move(self) -> bool:
+        """Put the document behind the newest one; a new one with its ``_id`` could lose its chunks to a late delete."""
+        self._look()
+        place = {name: self._document[name] for name in ("previous", "uploadDate")}
+        change = {"$set": place, "$currentDate": {"previousAt": {"$type": "timestamp"}}}
+        try:
+            moved = persist(self._files, lambda: self._files.update_one({"_id": self._id}, change))
+        except DuplicateKeyError as error:
+            return self._give_way(error)
+        if not moved.matched_count:
             raise Vanished(f"{self._filename!r} was deleted while it was uploaded; nothing was stored")
-        return False
+        return self._is_in_place()
 
     @property
     def _later(self) -> dict[str, Any]:
@@ -149,7 +175,7 @@ class _Attempts:
 
     def _look(self) -> None:
         """Find what the file is to follow, and date it after that."""
-        self._newest = self._versions.newest(self._filename)
+        self._newest = self._versions.newest(self._filename, self._id if self._misplaced else None)
         if self._check is not None:
             self._check(living(self._newest))
         if self._newest is not None and self._newest.expired:
@@ -193,14 +219,9 @@ class _Attempts:
                 self._take_back()
             raise Vanished(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
 
-    def _take_back(self) -> bool:
-        """Remove the document; returns False where somebody else has."""
-
-        def remove() -> int:
-            return int(self._files.delete_one({"_id": self._id}).deleted_count)
-
+    def _take_back(self) -> None:
+        persist(self._files, lambda: self._files.delete_one({"_id": self._id}))
         self._sent = False
-        return bool(persist(self._files, remove, lambda: remove() or 1))  # repeated it finds what the first try left
 
 
 def _document(

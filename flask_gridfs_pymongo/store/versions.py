@@ -94,11 +94,14 @@ class Versions:
         document = self._surely(lambda files: files.find_one(selection))
         return living(self.stored(document)) if document else None
 
-    def newest(self, filename: str) -> StoredFile | None:
-        """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired."""
+    def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
+        """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired.
+
+        :param beside: the ``_id`` of one that does not count
+        """
         files = self.collections.primary.files
-        found = persist(files, lambda: self.in_order(filename, DESCENDING, 0, 1, files))
-        return found[0] if found else None
+        found = persist(files, lambda: self.in_order(filename, DESCENDING, 0, 1 if beside is None else 2, files))
+        return next((file for file in found if beside is None or file.id != beside), None)
 
     def count(self, filename: str, **options: int) -> int:
         """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
