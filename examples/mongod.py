@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,7 @@ def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
         while process.poll() is None:
             pending += lines.readline()
             if not pending.endswith("\n"):
+                time.sleep(0.02)
                 continue
             line, pending = pending, ""
             if '"Waiting for connections"' in line:

@@ -19,6 +19,7 @@ import pymongo
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser, expect, sync_playwright
 from werkzeug.serving import make_server
 
@@ -69,6 +70,11 @@ def either_uri(request: pytest.FixtureRequest) -> str:
         found: str = request.getfixturevalue("uri")
         return found
     return f"mongomock://localhost/test_{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,13 @@ def test_sync_goes_on_where_it_was_ended(app: Flask, uri: str, real: PyMongo, tm
 
 
 class TestInterrupts:
+    @pytest.fixture(autouse=True)
+    def _not_ignored(self) -> Iterator[None]:
+        """A shell's background job, as this may be one, ignores SIGINT."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     def test_the_first_one_ends_and_the_next_ones_do_not_disturb(self) -> None:
         before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt), Interrupts():  # noqa: PT012
