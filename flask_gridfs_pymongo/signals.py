@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from blinker import Namespace
+from typing import Any
+
+from blinker import Namespace, Signal
+from flask import current_app
 
 _signals = Namespace()
 
@@ -17,3 +20,8 @@ file_changed = _signals.signal("file-changed")
 
 request_refused = _signals.signal("request-refused")
 """A request to a blueprint was refused: *status*, *reason*, and *filename*, None at the root."""
+
+
+def tell(signal: Signal, **facts: Any) -> None:
+    """Send *signal* for the current application, with *facts* as its arguments."""
+    signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]

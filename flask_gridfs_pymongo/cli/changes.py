@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from ..signals import file_changed, file_deleted, file_saved
+from ..signals import file_changed, file_deleted, file_saved, tell
 from ..store import Bucket, StoredFile
-from .group import bucket_options, gridfs, plain, tell
+from .group import bucket_options, gridfs, plain
 from .places import folder, is_folder, name_given, name_into, stored
 from .transfers import Transfers, transferring
 

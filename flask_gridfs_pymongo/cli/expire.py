@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import click
 
-from ..signals import file_deleted
+from ..signals import file_deleted, tell
 from ..store.lifetime import Sweep
-from .group import bucket_options, gridfs, open_bucket, tell
+from .group import bucket_options, gridfs, open_bucket
 
 
 def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:

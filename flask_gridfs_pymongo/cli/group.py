@@ -15,10 +15,8 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
-from blinker import NamedSignal
 from flask import current_app
 from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
@@ -39,11 +37,6 @@ gridfs = AppGroup("gridfs", help="Look after the files in GridFS.", callback=_pr
 def plain(text: str) -> str:
     """Escape what a terminal would obey: names, and errors that quote them, may have any character."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def tell(signal: NamedSignal, **facts: Any) -> None:
-    """Send *signal* for the application."""
-    signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]
 
 
 class Failure(click.ClickException):

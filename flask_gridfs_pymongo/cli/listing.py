@@ -37,7 +37,7 @@ def ls_command(
         store, report, printed = transfers.bucket, transfers.report, 0
         for row in _rows(store, path, recursive, all_versions):
             if as_json:  # printed as it comes: there may be a million
-                click.echo(("," if printed else "[") + f"\n{json.dumps(_facts(store, row))}", nl=False)
+                click.echo(("," if printed else "[") + f"\n{json.dumps(_facts(row))}", nl=False)
             elif isinstance(row, str):
                 report.line(row)
             else:
@@ -88,7 +88,7 @@ def _line(row: Version, long: bool, numbered: bool) -> str:
     return "  ".join([*number, *(details if long else ()), name_of(file)])
 
 
-def _facts(bucket: Bucket, row: Version | str) -> dict[str, Any]:
+def _facts(row: Version | str) -> dict[str, Any]:
     if isinstance(row, str):
         return {"folder": row}
     file = row.file

@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import click
 
-from ..signals import file_saved
+from ..signals import file_saved, tell
 from ..store import Bucket, CorruptFile, StoredFile
-from .group import bucket_options, gridfs, open_bucket, plain, tell
+from .group import bucket_options, gridfs, open_bucket, plain
 from .interrupts import Interrupts
 from .local import BLOCK, replacing
 from .places import check_folder, is_folder, local, name_given, name_into, name_of, path_into, stored, version_of

@@ -16,7 +16,8 @@ from .conditions import Outcome
 from .ranges import ByteRange
 
 _NOT_IN_304 = ("Content-Type", "Content-Disposition", "Repr-Digest")
-_PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+"""the request fields that a 304 or 412 may come from"""
 R = TypeVar("R", bound=Response)
 
 
@@ -49,7 +50,7 @@ class Representation:
 def sends_all(request: Request) -> bool:
     """Whether this is the plain GET that is answered with the whole representation, from its first byte on."""
     fields = request.headers
-    return request.method == "GET" and "Range" not in fields and not any(name in fields for name in _PRECONDITIONS)
+    return request.method == "GET" and "Range" not in fields and not any(name in fields for name in PRECONDITIONS)
 
 
 def respond(request: Request, representation: Representation, response_class: type[R]) -> R:

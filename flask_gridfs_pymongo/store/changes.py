@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateMany
 from pymongo.errors import DuplicateKeyError
 
+from .claims import NO_CLAIM
 from .collections import Collections
 from .model import StoredFile, living
 from .retry import persist
@@ -17,7 +18,6 @@ from .versions import NO_ARRAY, Versions, check_name
 
 _ATTEMPTS = 20
 _BATCH = 1000  # documents
-_NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
 
 
 def update_metadata(collections: Collections, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
@@ -64,7 +64,7 @@ def _free_name(versions: Versions, expired: StoredFile) -> None:
     expire_older(versions, expired)
     files = versions.collections.primary.files
     gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}
-    change = {"$unset": {"filename": "", **_NO_CLAIM["$unset"]}}
+    change = {"$unset": {"filename": "", **NO_CLAIM["$unset"]}}
     persist(files, partial(files.update_many, gone, change))
 
 
@@ -87,7 +87,7 @@ def rename(versions: Versions, filename: str, new: str) -> int:
     begun = persist(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
     newest = versions.stored(begun) if begun else _rename_newest(versions, filename, new)
     older = versions.up_to(replace(newest, filename=filename))
-    change = {"$set": {"filename": new}, **_NO_CLAIM}
+    change = {"$set": {"filename": new}, **NO_CLAIM}
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": filename}
         persist(files, partial(files.update_many, batch, change))
@@ -106,7 +106,7 @@ def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
     wanted = {"filename": {"$in": list(names.values())}}
     taken = set(persist(files, lambda: files.distinct("filename", wanted)))
     free = {old: new for old, new in names.items() if new not in taken}
-    changes = [UpdateMany({"filename": old}, {"$set": {"filename": new}, **_NO_CLAIM}) for old, new in free.items()]
+    changes = [UpdateMany({"filename": old}, {"$set": {"filename": new}, **NO_CLAIM}) for old, new in free.items()]
     if changes:
         persist(files, lambda: files.bulk_write(changes, ordered=False))
     return list(free)
@@ -119,7 +119,7 @@ def _rename_newest(versions: Versions, filename: str, new: str) -> StoredFile:
         "$set": {"filename": new, "renamedFrom": filename, "previous": claims.make(new, None)["previous"]},
         "$currentDate": {"previousAt": {"$type": "timestamp"}},
     }
-    back = {"$set": {"filename": filename}, "$unset": {**_NO_CLAIM["$unset"], "renamedFrom": ""}}
+    back = {"$set": {"filename": filename}, "$unset": {**NO_CLAIM["$unset"], "renamedFrom": ""}}
     for _ in range(_ATTEMPTS):
         newest = living(versions.newest(filename))
         if newest is None:

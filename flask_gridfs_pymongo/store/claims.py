@@ -27,9 +27,10 @@ from .retry import persist
 
 LIFETIME = 600
 """seconds"""
+NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
+"""the update that takes a claim away"""
 _PERIOD = 60  # seconds between two sweeps of one process
 _BATCH = 1000  # documents in one sweep
-_NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
@@ -63,7 +64,7 @@ class Claims:
         So it is when another tool renamed or redated it. A holder that is one has won the race and keeps the place.
         """
         holder = {"previous": self._place(filename, newest), "$nor": [later]}
-        persist(self._files, lambda: self._files.update_one(holder, _NO_CLAIM))
+        persist(self._files, lambda: self._files.update_one(holder, NO_CLAIM))
 
     def sweep(self) -> None:
         """Remove old claims now and then: a writer calls this after each commit."""
@@ -87,7 +88,7 @@ class Claims:
         found = self._files.find({**WITH_PREVIOUS, "$expr": old}, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
         old_ones = [document["_id"] for document in found]
         if old_ones:
-            self._files.update_many({"_id": {"$in": old_ones}}, _NO_CLAIM)
+            self._files.update_many({"_id": {"$in": old_ones}}, NO_CLAIM)
         return len(old_ones)
 
     def remove_doubled(self) -> None:
@@ -95,11 +96,11 @@ class Claims:
         grouped = {"$group": {"_id": "$previous", "count": {"$sum": 1}}}
         doubled = [{"$match": WITH_PREVIOUS}, grouped, {"$match": {"count": {"$gt": 1}}}]
         for group in self._files.aggregate(doubled, allowDiskUse=True):
-            self._files.update_many({"previous": {"$eq": group["_id"]}}, _NO_CLAIM)
+            self._files.update_many({"previous": {"$eq": group["_id"]}}, NO_CLAIM)
 
     def remove_all(self) -> int:
         """Remove every claim, as where nobody writes; returns how many."""
-        return int(persist(self._files, lambda: self._files.update_many(WITH_PREVIOUS, _NO_CLAIM)).modified_count)
+        return int(persist(self._files, lambda: self._files.update_many(WITH_PREVIOUS, NO_CLAIM)).modified_count)
 
     @staticmethod
     def _place(filename: str, newest: StoredFile | None) -> Mapping[str, Any]:

@@ -70,11 +70,6 @@ class Upload:
     details: Mapping[str, Any]
     """whatever its creator wanted to keep with it"""
 
-    @property
-    def complete(self) -> bool:
-        """Whether all its bytes are there."""
-        return self.offset == self.length
-
 
 class _Hash(NamedTuple):
     """What this process knows of the bytes before an offset, until somebody else has a turn."""

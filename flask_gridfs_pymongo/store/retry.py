@@ -1,4 +1,9 @@
-"""Trying again where the database goes away for a while, or fails in a way that passes."""
+"""Trying again where the database goes away for a while, or fails in a way that passes.
+
+::
+
+    document = persist(files, lambda: files.find_one({"filename": "notes.txt"}))
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,15 @@ from typing import Any, TypeVar
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    ConnectionFailure,
     OperationFailure,
     PyMongoError,
     WaitQueueTimeoutError,
     WriteConcernError,
 )
 
+DISK_FULL = 14031
+"""the server's code OutOfDiskSpace"""
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
 _PASSING = {
@@ -65,6 +73,11 @@ def is_unconfirmed(error: PyMongoError) -> bool:
     if isinstance(error, BulkWriteError):
         return bool(error.details and error.details.get("writeConcernErrors"))
     return isinstance(error, WriteConcernError)
+
+
+def is_outage(error: PyMongoError) -> bool:
+    """Whether the database could not answer, or not confirm in time, so that a later request may succeed."""
+    return isinstance(error, ConnectionFailure) or is_unconfirmed(error) or passes(error)
 
 
 def is_reachable(collection: Any) -> bool:

@@ -10,16 +10,16 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
-from pymongo.errors import ConnectionFailure, DocumentTooLarge, ExecutionTimeout, PyMongoError
+from pymongo.errors import DocumentTooLarge, ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from ..http import cors
 from ..http.headers import NO_PAGE, NO_STORE, is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
-from ..signals import request_refused
+from ..signals import request_refused, tell
 from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
-from ..store.retry import codes, is_unconfirmed, passes, reason
+from ..store.retry import DISK_FULL, codes, is_outage, reason
 from . import notices, pages, pictures, resuming, stalls, texts
 from .bodies import drain
 from .forms import upload_target
@@ -44,7 +44,6 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "_notice": notices.take,
     "_kind": kind,
 }
-_DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
 
 
 def _problem(error: HTTPException) -> Any:
@@ -65,16 +64,15 @@ def tell_refusal(status: int, reason: str, filename: str | None) -> None:
     current_app.logger.warning(
         "refused %s %a: %d %a", request.method, f"?upload={token}..." if token else filename, status, reason
     )
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    request_refused.send(app, status=status, reason=reason, filename=filename)
+    tell(request_refused, status=status, reason=reason, filename=filename)
 
 
 def _unavailable(error: PyMongoError) -> Response:
     """Answer 503 only for what may pass: a refusal is none."""
     current_app.logger.error("the database failed: %a", reason(error))  # which may quote a name, with line breaks
-    if _DISK_FULL in codes(error):
+    if DISK_FULL in codes(error):
         return pages.problem(507, "The disk of the database is full; nothing was stored.")
-    if not (isinstance(error, ConnectionFailure) or is_unconfirmed(error) or passes(error)):
+    if not is_outage(error):
         return pages.problem(500, "The database refused this; the log of the application tells why.")
     return pages.problem(503, "The database does not answer; try again.", _retry_after())
 

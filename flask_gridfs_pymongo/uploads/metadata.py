@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Request, Response, abort, current_app, url_for
+from flask import Request, Response, abort, url_for
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..http.metadata import PATCH_TYPE, Value
-from ..signals import file_changed
+from ..signals import file_changed, tell
 from ..store import StoredFile
 from . import notices, pages
 from .bodies import Body, small_form
@@ -65,7 +65,7 @@ def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | No
     except TypeError as error:
         abort(409, Message("Nothing was changed: %(error)s.", error=error))
     if changes:
-        file_changed.send(current_app._get_current_object(), file=changed)  # type: ignore[attr-defined]
+        tell(file_changed, file=changed)
     return changed
 
 

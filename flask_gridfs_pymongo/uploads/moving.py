@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import Request, abort
 from werkzeug.wrappers import Response
 
-from ..signals import file_changed
+from ..signals import file_changed, tell
 from ..store import StoredFile
 from . import notices, pages
 from .bodies import small_form
@@ -19,7 +19,7 @@ from .receive import save_copy
 from .rights import permit
 from .selection import names_one, select
 from .texts import Message, gettext
-from .writing import clean_or_400, stored, tell
+from .writing import clean_or_400, stored
 
 
 def move(options: Options, request: Request, filename: str | None) -> Response:

@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
-from ..signals import file_deleted
+from ..signals import file_deleted, tell
 from ..store import StoredFile
 from . import notices, pages
 from .arguments import file_id
@@ -22,7 +22,7 @@ from .options import Options
 from .rights import permit
 from .selection import may_know
 from .texts import gettext, ngettext
-from .writing import clean_or_400, tell
+from .writing import clean_or_400
 
 _MOST = 1000  # files
 

@@ -6,16 +6,14 @@ What a query flag asks of a POST is a row of a table: ``?restore`` makes an old 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from blinker import Signal
 from flask import Request, Response, abort, current_app, url_for
 from pymongo.errors import PyMongoError
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..http import origin
 from ..http.filenames import clean, compose
-from ..signals import file_deleted, file_saved
+from ..signals import file_deleted, file_saved, tell
 from ..store import StoredFile
 from ..store.lifetime import trim
 from . import notices, pages
@@ -141,11 +139,6 @@ def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> 
         return notices.redirect(after, text)
     data = {"files": [pages.describe(file) for file in saved]}
     return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
-
-
-def tell(signal: Signal, **facts: Any) -> None:
-    """Send *signal* for the current application."""
-    signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]
 
 
 def clean_or_400(filename: str | None) -> str:

@@ -23,7 +23,7 @@ from wsgidav.wsgidav_app import WsgiDAVApp
 from ..http import dav, origin
 from ..http.headers import NO_PAGE, NO_STORE, Caching
 from ..http.paths import has_dot_segments
-from ..http.response import sends_all
+from ..http.response import PRECONDITIONS, sends_all
 from ..uploads.arguments import check_encoding
 from ..uploads.blueprint import tell_refusal
 from ..uploads.bodies import Body, drain
@@ -42,7 +42,6 @@ Authenticate = Callable[[str, str], Any]
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
 _LARGEST_XML = 1024 * 1024  # bytes
-_PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 
 
 class WebDAV:
@@ -153,7 +152,7 @@ class WebDAV:
         for name, rewritten in (("HTTP_DESTINATION", _destination), ("HTTP_IF", dav.tags_as_paths)):
             if name in environ:
                 environ[name] = rewritten(_text(environ[name]), host, root)
-        for name in _PRECONDITIONS:
+        for name in PRECONDITIONS:
             environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
         if current.method == "PUT":
             if current.path.endswith("/"):
@@ -170,7 +169,7 @@ class WebDAV:
             if not isinstance(self._found(current), File):
                 raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
             environ["HTTP_DEPTH"] = "0"
-        if current.method != "PUT" and any(name in current.headers for name in _PRECONDITIONS):
+        if current.method != "PUT" and any(name in current.headers for name in PRECONDITIONS):
             found = self._found(current)
             if not isinstance(found, Folder):
                 check_preconditions(current.method, current.headers, found and found.file)

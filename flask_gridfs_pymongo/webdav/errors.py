@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import current_app
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
+from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 from wsgidav.dav_error import DAVError
 
 from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
 from ..store.dav import Full
-from ..store.retry import codes, is_unconfirmed, passes
-
-_DISK_FULL = 14031  # MongoDB's OutOfDiskSpace
+from ..store.retry import DISK_FULL, codes, is_outage
 
 
 @contextmanager
@@ -46,15 +44,13 @@ def _status(error: Exception) -> tuple[int, str]:
         return 409, "The file found no place; nothing was stored."
     if isinstance(error, CorruptFile):
         return 500, "The stored file is damaged"
-    if isinstance(error, PyMongoError) and _DISK_FULL in codes(error):
+    if isinstance(error, PyMongoError) and DISK_FULL in codes(error):
         return 507, "The disk of the database is full; nothing was stored"
     if isinstance(error, Unconfirmed):
         return 503, "The database did not confirm this in time"
     if isinstance(error, ExecutionTimeout):
         return 503, "This takes too long here"
-    if isinstance(error, PyMongoError) and (
-        isinstance(error, ConnectionFailure) or is_unconfirmed(error) or passes(error)
-    ):
+    if isinstance(error, PyMongoError) and is_outage(error):
         return 503, "The database does not answer"
     if isinstance(error, TimeoutError):
         return 503, "Others are faster all the time; try again"

@@ -13,12 +13,12 @@ from flask import abort, request
 from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
-from ..signals import file_changed, file_deleted
+from ..signals import file_changed, file_deleted, tell
 from ..store import StoredFile
 from ..store.dav import Full
 from ..store.rows import Page
 from ..uploads.rights import permit, shown
-from ..uploads.writing import stored, tell
+from ..uploads.writing import stored
 from .errors import as_dav_error, told
 from .files import File
 from .names import folders_of, is_addressable, is_path, storable
