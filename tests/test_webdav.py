@@ -257,6 +257,42 @@ class TestFiles:
         assert names(mongo) == left
         assert [text(mongo, "b", version) for version in (0, 1)] == [b"b", b"a"]
 
+    @pytest.mark.parametrize("method", ["MOVE", "COPY"])
+    @pytest.mark.parametrize(
+        ("path", "to"),
+        [
+            ("a/b", "a"),
+            ("a/c/", "a/"),
+            ("%C3%A9", "e%CC%81"),  # Apple's form of the same name
+            ("%C3%A9f/", "e%CC%81f/"),
+            ("%C3%A9f/", "e%CC%81f/below"),
+        ],
+    )
+    def test_nothing_goes_onto_or_into_itself(
+        self, drive: Drive, mongo: PyMongo, method: str, path: str, to: str
+    ) -> None:
+        put(mongo, "a/b", "a/c/d", "a/e", "\u00e9", "\u00e9", "\u00e9f/x")
+        before = mongo.db["fs.files"].distinct("_id")
+        assert drive().status(method, path, to=to) == 403
+        assert mongo.db["fs.files"].distinct("_id") == before
+
+    @pytest.mark.parametrize(
+        ("method", "path", "to", "refused"),
+        [
+            ("MOVE", "a/", "b", "delete a/1"),
+            ("MOVE", "file", "b", "write b"),
+            ("COPY", "a/", "file", "write file/1"),
+            ("COPY", "a/", "b/", "write b/"),
+        ],
+    )
+    def test_what_would_be_replaced_stays_where_that_fails(
+        self, drive: Drive, mongo: PyMongo, method: str, path: str, to: str, refused: str
+    ) -> None:
+        put(mongo, "a/1", "b/2", "file")
+        client = drive(lambda action, filename: f"{action} {filename}" != refused)
+        assert client.status(method, path, to=to) == 403
+        assert names(mongo) == ["a/1", "b/2", "file"]
+
     def test_copy_keeps_type_and_metadata(self, drive: Drive, mongo: PyMongo) -> None:
         mongo.save_file("a", io.BytesIO(b"x"), content_type="image/x-own", metadata={"title": "A"})
         mongo.save_file("d/e/f", io.BytesIO(b"y"))

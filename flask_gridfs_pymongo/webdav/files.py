@@ -91,6 +91,7 @@ class File(Resource, DAVNonCollection):
         return self._over_a_file(dest_path, is_move=True)
 
     def _over_a_file(self, path: str, *, is_move: bool) -> bool:
+        self.ensure_replaces(path, is_move=is_move)
         if not isinstance(self.provider.get_resource_inst(path, self.environ), File):
             return False
         self.copy_move_single(path, is_move=is_move)
@@ -104,7 +105,7 @@ class File(Resource, DAVNonCollection):
         with told():
             new = storable(dest_path)
             if is_move:
-                self.ensure_movable(new)
+                self.ensure_may_go(new, is_move=True)
                 self.move_to(new)
                 self.keep_parent()
             else:

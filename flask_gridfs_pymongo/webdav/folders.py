@@ -154,7 +154,7 @@ class Folder(Resource, DAVCollection):
             new = storable(dest_path) + "/"
             members = self.get_descendants(add_self=True)
             targets = {member: new + member.stored_name[len(self.stored_name) :] for member in members}
-            allowed = _attempt(members, lambda member: member.ensure_movable(targets[member]), errors)
+            allowed = _attempt(members, lambda member: member.ensure_may_go(targets[member], is_move=True), errors)
             files = [member for member in allowed if isinstance(member, File)]
             moved: list[File] = []
             for start in range(0, len(files), _BATCH):

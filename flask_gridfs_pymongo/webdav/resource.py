@@ -85,9 +85,28 @@ class Resource:
     def support_recursive_move(self, dest_path: str) -> bool:
         return True
 
-    def ensure_movable(self, new: str) -> None:
+    def handle_copy(self, dest_path: str, *, depth_infinity: bool) -> bool:
+        self.ensure_replaces(dest_path, is_move=False)
+        return False
+
+    def handle_move(self, dest_path: str) -> bool:
+        self.ensure_replaces(dest_path, is_move=True)
+        return False
+
+    def ensure_replaces(self, dest_path: str, *, is_move: bool) -> None:
+        """Look before WsgiDAV deletes what is at *dest_path*: it would be gone though nothing took its place."""
+        with told():
+            own, new = self.stored_name.removesuffix("/"), storable(dest_path)
+            if f"{own}/".startswith(f"{new}/") or f"{new}/".startswith(f"{own}/"):
+                abort(403, "Nothing goes onto itself, into itself, or onto a folder that it is in.")
+            if self.provider.get_resource_inst(dest_path, self.environ):
+                for member in self.get_descendants(add_self=True):  # type: ignore[attr-defined]
+                    member.ensure_may_go(new + member.stored_name[len(own) :], is_move=is_move)
+
+    def ensure_may_go(self, new: str, *, is_move: bool) -> None:
         """Refuse what may not go from here, or not be there, or not have the name *new*."""
-        permit(self.options, "delete", self.stored_name)
+        if is_move:
+            permit(self.options, "delete", self.stored_name)
         permit(self.options, "write", new)
         storable(new)
 
