@@ -434,6 +434,14 @@ class TestRequests:
     def test_bodies(self, drive: Drive, body: bytes, status: int) -> None:
         assert drive().status("PROPFIND", "", body, Depth="1") == status
 
+    @pytest.mark.parametrize(
+        ("method", "fields"),
+        [("PUT", {"If": "<" * 5000}), ("LOCK", {"Timeout": f"Second-{'9' * 5000}"}), ("COPY", {"to": "b" * 5000})],
+    )
+    def test_long_fields(self, drive: Drive, mongo: PyMongo, method: str, fields: dict[str, str]) -> None:
+        put(mongo, "a")
+        assert drive().status(method, "a", **fields) == 400
+
     def test_what_fails_tells_nothing(self, drive: Drive, app: Flask, caplog: pytest.LogCaptureFixture) -> None:
         def authorize(action: str, filename: str | None) -> bool:
             raise RuntimeError("secret")
@@ -753,6 +761,20 @@ class TestLocks:
             assert "/other/a/shown<" in answer.text
         assert names(mongo) == ["a/hidden", "a/shown"]
 
+    def test_who_only_reads_ends_none(self, drive: Drive) -> None:
+        client, reader = drive(), drive(lambda action, filename: action in ("list", "read"), root="/reader")
+        token = client.lock("a")
+        assert reader.status("UNLOCK", "a", Lock_Token=f"<{token}>") == 403
+        assert client.status("PUT", "a", b"x") == 423
+        assert client.status("UNLOCK", "a", Lock_Token=f"<{token}>") == 204
+
+    def test_a_locked_folder_gets_no_new_member(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/1")
+        client = drive()
+        client.lock("a/", Depth="0")
+        assert [client.status(method, "a/new", LOCK) for method in ("PUT", "LOCK")] == [423, 423]
+        assert names(mongo) == ["a/1"]
+
     def test_others_may_not_end_them(self, drive: Drive) -> None:
         client = drive(authenticate=lambda name, password: True)
 
@@ -764,7 +786,10 @@ class TestLocks:
         token = ask("LOCK", "ann").headers["Lock-Token"]
         assert ask("UNLOCK", "bob", Lock_Token=token).status_code == 403
         assert ask("LOCK", "bob", If=f"({token})").status_code == 412
+        for others in (f"(Not {token})", f"</dav/none> ({token})"):
+            assert ask("LOCK", "bob", If=others, Timeout="Second-1").status_code == 412
         assert ask("PUT", "bob", If=f"({token})").status_code in (412, 423)
+        assert ask("LOCK", "ann", If=f"({token})").status_code == 200
         assert ask("PUT", "ann", If=f"({token})").status_code == 204
 
 
@@ -809,6 +834,15 @@ class TestProperties:
         assert "507" in client.ask("PROPPATCH", "a", PROPPATCH.replace(b"urn:x", b"urn:y")).text
         assert "507" in client.ask("PROPPATCH", "a", PROPPATCH.replace(b"red", b"r" * 70_000)).text
         assert "403" in client.ask("PROPPATCH", "", PROPPATCH).text
+        long = b"<propfind xmlns='DAV:'><prop><x" + b"x" * 5000 + b"/></prop></propfind>"
+        assert client.status("PROPFIND", "a", long, Depth="0") == 400
+
+    def test_many_changes_at_once(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a")
+        client = drive()
+        many = PROPPATCH.replace(b"<x xmlns='urn:x'>red</x>", b"".join(b"<x%d/>" % number for number in range(101)))
+        assert "200 OK" not in client.ask("PROPPATCH", "a", many).text
+        assert mongo.bucket().dav.properties("a") == {}
 
     def test_what_a_listing_asks_the_database(self, real_drive: Drive, real: PyMongo) -> None:
         put(real, *(f"a/{number}" for number in range(40)))

@@ -42,6 +42,7 @@ Authenticate = Callable[[str, str], Any]
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
 _LARGEST_XML = 1024 * 1024  # bytes
+_LONGEST_FIELD = 4000  # characters: WsgiDAV takes quadratic time for an If
 
 
 class WebDAV:
@@ -147,7 +148,10 @@ class WebDAV:
 
     def _environ(self, current: Request, user: str, host: str) -> dict[str, Any]:
         """What WsgiDAV sees of the request."""
-        environ = {**current.environ, "wsgidav.auth.user_name": user, "wsgidav.all_input_read": 1}
+        if any(len(current.headers.get(name, "")) > _LONGEST_FIELD for name in ("Destination", "If", "Timeout")):
+            abort(400, f"Destination, If and Timeout have at most {_LONGEST_FIELD} characters.")
+        current.environ["wsgidav.auth.user_name"] = user
+        environ = {**current.environ, "wsgidav.all_input_read": 1}
         root = current.script_root
         for name, rewritten in (("HTTP_DESTINATION", _destination), ("HTTP_IF", dav.tags_as_paths)):
             if name in environ:
@@ -173,6 +177,8 @@ class WebDAV:
             found = self._found(current)
             if not isinstance(found, Folder):
                 check_preconditions(current.method, current.headers, found and found.file)
+        if current.method == "UNLOCK" and (found := self._found(current)) and found.prevent_locking():
+            abort(403, "Who may not write here may not end a lock.")
         response = BaseResponse.from_app(self._wsgidav, environ, buffered=True)
         if response.mimetype == "text/html":  # about WsgiDAV
             response.set_data(b"")

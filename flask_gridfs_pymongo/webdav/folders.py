@@ -101,6 +101,7 @@ class Folder(Resource, DAVCollection):
         made = File(f"/{storable(self.path + name)}", self.environ, None)
         permit(self.options, "write", made.stored_name)
         if request.method == "LOCK":
+            self.ensure_unlocked()
             if self.provider.lock_manager.get_indirect_url_lock_list(made.get_ref_url()):
                 raise DAVError(HTTP_LOCKED)
             made.file = self.options.bucket().save(made.stored_name, [], check=_ensure_free)

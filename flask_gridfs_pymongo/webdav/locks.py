@@ -84,8 +84,11 @@ class LockStorage:
     def refresh(self, token: str, *, timeout: float) -> dict[str, Any]:
         """Let a lock live for *timeout* seconds from now on.
 
-        :raises wsgidav.dav_error.DAVError: 412 where it is gone
+        :raises wsgidav.dav_error.DAVError: 412 where it is gone, or another user's
         """
+        known = self.get(token)
+        if known is None or known["principal"] != request.environ["wsgidav.auth.user_name"]:
+            raise DAVError(412, "You have no such lock.")
         timeout = _bounded(timeout)
         expires = self._expires(timeout)
         changed = {"timeout": timeout, "expires": expires}

@@ -15,6 +15,8 @@ from .errors import told
 from .locks import LockStorage
 from .names import storable
 
+_LONGEST_NAMES = 4000  # characters of all properties that are asked for
+
 
 class BucketProvider(DAVProvider):
     """A provider that knows what the application decided."""
@@ -34,6 +36,7 @@ class Resource:
     path: str
     environ: dict[str, Any]
     provider: BucketProvider
+    _changes = 0  # of properties
 
     @property
     def options(self) -> Options:
@@ -61,11 +64,16 @@ class Resource:
             if not self.stored_name:
                 abort(403, "The top has no properties of its own.")
             permit(self.options, "write", self.stored_name)
+            self._changes += dry_run
+            if self._changes > MOST_PROPERTIES:
+                abort(400, f"Change at most {MOST_PROPERTIES} properties at once.")
             super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
 
     def get_properties(self, mode: str, *, name_list: list[str] | None = None) -> list[tuple[str, Any]]:
-        if name_list is not None and len(name_list) > MOST_PROPERTIES:  # of each of perhaps 10,000 files
-            abort(400, f"Ask for at most {MOST_PROPERTIES} properties.")
+        asked = name_list or []
+        # Each of perhaps 10,000 files tells them.
+        if len(asked) > MOST_PROPERTIES or sum(map(len, asked)) > _LONGEST_NAMES:
+            abort(400, f"Ask for at most {MOST_PROPERTIES} properties of {_LONGEST_NAMES} characters in all.")
         found: list[tuple[str, Any]] = super().get_properties(mode, name_list=name_list)  # type: ignore[misc]
         return found
 
