@@ -32,6 +32,8 @@ def rm_command(
       1  a file is not there, a folder was named without -r, or the answer was no
       2  the command line is wrong, or the database does not answer
     """
+    if "" in names:  # as a variable of the shell is that was never set
+        raise click.UsageError("a NAME is empty; / is the folder that has all")
     with transferring(prefix, bucket) as transfers:
         store, report = transfers.bucket, transfers.report
         wanted = [name for name in dict.fromkeys(names) if recursive or not is_folder(store, name)]
