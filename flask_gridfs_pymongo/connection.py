@@ -1,4 +1,10 @@
-"""What an extension object keeps for each application: its settings, and a client in each process."""
+"""What an extension object keeps for each application: its settings, and a client in each process.
+
+::
+
+    state = state_of(mongo, app_of(apps))
+    state.connection.bucket(state.settings.dbname, "fs")
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from . import config
 from .store import Bucket
 from .wrappers import MongoClient
 
-_STREAMS = 100  # with no limit on the pool
+_STREAMS = 100  # exhaust cursors at once, where half of the pool is more, or the pool has no limit
 
 
 class Connection:

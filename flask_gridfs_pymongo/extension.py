@@ -1,4 +1,4 @@
-"""The extension object."""
+"""The extension object: :class:`PyMongo`, what an application imports first."""
 
 from __future__ import annotations
 
@@ -376,7 +376,7 @@ class PyMongo:
         :param csp: sources that the pages' Content-Security-Policy allows beside their own, for a layout of the
             application: ``{"style-src": "https://cdn.example"}``, or a function that returns this for each request
         :param uploaded_by: the key of a file's metadata, or of its document, that says who uploaded it, for the pages
-        :return: for ``app.register_blueprint``
+        :return: the blueprint, for ``app.register_blueprint``
         """
         _check_bucket(base, db)
         options = Options(
@@ -441,6 +441,7 @@ class PyMongo:
         :param authenticate: ``authenticate(user, password)``, asked with each request (HTTP basic authentication): use
             HTTPS; ``authorize`` finds the name in ``request.authorization.username``. None: the application decides
             in ``authorize`` who it is.
+        :return: the WSGI application
         :raises ImportError: where the extra ``webdav`` is not installed
         """
         try:

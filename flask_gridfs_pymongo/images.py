@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 TYPES = frozenset(f"image/{name}" for name in "avif bmp gif jpeg png tiff webp".split())
 """The media types that :func:`make` takes."""
 MOST_BYTES = 64 * 1024 * 1024
-"""of a source"""
+"""of a source picture"""
 MOST_PIXELS = 40_000_000
-"""of a source: as its header tells them, before anything is decoded"""
+"""of a source picture, as its header gives them before anything is decoded"""
 MOST_SCANS = 100
-"""of a progressive JPEG, each of which costs as much time as the picture; cameras and tools write about ten"""
+"""of a progressive JPEG; each scan costs as much time as the whole picture, and cameras and tools write about ten"""
 
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow reads others by running programs
@@ -123,7 +123,7 @@ def _make(source: bytes, variant: Variant, content_type: str | None) -> Picture:
         elif source.count(b"\xff\xda") > MOST_SCANS:
             raise TooLarge(f"the picture has more than {MOST_SCANS} scans")
         profile, orientation = image.info.get("icc_profile"), _orientation(image)
-        small = _in_srgb(_shrink(image, variant, lies=orientation >= 5), profile)
+        small = _in_srgb(_shrink(image, variant, sideways=orientation >= 5), profile)
         return _encode(_turned(small, orientation), content_type)
 
 
@@ -134,14 +134,14 @@ def _orientation(image: Image) -> int:
         return 1
 
 
-def _shrink(image: Image, variant: Variant, *, lies: bool) -> Image:
+def _shrink(image: Image, variant: Variant, *, sideways: bool) -> Image:
     """Decode the picture, cut and scale it.
 
-    :param lies: whether it is going to be turned by a quarter
+    :param sideways: whether it is going to be turned by a quarter
     """
     from PIL.Image import Resampling
 
-    width, height = (variant.height, variant.width) if lies else (variant.width, variant.height)
+    width, height = (variant.height, variant.width) if sideways else (variant.width, variant.height)
     whole = image.size
     left, top, right, bottom = _centre(whole, width / height) if variant.crop else (0, 0, *whole)
     scale = min(1, width / (right - left), height / (bottom - top))

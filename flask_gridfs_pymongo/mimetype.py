@@ -1,5 +1,10 @@
 """A file's media type: from its name, else from its first bytes.
 
+::
+
+    guess("notes.txt")  # "text/plain"
+    guess(None, b"%PDF-1.7")  # "application/pdf"
+
 The table is our own, so that a file has the same type on every host (:mod:`mimetypes` reads the host's files).
 """
 
@@ -141,7 +146,7 @@ def guess(filename: str | None, head: bytes = b"") -> str:
     """Guess a media type from a file's name, else from its first bytes.
 
     The bytes can also take a claim back: what calls itself an image, audio or video that browsers show, and begins as
-    text, markup, a PDF or a program, is what its bytes say. What a name makes an attachment, no bytes make inline.
+    text, markup, a PDF or a program, is what its bytes say. What is an attachment by its name, no bytes make inline.
 
     :param filename: the name; only its last extension counts
     :param head: the first bytes of the content, :data:`SNIFF_BYTES` of them at most

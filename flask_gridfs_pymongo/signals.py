@@ -1,4 +1,4 @@
-"""What an application can listen to (https://flask.palletsprojects.com/signals/); the sender is the application."""
+"""The signals that an application can connect to (https://flask.palletsprojects.com/signals/); it is their sender."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ file_saved = _signals.signal("file-saved")
 """A file was stored: *file*, a :class:`.StoredFile`."""
 
 file_deleted = _signals.signal("file-deleted")
-"""A file was deleted: *file*, a :class:`.StoredFile`, and *versions*, how many of its name went."""
+"""A file was deleted: *file*, a :class:`.StoredFile`, and *versions*, how many versions of its name were deleted."""
 
 file_changed = _signals.signal("file-changed")
 """A request changed a file's metadata or name: *file*, the :class:`.StoredFile` as it is now."""

@@ -17,7 +17,7 @@ _NAMED = 5  # files at most in a question
 
 @gridfs.command("rm")
 @click.argument("names", nargs=-1, required=True, type=name_given, metavar="NAME...")
-@click.option("-r", "recursive", is_flag=True, help="Delete what folders have in them.")
+@click.option("-r", "recursive", is_flag=True, help="Delete folders with their contents.")
 @click.option("--all-versions", is_flag=True, help="Delete all versions, not only the newest.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @bucket_options
@@ -69,8 +69,8 @@ def _amount(bucket: Bucket, names: Sequence[str]) -> str:
 def mv_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
     """Give files another name, with all their versions; a name that is taken is refused.
 
-    As with rsync, SRC/ is what the folder has in it, SRC the file of this name, else the folder itself. DST is a folder
-    where it ends with a slash, where there is one, and for more than one file; / is the one that has all.
+    As with rsync, SRC/ is the contents of a folder, SRC the file of this name, else the folder itself. DST is a folder
+    where it ends with a slash, where there is one, and for more than one file; / is the top folder.
 
     \b
     Exit status:

@@ -28,7 +28,7 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
     file owns. Where the newest of these is younger than an hour they may be of an upload that goes on, and are no
     problem.
 
-    --repair makes the indexes, and deletes chunks that no file owns, and extra ones past the end of a file where its
+    --repair creates the indexes, and deletes chunks that no file owns, and extra ones past the end of a file where its
     hash shows that they are not of it.
 
     --idle says that nobody writes to the bucket, as before a backup: chunks without a file are then dead whatever

@@ -35,7 +35,7 @@ gridfs = AppGroup("gridfs", help="Look after the files in GridFS.", callback=_pr
 
 
 def plain(text: str) -> str:
-    """Escape what a terminal would obey: names, and errors that quote them, may have any character."""
+    """Escape control characters, which a terminal would obey: a name, or an error that quotes one, may have any."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

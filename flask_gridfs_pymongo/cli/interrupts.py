@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed end a command at once, and leave nothing half.
+"""Ctrl-C, SIGTERM and a terminal that is closed end a command at once, and leave nothing half done.
 
 ::
 
@@ -22,7 +22,7 @@ _CLEANING = 10  # seconds in which a second signal does not disturb what the fir
 
 
 class Interrupts:
-    """Raises KeyboardInterrupt for each of the signals, but for those that the caller's shell ignores (nohup)."""
+    """Raises KeyboardInterrupt for each of these signals, except those that the caller's shell ignores (nohup)."""
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}

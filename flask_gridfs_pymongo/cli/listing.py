@@ -18,14 +18,14 @@ from .transfers import transferring
 @gridfs.command("ls")
 @click.argument("path", default="", type=name_given)
 @click.option("-l", "long", is_flag=True, help="Show sizes in bytes, dates in UTC, and types.")
-@click.option("-R", "recursive", is_flag=True, help="Show what folders have in them.")
+@click.option("-R", "recursive", is_flag=True, help="Show the contents of folders, too.")
 @click.option("--versions", "all_versions", is_flag=True, help="Show all versions, with their numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @bucket_options
 def ls_command(
     path: str, long: bool, recursive: bool, all_versions: bool, as_json: bool, bucket: str, prefix: str | None
 ) -> None:
-    """List a folder, or a file; without PATH the folder that has all. Names of folders end with a slash.
+    """List a folder, or a file; without PATH the top folder. Names of folders end with a slash.
 
     \b
     Exit status:

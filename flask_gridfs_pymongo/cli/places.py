@@ -1,6 +1,6 @@
 """Which files the words of a command line mean, and where they go: folders as with rsync.
 
-``photos/`` is what the folder has in it, ``photos`` is the file of this name, else the folder itself; ``/`` is all.
+``photos/`` is the folder's contents, ``photos`` the file of this name, else the folder itself; ``/`` is everything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .local import check_path, path_below, stored_name, walk
 from .report import Report
 
 TOP = ("", "/")
-"""how the folder of everything is written"""
+"""how the top folder is written"""
 
 
 def name_given(value: str) -> str:
@@ -34,11 +34,11 @@ class Stored(NamedTuple):
     rest: str
     """its path below the place where it goes"""
     within: bool = False
-    """whether it is of a folder, so that its place is one, too"""
+    """whether it was found in a folder that was asked for, so that it goes into a folder, too"""
 
     @property
     def name(self) -> str:
-        """What people read."""
+        """The name to show: see :func:`name_of`."""
         return name_of(self.file)
 
     def ensure_named(self) -> None:
@@ -59,7 +59,7 @@ class Local(NamedTuple):
 
 
 def name_of(file: StoredFile) -> str:
-    """Return what people read as the name of a file."""
+    """Return the name of a file as messages show it, also where it has none."""
     return file.filename or f"(no name, id {file.key})"
 
 
@@ -99,7 +99,7 @@ def below(bucket: Bucket, prefix: str) -> Iterator[StoredFile]:
 
 
 def stored(bucket: Bucket, names: Sequence[str], report: Report) -> Iterator[Stored]:
-    """Iterate over the files that *names* mean; what means none is reported."""
+    """Iterate over the files that *names* mean; a name that means none is reported."""
     for name in names:
         inside = name in TOP or name.endswith("/")
         file = None if inside else bucket.find(name)

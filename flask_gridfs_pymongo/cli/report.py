@@ -1,4 +1,4 @@
-"""What a command tells: lines, what went wrong with single files, and on a terminal how far it is.
+"""What a command prints: its lines, the errors of single files, and on a terminal its progress.
 
 ::
 
@@ -46,7 +46,7 @@ class Report:
             click.echo(self._so_far(), err=True)
 
     def line(self, text: str) -> None:
-        """Print a line of what the command is asked for."""
+        """Print a line of the command's output."""
         self._clear()
         click.echo(plain(text))
 
@@ -62,7 +62,7 @@ class Report:
 
     @contextmanager
     def trying(self, name: str) -> Iterator[None]:
-        """Tell what goes wrong in the block with this file alone; the database's errors go on, and end the command."""
+        """Report an error of this one file and go on after the block; an error of the database ends the command."""
         try:
             yield
         except BrokenPipeError:

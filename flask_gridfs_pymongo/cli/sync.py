@@ -27,7 +27,7 @@ _STORE = "gridfs:"
 def sync_command(source: str, place: str, dry_run: bool, bucket: str, prefix: str | None) -> None:
     """Bring what DST lacks from SRC; one of them is a folder of this machine, the other one gridfs:FOLDER.
 
-    Both stand for what they have in them, with a slash at the end or without; gridfs: alone is the whole bucket. Files
+    Both stand for their contents, with a slash at the end or without; gridfs: alone is the whole bucket. Files
     are the same that have the same length and SHA-256. Nothing is ever deleted, and in the store nothing is replaced:
     what differs becomes the newest version. Each file that is brought is a line; symbolic links are left out.
 

@@ -106,7 +106,7 @@ def _print(pieces: Iterable[bytes]) -> None:
 def get_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
     """Write the newest versions of stored files to DST, a file or folder of this machine.
 
-    As with rsync, SRC/ is what the folder has in it, SRC the file of this name, else the folder itself; / is all.
+    As with rsync, SRC/ is the contents of a folder, SRC the file of this name, else the folder itself; / is everything.
     DST is a folder where it ends with a slash, where there is one, and for more than one file. A file that is there
     is replaced, in one step. Nothing is ever written outside of DST.
 
@@ -136,8 +136,8 @@ def put_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str |
     """Store files of this machine as DST, a name or folder of the store.
 
     Nothing is replaced: under a name that is taken it becomes the newest version. SRC - is the standard input. As with
-    rsync, SRC/ is what a folder has in it, SRC the folder itself; symbolic links in it are left out. DST is a folder
-    where it ends with a slash, where there is one, and for more than one file; / is the one that has all.
+    rsync, SRC/ is the contents of a folder, SRC the folder itself; symbolic links in it are left out. DST is a folder
+    where it ends with a slash, where there is one, and for more than one file; / is the top folder.
 
     \b
     Exit status:

@@ -1,4 +1,4 @@
-"""One stored file to one HTTP response: knows Werkzeug, nothing of MongoDB.
+"""HTTP: from a stored file to a response, and what requests say. Knows Werkzeug, nothing of MongoDB.
 
-All but :mod:`.response` are pure functions of strings and numbers.
+All modules but :mod:`.response` are pure functions of strings and numbers.
 """

@@ -1,5 +1,9 @@
 """Preconditions (RFC 9110 section 13): what a conditional request asks of the selected representation.
 
+::
+
+    evaluate("GET", {"If-None-Match": '"abc"'}, "abc")  # Outcome.NOT_MODIFIED
+
 Field values are parsed by the RFC's grammar and nothing wider: a tag or date that is broken selects nothing.
 """
 
@@ -26,7 +30,7 @@ _DATES = [
     )
 ]
 _TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
-# What modules that compress an answer put at the end of its tag (Apache, ...), and do not take away again.
+# What modules that compress an answer append to its tag (Apache, ...), and do not remove from the next request.
 _CODED = re.compile(r"(?:-(?:gzip|br|zstd)|;gzip)\Z")
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 
@@ -82,7 +86,7 @@ def last_modified(date: datetime) -> datetime:
 def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime | None = None) -> Outcome:
     """Evaluate If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since in the order of section 13.2.2.
 
-    For If-None-Match of a GET or HEAD alone, a tag is still ours where a proxy put ``-gzip`` or the like at its end.
+    In If-None-Match of a GET or HEAD, and only there, a tag also matches where a proxy appended ``-gzip`` or the like.
 
     :param headers: the request's header fields
     :param etag: the opaque tag of the current representation's strong validator, None where there is none

@@ -21,13 +21,13 @@ REQUEST_FIELDS = (
     *("X-CSRFToken", "X-CSRF-Token", "X-Requested-With"),
     *tus.REQUEST_FIELDS,
 )
-"""What a page of a trusted origin may send, beside ``X-Metadata-KEY``."""
+"""The request fields that a page of a trusted origin may set, beside ``X-Metadata-KEY``"""
 EXPOSED_FIELDS = (
     *("Accept-Ranges", "Allow", "Content-Disposition", "Content-Length", "Content-Location", "Content-Range"),
     *("ETag", "Last-Modified", "Location", "Repr-Digest", "Retry-After"),
     *tus.ANSWER_FIELDS,
 )
-"""What its script may read of an answer."""
+"""The response fields that its script may read"""
 _MAX_AGE = 3600  # seconds for which a browser may keep a preflight's answer
 
 

@@ -1,4 +1,10 @@
-"""Digest fields (RFC 9530), and the old Content-MD5."""
+"""Digest fields (RFC 9530), and the old Content-MD5.
+
+::
+
+    repr_digest("00ff")  # "sha-256=:AP8=:"
+    expected({"Content-MD5": "AP8="})  # [Expected("Content-MD5", "md5", b"\\x00\\xff")]
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Names that came from outside, and names in a header."""
+"""File names: cleaning those of clients, and writing them into header fields and archives.
+
+::
+
+    clean("..\\\\docs\\\\a.txt")  # "docs/a.txt"
+    content_disposition("inline", "docs/a.txt")  # 'inline; filename="a.txt"'
+"""
 
 from __future__ import annotations
 
@@ -13,12 +19,12 @@ MAX_CHARACTERS = 1024
 """Longer texts are not normalised: CPython takes quadratic time for it and holds its lock (python/cpython#149079)."""
 _MAX_BYTES = 255
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
-# What nobody sees (Unicode's Default_Ignorable_Code_Point), the turners of text among it (MITRE T1036.002).
+# What nobody sees (Unicode's Default_Ignorable_Code_Point), with the overrides of text direction (MITRE T1036.002).
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Joiners and selectors shape what they stand at in scripts from Arabic on, and in emoji; elsewhere nobody sees them.
+# Joiners and selectors shape their neighbours in scripts from Arabic on, and in emoji; elsewhere nobody sees them.
 _SHAPED = "[^\0-\u05ff\u200c\u200d\ufe0e\ufe0f]"
 _STRAY = re.compile(
     f"(?<!{_SHAPED})(?<!{_SHAPED}[\ufe0e\ufe0f])[\u200c\u200d]|[\u200c\u200d](?!{_SHAPED})|(?<!{_SHAPED})[\ufe0e\ufe0f]"
@@ -71,7 +77,7 @@ def common_folder(names: Iterable[str]) -> str:
 def unpackable(names: Iterable[str]) -> list[str]:
     """Make paths for an archive: each unpacks to a file of its own below the current folder, on every system.
 
-    A segment is cleaned (:func:`clean`); what Windows forbids in it becomes an underscore. Names that fall together,
+    A segment is cleaned (:func:`clean`); what Windows forbids in it becomes an underscore. Names that would collide,
     also in upper and lower case or with a folder, get a number.
     """
     paths = ["/".join(_segments(name)) or "unnamed" for name in names]

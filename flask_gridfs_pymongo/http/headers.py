@@ -1,4 +1,10 @@
-"""Header fields that depend on numbers and types alone: caching, and the guard around content from strangers."""
+"""Header fields that depend on numbers and types alone: caching, and the guard around content from strangers.
+
+::
+
+    content_headers("text/html", "a.html")["Content-Disposition"]  # 'attachment; filename="a.html"'
+    cache_control(60, public=True)  # "public, max-age=60"
+"""
 
 from __future__ import annotations
 
@@ -77,7 +83,6 @@ def media_type(stored: str, charset: str | None = "utf-8") -> tuple[str, str]:
     """Make a stored content type fit for a header.
 
     :param charset: that of text which names none; None: it stays unnamed
-
     :return: the bare type in lower case, and the field's value with its parameters; both
         ``application/octet-stream`` where what is stored is no media type
     """
@@ -130,8 +135,8 @@ def content_headers(
     :param name: what the file is to be called when it is saved
     :param as_attachment: None: inline only for :data:`INLINE_TYPES` and *inline_types*; True and False are the
         caller's decision
-    :param inline_types: what the application wants shown, too. No script runs in it when it is opened; but one whose
-        own type is a script's is run by any page of the same origin that names it in ``<script src>``.
+    :param inline_types: what the application wants shown, too. No script runs in it when it is opened; but a file of a
+        script's type is run by any page of the same origin that names it in ``<script src>``.
     :param own_frames_only: whether no page of another origin may have it in a frame
     :param charset: as in :func:`media_type`
     """

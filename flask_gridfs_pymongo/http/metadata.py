@@ -24,7 +24,7 @@ PATCH_TYPE = "application/merge-patch+json"
 
 _FIELD = "x-metadata-"
 _QUERY = "metadata."
-_RESERVED = ("contentType", "_contentType", "mimetype", "clientContentType", "expiresAt")  # other meanings, elsewhere
+_RESERVED = ("contentType", "_contentType", "mimetype", "clientContentType", "expiresAt")  # they mean something already
 _MAX_BYTES = 1024  # of a text in UTF-8
 _MAX_TEXTS = 20
 _EXT_VALUE = re.compile(r"utf-8'[a-z0-9-]*'((?:[a-z0-9!#$&+.^_`|~-]|%[0-9a-f]{2})*)", re.IGNORECASE | re.ASCII)

@@ -1,4 +1,9 @@
-"""May this request change anything? Cross-site request forgery, refused without tokens."""
+"""Protection against cross-site request forgery (CSRF) without tokens: which requests may change anything.
+
+::
+
+    allowed("POST", {"Origin": "https://evil.example"}, "shop.example")  # False
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = ()) -> bool:
-    """Whether a browser sent this from a page of our own, or no browser sent it at all.
+    """Whether a request comes from a page of our own, or from no browser at all.
 
     The algorithm is that of Go's ``net/http.CrossOriginProtection``: Sec-Fetch-Site where the browser sends it, else
     Origin against Host; a client that sends neither is no browser.

@@ -1,4 +1,9 @@
-"""Range requests (RFC 9110 section 14): which bytes a Range field asks for, and the frame of several parts."""
+"""Range requests (RFC 9110 section 14): which bytes a Range field asks for, and the framing of several parts.
+
+::
+
+    select("bytes=0-4,-5", 100)  # [ByteRange(0, 5), ByteRange(95, 100)]
+"""
 
 from __future__ import annotations
 
@@ -78,12 +83,12 @@ def _coalesce(found: list[ByteRange]) -> list[ByteRange]:
 
 
 def part_head(boundary: str, content_type: str, part: ByteRange, length: int) -> bytes:
-    """What stands before the bytes of one part of multipart/byteranges (section 14.6)."""
+    """Return what precedes the bytes of one part of multipart/byteranges (section 14.6)."""
     return (
         f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {part.content_range(length)}\r\n\r\n"
     ).encode("latin-1")
 
 
 def closing(boundary: str) -> bytes:
-    """What stands behind the last part."""
+    """Return what follows the last part."""
     return f"\r\n--{boundary}--\r\n".encode("latin-1")

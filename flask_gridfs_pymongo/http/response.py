@@ -1,4 +1,9 @@
-"""The one place where preconditions, ranges and header fields become a response."""
+"""The one place where preconditions, ranges and header fields become a response.
+
+::
+
+    return respond(request, representation, app.response_class)
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,7 @@ R = TypeVar("R", bound=Response)
 
 
 class Pieces(Protocol):
-    """Bytes on their way: an iterable that holds something open until it is closed."""
+    """The bytes of a body: an iterable that holds something open until it is closed."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 

@@ -28,12 +28,12 @@ REQUEST_FIELDS = (
     *("Tus-Resumable", "Upload-Checksum", "Upload-Defer-Length", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
     "X-HTTP-Method-Override",
 )
-"""What a client sends"""
+"""The request fields of the protocol"""
 ANSWER_FIELDS = (
     *("Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version"),
     *("Upload-Defer-Length", "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
 )
-"""What it gets"""
+"""Its response fields"""
 
 _EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination,checksum"
 _NAMES = ("relativePath", "filename", "name")  # of Uppy, tus-js-client and tuspy

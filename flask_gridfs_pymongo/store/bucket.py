@@ -1,4 +1,4 @@
-"""A GridFS bucket: the face of the store.
+"""A GridFS bucket: what the rest of the package, and an application, use of the store.
 
 ::
 
@@ -60,7 +60,7 @@ class Bucket:
         What has expired is not there; where that is the newest one, the name is gone with all revisions.
 
         :param version: 0 the first one uploaded, 1 the second; -1 the newest, -2 the one before it
-        :param first_chunk: the first chunk is going to be read: bring it along where that costs no further round trip
+        :param first_chunk: the first chunk is going to be read: fetch it too, where that costs no further round trip
         """
         return self._versions.find(filename, version, first_chunk=first_chunk)
 
@@ -96,13 +96,13 @@ class Bucket:
         metadata: Mapping[str, Sequence[Any]] | None = None,
         shown: Shown = EVERYTHING,
     ) -> Page:
-        """Return a page of names, each with its newest revision; behind all names the files that have none.
+        """Return a page of names, each with its newest revision; files without a name come after all names.
 
         :param order: ``name``, ``newest``, ``size`` or ``type``; with ``-`` before it, backwards
         :param after: the key after which the page starts: the *next* of the page before it
         :param limit: rows at most
         :param prefix: how the names begin
-        :param part: what they have in them, in upper or lower case
+        :param part: a part of the names, in upper or lower case
         :param folded: in an order by name, without *part*: show what lies deeper than *prefix* as folders
         :param metadata: for each key a list of values that the newest revision's metadata is or has there
         :param shown: which files and folders the page may show
@@ -128,7 +128,11 @@ class Bucket:
         return usage(self.collections, path)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
-        """Read the bytes *start* to *stop* (exclusive; the file's end where None)."""
+        """Read the bytes *start* to *stop* (exclusive; the file's end where None).
+
+        :return: an iterable of bytes, which has to be closed where it is not read to its end
+        :raises CorruptFile: where the file is damaged
+        """
         return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
 
     def open(self, filename: str | None = None, version: int = -1, *, id: Any = None) -> FileReader:
@@ -258,7 +262,7 @@ class Bucket:
     def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:
         """Delete all versions of a name, or one; documents first, then content.
 
-        :param version: as in :meth:`find`; None: all that there are by now
+        :param version: as in :meth:`find`; None: all that exist at this moment
         :param id: the ``_id`` of a revision, in place of a name
         :return: how many were deleted
         :raises Unconfirmed: where the server does not tell whether their documents are gone

@@ -1,5 +1,10 @@
 """What is wrong in a bucket, and the repair of what can be repaired, in memory that does not grow with the bucket.
 
+::
+
+    for finding in Check(bucket.collections, repair=True).findings():
+        print(finding.subject, finding.name, finding.problems)
+
 Others upload and delete meanwhile. A cheap first look tells what may be wrong; that is looked at once more, as the
 primary knows it, before it is reported or deleted.
 """
@@ -36,8 +41,7 @@ _BATCH_BYTES = 1024 * 1024
 
 
 class Finding(NamedTuple):
-    """What is wrong with an index, a file, an upload that did not go on, or with chunks or kept pictures (variants)
-    that nobody owns."""
+    """What is wrong with one *subject*: chunks and variants (kept pictures) are those that no file owns."""
 
     subject: Literal["index", "file", "upload", "chunks", "variants"]
     id: Any
@@ -82,7 +86,7 @@ class Check:
         self._uploads = Uploads(Versions(self.collections))
 
     def findings(self) -> Iterator[Finding]:
-        """Look; *files*, *chunks*, *bytes* and *uploading* count what was seen.
+        """Look at everything once; *files*, *chunks*, *bytes* and *uploading* count what was seen.
 
         :raises pymongo.errors.PyMongoError: where the server does not answer, or does not do what it must
         """

@@ -58,17 +58,17 @@ class UploadChunks:
         raise Overtaken
 
     def keep(self, count: int) -> None:
-        """Delete what lies behind the first *count* chunks.
+        """Delete all but the first *count* chunks.
 
         :raises Overtaken: where it is not this turn any more
         """
         self._clear({"$gte": count}, set())
 
     def _clear(self, places: Mapping[str, Any], own: set[ObjectId]) -> set[ObjectId]:
-        """Delete the chunks at these *places* that are not my *own*; returns the ``_id`` of all that were there.
+        """Delete the chunks at these *places* that are not this turn's *own*; returns the ``_id`` of all found there.
 
-        The order matters: whatever was there *before* the epoch was still mine belongs to nobody who came after me. A
-        delete by place would take a successor's chunk.
+        The order matters: what is found *before* the check that the turn still lasts cannot be of a later one. A delete
+        by place could take a chunk of a later turn.
         """
         selection = {"files_id": self._turn.id, "n": places}
         found = persist(self._chunks, lambda: list(self._chunks.find(selection, {"_id": 1})))
@@ -79,7 +79,7 @@ class UploadChunks:
         return there
 
     def withdraw(self, chunks: _Chunks) -> None:
-        """After the turn has passed: remove those of my *chunks* that the upload does not count, and never will."""
+        """After the turn has passed: remove those of its *chunks* that the upload does not count, and never will."""
         current = self._turn.current()
         if current is not None and current["state"] != "gone":
             safe = current["offset"] // CHUNK_SIZE

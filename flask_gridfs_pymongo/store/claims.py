@@ -61,7 +61,7 @@ class Claims:
     def release(self, filename: str, newest: StoredFile | None, later: Mapping[str, Any]) -> None:
         """Free the place after *newest* where its holder is none of the *later* ones.
 
-        So it is when another tool renamed or redated it. A holder that is one has won the race and keeps the place.
+        That is so when another tool renamed or redated it. A holder among them has won the race, and keeps the place.
         """
         holder = {"previous": self._place(filename, newest), "$nor": [later]}
         persist(self._files, lambda: self._files.update_one(holder, NO_CLAIM))

@@ -1,4 +1,4 @@
-"""The two collections of a bucket, with the options that the package needs, and their indexes.
+"""The collections of a bucket, with the options that the package needs, and their indexes.
 
 ::
 
@@ -51,7 +51,7 @@ class Primary(NamedTuple):
 
 
 class Collections:
-    """``base.files`` and ``base.chunks``.
+    """``base.files`` and ``base.chunks``, and what the package keeps beside them.
 
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name

@@ -35,7 +35,7 @@ _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
 
 
 class Content(NamedTuple):
-    """What lies in ``fs.chunks`` and waits for its files document."""
+    """Content that is stored in ``fs.chunks``, and has no files document yet."""
 
     id: ObjectId
     """the chunks' ``files_id``"""
@@ -96,7 +96,7 @@ def commit(
 
 
 class _Attempts:
-    """One commit, tried until it is done, refused, or known to be in vain."""
+    """One commit, tried until it is done, is refused, or cannot succeed any more."""
 
     def __init__(
         self, versions: Versions, document: dict[str, Any], check: Callable[[StoredFile | None], None] | None
@@ -157,7 +157,7 @@ class _Attempts:
         return not self._misplaced
 
     def _move(self) -> bool:
-        """Put the document behind the newest one; a new one with its ``_id`` could lose its chunks to a late delete."""
+        """Move the document to the place after the newest; inserted anew, it could lose its chunks to a late delete."""
         self._look()
         place = {name: self._document[name] for name in ("previous", "uploadDate")}
         change = {"$set": place, "$currentDate": {"previousAt": {"$type": "timestamp"}}}

@@ -1,4 +1,4 @@
-"""Who adds to an upload just now: bytes into whole chunks, then the offset behind them.
+"""Adds bytes to an upload: whole chunks are stored first, then the offset moves past them.
 
 :meth:`.Uploads.hold` makes the :class:`Holder` of a new turn (:mod:`.turn`)::
 
@@ -105,7 +105,7 @@ class Holder:
             self._save_meanwhile()
 
     def accept(self) -> None:
-        """What was taken is right."""
+        """Say that the bytes taken are right, so that they may be saved (*checked*)."""
         self._checked = False
 
     def rewind(self) -> None:
@@ -135,7 +135,7 @@ class Holder:
         self._saving = self._thread.submit(self._store, *self._cut(), BUSY)
 
     def _cut(self) -> tuple[list[dict[str, Any]], int, bytes]:
-        """The whole chunks of what is in memory, the offset behind it, and the tail, which stays there."""
+        """The whole chunks in memory, the offset after all of it, and the tail, which stays in memory."""
         self._updated = time.monotonic()
         joined = b"".join(self._pieces)
         first, count = (self.offset - self._size) // CHUNK_SIZE, self._size // CHUNK_SIZE
@@ -151,7 +151,7 @@ class Holder:
                 offset, tail, _ = self._begin
             self.turn.move(offset, tail, busy)
         except BaseException as error:
-            self._failed = True  # these chunks are in memory no more
+            self._failed = True  # these chunks are no longer in memory
             if isinstance(error, Overtaken):
                 self.chunks.withdraw(chunks)
             raise

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
-"""of a files document: what a :class:`Judge` and a report need"""
+"""a projection of a files document: what a :class:`Judge` and a report need"""
 SIZE = {"size": {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}}
-"""of a chunk, as an aggregation's ``$project`` has the server measure it (MongoDB 4.4)"""
+"""for ``$project`` in an aggregation: the server measures a chunk (MongoDB 4.4)"""
 LONGEST = 2**63 - 1
-"""bytes: what BSON counts"""
+"""bytes: the largest integer of BSON"""
 
 
 def damage(document: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,9 @@
-"""The listing by name, along the index, and the files that have no name."""
+"""The listing by name, along the index, and the files that have no name.
+
+::
+
+    page = first(by_name(versions, EVERYTHING, None, prefix="photos/", folded=True), 100)
+"""
 
 from __future__ import annotations
 
@@ -28,13 +33,13 @@ def by_name(
     having: Having = ANYTHING,
     backwards: bool = False,
 ) -> Walk:
-    """Walk the names after *after*, in pieces of the index.
+    """Walk the names after *after*, a query for each piece of the index.
 
-    What is passed over is not walked through: a name with more revisions than a piece holds, and a folder that is a
-    row, or that may not be shown.
+    It skips over what needs no look: the further revisions of a name with more than a piece holds, and a folder that is
+    a row, or that may not be shown.
 
     :param prefix: how the names begin
-    :param part: what they have in them, in upper or lower case
+    :param part: a part of them, in upper or lower case
     :param folded: what lies deeper than *prefix*, which is a folder, is one row for each folder directly in it
     :param having: which metadata they have; an index on ``metadata.KEY``, name and date finds them
     :param backwards: the last name first
@@ -74,7 +79,7 @@ class _Names:
         self._edge: Edge | None = None
 
     def step_over(self, name: str, *, folder: bool = False) -> None:
-        """Go on behind *name*, and where it is a *folder* behind all that it holds."""
+        """Go on after *name*, and where it is a *folder* after all that it holds."""
         edge = Edge.after(name, self._backwards, folder=folder)
         if self._edge is None or edge.is_behind(self._edge):
             self._edge = edge

@@ -1,4 +1,9 @@
-"""What one document of ``fs.files`` means."""
+"""What one document of ``fs.files`` means.
+
+::
+
+    StoredFile.from_document(files.find_one({"filename": "notes.txt"})).content_type
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,7 @@ from .. import mimetype
 from . import ids
 from .judge import damage, is_length, is_utf8
 
-_NOT_TOLD = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write that know no type
+_UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
 _KNOWN = frozenset(
     "_id filename length chunkSize uploadDate contentType sha256 previous previousAt renamedFrom".split()
 )
@@ -55,7 +60,7 @@ class StoredFile:
     damage: str | None = None
     """why the document cannot be right, and the content cannot be read; None where it can"""
     first_chunk: bytes | None = field(default=None, compare=False, repr=False)
-    """where it came along with the document"""
+    """where it was fetched together with the document"""
     shares_second: bool = field(default=False, compare=False)
     """whether a version beside this one is dated within the same second, so that seconds do not tell them apart"""
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -153,10 +158,10 @@ def living(file: StoredFile | None) -> StoredFile | None:
 
 
 def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
-    """The first type that is told, where the tools write it: the drivers and most others, Spring, and Meteor."""
+    """The first type given where tools write it: the drivers and most others, Spring, and Meteor."""
     nested = [metadata.get(name) for name in ("contentType", "_contentType", "mimetype")]
     for value in (*nested, document.get("contentType")):
-        if type(value) is str and value.partition(";")[0].strip().lower() not in _NOT_TOLD and is_utf8(value):
+        if type(value) is str and value.partition(";")[0].strip().lower() not in _UNKNOWN and is_utf8(value):
             return value
     return None
 

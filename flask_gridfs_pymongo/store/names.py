@@ -1,6 +1,9 @@
 """Names in the server's order, which is that of their UTF-8, also of names that are not UTF-8.
 
-The driver gives what is not UTF-8 as lone surrogates (``errors="surrogateescape"``), and cannot send it back.
+The driver gives what is not UTF-8 as lone surrogates (``errors="surrogateescape"``), and cannot send it back::
+
+    edge = Edge.after("photos/", folder=True)
+    edge.has_passed("photos/a.jpg")  # True
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ def octets(name: str) -> bytes:
 
 
 def successor(prefix: str) -> str:
-    """The least string behind all that begin with *prefix*; empty where there is none."""
+    """Return the least string above all that begin with *prefix*; empty where there is none."""
     stem = prefix.rstrip("\U0010ffff")
     if not stem:
         return ""
@@ -37,11 +40,11 @@ class Edge(NamedTuple):
         return cls(octets(successor(name) if folder else name + "\0"), False)
 
     def has_passed(self, name: str) -> bool:
-        """Whether *name* is behind the walk."""
+        """Whether the walk has passed *name*."""
         return (octets(name) >= self.octets) if self.backwards else octets(name) < self.octets
 
     def is_behind(self, other: Edge) -> bool:
-        """Whether a walk comes to *other* first."""
+        """Whether a walk reaches *other* before this place."""
         return (self.octets < other.octets) if self.backwards else self.octets > other.octets
 
     @property
@@ -51,7 +54,7 @@ class Edge(NamedTuple):
 
     @property
     def bound(self) -> str | None:
-        """The text that the server can compare names with: this place, or the one next to it that is already behind.
+        """The text that the server can compare names with: this place, or the nearest one that the walk has passed.
 
         None: there is none.
         """

@@ -1,4 +1,9 @@
-"""The orders of a listing beside the one by name, which an index makes quick: newest first, largest first, by type."""
+"""The orders of a listing beside the one by name, which an index makes quick: newest first, largest first, by type.
+
+::
+
+    page = first(ordered(versions, EVERYTHING, "newest", None, prefix="photos/"), 100)
+"""
 
 from __future__ import annotations
 
@@ -188,7 +193,7 @@ class _Stretch(NamedTuple):
     sorting: list[tuple[str, int]]
     odd: bool = False
     edge: Edge | None = None
-    """the names behind it are passed over, where no query can begin with it"""
+    """names that it has passed are left out here, where no query can begin with it"""
 
 
 def _candidates(
@@ -230,11 +235,11 @@ def _stretches(
 ) -> list[_Stretch]:
     """Return what comes after *after*: the rest of the stretch that it stands in, and those that follow.
 
-    Values that are not there or null come before those that the order goes by where the server has them so; all others
+    Values that are missing or null come before those that the order goes by where the server sorts them so; all others
     come last.
 
     :param selection: what the documents have, beside a name
-    :param names: selects the names that are not behind an edge
+    :param names: selects the names that an edge has not passed
     """
     field, direction, values = ORDERS[order]
     ascending = direction == ASCENDING

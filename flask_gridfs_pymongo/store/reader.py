@@ -1,4 +1,11 @@
-"""Byte ranges out of ``fs.chunks``."""
+"""Byte ranges out of ``fs.chunks``.
+
+::
+
+    with closing(Reader(chunks, file, 0, file.length)) as pieces:
+        for piece in pieces:
+            ...
+"""
 
 from __future__ import annotations
 
@@ -132,7 +139,7 @@ def _documents(
 
 
 def _in_time(documents: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The same, but a server that does not answer for :data:`_ANSWER` seconds counts as gone, as one that is frozen."""
+    """Yield *documents*; a server that does not answer for :data:`_ANSWER` seconds (a frozen one) counts as gone."""
     while True:
         with pymongo.timeout(_ANSWER):
             document = next(documents, None)

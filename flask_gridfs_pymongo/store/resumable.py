@@ -9,7 +9,7 @@ epoch). Nothing else is locked, and nothing has to be released after a crash::
     ...
     with bucket.uploads.hold(bucket.uploads.find(token)) as holder:
         holder.write(film[holder.offset :])
-        finish(holder)
+        ending.finish(holder)
 
 Only whole chunks go to ``base.chunks``; the bytes that fill none yet are the document's *tail*. One update, which
 fails for everybody who was overtaken, moves offset and tail together: an offset that was told never goes back.
@@ -38,7 +38,7 @@ from .versions import Versions
 
 LIFETIME = 86_400
 """seconds after its last byte for which an upload can go on"""
-_HASHES = 100
+_HASHES = 100  # uploads whose hash this process remembers
 _STATES = ["open", "stored", "gone"]
 _FIELDS = {"tail": 0}  # what only a holder needs
 _INDEXES = (
@@ -152,7 +152,7 @@ class Uploads:
 
     @contextmanager
     def hold(self, upload: Upload, *, limit: int | None = None, checked: bool = False) -> Iterator[Holder]:
-        """Take the turn; from a holder that has got no byte for :data:`.BUSY` seconds it is taken away.
+        """Take the turn; it is taken from a holder that has received no byte for :data:`.BUSY` seconds.
 
         :param limit: bytes, where the upload does not say its length
         :param checked: as :class:`.Holder` has it
@@ -201,7 +201,7 @@ class Uploads:
             yield _upload(document, now)
 
     def remove(self, upload: Upload) -> None:
-        """Remove an expired upload with its bytes; for as long again it is known to be gone."""
+        """Remove an expired upload with its bytes; its document stays for as long again, and says that it is gone."""
         now = Clock(self.collection).now()
         over = {"_id": upload.id, "expires": {"$lte": now}, "busy": {"$lte": now}}
         gone = {

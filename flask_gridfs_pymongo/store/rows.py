@@ -141,9 +141,9 @@ def first(walk: Walk, limit: int) -> Page:
 def named(edge: Edge | None, prefix: str, part: str) -> dict[str, Any]:
     """What the server compares names with.
 
-    :param edge: those behind it are left out
+    :param edge: names that it has passed are left out
     :param prefix: how they begin
-    :param part: what they have in them, in upper or lower case
+    :param part: a part of them, in upper or lower case
     """
     least, end = prefix, successor(prefix) or None
     if edge and (bound := edge.bound) is not None:

@@ -29,7 +29,7 @@ from .clock import Clock
 from .retry import persist
 
 BUSY = 2.0
-"""for how many seconds a request that gets no byte keeps its turn"""
+"""seconds for which a request that receives no byte keeps its turn"""
 RENEWAL = 0.5
 """seconds between two updates of the document where bytes come slowly"""
 _WAIT = BUSY + 0.5  # seconds
@@ -37,7 +37,7 @@ _PAUSE = 0.05  # seconds
 
 
 class UploadBusy(Exception):
-    """Somebody else gets bytes of the upload just now."""
+    """Another request is receiving bytes of the upload."""
 
 
 class UploadEnded(Exception):
@@ -45,7 +45,7 @@ class UploadEnded(Exception):
 
 
 class Overtaken(Exception):
-    """Somebody else has gone on with the upload, or ended it."""
+    """Another request has gone on with the upload, or ended it."""
 
 
 def take(uploads: Any, upload_id: ObjectId, clock: Clock) -> dict[str, Any]:
@@ -78,6 +78,7 @@ class Turn:
 
     :param uploads: the collection of uploads, as the primary knows it
     :param document: what :func:`take` returned
+    :param clock: the server's time
     """
 
     def __init__(self, uploads: Any, document: Mapping[str, Any], clock: Clock) -> None:
@@ -97,9 +98,9 @@ class Turn:
         return {"_id": self.id, "epoch": self.epoch, "state": "open"}
 
     def check(self) -> None:
-        """Go on while it is still this turn.
+        """Make sure that the turn has not passed to another request.
 
-        :raises Overtaken: else
+        :raises Overtaken: where it has
         """
         if persist(self._uploads, lambda: self._uploads.find_one(self._mine, {"_id": 1})) is None:
             raise Overtaken

@@ -20,7 +20,7 @@ class Usage(NamedTuple):
     """What is stored; what has expired counts until it is deleted."""
 
     names: int
-    """those that have none count as one"""
+    """all files without a name count as one"""
     versions: int
     bytes: int
     """of content"""

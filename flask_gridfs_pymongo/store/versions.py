@@ -71,7 +71,7 @@ class Versions:
 
         What has expired is not there; where that is the newest one, the name is gone with all revisions.
 
-        :param first_chunk: the first chunk is going to be read: bring it along where that costs no further round trip
+        :param first_chunk: the first chunk is going to be read: fetch it too, where that costs no further round trip
         """
         if version == -1 and first_chunk and (found := self._joined({**_named(filename), **DATED})):
             return living(found)
@@ -274,9 +274,9 @@ class Versions:
 
 
 def check_name(filename: Any) -> None:
-    """Let no other value than a text be a name.
+    """Refuse a name that is not a str.
 
-    :raises TypeError: for another one
+    :raises TypeError: where it is none
     """
     if not isinstance(filename, str):
         raise TypeError(f"filename must be str, not {type(filename).__name__}; an _id is given as id=")

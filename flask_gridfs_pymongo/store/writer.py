@@ -32,7 +32,7 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
 class FileTooLarge(Exception):
-    """More bytes were written than the writer's limit allows."""
+    """More bytes were written than the limit of the file, or of the upload, allows."""
 
 
 class Writer:
@@ -186,4 +186,4 @@ class Writer:
     def _stop_thread(self) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.shutdown()  # waits for an insert on its way
+            thread.shutdown()  # waits for an insert that is under way
