@@ -56,7 +56,7 @@ def _problem(error: HTTPException) -> Any:
 
 
 def tell_refusal(status: int, reason: str, filename: str | None) -> None:
-    """Write a refused request into the log, and send the signal; what is just not there is none."""
+    """Log a refused request and send the signal; a request for what is not there is no refusal."""
     if status in _NOT_REFUSED:
         return
     token = request.args.get("upload", "")[:6]  # no more: it is a secret

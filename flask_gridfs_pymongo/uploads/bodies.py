@@ -28,7 +28,8 @@ _READ_SIZE = 64 * 1024
 _LARGEST_FORM = 1024 * 1024  # bytes
 DRAINED_BYTES = 128 * 1024 * 1024
 DRAINED_SECONDS = 20
-SILENCE = 3  # seconds
+SILENCE = 3
+"""seconds without a byte"""
 
 
 class Body:
@@ -57,17 +58,21 @@ class Body:
         self._timeout = timeout
         self._bounds = ExitStack()
         self._deadline = _Deadline(connection_of(request), timeout)
-        self._patience = _Patience(connection_of(request), silence)
+        self._socket_timeout = _SocketTimeout(connection_of(request), silence)
 
     def __enter__(self) -> Body:
         self._bounds.enter_context(self._deadline)
-        self._bounds.enter_context(self._patience)
+        self._bounds.enter_context(self._socket_timeout)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._bounds.close()
 
     def read(self, size: int) -> bytes:
+        """Return at most *size* bytes, none at the end.
+
+        :raises werkzeug.exceptions.HTTPException: 400 where it broke off, 408 past the timeout, 413 past the limit
+        """
         try:
             data = self._stream.read(size)
         except RequestEntityTooLarge:
@@ -121,7 +126,7 @@ def drain(request: Request) -> None:
         return
     # Past request.stream, which refuses to read on beyond its limit.
     stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request)
-    with suppress(Exception), _Patience(connection, SILENCE), _Deadline(connection, DRAINED_SECONDS) as deadline:
+    with suppress(Exception), _SocketTimeout(connection, SILENCE), _Deadline(connection, DRAINED_SECONDS) as deadline:
         while left > 0 and not deadline.passed and (block := stream.read(min(left, _READ_SIZE))):
             left -= len(block)
 
@@ -143,7 +148,7 @@ def connection_of(request: Request) -> Any:
 
 
 class _Deadline:
-    """Ends after some seconds.
+    """Ends reading after some seconds.
 
     A server's read may wait for more bytes for as long as a client trickles them. Where the server tells its socket,
     a timer ends that wait from outside; elsewhere *passed* is looked at between two reads.
@@ -172,7 +177,7 @@ class _Deadline:
                 socket.socket.shutdown(self._connection, socket.SHUT_RD)
 
 
-class _Patience:
+class _SocketTimeout:
     """Lets a read from *connection* wait for no longer than *seconds*; None: for as long as the server lets it."""
 
     def __init__(self, connection: Any, seconds: float | None) -> None:

@@ -1,4 +1,9 @@
-"""A stored file as the answer to a request."""
+"""A stored file as the answer to a request.
+
+::
+
+    return send(request, bucket, file, caching=Caching(60, public=True))
+"""
 
 from __future__ import annotations
 

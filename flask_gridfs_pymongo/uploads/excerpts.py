@@ -1,4 +1,4 @@
-"""A text on its file's page: in parts that end where a line does, in UTF-8, UTF-16 or what Windows calls text."""
+"""A text on its file's page: in parts that end where a line does, in UTF-8, UTF-16 or Windows-1252."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None
 
 
 def decode(data: bytes) -> str:
-    """Decode UTF-8, or else what Windows and Latin-1 call text."""
+    """Decode UTF-8, or else Windows-1252, which has the letters of Latin-1."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

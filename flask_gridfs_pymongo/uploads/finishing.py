@@ -16,10 +16,9 @@ from .writing import stored
 
 
 def finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
-    """Commit the upload; returns what the answer tells of the file.
+    """Commit the upload; returns the header fields that tell of the file.
 
-    What is refused would be refused again, and ends the upload; after a failure that may pass a further request tries
-    again.
+    A refusal is final, and ends the upload; after a failure that may pass, the next request tries again.
     """
 
     def check(newest: StoredFile | None) -> None:

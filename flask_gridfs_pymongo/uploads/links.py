@@ -1,4 +1,9 @@
-"""Signed links: a revision for whoever has the link, until it expires."""
+"""Signed links: a revision for whoever has the link, until it expires.
+
+::
+
+    url = signed_url(bucket, "uploads", file, int(time.time()) + 3600, None)
+"""
 
 from __future__ import annotations
 
@@ -34,9 +39,10 @@ def signed_url(
     """Build a link to a revision; it opens in this blueprint alone, which may show other types than others.
 
     :param blueprint: the name that its endpoints begin with
-    :param variables: those of its ``url_prefix``
     :param expires: seconds since 1970
     :param as_attachment: as in :meth:`.PyMongo.uploads_url`
+    :param variables: those of its ``url_prefix``
+    :raises ValueError: where the ``_id`` is too long for a URL
     """
     if file.key is None:
         raise ValueError(f"the _id of this file is too long for a link: it may have {ids.LONGEST} characters")

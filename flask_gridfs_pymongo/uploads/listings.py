@@ -37,7 +37,7 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
     :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *after* and *at* say where
         the page begins
     :param keys: of the metadata
-    :param shown: which files and folders it may show; of the others nothing tells
+    :param shown: which files and folders it may show; nothing reveals the others
     :raises werkzeug.exceptions.NotFound: for the URL of a folder with nothing that may be shown
     """
     args = request.args

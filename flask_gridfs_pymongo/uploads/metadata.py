@@ -70,7 +70,7 @@ def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | No
 
 
 def _changed(options: Options, file: StoredFile) -> Response:
-    """Tell what it is now to whom may read it."""
+    """Answer with the file as it is now, where the client may read it."""
     if may(options, "read", file.filename):
         return pages.json_of(pages.describe_one(options.bucket(), file))
     return pages.empty(204)

@@ -1,7 +1,7 @@
 """``POST /NAME?move=NEW`` gives a file another name, ``?copy=NEW`` stores its content under a second one.
 
 The new name is cleaned like a form's, and its folders are made by naming them. It may also come as the form's field
-``to``, as our pages send it. Never does one of them replace a file: where the new name is taken the answer is 409.
+``to``, as our pages send it. Neither ever replaces a file: where the new name is taken the answer is 409.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .writing import clean_or_400, stored
 
 
 def move(options: Options, request: Request, filename: str | None) -> Response:
-    """Rename all versions of a file; permanent links to them go on to work."""
+    """Rename all versions of a file; permanent links to them still work."""
     if names_one(request):
         abort(400, "All versions of a file move together: send it without ?version and ?id.")
     file, new = _asked(options, request, filename, "move")

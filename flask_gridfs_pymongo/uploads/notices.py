@@ -1,4 +1,4 @@
-"""What an action did, told on the page that follows it: a cookie, so that it needs neither a session nor a script.
+"""Flash messages: what an action did, for the page after it. In a cookie, which needs neither a session nor a script.
 
 ::
 
@@ -19,7 +19,7 @@ _LIFETIME = 60  # seconds
 
 
 def redirect(url: str, text: str) -> Response:
-    """Redirect with 303 to *url*, where a page tells *text*."""
+    """Redirect with 303 to *url*, where the page shows *text* once."""
     response = flask.redirect(url, 303)
     short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     response.set_cookie(
@@ -35,7 +35,7 @@ def redirect(url: str, text: str) -> Response:
 
 
 def take() -> str:
-    """Return what is to be told on this page, once; empty: nothing."""
+    """Return the text to show on this page, once; empty where there is none."""
     told = request.cookies.get(_COOKIE)
     if told is None:
         return ""

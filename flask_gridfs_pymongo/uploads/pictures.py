@@ -28,7 +28,7 @@ from .selection import select
 from .texts import Message, number, size
 
 _DAY = 86_400  # seconds
-_AT_ONCE = 2
+_AT_ONCE = 2  # pictures in each process
 _PATIENCE = 5  # seconds
 
 

@@ -52,7 +52,7 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None
 
 
 def write_short(bucket: Bucket, key: Key) -> dict[str, Any]:
-    """Return what :func:`read` reads, at most so long as an id is; empty where that is too long for a URL."""
+    """Return the place for :func:`read` by the id of a file in it; empty where that is too long for a URL."""
     try:
         text = ids.to_text(key.file_id, bucket.collections.codec_options)
     except UnicodeEncodeError:
@@ -61,7 +61,7 @@ def write_short(bucket: Bucket, key: Key) -> dict[str, Any]:
 
 
 def write(bucket: Bucket, order: str, key: Key) -> dict[str, Any]:
-    """Return what :func:`read` reads, as it is."""
+    """Return the place for :func:`read`, by name and value."""
     order = order.removeprefix("-")
     if key.filename is None:
         return {"after_id": ids.to_text(key.value, bucket.collections.codec_options)}

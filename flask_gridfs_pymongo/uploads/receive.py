@@ -116,7 +116,7 @@ def save_form(
     folder: str = "",
     check: _Check | None = None,
 ) -> list[StoredFile]:
-    """Save every file of a form, all or none of them, or tell with :class:`PartlyStored` which.
+    """Save every file of a form, all of them or none; where that fails halfway :class:`PartlyStored` says which.
 
     The parts go into the store while they arrive: of one that is finished no more than its first bytes are kept in
     memory. Where something has parsed the form before (Flask-WTF does), they come from what it kept.
@@ -262,7 +262,7 @@ def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any
 
 
 def expiring(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to the further fields of a document when its file is gone, where the application has that for all."""
+    """Add the date at which a file expires to the further fields of its document, where ``expire_after`` is set."""
     if options.expire_after is None:
         return dict(fields)
     date = datetime.now(timezone.utc) + timedelta(seconds=options.expire_after)

@@ -1,4 +1,4 @@
-"""What a tus client is told that goes wrong, and how it goes on.
+"""The errors that a tus client gets, each with what it needs to go on.
 
 The texts are for programs, which is why they are not translated.
 """
@@ -59,7 +59,7 @@ def wrong_type() -> Refusal:
 
 
 def busy() -> Refusal:
-    """Another request gets bytes of the upload."""
+    """Another request is receiving bytes of the upload."""
     return Refusal(423, "Another request is sending bytes of this upload; try again.", Retry_After="1")
 
 

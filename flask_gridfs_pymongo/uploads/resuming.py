@@ -27,7 +27,7 @@ from .turns import receive, set_length, turn
 from .writing import clean_or_400
 
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-_AT_ONCE = 8  # expired uploads that go with each new one
+_AT_ONCE = 8  # expired uploads that are removed with each new one
 
 
 def is_creation(request: Request) -> bool:

@@ -84,5 +84,5 @@ def _meant(options: Options, action: str, filename: str) -> list[str]:
 
 
 def names_one(request: Request) -> bool:
-    """Whether the URL names one revision of several."""
+    """Whether the URL names one revision, by its id or its number."""
     return "id" in request.args or "version" in request.args

@@ -1,4 +1,4 @@
-"""A download that its client does not take is ended: it holds a thread, and may hold a connection to the database.
+"""Ends a download whose client reads nothing: it holds a thread, and may hold a connection to the database.
 
 ::
 
@@ -32,7 +32,7 @@ def bound(seconds: float, response: Response) -> Response:
 
 
 class _Pieces:
-    """Pieces on their way: an iterable that ends *connection* where the next one is not asked for in time."""
+    """The pieces of a body: an iterable that ends *connection* where the next one is not asked for in time."""
 
     def __init__(self, pieces: Iterable[Any], seconds: float, connection: Any, path: str) -> None:
         self._pieces, self._iterator = pieces, iter(pieces)

@@ -35,10 +35,10 @@ def turn(
     checked: bool = False,
     overtaken: Callable[[int], refusals.Refusal] = refusals.conflict,
 ) -> Iterator[Holder]:
-    """Take the turn; what is in the way of it becomes an error that tells the client how to go on.
+    """Take the turn; where that is impossible the client gets an error that says how to go on.
 
     :param checked: as in :meth:`.Uploads.hold`
-    :param overtaken: makes the error for a turn that has passed to somebody else, of the offset by then
+    :param overtaken: makes the error for a turn that has passed to another request, from the offset by then
     """
     uploads = options.bucket().uploads
     try:
@@ -91,7 +91,7 @@ def receive(options: Options, request: Request, holder: Holder, checksum: tus.Ch
 
 
 def _blocks(body: Body) -> Iterator[bytes]:
-    """Read *body*; where bytes come slowly in small pieces, since a read waits until it has got all of its size."""
+    """Read *body*, in small pieces where bytes come slowly, since a read waits until it has all that it asked for."""
     size, asked = READ_SIZE, time.monotonic()
     while block := body.read(size):
         size = READ_SIZE if time.monotonic() - asked < _SLOW else _SLOW_READ

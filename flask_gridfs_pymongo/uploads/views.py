@@ -23,8 +23,6 @@ _OF_FILE: dict[str, _Answer] = {**_OF_ROOT, "PUT": writing.put, "DELETE": writin
 _WITH_METADATA: dict[str, _Answer] = {"PATCH": metadata.patch}
 # What changes nothing, though it is asked for with a POST: read-only applications have it, too.
 _ASKED: dict[str, _Answer] = {"zip": archive.of_selection, "share": links.share}
-
-
 # What a POST does with one file, and with those that its form names.
 _WITH_ONE: dict[str, _Answer] = {"move": moving.move, "copy": moving.copy}
 _WITH_SEVERAL: dict[str, _Answer] = {"move": selected.move, "delete": selected.delete}

@@ -1,4 +1,4 @@
-"""PUT, POST and DELETE: new versions, restored ones, and what goes.
+"""PUT, POST and DELETE: new versions, restored ones, and deletion.
 
 What a query flag asks of a POST is a row of a table: ``?restore`` makes an old version the newest.
 """
@@ -118,7 +118,7 @@ _FLAGS: dict[str, _Answer] = {"delete": _delete, "metadata": edit, "restore": _r
 
 
 def stored(options: Options, file: StoredFile) -> None:
-    """Do what follows on each upload: tell of it, and delete old versions beyond ``keep_versions``."""
+    """Finish any upload: send its signal, and delete old versions beyond ``keep_versions``."""
     tell(file_saved, file=file)
     if options.keep_versions is None:
         return
@@ -132,7 +132,7 @@ def stored(options: Options, file: StoredFile) -> None:
 
 
 def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:
-    """Tell of new files; a browser goes on to the page *after*, which tells *text*."""
+    """Answer with new files; a browser is redirected to the page *after*, which shows *text*."""
     for file in saved:
         stored(options, file)
     if pages.is_browser():

@@ -1,4 +1,4 @@
-"""What went wrong, as WebDAV tells it; the log has more."""
+"""Errors as WebDAV answers them; the log has more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..store.retry import DISK_FULL, codes, is_outage
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raise a DAVError for any error: WsgiDAV puts them into its answers about several resources."""
+    """Turn any error into a DAVError: WsgiDAV puts these into its answers about several resources."""
     try:
         yield
     except Exception as error:

@@ -83,11 +83,11 @@ class File(Resource, DAVNonCollection):
             self.keep_parent()
 
     def handle_copy(self, dest_path: str, *, depth_infinity: bool) -> bool:
-        """Over a file: it gets one more version."""
+        """Copy onto another file, which gets one more version; returns False where there is none."""
         return self._over_a_file(dest_path, is_move=False)
 
     def handle_move(self, dest_path: str) -> bool:
-        """Over a file: it gets one more version, and keeps those that it had."""
+        """Move onto another file, which gets one more version and keeps its own; returns False where there is none."""
         return self._over_a_file(dest_path, is_move=True)
 
     def _over_a_file(self, path: str, *, is_move: bool) -> bool:

@@ -1,4 +1,9 @@
-"""Paths of URLs, and the names that they mean in the bucket."""
+"""Paths of URLs, and the names that they mean in the bucket.
+
+::
+
+    storable("/photos/a.jpg")  # "photos/a.jpg"
+"""
 
 from __future__ import annotations
 
@@ -34,11 +39,12 @@ def storable(path: str) -> str:
 
 
 def folders_of(path: str) -> Iterator[str]:
-    """The folders on the way to *path*, itself among them where it is one."""
+    """Iterate over the folders that hold *path*, and *path* itself where it is a folder."""
     return (path[: found.end()] for found in re.finditer("/", path))
 
 
 def is_addressable(file: StoredFile) -> bool:
+    """Whether a client can reach *file* by a path."""
     return file.named and is_path(file.filename)
 
 

@@ -21,7 +21,7 @@ class PropertyManager:
         self._dav, self._path_of = dav, path_of
 
     def read_ahead(self, folder: str, environ: dict[str, Any]) -> None:
-        """Know those of everything directly in *folder* for the rest of a request that lists it."""
+        """Read the properties of everything directly in *folder*, for the rest of a request that lists it."""
         environ[_CACHE] = folder, self._dav().properties_within(folder)
 
     def get_properties(self, url: str, environ: dict[str, Any]) -> list[str]:
@@ -33,7 +33,7 @@ class PropertyManager:
         return self._of(url, environ).get(name)
 
     def write_property(self, url: str, name: str, value: bytes, dry_run: bool, environ: dict[str, Any]) -> None:
-        """Set a property; those of files that are gone go, a few each time."""
+        """Set a property; also remove a few of those whose files are gone."""
         if not dry_run:
             self._dav().set_property(self._path_of(url), name, value)
             self._dav().sweep()

@@ -56,7 +56,7 @@ class Resource:
         return quote(request.script_root + self.path, safe="/!*'(),$-_|.")
 
     def prevent_locking(self) -> bool:
-        """Only who may write here may lock."""
+        """Whether the client may not lock it: only who may write may lock."""
         return not self.stored_name or not may(self.options, "write", self.stored_name)
 
     def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
@@ -112,7 +112,7 @@ class Resource:
                     member.ensure_may_go(new + member.stored_name[len(own) :], is_move=is_move)
 
     def ensure_may_go(self, new: str, *, is_move: bool) -> None:
-        """Refuse what may not go from here, or not be there, or not have the name *new*."""
+        """Refuse a copy or move where *new* may not be written or is not a clean name, a move also of what may not go."""
         if is_move:
             permit(self.options, "delete", self.stored_name)
         permit(self.options, "write", new)
@@ -127,7 +127,7 @@ class Resource:
         raise NotImplementedError
 
     def free(self) -> None:
-        """Drop what belongs to a path that nothing is at any more."""
+        """Drop the properties and locks of a path that nothing is at any more."""
         self.remove_all_properties(recursive=True)  # type: ignore[attr-defined]
         self.remove_all_locks(recursive=True)  # type: ignore[attr-defined]
 
