@@ -41,7 +41,7 @@ def permit(options: Options, action: str, filename: str | None, *, again: bool =
 
 
 def _is_reserved(filename: str) -> bool:
-    """Whether what is at this URL speaks for the owner of the host (RFC 8615), as to who issues certificates."""
+    """Whether this URL speaks for the owner of the host (RFC 8615), to a certificate authority for one."""
     if filename.partition("/")[0] != ".well-known":
         return False
     return (url_for(".index") if request.blueprint else f"{request.script_root}/") == "/"

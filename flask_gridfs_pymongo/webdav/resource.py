@@ -112,7 +112,7 @@ class Resource:
                     member.ensure_may_go(new + member.stored_name[len(own) :], is_move=is_move)
 
     def ensure_may_go(self, new: str, *, is_move: bool) -> None:
-        """Refuse a copy or move where *new* may not be written or is not a clean name, a move also of what may not go."""
+        """Refuse a copy or move to *new* that is not permitted, or not to a clean name; a move also deletes here."""
         if is_move:
             permit(self.options, "delete", self.stored_name)
         permit(self.options, "write", new)
