@@ -761,6 +761,16 @@ class TestLocks:
             assert "/other/a/shown<" in answer.text
         assert names(mongo) == ["a/hidden", "a/shown"]
 
+    def test_deleting_ends_those_of_what_is_gone(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/hidden", "a/1", "a/2", "a/2", "b", "b/1")
+        owner, other = drive(), drive(lambda action, filename: filename != "a/hidden", root="/other")
+        for name in ("a/hidden", "b/1"):
+            owner.lock(name)
+        tokens = "".join(f"(<{other.lock(name)}>)" for name in ("a/1", "a/2")) + "(Not <DAV:no-lock>)"
+        assert [other.status("DELETE", name, If=tokens) for name in ("a", "b")] == [204, 204]
+        assert names(mongo) == ["a/hidden", "b/1"]
+        assert [lock["root"] for lock in mongo.bucket().dav.locks()] == ["/a/hidden", "/b/1"]
+
     def test_who_only_reads_ends_none(self, drive: Drive) -> None:
         client, reader = drive(), drive(lambda action, filename: action in ("list", "read"), root="/reader")
         token = client.lock("a")

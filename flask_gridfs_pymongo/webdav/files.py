@@ -77,6 +77,13 @@ class File(Resource, DAVNonCollection):
     def begin_write(self, *, content_type: str | None = None) -> _Put:
         return _Put(self)
 
+    def handle_delete(self) -> bool:
+        """Delete it here: WsgiDAV then looks whether nothing is at the path, where a folder may be still."""
+        with told():
+            self.ensure_unlocked()
+        self.delete()
+        return True
+
     def delete(self) -> None:
         with told():
             self.remove()

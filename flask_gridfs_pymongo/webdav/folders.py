@@ -133,12 +133,15 @@ class Folder(Resource, DAVCollection):
                 tell(file_deleted, file=file.stored, versions=1)
 
     def _end(self, gone: list[File]) -> None:
-        """Drop what belonged to files that are gone from below here; locks may go with more than those."""
+        """Drop what belonged to files that are gone from below here."""
         with_properties = self.dav.paths_with_properties(self.stored_name)
         for file in gone:
             if file.stored_name in with_properties:
                 self.dav.remove_properties(file.stored_name)
-        self.remove_all_locks(recursive=True)
+        urls, locks = {file.get_ref_url() for file in gone}, self.provider.lock_manager
+        for lock in locks.get_url_lock_list(self.get_ref_url(), recursive=True):
+            if lock["root"] in urls:
+                locks.release(lock["token"])
         self.keep_parent()
 
     def copy_move_single(self, dest_path: str, *, is_move: bool) -> None:

@@ -129,7 +129,7 @@ class Resource:
     def free(self) -> None:
         """Drop the properties and locks of a path that nothing is at any more."""
         self.remove_all_properties(recursive=True)  # type: ignore[attr-defined]
-        self.remove_all_locks(recursive=True)  # type: ignore[attr-defined]
+        self.remove_all_locks(recursive=False)  # type: ignore[attr-defined]
 
     def keep_parent(self) -> None:
         """Keep the folder that this was in, though it may be empty now."""
