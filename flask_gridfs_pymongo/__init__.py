@@ -1,6 +1,9 @@
 """A Flask extension for people who keep files in MongoDB.
 
-:class:`PyMongo` is the connection, and builds the blueprint that serves GridFS over HTTP.
+:class:`PyMongo` is the connection, and builds the blueprint that serves GridFS over HTTP::
+
+    mongo = PyMongo(app)
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
 """
 
 from bson.objectid import ObjectId

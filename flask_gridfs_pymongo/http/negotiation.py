@@ -1,4 +1,4 @@
-"""Which type of picture a client gets (RFC 9110 section 12.5.1)."""
+"""Content negotiation: which type of picture a client gets (RFC 9110 section 12.5.1)."""
 
 from __future__ import annotations
 

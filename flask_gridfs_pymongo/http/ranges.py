@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 MAX_RANGES = 16
-"""Parts of one answer; who asks for more gets the whole representation."""
+"""Parts of one answer; a request for more gets the whole representation."""
 _MAX_HEADER = 1024
 _FIELD = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _SPEC = re.compile(r"(\d*)-(\d*)", re.ASCII)

@@ -1,4 +1,10 @@
-"""Changes to stored files that leave their content alone: their metadata, their end, and their names."""
+"""Changes to stored files that leave their content alone: their metadata, when they expire, and their names.
+
+::
+
+    update_metadata(collections, file, {"title": "Notes", "draft": None})
+    rename(versions, "notes.txt", "archive/notes.txt")
+"""
 
 from __future__ import annotations
 
@@ -49,7 +55,7 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
 
 
 def expire_older(versions: Versions, expired: StoredFile) -> None:
-    """Let what is older than *expired*, with which a name was gone, be gone too when another version follows."""
+    """Let the versions before *expired*, which took them along, stay gone when another version follows."""
     files = versions.collections.primary.files
     takes_keys = {"$or": [{"metadata": {"$exists": False}}, {"metadata": {"$type": "object", **NO_ARRAY}}]}
     change = {"$min": {"metadata.expiresAt": expired.expires_at}}
@@ -60,7 +66,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
 
 
 def _free_name(versions: Versions, expired: StoredFile) -> None:
-    """Take the name from all that is gone with *expired*: until it is deleted, who began to read it reads on."""
+    """Take the name from all that is gone with *expired*; reads that have begun go on until it is deleted."""
     expire_older(versions, expired)
     files = versions.collections.primary.files
     gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}

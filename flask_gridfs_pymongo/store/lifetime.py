@@ -23,7 +23,7 @@ from .model import StoredFile
 from .versions import DATED, Versions
 
 GRACE = timedelta(hours=1)
-"""for how long what was superseded or has expired stays, for those who began to read it before"""
+"""how long what was superseded or has expired stays, for reads that began before"""
 _BATCH = 1000  # revisions
 # What another tool put there in place of a mapping takes no keys.
 _TAKES_KEYS = {"$expr": {"$in": [{"$type": "$metadata"}, ["object", "missing"]]}}

@@ -16,7 +16,7 @@ from pymongo import ASCENDING, DESCENDING
 from .judge import is_utf8
 from .model import living
 from .names import Edge
-from .rows import ANYTHING, MANY, Having, Key, Patience, Row, Shown, Walk, named
+from .rows import ANYTHING, MANY, Budget, Having, Key, Row, Shown, Walk, named
 from .versions import Versions
 
 _SCAN = 128  # documents in one query
@@ -66,14 +66,14 @@ def by_name(
                 yield Key(folder, file_id=row.file.id), folder
             else:
                 yield Key(filename, file_id=row.file.id), row
-        names.patience.give_back()
+        names.budget.give_back()
 
 
 class _Names:
     """The names of a bucket in their order: each with its documents, the newest last, and whether these are all."""
 
     def __init__(self, versions: Versions, having: Having, prefix: str, part: str, backwards: bool) -> None:
-        self.patience = Patience()
+        self.budget = Budget()
         self._files, self._having = versions.collections.files, having
         self._prefix, self._part, self._backwards = prefix, part, backwards
         self._edge: Edge | None = None
@@ -90,7 +90,7 @@ class _Names:
             documents = self._piece(selection, skip)
             cut_off = documents[-1]["filename"] if len(documents) == _SCAN else None
             for filename, found in groupby(documents, key=lambda document: document["filename"]):
-                if self._is_behind(filename) or not self.patience.left():
+                if self._is_behind(filename) or not self.budget.left():
                     continue
                 group = list(found)[:: -1 if self._backwards else 1]
                 yield filename, group, not self._having.metadata and filename != cut_off
@@ -109,7 +109,7 @@ class _Names:
     def _piece(self, selection: dict[str, Any], skip: int) -> list[dict[str, Any]]:
         direction = DESCENDING if self._backwards else ASCENDING
         found = self._files.find(selection).sort([("filename", direction), ("uploadDate", direction)])
-        return list(found.skip(skip).limit(_SCAN).max_time_ms(self.patience.left()))
+        return list(found.skip(skip).limit(_SCAN).max_time_ms(self.budget.left()))
 
 
 def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row | None:
@@ -127,11 +127,11 @@ def unnamed(
     versions: Versions, shown: Shown, after: Key | None, *, having: Having = ANYTHING, backwards: bool = False
 ) -> Walk:
     """Walk the files without a name in the order of their ``_id``, each a row of its own."""
-    files, patience = versions.collections.files, Patience()
+    files, budget = versions.collections.files, Budget()
     selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}}
-    if not shown.file("") or files.find_one(selection, {"_id": 1}, max_time_ms=patience.left()) is None:
+    if not shown.file("") or files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
         return
-    found = files.find(selection).sort("_id", DESCENDING if backwards else ASCENDING).max_time_ms(patience.left())
+    found = files.find(selection).sort("_id", DESCENDING if backwards else ASCENDING).max_time_ms(budget.left())
     if after is not None:  # $gt would keep to one type of _id
         bound = [("_id", after.value)]
         found = (found.max(bound) if backwards else found.min(bound)).hint([("_id", ASCENDING)])

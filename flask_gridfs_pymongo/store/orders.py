@@ -21,7 +21,7 @@ from .judge import LONGEST, is_utf8
 from .listing import by_name, unnamed
 from .model import StoredFile
 from .names import Edge
-from .rows import ANYTHING, MANY, Having, Key, Patience, Row, Shown, Walk, named
+from .rows import ANYTHING, MANY, Budget, Having, Key, Row, Shown, Walk, named
 from .versions import CALENDAR, DATED, NO_ARRAY, Versions
 
 _CANDIDATES = 1000  # documents in one query
@@ -128,20 +128,20 @@ def ordered(
     :param backwards: the whole order, also where it goes by name
     """
     field, _, values = ORDERS[order]
-    patience = Patience()
+    budget = Budget()
     newest: dict[str, StoredFile | None] = {}  # None: passed over
 
     def stretches(after: Key | None) -> list[_Stretch]:
         return _stretches(order, having.selection(), partial(named, prefix=prefix, part=part), after, backwards)
 
-    candidates = _candidates(versions, order, stretches, after, patience)
-    for key, document in _without_older(versions, order, candidates, patience):
+    candidates = _candidates(versions, order, stretches, after, budget)
+    for key, document in _without_older(versions, order, candidates, budget):
         candidate = versions.stored(document)
         filename = candidate.filename
         if not candidate.named:
             if shown.named(filename) and having.matches(candidate):
                 yield key, Row(candidate, 1)
-                patience.give_back()
+                budget.give_back()
             continue
         if filename not in newest:
             newest[filename] = versions.find(filename) if shown.named(filename) else None
@@ -153,32 +153,32 @@ def ordered(
         ):
             newest[filename] = None
             yield key, Row(file, versions.count(filename, limit=MANY))
-            patience.give_back()
+            budget.give_back()
 
 
 _Candidates = Iterator[tuple[Key, dict[str, Any]]]
 
 
-def _without_older(versions: Versions, order: str, candidates: _Candidates, patience: Patience) -> _Candidates:
+def _without_older(versions: Versions, order: str, candidates: _Candidates, budget: Budget) -> _Candidates:
     """Leave out what has a later version with another value: a query for each name would take too long."""
     field, _, values = ORDERS[order]
     while batch := list(islice(candidates, _BATCH)):
         names = {document["filename"] for _, document in batch if is_utf8(document["filename"])}
-        newest = _newest(versions, names, field, patience)
+        newest = _newest(versions, names, field, budget)
         for key, document in batch:
-            patience.left()
+            budget.left()
             date, latest = document.get("uploadDate"), newest.get(document["filename"])
             later = latest is not None and isinstance(date, datetime) and date < latest["uploadDate"]
             if latest is None or not later or values.place(latest.get(field)) == values.place(document.get(field)):
                 yield key, document
 
 
-def _newest(versions: Versions, names: Iterable[str], field: str, patience: Patience) -> dict[str, dict[str, Any]]:
+def _newest(versions: Versions, names: Iterable[str], field: str, budget: Budget) -> dict[str, dict[str, Any]]:
     """Return the date and *field* of the newest version of *names*, as far as one query tells them for sure."""
     selection = {"filename": {"$in": list(names)}, **DATED}
     found = versions.collections.files.find(selection, {"filename": 1, "uploadDate": 1, field: 1})
     found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(_VERSIONS)
-    documents = list(found.max_time_ms(patience.left()))
+    documents = list(found.max_time_ms(budget.left()))
     groups = {name: list(group)[-2:] for name, group in groupby(documents, key=lambda document: document["filename"])}
     if len(documents) == _VERSIONS:
         groups.popitem()  # which may have been cut
@@ -201,7 +201,7 @@ def _candidates(
     order: str,
     stretches: Callable[[Key | None], list[_Stretch]],
     after: Key | None,
-    patience: Patience,
+    budget: Budget,
 ) -> _Candidates:
     """The documents after *after*, older versions among them."""
     field, _, values = ORDERS[order]
@@ -210,12 +210,12 @@ def _candidates(
     while not left:  # a query that ended before its limit was the last one
         left = _CANDIDATES
         for selection, sorting, odd, edge in stretches(after):
-            if odd and files.find_one(selection, {"_id": 1}, max_time_ms=patience.left()) is None:
+            if odd and files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
                 continue  # as almost always; the server would have to sort
             found = files.find(selection).sort(sorting).limit(left if edge is None or edge.is_exact else 0)
-            with found.max_time_ms(patience.left()) as cursor:
+            with found.max_time_ms(budget.left()) as cursor:
                 for document in cursor:
-                    patience.left()
+                    budget.left()
                     if edge and edge.has_passed(document["filename"]):
                         continue
                     left = max(0, left - 1)

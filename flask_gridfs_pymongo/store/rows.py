@@ -23,7 +23,7 @@ from .versions import NO_ARRAY
 MANY = 100
 """versions; no row counts further"""
 
-_PATIENCE = 1  # seconds in a page for what is not shown
+_BUDGET = 1  # seconds in a page for what is not shown
 
 
 class Row(NamedTuple):
@@ -102,12 +102,12 @@ Walk = Iterator[tuple[Key, "Row | str"]]
 """The rows that may be shown, with their keys; a folder is its path."""
 
 
-class Patience:
-    """The time for what is passed over; a row that is shown takes the time that it takes."""
+class Budget:
+    """The time that a page may spend on what it passes over; rows that are shown do not count."""
 
     def __init__(self) -> None:
         self._looked = monotonic()
-        self._end = self._looked + _PATIENCE
+        self._end = self._looked + _BUDGET
 
     def left(self) -> int:
         """Return the milliseconds that are left, at least one.
@@ -116,7 +116,7 @@ class Patience:
         """
         self._looked = monotonic()
         if self._looked >= self._end:
-            raise ExecutionTimeout(f"{_PATIENCE} second was not enough to find what may be shown")
+            raise ExecutionTimeout(f"{_BUDGET} second was not enough to find what may be shown")
         return max(1, int((self._end - self._looked) * 1000))
 
     def give_back(self) -> None:

@@ -1,4 +1,9 @@
-"""Values of the query string, and the folder of a URL; what is wrong with one is a 400 that says so."""
+"""Values of the query string, and the folder of a URL; what is wrong with one is a 400 that says so.
+
+::
+
+    limit = number(request.args, "limit")  # of ?limit=10: 10; without one: None
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The blueprint: two rules, limits, guards and errors around the one view."""
+"""The blueprint: two rules, with limits, header fields and error handlers around the one view.
+
+::
+
+    app.register_blueprint(uploads_blueprint(options, "uploads", "/uploads"))
+"""
 
 from __future__ import annotations
 

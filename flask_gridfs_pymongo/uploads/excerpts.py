@@ -1,4 +1,10 @@
-"""A text on its file's page: in parts that end where a line does, in UTF-8, UTF-16 or Windows-1252."""
+"""A text on its file's page: in parts that end where a line does, in UTF-8, UTF-16 or Windows-1252.
+
+::
+
+    part = excerpt(bucket, file, 2)
+    print(f"part {part.number} of {part.total}", part.text)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""The end of an upload whose bytes are all there: it is committed like any other, and its client learns of the file."""
+"""The end of a tus upload whose bytes are all there: it is committed like any other, and its client learns of the file.
+
+::
+
+    with turn(options, upload) as holder:
+        fields = finish(options, upload, holder)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The listing: which page of which names the query string asks for."""
+"""The listing: which page of which names the query string asks for.
+
+``GET /?folder=photos/&order=newest`` begins a listing; the ``next`` of each page is the URL of the one after it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes to the metadata of a stored file: PATCH, and the forms of its page."""
+"""Changes to the metadata of a stored file: PATCH, and ``POST /NAME?metadata`` with the form of its page."""
 
 from __future__ import annotations
 

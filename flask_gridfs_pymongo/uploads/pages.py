@@ -1,4 +1,10 @@
-"""What is not a file: listings, a file's page and errors, as HTML for people and JSON for programs."""
+"""What is not a file: listings, a file's page and errors, as HTML for people and JSON for programs.
+
+::
+
+    return page("versions.html", versions(bucket, file))
+    return problem(404, "There is no such file or version.")
+"""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _kept_or_made(options: Options, file: StoredFile, variant: Variant, wanted: 
     try:
         return making.result(_PATIENCE)
     except TimeoutError:
-        making.cancel()  # where it has begun, it ends, and is there for who comes back
+        making.cancel()  # one that has begun goes on, and is kept for the next request
         abort(503, "Too many pictures are made just now; try again.", retry_after=max(1, int(_PATIENCE)))
     except TooLarge:
         limits = {"pixels": number(MOST_PIXELS), "size": size(MOST_BYTES)}

@@ -1,4 +1,10 @@
-"""Bodies of requests into the store: a raw PUT, or the files of a form."""
+"""Bodies of requests into the store: a raw PUT, or the files of a form.
+
+::
+
+    saved = save_body(request, options, "notes.txt", check=check)
+    files = save_form(request, options, filename=None, folder="photos/")
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,9 @@
 """The errors that a tus client gets, each with what it needs to go on.
 
+::
+
+    raise refusals.conflict(holder.offset)
+
 The texts are for programs, which is why they are not translated.
 """
 

@@ -1,4 +1,4 @@
-"""A request's turn at an upload: who sends bytes, and what becomes of them.
+"""A request's turn at an upload: it takes the turn, and stores the bytes of its body.
 
 ::
 

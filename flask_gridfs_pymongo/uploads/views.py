@@ -1,4 +1,7 @@
-"""The view of both rules: it finds the function that answers."""
+"""The view of both rules: it finds the function that answers.
+
+A table has a row for each method, another one for each query flag of a POST: ``?move=NEW`` is :func:`.moving.move`.
+"""
 
 from __future__ import annotations
 

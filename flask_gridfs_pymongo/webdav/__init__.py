@@ -107,7 +107,7 @@ class WebDAV:
         return self._by_wsgidav(current, self._environ(current, user, host))
 
     def _user(self, current: Request) -> str:
-        """Return who asks; abort with 401 where they must say so, and do not."""
+        """Return the name of the user; abort with 401 where one must log in, and did not."""
         if self._authenticate is None:
             return current.remote_user or ""
         if not current.is_secure and not self._warned:

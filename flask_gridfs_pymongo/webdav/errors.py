@@ -1,4 +1,10 @@
-"""Errors as WebDAV answers them; the log has more."""
+"""Errors as WebDAV answers them; the log has more.
+
+::
+
+    with told():
+        permit(options, "write", name)
+"""
 
 from __future__ import annotations
 

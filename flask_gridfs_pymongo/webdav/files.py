@@ -1,4 +1,4 @@
-"""A file for WsgiDAV: the newest version of a name."""
+"""A file for WsgiDAV: the newest version of a name, found by ``provider.get_resource_inst("/a.txt", environ)``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Finds the file or folder that a path means, if this request may know of it."""
+"""Finds the file or folder that a path means, if this request may know of it.
+
+::
+
+    provider.get_resource_inst("/photos/", environ)  # a Folder, or None
+"""
 
 from __future__ import annotations
 
