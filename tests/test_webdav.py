@@ -377,9 +377,11 @@ class TestLimits:
     def test_versions_and_expiry(self, drive: Drive, mongo: PyMongo) -> None:
         client = drive(expire_after=100)
         client.ask("PUT", "a", b"1")
-        file = mongo.bucket().find("a")
-        assert file is not None
-        assert file.expires_at is not None
+        client.lock("b")
+        for name in ("a", "b"):
+            file = mongo.bucket().find(name)
+            assert file is not None
+            assert file.expires_at is not None
 
     def test_names_that_cleaning_would_change(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a")
@@ -740,7 +742,8 @@ class TestLocks:
         client.lock("b")
         assert client.status("LOCK", "c", LOCK) == 507
         owner = LOCK.replace(b"</lockinfo>", b"<owner>" + b"x" * 3000 + b"</owner></lockinfo>")
-        assert client.status("LOCK", "d", owner) == 507
+        assert client.status("LOCK", "d", owner) == 413
+        assert "d" not in names(mongo)
 
     def test_deleting_and_moving_end_them(self, drive: Drive, mongo: PyMongo) -> None:
         client = drive()

@@ -41,7 +41,7 @@ from .provider import Provider
 Authenticate = Callable[[str, str], Any]
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
-_LARGEST_XML = 1024 * 1024  # bytes
+_LARGEST_XML, _LARGEST_LOCK = 1024 * 1024, 2048  # bytes; a lock's owner is kept
 _LONGEST_FIELD = 4000  # characters: WsgiDAV takes quadratic time for an If
 
 
@@ -207,13 +207,14 @@ def _text(field: str) -> str:
 
 
 def _body(current: Request) -> bytes:
+    largest = _LARGEST_LOCK if current.method == "LOCK" else _LARGEST_XML
     with Body(current, 60, "nothing was changed") as body:
         pieces, size = [], 0
         while piece := body.read(64 * 1024):
             pieces.append(piece)
             size += len(piece)
-            if size > _LARGEST_XML:
-                abort(413, f"The body has at most {_LARGEST_XML} bytes.")
+            if size > largest:
+                abort(413, f"The body has at most {largest} bytes.")
     if current.content_length is not None and size < current.content_length:
         abort(400, "The body broke off; nothing was changed.")
     return b"".join(pieces)

@@ -17,6 +17,7 @@ from ..signals import file_changed, file_deleted, tell
 from ..store import StoredFile
 from ..store.dav import Full
 from ..store.rows import Page
+from ..uploads.receive import expiring
 from ..uploads.rights import permit, shown
 from ..uploads.writing import stored
 from .errors import as_dav_error, told
@@ -104,7 +105,8 @@ class Folder(Resource, DAVCollection):
             self.ensure_unlocked()
             if self.provider.lock_manager.get_indirect_url_lock_list(made.get_ref_url()):
                 raise DAVError(HTTP_LOCKED)
-            made.file = self.options.bucket().save(made.stored_name, [], check=_ensure_free)
+            fields = expiring(self.options, {})
+            made.file = self.options.bucket().save(made.stored_name, [], fields=fields, check=_ensure_free)
             stored(self.options, made.file)
         return made
 

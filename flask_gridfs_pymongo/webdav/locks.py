@@ -15,11 +15,10 @@ from wsgidav.dav_error import HTTP_LOCKED, DAVError, DAVErrorCondition, PRECONDI
 from wsgidav.lock_man.lock_manager import generate_lock_token, normalize_lock_root
 from wsgidav.util import is_child_uri
 
-from ..store.dav import Dav, Full, Lock
+from ..store.dav import Dav, Lock
 
 LONGEST = 3600
 """seconds for which a lock is made or renewed at once"""
-_LARGEST_OWNER = 2048  # bytes
 _Locks = list[Lock]
 
 
@@ -62,8 +61,6 @@ class LockStorage:
 
         :raises wsgidav.dav_error.DAVError: 423 where another lock excludes it
         """
-        if len(lock["owner"]) > _LARGEST_OWNER:
-            raise Full(f"the owner of a lock has at most {_LARGEST_OWNER} bytes")
         timeout = _bounded(lock["timeout"])
         lock |= {"root": normalize_lock_root(path), "token": generate_lock_token(), "timeout": timeout}
         stored = {**lock, "expires": self._expires(timeout)}
