@@ -112,7 +112,7 @@ class WebDAV:
             return current.remote_user or ""
         if not current.is_secure and not self._warned:
             self._warned = True
-            self._app.logger.warning("WebDAV: passwords come without HTTPS; anyone on the way can read them")
+            self._app.logger.warning("WebDAV: passwords come without HTTPS; anyone on the network can read them")
         given = current.authorization
         name, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
         if name is None or password is None or not self._authenticate(name, password):
