@@ -27,13 +27,12 @@ from ..http.disposition import filename_of
 from ..http.filenames import clean
 from ..http.metadata import Value
 from ..store import Bucket, CorruptFile, FileTooLarge, StoredFile, Writer
-from .bodies import Body
+from .bodies import READ_SIZE, Body
 from .inspection import inspect
 from .options import Options
 from .rights import permit
 from .texts import Message
 
-READ_SIZE = 64 * 1024  # Werkzeug's parser is fastest with reads of this size
 _NO_FILE = Message("The form has no file: send multipart/form-data with at least one part that has a filename.")
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from flask import Request
 from ..http import tus
 from ..store import FileTooLarge, Holder, Overtaken, Upload, UploadBusy, UploadEnded
 from . import refusals
-from .bodies import Body
+from .bodies import READ_SIZE, Body
 from .options import Options
-from .receive import READ_SIZE, too_large
+from .receive import too_large
 
 _SILENCE = 30  # seconds without a byte, after which the connection is taken for dead: nothing is lost with it
 _SLOW = 0.1  # seconds
