@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pymongo
 
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.rows import Key
+from flask_gridfs_pymongo.store.listing.page import Key
 
 from .sending import CHUNK
 

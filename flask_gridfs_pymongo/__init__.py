@@ -12,6 +12,6 @@ from pymongo import ASCENDING, DESCENDING
 from .converters import BSONObjectIdConverter
 from .extension import PyMongo
 from .images import Variant
-from .uploads.inspection import Refused
+from .service.inspection import Refused
 
 __all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "ObjectId", "PyMongo", "Refused", "Variant"]

@@ -12,7 +12,7 @@ from bson.objectid import ObjectId
 from flask import Flask, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from . import config, formparser
+from . import config
 from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
@@ -21,12 +21,14 @@ from .http.metadata import Keys
 from .http.response import sends_all
 from .images import THUMB, Variant
 from .mimetype import Types
+from .service import formparser
+from .service.download import send
+from .service.options import Authorize, Csp, Inspect, Options, options_of
 from .signals import file_saved
 from .store import Bucket, FileTooLarge, StoredFile
-from .uploads import links, uploads_blueprint
+from .uploads import uploads_blueprint
 from .uploads.blueprint import UploadsBlueprint
-from .uploads.downloads import send
-from .uploads.options import Authorize, Csp, Inspect, Options, options_of
+from .uploads.read import links
 from .wrappers import Database, MongoClient
 
 if TYPE_CHECKING:

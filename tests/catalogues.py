@@ -16,7 +16,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from flask_gridfs_pymongo.uploads.texts import DOMAIN, TRANSLATIONS
+from flask_gridfs_pymongo.service.texts import DOMAIN, TRANSLATIONS
 
 PACKAGE = TRANSLATIONS.parent
 TEMPLATE = TRANSLATIONS / f"{DOMAIN}.pot"

@@ -10,7 +10,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.uploads import bodies
+from flask_gridfs_pymongo.service import bodies
 
 
 def create_app(**options: Any) -> Flask:

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.filenames import common_folder, unpackable
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.uploads import archive
+from flask_gridfs_pymongo.uploads.read import archive
 
 from .conftest import BIG, HTML, Client, everyone
 

@@ -14,7 +14,7 @@ from bson.timestamp import Timestamp
 from pymongo import monitoring
 
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 
 from .conftest import content, put, read
 
@@ -84,7 +84,7 @@ def test_a_source_that_never_has_anything_is_given_up(store: Bucket, monkeypatch
         def read(self, size: int) -> None:
             return None
 
-    monkeypatch.setattr("flask_gridfs_pymongo.store.sources._SILENCE", 0.1)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.sources._SILENCE", 0.1)
     with pytest.raises(BlockingIOError):
         store.save("a", Source())
     assert store.chunks.count_documents({}) == 0

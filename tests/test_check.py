@@ -25,9 +25,11 @@ from bson.objectid import ObjectId
 from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket, check, orders
-from flask_gridfs_pymongo.store.check import Check
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store.listing import by_value as orders
+from flask_gridfs_pymongo.store.maintenance import check
+from flask_gridfs_pymongo.store.maintenance.check import Check
+from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 
 from .conftest import ROOT
 from .replica import direct, standalone, until

@@ -18,7 +18,7 @@ from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
-from flask_gridfs_pymongo.store.claims import LIFETIME, Claims
+from flask_gridfs_pymongo.store.writing.claims import LIFETIME, Claims
 
 from .conftest import put, read
 
@@ -69,7 +69,7 @@ def test_only_the_servers_clock_tells_how_old_a_claim_is(
             return datetime.now(timezone.utc) + timedelta(hours=hours)
 
     monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)
-    monkeypatch.setattr("flask_gridfs_pymongo.store.claims.datetime", Clock, raising=False)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.claims.datetime", Clock, raising=False)
     put(store, "a", b"1")
     (document,) = store.files.find()
     assert abs(document["previousAt"].time - now()) < 60
@@ -96,7 +96,7 @@ def test_clocks_two_hours_off_make_one_order_while_claims_are_removed(
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(timezone.utc) + timedelta(seconds=skew.seconds)
 
-    monkeypatch.setattr("flask_gridfs_pymongo.store.commit.datetime", Clock)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.commit.datetime", Clock)
 
     def upload(number: int) -> None:
         skew.seconds = random.Random(number).choice((-7200, 0, 7200))

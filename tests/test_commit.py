@@ -12,8 +12,9 @@ from flask.testing import FlaskClient
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket, IndexConflict, StoredFile, Vanished, commit
-from flask_gridfs_pymongo.store.claims import Claims
+from flask_gridfs_pymongo.store import Bucket, IndexConflict, StoredFile, Vanished
+from flask_gridfs_pymongo.store.writing import commit
+from flask_gridfs_pymongo.store.writing.claims import Claims
 
 from .conftest import everyone, put, read
 
@@ -66,7 +67,7 @@ def test_a_place_that_cannot_be_had_ends_the_attempts(store: Bucket, monkeypatch
     first = put(store, "a", b"1")
     put(store, "a", b"2")
     monkeypatch.setattr("flask_gridfs_pymongo.store.versions.Versions.newest", lambda *arguments: first)
-    monkeypatch.setattr("flask_gridfs_pymongo.store.commit._ATTEMPTS", 5)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.commit._ATTEMPTS", 5)
     with pytest.raises(IndexConflict, match="unique index on previous"):
         put(store, "a", b"3")
     assert (store.count("a"), whole(store)) == (2, True)

@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
-from flask_gridfs_pymongo.http.conditions import (
-    Outcome,
-    evaluate,
-    last_modified,
-    parse_date,
-    parse_tags,
-    range_applies,
-)
+from flask_gridfs_pymongo.http.conditions import Outcome, evaluate, last_modified, parse_date, parse_tags, range_applies
 
 PERFORM, NOT_MODIFIED, FAILED = Outcome.PERFORM, Outcome.NOT_MODIFIED, Outcome.FAILED
 UTC = timezone.utc

@@ -141,7 +141,7 @@ def check_neighbours(uploads: FlaskClient, real: PyMongo) -> None:
 
 @pytest.fixture
 def _pages_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_gridfs_pymongo.uploads.listings._PAGE_SIZE", 3)
+    monkeypatch.setattr("flask_gridfs_pymongo.uploads.read.listing._PAGE_SIZE", 3)
 
 
 def is_length(value: Any) -> bool:
@@ -364,7 +364,7 @@ def test_an_id_that_is_not_utf8_harms_only_its_file(
     app: Flask, real: PyMongo, uploads: FlaskClient, monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     """No query can ask for it: it is damaged, and an upload follows it."""
-    monkeypatch.setattr("flask_gridfs_pymongo.store.check._BATCH", 1)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.maintenance.check._BATCH", 1)
     put(real, _id=value)
     (row,) = rows_in_every_order(uploads, 1)
     use(uploads, row, damaged=True)

@@ -22,9 +22,9 @@ from pymongo import monitoring
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.orders import ORDERS
-from flask_gridfs_pymongo.store.rows import Key
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.listing.by_value import ORDERS
+from flask_gridfs_pymongo.store.listing.page import Key
+from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 
 from .conftest import Serve
 

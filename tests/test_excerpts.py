@@ -8,7 +8,7 @@ import pytest
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
-from flask_gridfs_pymongo.uploads.excerpts import PART, decode, excerpt
+from flask_gridfs_pymongo.uploads.pages.excerpts import PART, decode, excerpt
 
 from .conftest import HTML, Client, everyone, put
 from .test_pages import PNG

@@ -28,8 +28,9 @@ from pymongo import ReadPreference
 from pymongo.read_concern import ReadConcern
 
 from examples import mongod as binary
-from flask_gridfs_pymongo.store import Bucket, ending
-from flask_gridfs_pymongo.store.check import Check
+from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store.maintenance.check import Check
+from flask_gridfs_pymongo.store.resumable import completion as ending
 
 from .conftest import Serve, missing
 from .replica import TIMEOUTS, Mongod, ReplicaSet, direct, replica_set, standalone, until

@@ -13,12 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 
-from flask_gridfs_pymongo.http.filenames import (
-    clean,
-    compose,
-    content_disposition,
-    survives_url,
-)
+from flask_gridfs_pymongo.http.filenames import clean, compose, content_disposition, survives_url
 from flask_gridfs_pymongo.http.paths import has_dot_segments, resolve_dot_segments
 
 examples = settings(derandomize=True, max_examples=400, deadline=None, database=None)

@@ -15,7 +15,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.formparser import FormDataParser
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.formparser import FormParser
+from flask_gridfs_pymongo.service.formparser import FormParser
 
 READ = 64 * 1024  # bytes that the parser reads at once
 BOUNDARIES = ["b", "b" * 38, "-" * 29 + "7" * 41]

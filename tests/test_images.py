@@ -17,17 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms, features
 
-from flask_gridfs_pymongo.images import (
-    JPEG,
-    MOST_PIXELS,
-    PNG,
-    WEBP,
-    Picture,
-    TooLarge,
-    Undecodable,
-    Variant,
-    make,
-)
+from flask_gridfs_pymongo.images import JPEG, MOST_PIXELS, PNG, WEBP, Picture, TooLarge, Undecodable, Variant, make
 
 BOX = Variant(64, 64)
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

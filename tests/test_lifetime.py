@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_deleted
 from flask_gridfs_pymongo.store import Bucket, StoredFile
-from flask_gridfs_pymongo.store.lifetime import Sweep, trim
+from flask_gridfs_pymongo.store.maintenance.retention import Sweep, trim
 
 from .conftest import BIG, JSON, Client, everyone, form, put
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.exceptions import NotFound
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.uploads import links
+from flask_gridfs_pymongo.uploads.read import links
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from flask.testing import FlaskClient
 from pymongo.errors import ExecutionTimeout
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket, orders, rows
-from flask_gridfs_pymongo.store.rows import Key, Shown
+from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store.listing import by_value as orders
+from flask_gridfs_pymongo.store.listing import page as rows
+from flask_gridfs_pymongo.store.listing.page import Key, Shown
 
 from .conftest import put
 from .test_private import Queries
@@ -216,7 +218,7 @@ class TestQueryString:
         self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, query: str, names: list[str]
     ) -> None:
         for size in (100, 1):
-            monkeypatch.setattr("flask_gridfs_pymongo.uploads.listings._PAGE_SIZE", size)
+            monkeypatch.setattr("flask_gridfs_pymongo.uploads.read.listing._PAGE_SIZE", size)
             found, url = [], f"/u/{query}"
             while url:
                 answer = client.get(url, headers=JSON)

@@ -20,8 +20,9 @@ from werkzeug.test import TestResponse
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.metadata import Keys
 from flask_gridfs_pymongo.signals import file_changed
-from flask_gridfs_pymongo.store import StoredFile, listing
-from flask_gridfs_pymongo.uploads import listings
+from flask_gridfs_pymongo.store import StoredFile
+from flask_gridfs_pymongo.store.listing import by_name as listing
+from flask_gridfs_pymongo.uploads.read import listing as listings
 
 from .conftest import HTML, JSON, Client, form, nothing_stored
 

@@ -24,8 +24,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.service.texts import DOMAIN
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.uploads.texts import DOMAIN
 
 from . import catalogues
 from .conftest import JSON, ROOT, serving

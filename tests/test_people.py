@@ -16,7 +16,7 @@ from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.uploads.kinds import kind
+from flask_gridfs_pymongo.uploads.pages.icons import kind
 
 from .conftest import HTML, JSON, Client, everyone, serving
 from .test_pages import PNG

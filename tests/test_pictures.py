@@ -18,8 +18,8 @@ from pymongo.errors import OperationFailure
 from flask_gridfs_pymongo import PyMongo, Variant
 from flask_gridfs_pymongo.http.negotiation import picture_type
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.check import Check
-from flask_gridfs_pymongo.uploads import pictures
+from flask_gridfs_pymongo.store.maintenance.check import Check
+from flask_gridfs_pymongo.uploads.read import variant as pictures
 
 from .conftest import HTML, JSON, Client, everyone, serving
 from .test_images import corners, encoded, png

@@ -19,8 +19,9 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from examples.private import users
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import listing, orders
-from flask_gridfs_pymongo.uploads.options import Authorize
+from flask_gridfs_pymongo.service.options import Authorize
+from flask_gridfs_pymongo.store.listing import by_name as listing
+from flask_gridfs_pymongo.store.listing import by_value as orders
 
 from .conftest import HTML, JSON
 
@@ -105,7 +106,7 @@ def test_no_answer_differs_from_that_of_a_bucket_without_it(
     rng = random.Random(seed)
     monkeypatch.setattr(listing, "_SCAN", rng.choice([2, 5, 128]))
     monkeypatch.setattr(orders, "_CANDIDATES", rng.choice([2, 7, 1000]))
-    monkeypatch.setattr("flask_gridfs_pymongo.uploads.listings._PAGE_SIZE", rng.choice([1, 2, 3, 5, 100]))
+    monkeypatch.setattr("flask_gridfs_pymongo.uploads.read.listing._PAGE_SIZE", rng.choice([1, 2, 3, 5, 100]))
     often, folders = rng.choice([0.1, 0.5, 0.9]), rng.choice([0, 0.2])
     hidden = {("read", name) for name in NAMES if rng.random() < often}
     hidden |= {("list", folder) for folder in FOLDERS if rng.random() < folders}

@@ -90,7 +90,7 @@ class TestRename:
     def test_what_broke_off_is_completed(self, real_store: Bucket, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """After each write; the database is gone, or the process was killed."""
         ids = [put(real_store, "a", str(number).encode()).id for number in range(4)]
-        monkeypatch.setattr("flask_gridfs_pymongo.store.changes._BATCH", 1)
+        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes._BATCH", 1)
         left = after
 
         def persist(collection: Any, operation: Callable[[], Any]) -> Any:
@@ -102,7 +102,7 @@ class TestRename:
             return operation()
 
         with monkeypatch.context() as broken:
-            broken.setattr("flask_gridfs_pymongo.store.changes.persist", persist)
+            broken.setattr("flask_gridfs_pymongo.store.writing.changes.persist", persist)
             with pytest.raises(AutoReconnect) if after < 5 else nullcontext():
                 real_store.rename("a", "b")
         if after:
@@ -157,7 +157,7 @@ class TestRename:
                 left.pop()()
             return operation()
 
-        monkeypatch.setattr("flask_gridfs_pymongo.store.changes.persist", persist)
+        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes.persist", persist)
 
     def test_an_upload_whose_claim_is_gone_was_faster(
         self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch

@@ -26,9 +26,9 @@ from flask_gridfs_pymongo.store import (
     UploadBusy,
     UploadEnded,
 )
-from flask_gridfs_pymongo.store.ending import finish, terminate
-from flask_gridfs_pymongo.store.turn import Turn
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.resumable.completion import finish, terminate
+from flask_gridfs_pymongo.store.resumable.lease import Turn
+from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 
 from .conftest import content, read
 from .replica import until

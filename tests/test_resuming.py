@@ -22,9 +22,9 @@ from werkzeug.test import TestResponse
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, Overtaken
-from flask_gridfs_pymongo.store.turn import Turn
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
-from flask_gridfs_pymongo.uploads import turns
+from flask_gridfs_pymongo.store.resumable.lease import Turn
+from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.uploads.tus import append as turns
 
 from .conftest import JSON, Client, content, nothing_stored, serving
 from .replica import until

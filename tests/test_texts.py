@@ -17,8 +17,8 @@ from flask.testing import FlaskClient
 from flask_babel import Babel, lazy_gettext
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.uploads import texts
-from flask_gridfs_pymongo.uploads.texts import DOMAIN, Message
+from flask_gridfs_pymongo.service import texts
+from flask_gridfs_pymongo.service.texts import DOMAIN, Message
 
 from . import catalogues
 from .conftest import HTML, JSON, everyone, form

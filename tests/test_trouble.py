@@ -27,7 +27,7 @@ from pymongo.errors import AutoReconnect
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, retry
-from flask_gridfs_pymongo.store.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 
 from .conftest import Serve
 from .replica import TIMEOUTS, Mongod, standalone, until
@@ -115,7 +115,7 @@ class TestRaces:
             def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
                 return datetime.now(timezone.utc) + timedelta(seconds=skew.seconds)
 
-        monkeypatch.setattr("flask_gridfs_pymongo.store.commit.datetime", Clock)
+        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.commit.datetime", Clock)
         order: list[bytes] = []
 
         def upload(number: int) -> None:

@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from examples.private import users
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved, request_refused
-from flask_gridfs_pymongo.store.check import Check
+from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.webdav import folders
 
 from .conftest import JSON, content, everyone

@@ -15,8 +15,8 @@ from bson.objectid import ObjectId
 from pymongo.errors import ConnectionFailure
 
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
-from flask_gridfs_pymongo.store.commit import CHUNK_SIZE, Content, commit
 from flask_gridfs_pymongo.store.versions import Versions
+from flask_gridfs_pymongo.store.writing.commit import CHUNK_SIZE, Content, commit
 
 from .conftest import content, put, read
 from .replica import standalone
@@ -125,7 +125,7 @@ def test_an_interrupted_commit_leaves_no_file_without_its_content(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"flask_gridfs_pymongo.store.claims.Claims.{step}", interrupt)
+    monkeypatch.setattr(f"flask_gridfs_pymongo.store.writing.claims.Claims.{step}", interrupt)
     with pytest.raises(KeyboardInterrupt):
         put(store, "a", b"1")
     monkeypatch.undo()

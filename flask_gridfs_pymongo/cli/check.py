@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from ..store.check import Check, Finding
-from ..store.collections import Collections
+from ..store import Check, Collections, Finding
 from .group import bucket_options, gridfs, open_bucket, plain
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import click
 
 from ..signals import file_deleted, tell
-from ..store.lifetime import Sweep
+from ..store import Sweep
 from .group import bucket_options, gridfs, open_bucket
 
 

@@ -22,8 +22,7 @@ from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
 
 from ..connection import AppState
-from ..store import Bucket
-from ..store.retry import reason
+from ..store import Bucket, reason
 
 
 def _prepare() -> None:

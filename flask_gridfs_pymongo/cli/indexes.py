@@ -8,9 +8,7 @@ import sys
 import click
 from pymongo import ASCENDING
 
-from ..store.claims import build_index
-from ..store.collections import INDEXES, Collections, Index, index_problem
-from ..store.orders import ORDERS
+from ..store import INDEXES, ORDERS, Collections, Index, build_index, index_problem
 from .group import bucket_options, gridfs, open_bucket, plain
 
 

@@ -1,23 +1,70 @@
-"""Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP."""
+"""Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP.
 
-from . import ending, ids
+:class:`.Bucket` is its door. Other rooms import from here alone.
+"""
+
+from . import ids
 from .bucket import Bucket
-from .commit import IndexConflict, Unconfirmed, Vanished
-from .holder import Holder
-from .model import CorruptFile, StoredFile
-from .resumable import Upload
-from .turn import Overtaken, UploadBusy, UploadEnded
+from .collections import INDEXES, Collections, Index, index_problem
+from .dav import MOST_PROPERTIES, Dav, Lock
+from .errors import (
+    CorruptFile,
+    FileTooLarge,
+    Full,
+    IndexConflict,
+    Overtaken,
+    Unconfirmed,
+    UploadBusy,
+    UploadEnded,
+    Vanished,
+)
+from .integrity import is_utf8
+from .listing.by_value import ORDERS, key_of
+from .listing.page import Key, Page, Row, Shown
+from .maintenance.audit import damaged
+from .maintenance.check import Check, Finding
+from .maintenance.retention import Sweep, trim
+from .model import StoredFile
+from .reader import Reader
+from .resumable import completion
+from .resumable.append import Holder
+from .resumable.uploads import Upload
+from .retry import DISK_FULL, codes, is_outage, reason
+from .stream import FileReader
+from .variants import Kept
 from .versions import Version
-from .writer import FileTooLarge, Writer
+from .writing.claims import build_index
+from .writing.sources import Readable
+from .writing.writer import Writer
 
 __all__ = [
+    "DISK_FULL",
+    "INDEXES",
+    "MOST_PROPERTIES",
+    "ORDERS",
     "Bucket",
+    "Check",
+    "Collections",
     "CorruptFile",
+    "Dav",
+    "FileReader",
     "FileTooLarge",
+    "Finding",
+    "Full",
     "Holder",
+    "Index",
     "IndexConflict",
+    "Kept",
+    "Key",
+    "Lock",
     "Overtaken",
+    "Page",
+    "Readable",
+    "Reader",
+    "Row",
+    "Shown",
     "StoredFile",
+    "Sweep",
     "Unconfirmed",
     "Upload",
     "UploadBusy",
@@ -25,6 +72,15 @@ __all__ = [
     "Vanished",
     "Version",
     "Writer",
-    "ending",
+    "build_index",
+    "codes",
+    "completion",
+    "damaged",
     "ids",
+    "index_problem",
+    "is_outage",
+    "is_utf8",
+    "key_of",
+    "reason",
+    "trim",
 ]

@@ -17,21 +17,21 @@ from threading import Semaphore
 from types import NoneType
 from typing import Any
 
-from .changes import rename, rename_many, update_metadata
 from .collections import Collections
 from .dav import Dav
-from .deletes import delete_many
+from .listing.by_value import ORDERS, walk
+from .listing.page import EVERYTHING, Having, Key, Page, Shown, first
 from .model import StoredFile, living
-from .orders import ORDERS, walk
 from .reader import Reader
-from .resumable import Uploads
-from .rows import EVERYTHING, Having, Key, Page, Shown, first
-from .sources import Readable, blocks
+from .resumable.uploads import Uploads
 from .stream import FileReader
 from .usage import Usage, usage
 from .variants import Variants
 from .versions import Version, Versions, check_name
-from .writer import Writer
+from .writing.changes import rename, rename_many, update_metadata
+from .writing.deletes import delete_many
+from .writing.sources import Readable, blocks
+from .writing.writer import Writer
 
 _BATCH = 100  # files
 _PAGE = 1000  # names

@@ -75,7 +75,7 @@ class Collections:
         self.chunks = database[f"{base}.chunks"].with_options(**options)
         primary = ReadPreference.PRIMARY
         self.uploads = database[f"{base}.uploads"].with_options(**options, read_preference=primary)
-        """uploads that go on (:mod:`.resumable`)"""
+        """uploads that go on (:mod:`.uploads`)"""
         self.variants = database[f"{base}.variants"].with_options(**options, read_preference=primary)
         """pictures made of files (:mod:`.variants`)"""
         self.dav = database[f"{base}.dav"].with_options(**options, read_preference=primary)

@@ -23,7 +23,8 @@ from pymongo.errors import DuplicateKeyError
 
 from .clock import Clock
 from .collections import Collections
-from .names import successor
+from .errors import Full
+from .listing.names import successor
 from .retry import persist
 
 MOST_LOCKS = 1000
@@ -38,10 +39,6 @@ _ATTEMPTS = 100
 _PAUSE = 0.02  # seconds at most between two of them
 Lock = Mapping[str, Any]
 """``token``, ``expires`` (a date by the server's clock), and what its owner puts in"""
-
-
-class Full(Exception):
-    """There is no room for one more lock or property."""
 
 
 class Dav:

@@ -20,16 +20,13 @@ from bson.objectid import ObjectId
 
 from .. import mimetype
 from . import ids
-from .judge import damage, is_length, is_utf8
+from .errors import CorruptFile
+from .integrity import damage, is_length, is_utf8
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
 _KNOWN = frozenset(
     "_id filename length chunkSize uploadDate contentType sha256 previous previousAt renamedFrom".split()
 )
-
-
-class CorruptFile(Exception):
-    """A stored file's document and its chunks contradict each other."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from pymongo import ReadPreference
 from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 
-from .model import CorruptFile, StoredFile
+from .errors import CorruptFile
+from .model import StoredFile
 from .retry import Patience, while_known
 
 _ANSWER = 15  # seconds; by default the driver itself takes up to 30 to notice

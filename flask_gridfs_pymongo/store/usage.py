@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .collections import Collections
-from .names import successor
+from .listing.names import successor
 from .retry import persist
 from .versions import NO_ARRAY
 

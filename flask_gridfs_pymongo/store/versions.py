@@ -19,10 +19,10 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
 from . import ids
-from .claims import Claims
 from .collections import Collections
 from .model import StoredFile, living
 from .retry import persist
+from .writing.claims import Claims
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")

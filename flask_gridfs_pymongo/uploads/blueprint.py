@@ -22,21 +22,24 @@ from ..http import cors
 from ..http.headers import NO_PAGE, NO_STORE, is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
-from ..signals import request_refused, tell
-from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
-from ..store.retry import DISK_FULL, codes, is_outage, reason
-from . import notices, pages, pictures, resuming, stalls, texts
-from .bodies import drain
-from .forms import upload_target
-from .kinds import kind
-from .options import Options
-from .rights import listable
-from .texts import Message
+from ..service import send_timeout as stalls
+from ..service import texts
+from ..service.bodies import drain
+from ..service.errors import tell_refusal
+from ..service.options import Options
+from ..service.rights import listable
+from ..service.texts import Message
+from ..store import DISK_FULL, CorruptFile, IndexConflict, Unconfirmed, Vanished, codes, is_outage, reason
+from . import pages
+from .pages import flash
+from .pages.icons import kind
+from .pages.upload_form import upload_target
+from .read import variant
+from .tus import views as tus
 from .views import Uploads
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
 _OURS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
-_NOT_REFUSED = (404, 409, 410, 412, 423)  # what is asked for is not there, or is otherwise just now
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 # Each template has a second name, flask_gridfs_pymongo/original/NAME, by which the application's own can extend it.
 _ORIGINALS = PrefixLoader(
@@ -46,7 +49,7 @@ _LOADER = ChoiceLoader([FileSystemLoader(_TEMPLATES), _ORIGINALS])
 _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     **texts.TEMPLATE_GLOBALS,
     "_upload_target": upload_target,
-    "_notice": notices.take,
+    "_notice": flash.take,
     "_kind": kind,
 }
 
@@ -58,18 +61,6 @@ def _problem(error: HTTPException) -> Any:
     tell_refusal(error.code, reason, (request.view_args or {}).get("filename"))
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return pages.problem(error.code, reason, fields)
-
-
-def tell_refusal(status: int, reason: str, filename: str | None) -> None:
-    """Log a refused request and send the signal; a request for what is not there is no refusal."""
-    if status in _NOT_REFUSED:
-        return
-    token = request.args.get("upload", "")[:6]  # no more: it is a secret
-    # As ASCII: a name from outside must not write lines of its own.
-    current_app.logger.warning(
-        "refused %s %a: %d %a", request.method, f"?upload={token}..." if token else filename, status, reason
-    )
-    tell(request_refused, status=status, reason=reason, filename=filename)
 
 
 def _unavailable(error: PyMongoError) -> Response:
@@ -172,7 +163,7 @@ def _context(options: Options) -> dict[str, Any]:
     return {
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
-        "smaller": pictures.smaller(options),
+        "smaller": variant.smaller(options),
         "made_smaller": TYPES,
         "opens": partial(is_shown, inline_types=options.inline_types),
         "listable": partial(listable, options),
@@ -200,7 +191,7 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
     blueprint.url_defaults(_keep_variables)
     blueprint.after_request(lambda response: _guard(options, response))
     if options.resumable:
-        blueprint.after_request(resuming.mark)
+        blueprint.after_request(tus.mark)
     if options.send_timeout is not None:
         blueprint.after_request(partial(stalls.bound, options.send_timeout))
     blueprint.context_processor(lambda: _context(options))

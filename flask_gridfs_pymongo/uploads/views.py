@@ -1,6 +1,6 @@
 """The view of both rules: it finds the function that answers.
 
-A table has a row for each method, another one for each query flag of a POST: ``?move=NEW`` is :func:`.moving.move`.
+A table has a row for each method, another one for each query flag of a POST: ``?move=NEW`` is :func:`.rename.move`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,17 @@ from werkzeug.wrappers import Response
 
 from ..http import origin, tus
 from ..http.metadata import PATCH_TYPE
-from . import archive, links, metadata, moving, pages, reading, resuming, selected, writing
-from .arguments import check_encoding, folder_of_path
-from .options import Options
+from ..service.guard import check_encoding
+from ..service.options import Options
+from . import pages
+from .arguments import folder_of_path
+from .read import archive, links
+from .read import file as reading
+from .tus import views as resuming
+from .write import bulk as selected
+from .write import file as writing
+from .write import metadata
+from .write import rename as moving
 
 _Answer = Callable[[Options, Request, "str | None"], Response]
 _READING: dict[str, _Answer] = {"GET": reading.get, "HEAD": reading.get}

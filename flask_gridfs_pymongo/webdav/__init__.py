@@ -24,12 +24,12 @@ from ..http import dav, origin
 from ..http.headers import NO_PAGE, NO_STORE, Caching
 from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, sends_all
-from ..uploads.arguments import check_encoding
-from ..uploads.blueprint import tell_refusal
-from ..uploads.bodies import Body, drain
-from ..uploads.downloads import send
-from ..uploads.options import Options
-from ..uploads.selection import check_preconditions
+from ..service.bodies import Body, drain
+from ..service.download import send
+from ..service.errors import tell_refusal
+from ..service.guard import check_encoding
+from ..service.operations import check_preconditions
+from ..service.options import Options
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder

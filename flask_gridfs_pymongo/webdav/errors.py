@@ -16,9 +16,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 from wsgidav.dav_error import DAVError
 
-from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
-from ..store.dav import Full
-from ..store.retry import DISK_FULL, codes, is_outage
+from ..store import DISK_FULL, CorruptFile, Full, IndexConflict, Unconfirmed, Vanished, codes, is_outage
 
 
 @contextmanager

@@ -12,14 +12,11 @@ from wsgidav.dav_error import DAVError
 from wsgidav.dav_provider import DAVNonCollection
 
 from ..http.headers import media_type
+from ..service.operations import check_preconditions, rename, stored
+from ..service.receive import save_body, save_copy
+from ..service.rights import permit
 from ..signals import file_deleted, tell
-from ..store import StoredFile
-from ..store.stream import FileReader
-from ..uploads.moving import rename
-from ..uploads.receive import save_body, save_copy
-from ..uploads.rights import permit
-from ..uploads.selection import check_preconditions
-from ..uploads.writing import stored
+from ..store import FileReader, StoredFile
 from .errors import told
 from .names import storable
 from .resource import Resource

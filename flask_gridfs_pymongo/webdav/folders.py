@@ -13,13 +13,11 @@ from flask import abort, request
 from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
+from ..service.operations import stored
+from ..service.receive import expiring
+from ..service.rights import permit, shown
 from ..signals import file_changed, file_deleted, tell
-from ..store import StoredFile
-from ..store.dav import Full
-from ..store.rows import Page
-from ..uploads.receive import expiring
-from ..uploads.rights import permit, shown
-from ..uploads.writing import stored
+from ..store import Full, Page, StoredFile
 from .errors import as_dav_error, told
 from .files import File
 from .names import folders_of, is_addressable, is_path, storable

@@ -15,7 +15,7 @@ from wsgidav.dav_error import HTTP_LOCKED, DAVError, DAVErrorCondition, PRECONDI
 from wsgidav.lock_man.lock_manager import generate_lock_token, normalize_lock_root
 from wsgidav.util import is_child_uri
 
-from ..store.dav import Dav, Lock
+from ..store import Dav, Lock
 
 LONGEST = 3600
 """seconds for which a lock is made or renewed at once"""

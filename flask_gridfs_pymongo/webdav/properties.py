@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..store.dav import Dav
+from ..store import Dav
 
 _CACHE = "flask_gridfs_pymongo.properties"
 

@@ -12,9 +12,9 @@ from typing import Any
 from werkzeug.exceptions import Forbidden
 
 from ..http.filenames import compose, survives_url
-from ..uploads.listings import is_folder
-from ..uploads.options import Options
-from ..uploads.rights import permit, shown
+from ..service.operations import is_folder
+from ..service.options import Options
+from ..service.rights import permit, shown
 from .files import File
 from .folders import Folder
 from .names import folders_of, spelled

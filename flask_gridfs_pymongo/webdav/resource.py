@@ -8,9 +8,9 @@ from urllib.parse import quote
 from flask import abort, request
 from wsgidav.dav_provider import DAVProvider
 
-from ..store.dav import MOST_PROPERTIES, Dav
-from ..uploads.options import Options
-from ..uploads.rights import may, permit
+from ..service.options import Options
+from ..service.rights import may, permit
+from ..store import MOST_PROPERTIES, Dav
 from .errors import told
 from .locks import LockStorage
 from .names import storable

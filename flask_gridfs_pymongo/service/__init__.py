@@ -1,0 +1,1 @@
+"""What the application decided, and what every door (blueprint, network drive) does with it."""

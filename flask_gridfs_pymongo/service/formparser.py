@@ -1,0 +1,126 @@
+"""Werkzeug's form parser, fed so that it never takes a byte of a delimiter for content.
+
+The parser reads blocks of 64 KiB. Where one ends within a delimiter (``\\r\\n--boundary--``, RFC 2046 section 5.1.1),
+it may keep the ``\\r`` as the last byte of a file, or miss a delimiter that spaces follow (pallets/werkzeug#3285). Here
+a block ends before such a line, which the next block then has as a whole. A file gets the name that its client meant
+(:mod:`.http.disposition`), and a form that exceeds a limit is told which.
+
+:func:`init_app` does that for every form of an application, whoever parses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import IO, Any, cast
+
+from flask import Flask, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser, MultiPartParser
+
+from ..http.disposition import filename_of
+
+
+class _WholeDelimiters:
+    """What the parser reads a multipart body from."""
+
+    def __init__(self, stream: IO[bytes], boundary: str) -> None:
+        self._stream = stream
+        self._delimiter = b"--" + boundary.encode("ascii", "replace")
+        self._held = b""  # the beginning of the next block
+
+    def read(self, size: int) -> bytes:
+        """Return at most *size* bytes (at least one, until the body ends) that do not end within a delimiter."""
+        block, end = self._held, 0
+        while not end and len(block) < size:
+            data = self._stream.read(size - len(block))
+            if not data:
+                self._held = b""
+                return block
+            block += data
+            end = self._safe_end(block)
+        end = end or size  # a line as long as a block is content
+        self._held = block[end:]
+        return block[:end]
+
+    def _safe_end(self, block: bytes) -> int:
+        """How many bytes of *block* can go to the parser: all but its last line and the line break before that where
+        the line may be a delimiter, else all but a line break at the end."""
+        end = len(block) - (2 if block.endswith(b"\r\n") else block.endswith((b"\r", b"\n")))
+        begin = 1 + max(block.rfind(b"\r", 0, end), block.rfind(b"\n", 0, end))
+        line = block[begin : min(end, begin + len(self._delimiter))]
+        if not self._delimiter.startswith(line):
+            return end
+        return max(0, begin - (2 if block[:begin].endswith(b"\r\n") else 1))
+
+
+class _Parts(MultiPartParser):
+    """Calls each file what its client meant, and says which limit a form exceeds."""
+
+    _count = 0  # of the files that began and the fields that ended
+
+    def start_file_streaming(self, event: Any, total_content_length: int | None) -> IO[bytes]:
+        self._count += 1
+        disposition = event.headers.get("Content-Disposition", "")
+        named = replace(event, filename=filename_of(disposition, event.filename) or "")
+        return super().start_file_streaming(named, total_content_length)
+
+    def get_part_charset(self, headers: Headers) -> str:
+        self._count += 1
+        return super().get_part_charset(headers)
+
+    def parse(self, stream: IO[bytes], boundary: bytes, content_length: int | None) -> Any:
+        try:
+            return super().parse(stream, boundary, content_length)
+        except RequestEntityTooLarge as error:
+            if error.description == RequestEntityTooLarge.description:  # the parser's own
+                error.description = self._limit()
+            raise
+
+    def _limit(self) -> str:
+        if self.max_form_parts is not None and self._count >= self.max_form_parts:
+            return f"A form may have at most {self.max_form_parts} parts (max_form_parts); nothing was stored."
+        return (
+            f"A text field of a form may have at most {self.max_form_memory_size} bytes (max_form_memory_size);"
+            " nothing was stored."
+        )
+
+
+class FormParser(FormDataParser):
+    """A :class:`~werkzeug.formparser.FormDataParser` that finds every delimiter, wherever its reads end."""
+
+    def parse(
+        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
+    ) -> Any:
+        source = stream
+        if mimetype == "multipart/form-data":
+            source = cast("IO[bytes]", _WholeDelimiters(stream, (options or {}).get("boundary", "")))
+        _, form, files = super().parse(source, mimetype, content_length, options)
+        return stream, form, files
+
+    def _parse_multipart(
+        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str]
+    ) -> Any:
+        boundary = options.get("boundary", "").encode("ascii")
+        if not boundary:
+            raise ValueError("Missing boundary")
+        parts = _Parts(self.stream_factory, self.max_form_memory_size, self.cls, max_form_parts=self.max_form_parts)
+        form, files = parts.parse(stream, boundary, content_length)
+        return stream, form, files
+
+
+def init_app(app: Flask) -> None:
+    """Let *app* parse its forms with :class:`FormParser`, also in the ``before_request`` functions that it has."""
+    preprocessors = app.url_value_preprocessors[None]  # these run first
+    if _use_form_parser not in preprocessors:
+        preprocessors.insert(0, _use_form_parser)
+
+
+def _use_form_parser(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    request.form_data_parser_class = _on_top_of(request.form_data_parser_class)  # type: ignore[arg-type]
+
+
+@cache
+def _on_top_of(parser: type[FormDataParser]) -> type[FormDataParser]:
+    return parser if issubclass(parser, FormParser) else type("FormParser", (FormParser, parser), {})

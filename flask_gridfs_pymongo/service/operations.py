@@ -1,0 +1,65 @@
+"""What every door does with a file beside sending and receiving it."""
+
+from __future__ import annotations
+
+from flask import abort, current_app
+from pymongo.errors import ExecutionTimeout, PyMongoError
+
+from ..http.conditions import Fields, Outcome, evaluate, last_modified
+from ..signals import file_changed, file_deleted, file_saved, tell
+from ..store import Bucket, Shown, StoredFile, trim
+from .options import Options
+from .texts import Message
+
+
+def check_preconditions(method: str, headers: Fields, current: StoredFile | None) -> None:
+    """Abort with 412 where a request's preconditions do not hold for *current* (RFC 9110 section 13)."""
+    etag = current.etag if current else None
+    modified = last_modified(current.upload_date) if current else None
+    if evaluate(method, headers, etag, modified) is Outcome.FAILED:
+        abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
+
+
+def stored(options: Options, file: StoredFile) -> None:
+    """Finish any upload: send its signal, and delete old versions beyond ``keep_versions``."""
+    tell(file_saved, file=file)
+    if options.keep_versions is None:
+        return
+    try:
+        deleted = trim(options.bucket(), file.filename, options.keep_versions)
+    except PyMongoError as error:  # the upload has succeeded
+        current_app.logger.warning("old versions of %a stay for now: %s", file.filename, error)
+        return
+    for old in deleted:
+        tell(file_deleted, file=old, versions=1)
+
+
+def rename(options: Options, file: StoredFile, new: str) -> StoredFile:
+    """Rename a file and tell of it; abort with 409 where *new* is taken, with 404 where the file is gone."""
+    bucket = options.bucket()
+    try:
+        bucket.rename(file.filename, new)
+    except FileExistsError:
+        abort(409, taken(new))
+    except FileNotFoundError:
+        abort(404, "It was deleted meanwhile.")
+    moved = bucket.newest(new)
+    if moved is None:
+        abort(404, "It was deleted meanwhile.")
+    tell(file_changed, file=moved)
+    return moved
+
+
+def taken(name: str) -> Message:
+    """Say that a name is taken."""
+    return Message("There is a file with the name %(name)s already; nothing was changed.", name=repr(name))
+
+
+def is_folder(bucket: Bucket, folder: str, shown: Shown) -> bool:
+    """Whether *folder* may be listed and holds a file that may be read."""
+    if not shown.folder(folder):
+        return False
+    try:
+        return bool(bucket.list(limit=1, prefix=folder, shown=shown).rows)
+    except ExecutionTimeout:  # among so many that may not be shown
+        return False

@@ -1,0 +1,287 @@
+"""Bodies of requests into the store: a raw PUT, or the files of a form.
+
+::
+
+    saved = save_body(request, options, "notes.txt", check=check)
+    files = save_form(request, options, filename=None, folder="photos/")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
+from typing import IO, Any, TypeVar, cast
+
+from flask import Request, abort
+from pymongo.errors import PyMongoError
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from ..http.digests import expected
+from ..http.disposition import filename_of
+from ..http.filenames import clean
+from ..http.metadata import Value
+from ..store import Bucket, CorruptFile, FileTooLarge, StoredFile, Writer
+from .bodies import READ_SIZE, Body
+from .formparser import FormParser
+from .inspection import inspect
+from .options import Options
+from .rights import permit
+from .texts import Message
+
+_NO_FILE = Message("The form has no file: send multipart/form-data with at least one part that has a filename.")
+_logger = logging.getLogger("flask_gridfs_pymongo")
+T = TypeVar("T")
+R = TypeVar("R")
+_Check = Callable[[StoredFile | None], None]
+
+
+class PartlyStored(Exception):
+    """Some files of a form are stored, the others not, and the database does not let them be taken back."""
+
+    def __init__(self, files: list[StoredFile]) -> None:
+        self.files = files
+
+
+def save_body(request: Request, options: Options, filename: str, *, check: _Check) -> StoredFile:
+    """Save the raw body under *filename*, which is clean.
+
+    :param check: as in :meth:`.Writer.commit`; also called once before the body is read
+    """
+    if request.mimetype == "multipart/form-data":
+        abort(415, "PUT takes the bare content; send a form with POST.")
+    length, max_size, bucket = request.content_length, options.max_size, options.bucket()
+    if length is not None and max_size is not None and length > max_size:
+        raise too_large(max_size)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        abort(415, "What is stored is what a GET answers: send the body without Content-Encoding.")
+    try:
+        digests = expected(request.headers)
+    except ValueError as error:
+        abort(400, Message("%(error)s; nothing was stored.", error=error))
+    fields = fields_of(valid(options.metadata.of_fields, request.headers), request.content_type)
+    check(bucket.newest(filename))
+    with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
+        others = {name: hashlib.new(name) for name in {digest.algorithm for digest in digests} - {"sha256"}}
+        hashes = {**others, "sha256": writer.sha256}
+        try:
+            while block := body.read(READ_SIZE):
+                writer.write(block)
+                for computed in others.values():
+                    computed.update(block)
+        except FileTooLarge:
+            raise too_large(max_size) from None
+        if length is not None and writer.length != length:
+            sizes = {"received": writer.length, "length": length}
+            abort(400, Message("The body ended after %(received)s of %(length)s bytes; nothing was stored.", **sizes))
+        for digest in digests:
+            if hashes[digest.algorithm].digest() != digest.digest:
+                abort(400, Message("The body does not match its %(field)s; nothing was stored.", field=digest.field))
+        fields = expiring(options, fields)
+        inspect(options, bucket, writer.preview(fields=fields))
+        permit(options, "write", filename, again=True)
+        return writer.commit(fields=fields, check=check)
+
+
+def save_copy(options: Options, file: StoredFile, filename: str, check: _Check) -> StoredFile:
+    """Save a revision, with its type, fields and metadata, as the newest version of *filename*, which is clean.
+
+    :param check: as in :meth:`.Writer.commit`
+    """
+    bucket = options.bucket()
+
+    def may_follow(newest: StoredFile | None) -> None:
+        permit(options, "write", filename, again=True)
+        check(newest)
+
+    try:
+        return bucket.save(
+            filename,
+            bucket.read(file),
+            content_type=file.content_type,
+            fields=expiring(options, {**file.fields, "metadata": file.metadata}),
+            check=may_follow,
+            inspect=lambda copied: inspect(options, bucket, copied),
+        )
+    except CorruptFile:
+        if bucket.get(file.id) is None:
+            abort(409, "This version was deleted meanwhile; nothing was stored.")
+        raise
+
+
+def save_form(
+    request: Request,
+    options: Options,
+    *,
+    filename: str | None,
+    folder: str = "",
+    check: _Check | None = None,
+) -> list[StoredFile]:
+    """Save every file of a form, all of them or none; where that fails halfway :class:`PartlyStored` says which.
+
+    The parts go into the store while they arrive: of one that is finished no more than its first bytes are kept in
+    memory. Where something has parsed the form before (Flask-WTF does), they come from what it kept.
+
+    :param filename: the name for the only file; None: each part's own, cleaned
+    :param folder: what goes before each part's own name
+    :param check: for a *filename*, as in :func:`save_body`
+    """
+    bucket, max_size = options.bucket(), options.max_size
+    if filename is not None and check is not None:
+        permit(options, "write", filename)
+        check(bucket.newest(filename))
+    with ExitStack() as uploads:
+        parts: list[_Part] = []
+
+        def begin(name: str | None, claim: str | None) -> _Part:
+            if filename is not None and parts:
+                abort(400, Message("One file at a time goes to the name %(name)s.", name=repr(filename)))
+            own = clean(name or "")
+            target = (clean(f"{folder}/{own}") if own else "") if filename is None else filename
+            if not target:
+                abort(400, nothing_left(name))
+            permit(options, "write", target)
+            parts.append(_Part(uploads.enter_context(bucket.writer(target, max_size)), claim))
+            return parts[-1]
+
+        try:
+            if "files" in request.__dict__:  # parsed already
+                for _, storage in request.files.items(multi=True):
+                    if storage.filename:
+                        named = filename_of(storage.headers.get("Content-Disposition", ""), storage.filename)
+                        part = begin(named, storage.content_type)
+                        while block := storage.stream.read(READ_SIZE):
+                            part.write(block)
+                        part.seek(0)
+                form: MultiDict[str, str] = request.form
+            elif request.mimetype == "multipart/form-data":  # any other form would be read into memory as a whole
+                form = _parse(request, begin, options.upload_timeout)
+        except FileTooLarge:
+            raise too_large(max_size) from None
+        if not parts:
+            abort(400, _NO_FILE)
+        metadata = valid(options.metadata.of_form, form.items(multi=True))
+        fields = [expiring(options, fields_of(metadata, part.claim)) for part in parts]
+        for part, own in zip(parts, fields, strict=True):
+            inspect(options, bucket, part.writer.preview(fields=own))
+        for part in parts:
+            permit(options, "write", part.writer.filename, again=True)
+        return _commit(bucket, [(part.writer, own) for part, own in zip(parts, fields, strict=True)], check)
+
+
+def _commit(bucket: Bucket, parts: list[tuple[Writer, dict[str, Any]]], check: _Check | None) -> list[StoredFile]:
+    """Commit all *parts*; where one cannot be, take back those before it."""
+    saved: list[StoredFile] = []
+    try:
+        for writer, fields in parts:
+            saved.append(writer.commit(fields=fields, check=check))
+    except Exception as error:
+        kept = [file for file in reversed(saved) if not _taken_back(bucket, file)]
+        if kept:
+            raise PartlyStored(kept[::-1]) from error
+        raise
+    return saved
+
+
+def _taken_back(bucket: Bucket, file: StoredFile) -> bool:
+    try:
+        bucket.delete_many([file.id])
+    except PyMongoError as error:
+        _logger.error("%a stays, though another file of its form could not be stored: %s", file.filename, error)
+        return False
+    return True
+
+
+def _parse(
+    request: Request, begin: Callable[[str | None, str | None], _Part], timeout: float | None
+) -> MultiDict[str, str]:
+    """Let *begin* take the files; returns the other fields."""
+
+    def stream_factory(
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return cast("IO[bytes]", begin(filename, content_type) if filename else _Unnamed())
+
+    parser = FormParser(
+        stream_factory,
+        max_form_memory_size=request.max_form_memory_size,
+        max_form_parts=request.max_form_parts,
+        silent=False,
+    )
+    try:
+        with Body(request, timeout) as body:
+            stream = cast("IO[bytes]", body)
+            _, form, _ = parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
+    except UnicodeDecodeError:
+        raise BadRequest("The name of a file or field is not UTF-8; nothing was stored.") from None
+    except ValueError as error:
+        reason = Message("The form is broken or was cut off (%(error)s); nothing was stored.", error=error)
+        raise BadRequest(reason) from None
+    return cast("MultiDict[str, str]", form)
+
+
+class _Part:
+    """What the form parser writes one file into."""
+
+    def __init__(self, writer: Writer, claim: str | None) -> None:
+        self.writer = writer
+        self.claim = claim
+
+    def write(self, data: bytes) -> int:
+        return self.writer.write(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.writer.finish()  # the parser's sign for the end of a part
+        return 0
+
+
+class _Unnamed(io.BytesIO):
+    """An empty file field, as browsers send it where nothing was chosen."""
+
+    def write(self, data: Any) -> int:
+        if data:
+            abort(400, "A file part has no file name; nothing was stored.")
+        return 0
+
+
+def nothing_left(name: str | None) -> Message:
+    """Say that cleaning *name* left no name to store under."""
+    return Message("The file name %(name)s has nothing left when it is cleaned; choose another one.", name=repr(name))
+
+
+def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any]:
+    """Return the further fields of an uploaded file's document.
+
+    :param metadata: what the request sets of it
+    :param claim: the content type that the client gave
+    """
+    claimed = {"clientContentType": claim[:255]} if claim else {}
+    return {"metadata": {**metadata, **claimed}}
+
+
+def expiring(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the date at which a file expires to the further fields of its document, where ``expire_after`` is set."""
+    if options.expire_after is None:
+        return dict(fields)
+    date = datetime.now(timezone.utc) + timedelta(seconds=options.expire_after)
+    return {**fields, "metadata": {**fields.get("metadata", {}), "expiresAt": date}}
+
+
+def valid(read: Callable[[T], R], source: T) -> R:
+    """Return what *read* makes of *source*; what it finds wrong there is a 400."""
+    try:
+        return read(source)
+    except ValueError as error:
+        abort(400, Message("%(error)s; nothing was stored.", error=error))
+
+
+def too_large(max_size: int | None) -> RequestEntityTooLarge:
+    """Return the 413 for a file of more than *max_size* bytes."""
+    return RequestEntityTooLarge(Message("A file may have at most %(size)s bytes; nothing was stored.", size=max_size))

@@ -1,0 +1,78 @@
+"""Who may do what: the application's ``authorize`` function, asked once in a request for each action and name.
+
+::
+
+    permit(options, "read", "notes.txt")  # goes on, or aborts with 403
+
+What stores something asks again before its commit: a body may take an hour, and a right be taken back meanwhile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask import abort, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from ..http.filenames import MAX_CHARACTERS
+from ..store import Shown
+from .options import Options
+
+
+def permit(options: Options, action: str, filename: str | None, *, again: bool = False) -> None:
+    """Abort with 403, or as the application wants, where *action* on *filename* is refused.
+
+    :param again: ask, whatever was decided before in this request
+    """
+    if filename is not None and _is_reserved(filename):
+        abort(403, "Names under .well-known are reserved at the root of a host: give uploads_blueprint() a url_prefix.")
+    if options.authorize is None:
+        if action == "delete":
+            abort(403, "Deleting is refused: the application gave uploads_blueprint() no authorize function.")
+        return
+    # Not flask.g: an application context may outlive the request.
+    decided = request.environ.setdefault("flask_gridfs_pymongo.authorized", {})
+    key = id(options), action, filename
+    if again or key not in decided:
+        decided[key] = bool(options.authorize(action, filename))
+    if not decided[key]:
+        abort(403, "This is not permitted.")
+
+
+def _is_reserved(filename: str) -> bool:
+    """Whether this URL speaks for the owner of the host (RFC 8615), to a certificate authority for one."""
+    if filename.partition("/")[0] != ".well-known":
+        return False
+    return (url_for(".index") if request.blueprint else f"{request.script_root}/") == "/"
+
+
+def may(options: Options, action: str, filename: str | None) -> bool:
+    """Like :func:`permit`, for what is left out of a page where it is refused."""
+    try:
+        permit(options, action, filename)
+    except HTTPException:
+        return False
+    return True
+
+
+def listable(options: Options) -> str | None:
+    """Return the nearest folder above what the request is about that may be listed; empty: the top; None: none may."""
+    place = (request.view_args or {}).get("filename") or request.args.get("folder", "")
+    parts = place[:MAX_CHARACTERS].split("/")[:-1]  # each asks for all before it
+    above = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
+    return next((folder for folder in above if may(options, "list", folder or None)), None)
+
+
+def shown(options: Options) -> Shown:
+    """What a listing may show: files that may be read, in folders that may be listed."""
+    return Shown(partial(may, options, "read"), partial(may, options, "list"))
+
+
+def buttons(options: Options, filename: str) -> dict[str, Any]:
+    """Which buttons a page of this name has."""
+    writable = not options.read_only
+    return {
+        "may_write": writable and may(options, "write", filename),
+        "may_delete": writable and may(options, "delete", filename),
+    }

@@ -1,0 +1,41 @@
+"""What the store raises: each is one kind of failure, and each door has a status for it."""
+
+from __future__ import annotations
+
+from pymongo.errors import PyMongoError
+
+
+class CorruptFile(Exception):
+    """A stored file's document and its chunks contradict each other."""
+
+
+class Vanished(CorruptFile):
+    """The content was deleted while it was uploaded; nothing was stored."""
+
+
+class IndexConflict(Exception):
+    """A unique index does not let the file in; nothing was stored."""
+
+
+class Unconfirmed(PyMongoError):
+    """The server did not confirm a write in time: it may have been done, wholly, or not at all."""
+
+
+class FileTooLarge(Exception):
+    """More bytes were written than the limit of the file, or of the upload, allows."""
+
+
+class UploadBusy(Exception):
+    """Another request is receiving bytes of the upload."""
+
+
+class UploadEnded(Exception):
+    """The upload does not go on: it is stored, or it was terminated or expired."""
+
+
+class Overtaken(Exception):
+    """Another request has gone on with the upload, or ended it."""
+
+
+class Full(Exception):
+    """There is no room for one more lock or property."""

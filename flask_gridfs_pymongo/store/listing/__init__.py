@@ -1,0 +1,1 @@
+"""Pages of names in an order, each with its newest version."""

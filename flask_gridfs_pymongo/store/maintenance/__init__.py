@@ -1,0 +1,1 @@
+"""What keeps a bucket in order: checks, repairs, and the removal of what has expired."""

@@ -1,0 +1,150 @@
+"""How long revisions live: while they are among the newest of their name, or until they expire.
+
+What was superseded or has expired is deleted when :data:`GRACE` is over, as somebody may still be reading it::
+
+    trim(bucket, "notes.txt", keep=10)
+    for gone in Sweep(bucket, keep=10).run():
+        print(gone.file.filename, gone.reason)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
+from typing import Any, Literal, NamedTuple
+
+from pymongo import ASCENDING, DESCENDING
+
+from ..bucket import Bucket
+from ..clock import Clock
+from ..model import StoredFile
+from ..versions import DATED, Versions
+
+GRACE = timedelta(hours=1)
+"""how long what was superseded or has expired stays, for reads that began before"""
+_BATCH = 1000  # revisions
+# What another tool put there in place of a mapping takes no keys.
+_TAKES_KEYS = {"$expr": {"$in": [{"$type": "$metadata"}, ["object", "missing"]]}}
+
+
+class Gone(NamedTuple):
+    """A revision that a sweep deleted, and why."""
+
+    file: StoredFile
+    reason: Literal["expired", "superseded"]
+
+
+def trim(bucket: Bucket, filename: str, keep: int, most: int = 8) -> list[StoredFile]:
+    """Delete the oldest revisions of *filename* beyond the *keep* newest ones, *most* of them at most.
+
+    :return: the revisions that were deleted
+    """
+    versions = Versions(bucket.collections)
+    if versions.count(filename, limit=keep + 1) <= keep:
+        return []
+    before = Clock(bucket.files).now() - GRACE
+    old = next(_superseded(versions, filename, keep, before, batch=most), [])
+    return old if old and bucket.delete_many([file.id for file in old]) else []
+
+
+def _superseded(
+    versions: Versions, filename: str, keep: int, before: datetime, *, batch: int = _BATCH, stay: bool = False
+) -> Iterator[list[StoredFile]]:
+    """The revisions beyond the *keep* newest ones whose successors were uploaded *before* then, the oldest first.
+
+    :param stay: whether those of a batch are still there when the next one is asked for; else they were deleted
+    """
+    files = versions.collections.primary.files
+    # Looked up first: what comes or goes from now on can only make it keep more.
+    last_kept = next(iter(versions.in_order(filename, DESCENDING, keep - 1, 1, files)), None)
+    skip = 0
+    while last_kept is not None:
+        oldest = versions.in_order(filename, ASCENDING, skip, batch + 1, files)
+        pairs = pairwise(oldest)
+        old = takewhile(lambda pair: pair[0].id != last_kept.id and pair[1].upload_date <= before, pairs)
+        found = [file for file, _ in old]
+        if found:
+            yield found
+        if len(found) < batch:
+            return
+        skip += batch if stay else 0
+
+
+@dataclass
+class Sweep:
+    """Deletes what has outlived its time in a bucket, while others upload and download.
+
+    A name whose newest revision has expired goes as a whole, that revision last: no older one ever comes forth.
+
+    :param keep: how many of the newest revisions of each name stay; None: all
+    :param older_than: revisions of this age expire now where they have no date of their own
+    :param dry_run: delete and change nothing
+    """
+
+    bucket: Bucket
+    keep: int | None = None
+    older_than: timedelta | None = None
+    dry_run: bool = False
+    waiting: int = 0
+    """revisions that have expired and stay until :data:`GRACE` is over"""
+    _seen: set[str] = field(default_factory=set)
+
+    def run(self) -> Iterator[Gone]:
+        """Sweep once.
+
+        :return: what is deleted, or would be in a dry run
+        :raises pymongo.errors.PyMongoError: where the server fails; a further run goes on
+        """
+        versions = Versions(self.bucket.collections)
+        files = versions.collections.primary.files
+        now = Clock(files).now()
+        self.waiting = self._expire_old(now) if self.older_than is not None else 0
+        self.waiting += files.count_documents({"metadata.expiresAt": {"$gt": now - GRACE, "$lte": now}})
+        for document in files.find({"metadata.expiresAt": {"$lte": now - GRACE}}, batch_size=_BATCH):
+            file = versions.stored(document)
+            if file.expires_at is None:  # the server looks into arrays
+                continue
+            for batch in self._with_older(versions, file):
+                yield from self._delete(batch, "expired")
+        for filename in self._crowded(files):
+            for batch in _superseded(versions, filename, self.keep or 0, now - GRACE, stay=self.dry_run):
+                yield from self._delete(batch, "superseded")
+
+    def _expire_old(self, now: datetime) -> int:
+        """Let what is too old expire now; returns how many would in a dry run."""
+        dates = {**DATED["uploadDate"], "$lte": now - (self.older_than or timedelta())}
+        selection = {"uploadDate": dates, "metadata.expiresAt": {"$exists": False}, **_TAKES_KEYS}
+        if self.dry_run:
+            return int(self.bucket.files.count_documents(selection))
+        self.bucket.files.update_many(selection, {"$set": {"metadata.expiresAt": now}})
+        return 0
+
+    def _with_older(self, versions: Versions, file: StoredFile) -> Iterator[list[StoredFile]]:
+        """The revisions before *file* where it is the newest of its name, then *file*."""
+        newest = versions.newest(file.filename) if file.named else None
+        if newest and newest.id == file.id:
+            older = [file_id for file_id in versions.up_to(file) if file_id != file.id]
+            for start in range(0, len(older), _BATCH):
+                selection = {"_id": {"$in": older[start : start + _BATCH]}}
+                yield [versions.stored(document) for document in versions.collections.primary.files.find(selection)]
+        yield [file]
+
+    def _crowded(self, files: Any) -> Iterator[str]:
+        """The names with more than *keep* revisions."""
+        if self.keep is None:
+            return
+        counted: list[dict[str, Any]] = [{"$group": {"_id": "$filename", "revisions": {"$sum": 1}}}]
+        counted.append({"$match": {"revisions": {"$gt": self.keep}}})
+        for found in files.aggregate(counted, allowDiskUse=True, batchSize=_BATCH):
+            if isinstance(found["_id"], str):
+                yield found["_id"]
+
+    def _delete(self, files: list[StoredFile], reason: Literal["expired", "superseded"]) -> Iterator[Gone]:
+        if self.dry_run:
+            files = [file for file in files if repr(file.id) not in self._seen]
+            self._seen.update(repr(file.id) for file in files)
+        elif not self.bucket.delete_many([file.id for file in files]):
+            return
+        yield from (Gone(file, reason) for file in files)

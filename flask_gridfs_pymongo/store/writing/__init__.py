@@ -1,0 +1,1 @@
+"""Everything that changes a bucket: content and commits, claims, new names, deletes."""

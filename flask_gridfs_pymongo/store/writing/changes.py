@@ -1,0 +1,147 @@
+"""Changes to stored files that leave their content alone: their metadata, when they expire, and their names.
+
+::
+
+    update_metadata(collections, file, {"title": "Notes", "draft": None})
+    rename(versions, "notes.txt", "archive/notes.txt")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pymongo import ReturnDocument, UpdateMany
+from pymongo.errors import DuplicateKeyError
+
+from ..collections import Collections
+from ..model import StoredFile, living
+from ..retry import persist
+from ..versions import NO_ARRAY, Versions, check_name
+from .claims import NO_CLAIM
+
+_ATTEMPTS = 20
+_BATCH = 1000  # documents
+
+
+def update_metadata(collections: Collections, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
+    """Set keys of a revision's metadata, each by itself: of two changes to different keys none is lost.
+
+    :param changes: new values; None removes a key
+    :return: the revision as it is then; None where it was deleted meanwhile
+    :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
+    :raises TypeError: where another tool stored something else than a mapping
+    """
+    for key in changes:
+        if not isinstance(key, str) or not key or key.startswith("$") or "." in key or "\0" in key:
+            raise ValueError(f"metadata keys must have no dot, no NUL and no leading '$': {key!r}")
+    fields = {f"metadata.{key}": value for key, value in changes.items()}
+    update = {
+        "$set": {name: value for name, value in fields.items() if value is not None},
+        "$unset": {name: "" for name, value in fields.items() if value is None},
+    }
+    update = {operator: names for operator, names in update.items() if names}  # empty ones are errors before 5.0
+    if not update:
+        return file
+    files, own = collections.files, {"_id": {"$eq": file.id}}
+    if "metadata" in file.fields:  # it is no mapping
+        if file.fields["metadata"] is not None:
+            raise TypeError("the file's metadata is not a mapping: another tool put something else there")
+        persist(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
+    changed = persist(files, lambda: files.find_one_and_update(own, update, return_document=ReturnDocument.AFTER))
+    return StoredFile.from_document(changed, options=collections.codec_options) if changed else None
+
+
+def expire_older(versions: Versions, expired: StoredFile) -> None:
+    """Let the versions before *expired*, which took them along, stay gone when another version follows."""
+    files = versions.collections.primary.files
+    takes_keys = {"$or": [{"metadata": {"$exists": False}}, {"metadata": {"$type": "object", **NO_ARRAY}}]}
+    change = {"$min": {"metadata.expiresAt": expired.expires_at}}
+    older = versions.up_to(expired)
+    for start in range(0, len(older), _BATCH):
+        batch = {"_id": {"$in": older[start : start + _BATCH]}, **takes_keys}
+        persist(files, partial(files.update_many, batch, change))
+
+
+def _free_name(versions: Versions, expired: StoredFile) -> None:
+    """Take the name from all that is gone with *expired*; reads that have begun go on until it is deleted."""
+    expire_older(versions, expired)
+    files = versions.collections.primary.files
+    gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}
+    change = {"$unset": {"filename": "", **NO_CLAIM["$unset"]}}
+    persist(files, partial(files.update_many, gone, change))
+
+
+def rename(versions: Versions, filename: str, new: str) -> int:
+    """Give all versions of *filename* the name *new*; what is uploaded meanwhile under the old one stays there.
+
+    The newest one goes first, and claims the first place of the new name: of an upload there and this one is the
+    first, and the other one follows it, or finds the name taken. It notes where it came from until the others are
+    there, too: where that broke off, the same call completes it.
+
+    :return: how many versions were renamed
+    :raises FileNotFoundError: where there is no such file
+    :raises FileExistsError: where *new* is taken; by a version that has expired it is not
+    :raises ValueError: for a new name that is empty
+    """
+    check_name(new)
+    if not new:
+        raise ValueError("the new name must not be empty")
+    files = versions.collections.primary.files
+    begun = persist(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
+    newest = versions.stored(begun) if begun else _rename_newest(versions, filename, new)
+    older = versions.up_to(replace(newest, filename=filename))
+    change = {"$set": {"filename": new}, **NO_CLAIM}
+    for start in range(0, len(older), _BATCH):
+        batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": filename}
+        persist(files, partial(files.update_many, batch, change))
+    persist(files, partial(files.update_one, {"_id": {"$eq": newest.id}}, {"$unset": {"renamedFrom": ""}}))
+    return 1 + len(older)
+
+
+def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
+    """Give all versions of several names other ones, as far as nothing has those; returns the old names of these.
+
+    It is one step for the server. Where an upload takes a new name in this very moment, it is another version there.
+
+    :param names: the new name for each old one
+    """
+    files = versions.collections.primary.files
+    wanted = {"filename": {"$in": list(names.values())}}
+    taken = set(persist(files, lambda: files.distinct("filename", wanted)))
+    free = {old: new for old, new in names.items() if new not in taken}
+    changes = [UpdateMany({"filename": old}, {"$set": {"filename": new}, **NO_CLAIM}) for old, new in free.items()]
+    if changes:
+        persist(files, lambda: files.bulk_write(changes, ordered=False))
+    return list(free)
+
+
+def _rename_newest(versions: Versions, filename: str, new: str) -> StoredFile:
+    files, claims = versions.collections.primary.files, versions.claims
+    taken = versions.after(new, None)
+    change = {
+        "$set": {"filename": new, "renamedFrom": filename, "previous": claims.make(new, None)["previous"]},
+        "$currentDate": {"previousAt": {"$type": "timestamp"}},
+    }
+    back = {"$set": {"filename": filename}, "$unset": {**NO_CLAIM["$unset"], "renamedFrom": ""}}
+    for _ in range(_ATTEMPTS):
+        newest = living(versions.newest(filename))
+        if newest is None:
+            raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
+        there = versions.newest(new)
+        if there is not None and not there.expired:
+            break
+        if there is not None:
+            _free_name(versions, there)
+        own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
+        try:
+            renamed = persist(files, partial(files.find_one_and_update, own, change))
+        except DuplicateKeyError:  # an upload is faster, or a claim was left behind
+            claims.release(new, None, taken)
+            continue
+        if renamed and claims.follows(new, newest.id, None, taken):
+            return newest
+        persist(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
+    raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")

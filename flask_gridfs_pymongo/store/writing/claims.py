@@ -1,0 +1,117 @@
+"""Claims: how writers without transactions agree on the order of a name's versions.
+
+A new files document names the version that it follows, in ``previous``, which has a unique index: of two writers that
+saw the same newest version one wins. A claim is needed only for as long as a slower writer may act on an older look.
+So those that are older than :data:`LIFETIME` by the server's clock are removed, and documents at rest are plain
+GridFS, which can be copied, merged and brought back from a backup::
+
+    document |= claims.make("notes.txt", newest)
+    ...
+    claims.sweep()
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bson.timestamp import Timestamp
+from pymongo.errors import PyMongoError
+
+from .. import ids
+from ..collections import WITH_PREVIOUS, Collections, Index, create_index
+from ..model import StoredFile
+from ..retry import persist
+
+LIFETIME = 600
+"""seconds"""
+NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
+"""the update that takes a claim away"""
+_PERIOD = 60  # seconds between two sweeps of one process
+_BATCH = 1000  # documents in one sweep
+_logger = logging.getLogger("flask_gridfs_pymongo")
+
+
+class Claims:
+    """The claims in the files collection of a bucket."""
+
+    def __init__(self, collections: Collections) -> None:
+        self._files = collections.primary.files
+        self._swept: float | None = None
+
+    def make(self, filename: str, newest: StoredFile | None) -> dict[str, Any]:
+        """Return the fields that claim the place after *newest*; None: the first place of *filename*."""
+        # The server puts its own time in the place of an empty timestamp.
+        return {"previous": self._place(filename, newest), "previousAt": Timestamp(0, 0)}
+
+    def follows(self, filename: str, file_id: Any, newest: StoredFile | None, later: Mapping[str, Any]) -> bool:
+        """Whether the revision *file_id* really comes next after *newest*.
+
+        It does not where its writer was stopped for so long that the claim of another one was removed meanwhile.
+
+        :param later: a query for all revisions after *newest*
+        """
+        seen = [file_id, *([newest.id] if newest and ids.is_utf8(newest.id) else [])]
+        others = {**later, "_id": {"$nin": seen}}
+        next_one = persist(self._files, lambda: self._files.find_one(others, {"previous": 1}, sort=[("uploadDate", 1)]))
+        return next_one is None or next_one.get("previous") == {"name": filename, "_id": file_id}
+
+    def release(self, filename: str, newest: StoredFile | None, later: Mapping[str, Any]) -> None:
+        """Free the place after *newest* where its holder is none of the *later* ones.
+
+        That is so when another tool renamed or redated it. A holder among them has won the race, and keeps the place.
+        """
+        holder = {"previous": self._place(filename, newest), "$nor": [later]}
+        persist(self._files, lambda: self._files.update_one(holder, NO_CLAIM))
+
+    def sweep(self) -> None:
+        """Remove old claims now and then: a writer calls this after each commit."""
+        if self._swept is not None and time.monotonic() - self._swept < _PERIOD:
+            return
+        self._swept = time.monotonic()
+        if self.remove_old() == _BATCH:
+            self._swept = None  # there are more: the next call goes on
+
+    def remove_old(self) -> int:
+        """Remove claims older than :data:`LIFETIME`, 1,000 at most; returns how many. A failure is logged."""
+        try:
+            return self._remove_old()
+        except (PyMongoError, NotImplementedError) as error:  # mongomock, for one
+            _logger.info("%s: old claims stay: %s", self._files.full_name, error)
+            return 0
+
+    def _remove_old(self) -> int:
+        at = {"$convert": {"input": "$previousAt", "to": "date", "onError": None, "onNull": None}}
+        old = {"$lt": [at, {"$subtract": ["$$NOW", LIFETIME * 1000]}]}
+        found = self._files.find({**WITH_PREVIOUS, "$expr": old}, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
+        old_ones = [document["_id"] for document in found]
+        if old_ones:
+            self._files.update_many({"_id": {"$in": old_ones}}, NO_CLAIM)
+        return len(old_ones)
+
+    def remove_doubled(self) -> None:
+        """Remove the claims that several documents have, so that their index can be built."""
+        grouped = {"$group": {"_id": "$previous", "count": {"$sum": 1}}}
+        doubled = [{"$match": WITH_PREVIOUS}, grouped, {"$match": {"count": {"$gt": 1}}}]
+        for group in self._files.aggregate(doubled, allowDiskUse=True):
+            self._files.update_many({"previous": {"$eq": group["_id"]}}, NO_CLAIM)
+
+    def remove_all(self) -> int:
+        """Remove every claim, as where nobody writes; returns how many."""
+        return int(persist(self._files, lambda: self._files.update_many(WITH_PREVIOUS, NO_CLAIM)).modified_count)
+
+    @staticmethod
+    def _place(filename: str, newest: StoredFile | None) -> Mapping[str, Any]:
+        return {"name": filename, "_id": newest.id if newest and ids.is_utf8(newest.id) else None}
+
+
+def build_index(collections: Collections, index: Index) -> str:
+    """Create an index, however long that takes; returns why the server refuses, or an empty string.
+
+    Claims that no index enforced may be doubled: those are removed before theirs is built.
+    """
+    if index.options.get("partialFilterExpression") == WITH_PREVIOUS:
+        Claims(collections).remove_doubled()
+    return create_index(collections.of(index), index, None)

@@ -1,0 +1,43 @@
+"""Deletion: the files documents first, then what nobody finds without them.
+
+::
+
+    delete_many(bucket.collections, bucket.variants, [file.id])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo.errors import WriteConcernError
+
+from ..collections import Collections
+from ..errors import Unconfirmed
+from ..retry import persist
+from ..variants import Variants
+
+
+def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]) -> int:
+    """Delete revisions with their content and the pictures made of them; returns how many.
+
+    Where that had to be repeated all of them count, as the first try may have done it.
+
+    :raises Unconfirmed: where the server does not tell whether their documents are gone
+    """
+    files: Any = collections.files
+    # A single id may come from outside, and in $in a pattern would match many.
+    selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
+
+    def again() -> int:
+        files.delete_many(selection)
+        return len(ids)
+
+    try:
+        deleted = persist(files, lambda: int(files.delete_many(selection).deleted_count), again)
+    except WriteConcernError as error:
+        raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
+    if deleted:
+        collections.delete_chunks(ids)
+        variants.forget(*ids)
+    return deleted

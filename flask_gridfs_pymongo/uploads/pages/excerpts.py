@@ -1,0 +1,78 @@
+"""A text on its file's page: in parts that end where a line does, in UTF-8, UTF-16 or Windows-1252.
+
+::
+
+    part = excerpt(bucket, file, 2)
+    print(f"part {part.number} of {part.total}", part.text)
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from contextlib import closing
+from typing import NamedTuple
+
+from ...store import Bucket, CorruptFile, StoredFile
+
+PART = 64 * 1024
+"""bytes, give or take the rest of a line"""
+_SEAM = 4096  # bytes; a longer line is cut
+_TEXT = re.compile(r"text/.*|application/(json|xml|.*\+(json|xml)|(x-)?(javascript|sh|yaml|toml|sql))|image/svg\+xml")
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+class Excerpt(NamedTuple):
+    """A part of a text."""
+
+    text: str
+    number: int
+    """of the part, from 1"""
+    total: int
+    """of parts"""
+
+
+def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None:
+    """Return a part of a text; None for what is no text, is empty or damaged, and where there is no such part.
+
+    :param number: of the part, from 1
+    """
+    if file.damage or not file.length or not _TEXT.fullmatch(file.content_type.partition(";")[0].strip().lower()):
+        return None
+    total = max(1, -(-(file.length - _SEAM) // PART))  # the last part is never less than a line
+    if not 1 <= number <= total:
+        return None
+    start, stop = (number - 1) * PART, number * PART + _SEAM if number < total else file.length
+    try:
+        mark = _MARKS.get(_read(bucket, file, 0, 2)) if file.length % 2 == 0 else None
+        data = _read(bucket, file, start, stop)
+    except CorruptFile:
+        return None
+    begin = _seam(data, mark) if number > 1 else 0
+    end = PART + _seam(data[PART:], mark) if number < total else len(data)
+    text = data[begin:end].decode(mark, "replace").removeprefix("\ufeff") if mark else decode(data[begin:end])
+    return None if "\0" in text else Excerpt(text, number, total)
+
+
+def decode(data: bytes) -> str:
+    """Decode UTF-8, or else Windows-1252, which has the letters of Latin-1."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("windows-1252", "replace")
+
+
+def _read(bucket: Bucket, file: StoredFile, start: int, stop: int) -> bytes:
+    with closing(bucket.read(file, start, min(stop, file.length))) as content:
+        return b"".join(content)
+
+
+def _seam(data: bytes, mark: str | None) -> int:
+    """Return where the next line begins in *data*, or the next character where that is too far, or in UTF-16."""
+    if mark:
+        unit = int.from_bytes(data[:2], "little" if mark.endswith("le") else "big")
+        return 2 if 0xDC00 <= unit < 0xE000 else 0
+    newline = data.find(b"\n", 0, _SEAM)
+    if newline >= 0:
+        return newline + 1
+    return next((index for index, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)

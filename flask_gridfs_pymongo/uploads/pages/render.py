@@ -1,0 +1,208 @@
+"""What is not a file: listings, a file's page and errors, as HTML for people and JSON for programs.
+
+::
+
+    return page("versions.html", versions(bucket, file))
+    return problem(404, "There is no such file or version.")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timezone
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, current_app, json, render_template, request, url_for
+
+from ...http.filenames import survives_url
+from ...http.headers import PAGE, media_type
+from ...service.options import options_of
+from ...service.texts import Message, translated
+from ...store import Bucket, StoredFile, Version, ids
+from .excerpts import excerpt
+
+_FOLDER = "flask_gridfs_pymongo"
+_PAGE_SIZE = 100  # versions
+_JSON = ("application/json", "application/problem+json")
+_FRAMED = "application/pdf"
+_OUR_PHRASES = {460: "Checksum Mismatch"}  # of tus
+
+
+def prefers_json() -> bool:
+    """Whether the client wants JSON: ``?format=json``, or an Accept that ranks it above HTML, or names it alone.
+
+    One that takes anything gets HTML; axios (``application/json, text/plain, */*``) gets JSON.
+    """
+    if request.args.get("format") == "json":
+        return True
+    accept = request.accept_mimetypes
+    json_quality = max(map(accept.quality, _JSON))
+    return json_quality > accept.quality("text/html") or (_named(*_JSON) > 0 and _named("text/html") == 0)
+
+
+def is_browser() -> bool:
+    """Whether the client names text/html as what it is after (pip, with ``q=0.01``, is not), and JSON not above it."""
+    return _named("text/html") >= 0.5 and not prefers_json()
+
+
+def _named(*media_types: str) -> float:
+    """The quality of these types where Accept names them themselves, not by a wildcard; else 0."""
+    return max(
+        (q for value, q in request.accept_mimetypes if value.partition(";")[0].lower() in media_types), default=0
+    )
+
+
+def page(template: str, data: Mapping[str, Any], *, sources: Mapping[str, str] | None = None, **more: Any) -> Response:
+    """Answer with *data*: the JSON itself, or the page that shows it.
+
+    :param sources: what this page's policy allows beside the others', by directive with ``_`` for ``-``
+    :param more: what only the page needs
+    """
+    if prefers_json():
+        return _answer(json.dumps(data), "application/json")
+    body = render_template(f"{_FOLDER}/{template}", **data, **more)
+    return _answer(body, "text/html; charset=utf-8", sources=sources)
+
+
+def created(data: Mapping[str, Any], location: str | None) -> Response:
+    """Answer 201 with *data*."""
+    response = _answer(json.dumps(data), "application/json", 201)
+    if location is not None:
+        response.headers["Location"] = location
+    return response
+
+
+def json_of(data: Mapping[str, Any]) -> Response:
+    """Answer with *data* as JSON, whatever the client prefers."""
+    return _answer(json.dumps(data), "application/json")
+
+
+def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer without content."""
+    response = current_app.response_class(status=status, headers=headers)
+    del response.headers["Content-Type"]
+    return response
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with an error: problem details (RFC 9457) for programs, a readable page for people.
+
+    :param headers: fields to send along
+    """
+    title = _OUR_PHRASES.get(status) or HTTPStatus(status).phrase
+    if is_browser():
+        body = render_template(f"{_FOLDER}/error.html", status=status, reason=title, detail=translated(detail))
+        response = _answer(body, "text/html; charset=utf-8", status)
+    else:
+        data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        response = _answer(json.dumps(data), "application/problem+json", status)
+    if status in _OUR_PHRASES:
+        response.status = f"{status} {title}"  # Werkzeug does not know it
+    response.headers.update(headers or {})
+    return response
+
+
+def explain(refusal: Response) -> Response:
+    """Give a file's 412 or 416 the body of an error."""
+    detail = {
+        412: Message("The file is not (or no longer) what the request's preconditions say."),
+        416: Message("The file has none of the bytes that Range asks for."),
+    }[refusal.status_code]
+    fields = {name: value for name, value in refusal.headers.items() if name != "Content-Length"}
+    return problem(refusal.status_code, detail, fields)
+
+
+def _answer(body: str, content_type: str, status: int = 200, *, sources: Mapping[str, str] | None = None) -> Response:
+    policy = options_of(request.blueprint).page_policy(**(sources or {}))
+    headers = {**PAGE, "Content-Security-Policy": policy, "Content-Type": content_type, "Vary": "Accept"}
+    return current_app.response_class(body, status, headers)
+
+
+def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
+    """What our JSON says of a revision."""
+    return {
+        "filename": file.filename,
+        "damaged": file.damage is not None,
+        "id": ids.to_json(file.id, file.options),
+        "length": None if file.damage else file.length,
+        "content_type": file.content_type.partition(";")[0].rstrip(),
+        "upload_date": file.upload_date.astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "sha256": file.sha256,
+        "etag": f'"{file.etag}"',
+        "url": url_of(file),
+        "permanent_url": permanent_url(file),
+        **_uploader(file),
+        **more,
+    }
+
+
+def _uploader(file: StoredFile) -> dict[str, Any]:
+    """Who uploaded it, where the application says which key tells."""
+    key = options_of(request.blueprint).uploaded_by
+    if key is None:
+        return {}
+    found = file.metadata.get(key, file.fields.get(key))
+    return {"uploaded_by": found if isinstance(found, str) else None}
+
+
+def identify(file: StoredFile, **more: Any) -> dict[str, Any]:
+    """What tells a revision from others, for whoever may delete it and perhaps not read it."""
+    told = ("filename", "length", "upload_date", "url", "permanent_url")
+    return {name: value for name, value in describe(file).items() if name in told} | more
+
+
+def describe_one(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
+    """What our JSON says of one revision where it is about that alone."""
+    number, count = (bucket.number(file), bucket.count(file.filename)) if file.named else (0, 1)
+    return describe(file, metadata=readable(file), version=number, versions=count)
+
+
+def readable(file: StoredFile) -> Any:
+    """The ``metadata`` of a file, of whatever shape, as JSON has it: what JSON lacks is relaxed Extended JSON."""
+    return ids.to_json(file.fields.get("metadata", file.metadata), file.options)
+
+
+def url_of(file: StoredFile, **query: Any) -> str | None:
+    """The URL of the newest version of this name; of this revision where the name does not survive a URL.
+
+    None where that takes an ``_id`` that is too long for a URL.
+    """
+    if file.named and survives_url(file.filename):
+        return url_for(".file", filename=file.filename, **query)
+    return url_for(".index", **{**query, "id": file.key}) if file.key else None
+
+
+def permanent_url(file: StoredFile) -> str | None:
+    """The URL of this very revision; None where its ``_id`` is too long for one."""
+    return url_of(file, id=file.key) if file.key else None
+
+
+def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **more: Any) -> Response:
+    """Answer with a file's page; as JSON its versions are at ``?versions``.
+
+    :param keys: of its metadata, those that a form may change
+    :param part: of a text, from 1
+    :param more: what only the page needs
+    """
+    data = describe_one(bucket, file)
+    if prefers_json():
+        return page("details.html", data)
+    shown = {**data, **versions(bucket, file), "count": data["versions"], "excerpt": excerpt(bucket, file, part)}
+    is_framed = media_type(file.content_type)[0] == _FRAMED in options_of(request.blueprint).inline_types
+    framed = {"frame_src": "'self'"} if is_framed else None
+    return page("details.html", shown, sources=framed, keys=list(keys), **more)
+
+
+def versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> dict[str, Any]:
+    """The versions of a file's name, the newest first; *next* is the URL of those before them.
+
+    :param before: a version's number
+    """
+    found = bucket.versions(file.filename, before, _PAGE_SIZE) if file.named else [Version(0, file)]
+    more = bool(found) and found[-1].number > 0
+    return {
+        "filename": file.filename,
+        "versions": [describe(version.file, version=version.number) for version in found],
+        "next": url_of(found[-1].file, versions="", before=found[-1].number) if more else None,
+    }

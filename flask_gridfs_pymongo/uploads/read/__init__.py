@@ -1,0 +1,1 @@
+"""GET and HEAD: files, listings, smaller pictures, archives, links."""

@@ -1,0 +1,101 @@
+"""ZIP archives of a folder or of chosen files, made while they are sent.
+
+``GET /?folder=photos/&zip`` has every file below the folder, ``POST /?zip`` the revisions that its ``id`` fields name.
+Nothing is compressed, so that the length is known before the first byte and pictures cost no time. Needs the extra
+``zip`` (zipstream-ng).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.util import find_spec
+
+from flask import Request, Response, abort, current_app
+
+from ...http.filenames import common_folder, unpackable
+from ...http.headers import NO_STORE, content_headers
+from ...service.bodies import small_form
+from ...service.options import Options
+from ...service.rights import permit, shown
+from ...service.texts import Message
+from ...store import Bucket, StoredFile, damaged
+from ..arguments import file_id, folder
+
+MOST_FILES = 10_000
+_TOO_MANY = Message(
+    "An archive has at most %(count)s files; choose a smaller folder, or fewer files.", count=MOST_FILES
+)
+
+
+def is_available() -> bool:
+    """Whether zipstream-ng is installed."""
+    return find_spec("zipstream") is not None
+
+
+def of_folder(options: Options, request: Request, filename: str | None) -> Response:
+    """Answer with the newest version of every file below ``?folder``; without one, of all files."""
+    top = folder(request) or ""
+    permit(options, "list", top or None)
+    return _send(options, request, list(_below(options, top)), top)
+
+
+def of_selection(options: Options, request: Request, filename: str | None) -> Response:
+    """Answer with the revisions that the form's ``id`` fields name."""
+    if filename is not None:
+        abort(404, "An archive is made at the root: POST /?zip.")
+    ids = dict.fromkeys(small_form(request, options.upload_timeout).getlist("id"))
+    if not ids:
+        abort(400, "Send a form with an id field for each file of the archive.")
+    if len(ids) > MOST_FILES:
+        abort(413, _TOO_MANY)
+    bucket = options.bucket()
+    found = [bucket.get(file_id({"id": text}, "id", bucket)) for text in ids]
+    visible = shown(options)
+    files = [
+        file for file in found if file and not visible.hidden_folder(file.filename) and visible.file(file.filename)
+    ]
+    return _send(options, request, files, common_folder([file.filename for file in files]))
+
+
+def _below(options: Options, top: str) -> Iterator[StoredFile]:
+    count = 0
+    for page in options.bucket().pages(prefix=top, shown=shown(options)):
+        count += len(page.rows)
+        if count > MOST_FILES:
+            abort(413, _TOO_MANY)
+        yield from (row.file for row in page.rows)
+
+
+def _send(options: Options, request: Request, files: list[StoredFile], top: str) -> Response:
+    """Answer with an archive of *files*, whose names lose the folder *top* that they begin with."""
+    try:
+        from zipstream import ZipStream
+    except ImportError:
+        abort(501, "ZIP archives need an extra: pip install 'flask-gridfs-pymongo[zip]'.")
+    if not files:
+        abort(404, "There is no file for an archive.")
+    bucket = options.bucket()
+    broken = damaged(bucket.chunks, files)
+    *names, missing = unpackable([*(file.filename.removeprefix(top) for file in files), "MISSING.txt"])
+    stream = ZipStream(sized=True)
+    for name, file in zip(names, files, strict=True):
+        if file not in broken:
+            stream.add(_content(bucket, file), name, size=file.length)
+    if broken:
+        lost = "\n".join(name for name, file in zip(names, files, strict=True) if file in broken)
+        stream.add(f"These files are damaged, and not in this archive:\n\n{lost}\n", missing)
+    title = top.rstrip("/").rpartition("/")[2] or options.title
+    headers = {
+        **content_headers("application/zip", f"{title}.zip", own_frames_only=True),
+        "Cache-Control": NO_STORE,
+        "Content-Length": str(len(stream)),
+        "Accept-Ranges": "none",
+    }
+    body = () if request.method == "HEAD" else iter(stream)
+    return current_app.response_class(body, 200, headers, direct_passthrough=True)
+
+
+def _content(bucket: Bucket, file: StoredFile) -> Iterator[bytes]:
+    with closing(bucket.read(file)) as pieces:
+        yield from pieces

@@ -1,0 +1,85 @@
+"""Signed links: a revision for whoever has the link, until it expires.
+
+::
+
+    url = signed_url(bucket, "uploads", file, int(time.time()) + 3600, None)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from flask import Request, Response, abort, current_app, url_for
+from itsdangerous import BadData, URLSafeSerializer
+
+from ...http.filenames import survives_url
+from ...service.options import Options
+from ...store import Bucket, StoredFile, ids
+from .. import pages
+from ..target import select
+
+_SALT = "flask-gridfs-pymongo.link.v1"
+
+
+class Link(NamedTuple):
+    """What a link is good for; as_attachment is :meth:`.PyMongo.send_file`'s."""
+
+    file_id: Any
+    as_attachment: bool | None
+    expires: int
+    """seconds since 1970"""
+
+
+def signed_url(
+    bucket: Bucket, blueprint: str, file: StoredFile, expires: int, as_attachment: bool | None, **variables: Any
+) -> str:
+    """Build a link to a revision; it opens in this blueprint alone, which may show other types than others.
+
+    :param blueprint: the name that its endpoints begin with
+    :param expires: seconds since 1970
+    :param as_attachment: as in :meth:`.PyMongo.uploads_url`
+    :param variables: those of its ``url_prefix``
+    :raises ValueError: where the ``_id`` is too long for a URL
+    """
+    if file.key is None:
+        raise ValueError(f"the _id of this file is too long for a link: it may have {ids.LONGEST} characters")
+    signed = str(_serializer(blueprint).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
+    if file.named and survives_url(file.filename):
+        return url_for(f"{blueprint}.file", filename=file.filename, signed=signed, **variables)
+    return url_for(f"{blueprint}.index", signed=signed, **variables)
+
+
+def share(options: Options, request: Request, filename: str | None) -> Response:
+    """Make a link to the revision that the URL names; the answer has its ``url``, and when it ``expires``."""
+    if options.share is None:
+        abort(403, "No links are made here: the application gave uploads_blueprint() no share.")
+    file = select(options, request, filename, "read")
+    expires = int(time.time()) + options.share
+    url = signed_url(options.bucket(), str(request.blueprint), file, expires, None)
+    return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, timezone.utc).isoformat()})
+
+
+def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
+    """Return what *token* is good for: 404 where it was not made here, 410 where its time is over."""
+    if not current_app.secret_key:  # none was ever made
+        abort(404, "This link is not valid.")
+    try:
+        signed_bucket, key, as_attachment, expires = _serializer(blueprint).loads(token)
+    except BadData:
+        abort(404, "This link is not valid.")
+    if signed_bucket != bucket.files.full_name:
+        abort(404, "This link is not valid.")
+    if expires <= time.time():
+        abort(410, "This link has expired.")
+    return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, expires)
+
+
+def _serializer(blueprint: str) -> URLSafeSerializer:
+    if not current_app.secret_key:
+        raise RuntimeError("signed links need a secret: set app.secret_key (SECRET_KEY)")
+    keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or []), current_app.secret_key]
+    how = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+    return URLSafeSerializer(keys, salt=f"{_SALT}/{blueprint}", signer_kwargs=how)

@@ -1,0 +1,140 @@
+"""The listing: which page of which names the query string asks for.
+
+``GET /?folder=photos/&order=newest`` begins a listing; the ``next`` of each page is the URL of the one after it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Request, abort, url_for
+
+from ...http.filenames import survives_url
+from ...http.metadata import Keys
+from ...http.paths import relative
+from ...service.operations import is_folder
+from ...service.texts import Message
+from ...store import ORDERS, Bucket, Page, Shown
+from .. import pages
+from ..arguments import folder, folder_of_path, number
+from . import cursor
+
+_PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
+_PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
+_KEPT = ("q", "prefix", "folder", "order", "view", "flat")
+_LONGEST_URL = 2000  # characters: gunicorn takes a request line of 4,094
+_LONGEST = {"q": 100, "prefix": 1000, "after": 16_000}  # characters
+
+
+def kept(args: Mapping[str, str]) -> dict[str, Any]:
+    """Return the part of a query string that says which listing somebody came from: its folder, order and view."""
+    return {name: args[name] for name in _KEPT if args.get(name)}
+
+
+def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[str, Any]:
+    """Return a listing as our JSON and our pages have it.
+
+    :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *after* and *at* say where
+        the page begins
+    :param keys: of the metadata
+    :param shown: which files and folders it may show; nothing reveals the others
+    :raises werkzeug.exceptions.NotFound: for the URL of a folder with nothing that may be shown
+    """
+    args = request.args
+    order = args.get("order", "name")
+    if order.removeprefix("-") not in ("name", *ORDERS):
+        abort(
+            400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
+        )
+    texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
+    top = _folder(request)
+    try:
+        metadata = keys.of_query(args.items(multi=True))
+    except ValueError as error:
+        abort(400, f"{error}.")
+    page = bucket.list(
+        order,
+        cursor.read(bucket, order, args, None if texts["q"] else top, shown),
+        _limit(args, order),
+        prefix=top or texts["prefix"],
+        part=texts["q"],
+        folded=top is not None,
+        metadata=metadata,
+        shown=shown,
+    )
+    own = folder_of_path(request)
+    if own and not (page.rows or page.folders or is_folder(bucket, own, shown)):
+        abort(404, "There is no such folder.")
+    return {
+        "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
+        "folders": [{"name": path, "url": _folder_url(path, own)} for path in page.folders],
+        "next": _next(bucket, page, args, metadata, own),
+        "order": order,
+        "folder": top,
+        "metadata": metadata,
+        "prefix": texts["prefix"],
+        "q": texts["q"],
+    }
+
+
+def hrefs(request: Request, folder: str | None) -> Callable[[Mapping[str, Any]], str]:
+    """The links of a page: from the own URL of *folder* they are relative, so that a mirror of it is whole."""
+    own = folder is not None and "folder" not in request.args and bool(folder or not pages.is_browser())
+
+    def href(row: Mapping[str, Any]) -> str:
+        name: str = row.get("filename", row.get("name"))
+        carried = own and not row.get("damaged") and survives_url(name.removesuffix("/") if "name" in row else name)
+        return (relative(folder or "", name) if carried else None) or row["url"] or ""
+
+    return href
+
+
+def _folder(request: Request) -> str | None:
+    """The folder to show, at the root the top; None: all names, as JSON has them there, and a search of a program."""
+    given = folder(request)
+    others = {"prefix", "flat"} if pages.is_browser() else {"prefix", "flat", "q", "order"}
+    return "" if given is None and not request.args.keys() & others and not pages.prefers_json() else given
+
+
+def _folder_url(path: str, own: str | None) -> str:
+    if own and survives_url(path.removesuffix("/")):
+        return url_for(".file", filename=path)
+    return url_for(".index", folder=path)
+
+
+def _limit(args: Mapping[str, str], order: str) -> int:
+    limit = number(args, "limit")
+    if limit is None:
+        program = order == "name" and not pages.is_browser() and not pages.prefers_json()
+        return _PROGRAMS_PAGE if program else _PAGE_SIZE
+    if limit < 1:
+        abort(400, "?limit must be 1 or more.")
+    return min(limit, _LONGEST_PAGE)
+
+
+def _text(args: Mapping[str, str], name: str, longest: int) -> str:
+    value = args.get(name, "")
+    if len(value) > longest or "\0" in value:
+        abort(
+            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=longest)
+        )
+    return unicodedata.normalize("NFC", value) if name == "q" else value
+
+
+def _next(
+    bucket: Bucket, page: Page, args: Mapping[str, str], metadata: Mapping[str, list[str]], own: str | None
+) -> str | None:
+    if page.next is None:
+        return None
+    query = kept(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
+    query |= {f"metadata.{key}": values for key, values in metadata.items()}
+
+    def url(place: Mapping[str, Any]) -> str:
+        return url_for(".file", filename=own, **query, **place) if own else url_for(".index", **query, **place)
+
+    place = cursor.write(bucket, args.get("order", "name"), page.next)
+    if len(url(place)) > _LONGEST_URL:
+        place = cursor.write_short(bucket, page.next) or place
+    return url(place)

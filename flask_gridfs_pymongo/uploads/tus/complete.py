@@ -1,0 +1,63 @@
+"""The end of a tus upload whose bytes are all there: it is committed like any other, and its client learns of the file.
+
+::
+
+    with turn(options, upload) as holder:
+        fields = finish(options, upload, holder)
+"""
+
+from __future__ import annotations
+
+from werkzeug.exceptions import HTTPException
+
+from ...http import tus
+from ...service.inspection import inspect
+from ...service.operations import check_preconditions, stored
+from ...service.options import Options
+from ...service.receive import expiring
+from ...service.rights import permit
+from ...store import CorruptFile, Holder, IndexConflict, StoredFile, Upload, completion
+from .. import pages
+from . import errors
+
+
+def finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
+    """Commit the upload; returns the header fields that tell of the file.
+
+    A refusal is final, and ends the upload; after a failure that may pass, the next request tries again.
+    """
+
+    def check(newest: StoredFile | None) -> None:
+        permit(options, "write", upload.filename, again=True)
+        check_preconditions("PUT", upload.details["conditions"], newest)
+
+    try:
+        file, first = completion.finish(
+            holder,
+            fields=expiring(options, upload.details["fields"]),
+            check=check,
+            inspect=lambda unseen: inspect(options, options.bucket(), unseen),
+        )
+    except CorruptFile:
+        completion.terminate(holder)
+        raise errors.gone() from None
+    except IndexConflict:
+        completion.terminate(holder)
+        raise
+    except HTTPException as refusal:
+        if refusal.code is None or refusal.code < 500:
+            completion.terminate(holder)
+        raise
+    if first:
+        stored(options, file)
+    return _facts(file)
+
+
+def state_of_stored(options: Options, upload: Upload) -> dict[str, str]:
+    """The fields that tell of an upload that has become a file."""
+    file = options.bucket().get(upload.id)
+    return tus.state(upload.offset, upload.length, None) | (_facts(file) if file else {})
+
+
+def _facts(file: StoredFile) -> dict[str, str]:
+    return {"ETag": f'"{file.etag}"', "Content-Location": pages.permanent_url(file) or ""}

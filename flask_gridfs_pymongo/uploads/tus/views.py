@@ -1,0 +1,182 @@
+"""tus 1.0.0: uploads that go on where they stopped, a function for each verb.
+
+A POST with Tus-Resumable creates one; HEAD, PATCH and DELETE of its URL, ``/?upload=TOKEN``, ask for its offset, add
+bytes and end it. With the last byte it is committed like any other upload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from flask import Request, Response, url_for
+from flask import request as current_request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from ...http import origin, tus
+from ...http.filenames import clean
+from ...service.operations import check_preconditions
+from ...service.options import Options
+from ...service.receive import fields_of, too_large, valid
+from ...service.rights import may, permit
+from ...store import Upload, completion
+from .. import pages
+from ..arguments import folder
+from ..write.file import clean_or_400
+from . import errors
+from .append import receive, set_length, turn
+from .complete import finish, state_of_stored
+
+_CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
+_AT_ONCE = 8  # expired uploads that are removed with each new one
+
+
+def is_creation(request: Request) -> bool:
+    """Whether a request is to create an upload."""
+    return request.method == "POST" and "Tus-Resumable" in request.headers
+
+
+def is_upload(request: Request, filename: str | None) -> bool:
+    """Whether the URL is that of an upload; *filename* is None at the root."""
+    return filename is None and "upload" in request.args
+
+
+def mark(response: Response) -> Response:
+    """Give each answer to a tus client, errors too, the fields that it must have."""
+    if "upload" in current_request.args or is_creation(current_request):
+        response.headers.update(tus.ANSWER)
+    return response
+
+
+def create(options: Options, request: Request, filename: str | None) -> Response:
+    """Begin an upload, with its first bytes where the request has a body."""
+    _check_version(request)
+    length, found = valid(tus.length, request.headers), valid(tus.metadata, request.headers)
+    name = _name(request, filename, found)
+    permit(options, "write", name)
+    if length is not None and options.max_size is not None and length > options.max_size:
+        raise too_large(options.max_size)
+    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
+    if has_body and request.mimetype != tus.CONTENT_TYPE:
+        raise errors.wrong_type()
+    conditions = {field: request.headers[field] for field in _CONDITIONS if field in request.headers}
+    details = {
+        "metadata": request.headers.get("Upload-Metadata", ""),
+        "fields": fields_of(valid(options.metadata.of_form, found.items()), valid(tus.type_of, found)),
+        "conditions": conditions,
+    }
+    bucket = options.bucket()
+    check_preconditions("PUT", conditions, bucket.newest(name))
+    _make_room(options)
+    token = bucket.uploads.create(name, length, lifetime=options.upload_expires, details=details)
+    upload = bucket.uploads.find(token)
+    assert upload is not None  # noqa: S101 (it was stored just now)
+    told = tus.state(0, length, upload.expires)
+    if has_body or length == 0:
+        try:
+            told = _append(options, request, upload, 0)
+        except HTTPException:  # its client will never know its URL
+            with suppress(HTTPException), turn(options, upload) as holder:
+                completion.terminate(holder)
+            raise
+    return pages.empty(201, {"Location": url_for(".index", upload=token)} | told)
+
+
+def answer(options: Options, request: Request) -> Response:
+    """Answer a request for an upload's URL."""
+    method = request.method
+    if method == "POST":
+        method = request.headers.get("X-HTTP-Method-Override", method).upper()
+    allowed = [*_METHODS, "OPTIONS"]
+    if method == "OPTIONS":
+        return pages.empty(204, {"Allow": ", ".join(allowed)} | tus.options(options.max_size))
+    if method not in _METHODS:
+        raise MethodNotAllowed(allowed)
+    if not origin.allowed("PATCH", request.headers, request.headers.get("Host", ""), options.trusted_origins):
+        raise errors.unknown()
+    _check_version(request)
+    upload = options.bucket().uploads.find(request.args["upload"])
+    if upload is None or not may(options, "write", upload.filename):
+        raise errors.unknown()
+    if upload.state == "gone":
+        raise errors.gone()
+    return _METHODS[method](options, request, upload)
+
+
+def _head(options: Options, request: Request, upload: Upload) -> Response:
+    """Tell the offset: from now on nobody else moves it. An upload that is complete is finished."""
+    told = {"Upload-Metadata": upload.details["metadata"]} if upload.details["metadata"] else {}
+    if upload.state == "stored":
+        return pages.empty(200, told | state_of_stored(options, upload))
+    with turn(options, upload, overtaken=lambda offset: errors.busy()) as holder:
+        finished = finish(options, upload, holder) if holder.offset == holder.length else {}
+    return pages.empty(200, told | tus.state(holder.offset, holder.length, holder.turn.expires) | finished)
+
+
+def _patch(options: Options, request: Request, upload: Upload) -> Response:
+    """Add the body at the offset."""
+    if request.mimetype != tus.CONTENT_TYPE:
+        raise errors.wrong_type()
+    offset = valid(lambda fields: tus.number(fields, "Upload-Offset"), request.headers)
+    if offset is None:
+        raise errors.Refusal(400, "A PATCH needs Upload-Offset; HEAD tells it.")
+    if upload.state == "stored" and offset == upload.length:
+        if request.content_length:
+            raise errors.too_long(offset, offset)
+        return pages.empty(204, state_of_stored(options, upload))
+    return pages.empty(204, _append(options, request, upload, offset))
+
+
+def _delete(options: Options, request: Request, upload: Upload) -> Response:
+    """End the upload; a file that it became stays."""
+    if upload.state == "stored":
+        options.bucket().uploads.forget(upload)
+    else:
+        with turn(options, upload) as holder:
+            completion.terminate(holder)
+    return pages.empty(204)
+
+
+_METHODS: dict[str, Callable[[Options, Request, Upload], Response]] = {
+    "HEAD": _head,
+    "PATCH": _patch,
+    "DELETE": _delete,
+}
+
+
+def _check_version(request: Request) -> None:
+    if request.headers.get("Tus-Resumable") != tus.VERSION:
+        raise errors.version()
+
+
+def _name(request: Request, filename: str | None, found: dict[str, str]) -> str:
+    """The name of a new upload: the URL's, or that of its metadata in the URL's folder."""
+    if filename is not None:
+        return clean_or_400(filename)
+    own = clean(valid(tus.name_of, found))
+    if not own:
+        raise errors.Refusal(400, "The upload needs a name: in the URL, or as filename in Upload-Metadata.")
+    return clean_or_400(f"{folder(request) or ''}/{own}")
+
+
+def _make_room(options: Options) -> None:
+    """Remove a few expired uploads; refuse a further one where too many are unfinished."""
+    uploads = options.bucket().uploads
+    for expired in uploads.expired(_AT_ONCE):
+        uploads.remove(expired)
+    if uploads.count(options.max_uploads) >= options.max_uploads:
+        raise errors.too_many(options.max_uploads)
+
+
+def _append(options: Options, request: Request, upload: Upload, offset: int) -> dict[str, str]:
+    """Add the body at *offset*; returns the fields that tell how far the upload is."""
+    checksum = valid(tus.checksum, request.headers)
+    length = valid(lambda fields: tus.number(fields, "Upload-Length"), request.headers)
+    with turn(options, upload, checked=checksum is not None) as holder:
+        if holder.offset != offset:
+            raise errors.conflict(holder.offset)
+        if length is not None:
+            set_length(options, holder, length)
+        receive(options, request, holder, checksum)
+        finished = finish(options, upload, holder) if holder.offset == holder.length else {}
+    return tus.state(holder.offset, holder.length, holder.turn.expires) | finished

@@ -1,0 +1,1 @@
+"""PUT, POST, PATCH and DELETE: uploads, new names, metadata, deletion."""

@@ -1,0 +1,86 @@
+"""``POST /?delete`` and ``POST /?move``: what a form does with several files that somebody selected in the listing.
+
+Its ``id`` fields name revisions; each stands for its name with all versions. Before files are deleted a person is asked
+by a page whose form sends the same with the field ``sure``; the field ``to`` is the folder that files move to.
+"""
+
+from __future__ import annotations
+
+from flask import Request, abort, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import Conflict
+from werkzeug.wrappers import Response
+
+from ...service.bodies import small_form
+from ...service.operations import rename
+from ...service.options import Options
+from ...service.rights import permit
+from ...service.texts import gettext, ngettext
+from ...signals import file_deleted, tell
+from ...store import StoredFile
+from .. import pages
+from ..arguments import file_id
+from ..pages import flash
+from ..read.listing import kept
+from ..target import may_know
+from .file import clean_or_400
+
+_MOST = 1000  # files
+
+
+def delete(options: Options, request: Request, filename: str | None) -> Response:
+    """Delete all versions of the files that the form names; all of them are permitted before the first one goes."""
+    bucket, form = options.bucket(), small_form(request, options.upload_timeout)
+    files = _files(options, form)
+    for file in files:
+        permit(options, "delete", file.filename)
+    if pages.is_browser() and "sure" not in form:
+        named = [pages.identify(file, key=file.key) for file in files]
+        return pages.page("selected.html", {"files": named}, kept=kept(request.args))
+    for file in files:
+        if count := bucket.delete_all(file):
+            tell(file_deleted, file=file, versions=count)
+    text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
+    return flash.redirect(_listing(request), text) if pages.is_browser() else pages.empty(204)
+
+
+def move(options: Options, request: Request, filename: str | None) -> Response:
+    """Move the files into a folder, each under the last part of its name; one whose name is taken there stays."""
+    form = small_form(request, options.upload_timeout)
+    files = _files(options, form)
+    folder = request.args["move"] or form.get("to", "")
+    targets = {file.filename: clean_or_400(f"{folder}/{file.filename.rpartition('/')[2]}") for file in files}
+    for file in files:
+        for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):
+            permit(options, action, name)
+    moved: list[StoredFile] = []
+    taken: list[str] = []
+    for file in files:
+        try:
+            moved.append(rename(options, file, targets[file.filename]))
+        except Conflict:
+            taken.append(targets[file.filename])
+    if not pages.is_browser():
+        return pages.json_of({"files": [pages.describe(file) for file in moved], "taken": taken})
+    text = ngettext("%(num)s file was moved.", "%(num)s files were moved.", len(moved))
+    if taken:
+        text += " " + gettext("These names are taken: %(names)s.", names=", ".join(taken))
+    return flash.redirect(_listing(request), text)
+
+
+def _listing(request: Request) -> str:
+    return url_for(".index", **kept(request.args))
+
+
+def _files(options: Options, form: MultiDict[str, str]) -> list[StoredFile]:
+    """Return the files that a form names, without those of which its sender may know nothing."""
+    bucket = options.bucket()
+    keys = form.getlist("id")
+    if not 1 <= len(keys) <= _MOST:
+        abort(400, "Select at least one file, and not more than 1000.")
+    found = [bucket.get(file_id({"id": key}, "id", bucket)) for key in dict.fromkeys(keys)]
+    named = [file for file in found if file and file.named]
+    files = {file.filename: file for file in named if may_know(options, "delete", file.filename)}
+    if not files:
+        abort(404, "There is no such file or version.")
+    return list(files.values())

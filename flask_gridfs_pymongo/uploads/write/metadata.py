@@ -1,0 +1,88 @@
+"""Changes to the metadata of a stored file: PATCH, and ``POST /NAME?metadata`` with the form of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Request, Response, abort, url_for
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.wrappers import Response as BaseResponse
+
+from ...http.metadata import PATCH_TYPE, Value
+from ...service.bodies import Body, small_form
+from ...service.operations import check_preconditions
+from ...service.options import Options
+from ...service.receive import valid
+from ...service.rights import may, permit
+from ...service.texts import Message, gettext
+from ...signals import file_changed, tell
+from ...store import StoredFile
+from .. import pages
+from ..pages import flash
+from ..read.listing import kept
+from ..target import select
+
+_MAX_BYTES = 256 * 1024  # of a patch, or of a form
+
+
+class _NoPatch(UnsupportedMediaType):
+    def get_headers(self, *arguments: Any, **options: Any) -> list[tuple[str, str]]:
+        return [*super().get_headers(*arguments, **options), ("Accept-Patch", PATCH_TYPE)]
+
+
+def patch(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    """Apply a JSON merge patch (RFC 7396) to a revision's metadata.
+
+    Preconditions are about the revision, whose entity tag does not change (RFC 5789, RFC 9110 section 13).
+    """
+    file = select(options, request, filename, "write")
+    if request.mimetype != PATCH_TYPE:
+        raise _NoPatch(
+            Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
+        )
+    check_preconditions(request.method, request.headers, file)
+    changed = _change(options, file, valid(options.metadata.of_patch, _body(options, request)))
+    return _changed(options, changed)
+
+
+def edit(options: Options, request: Request, filename: str | None) -> BaseResponse:
+    """Take a form of a file's page, whose fields are keys; one that is empty removes its key."""
+    file = select(options, request, filename, "write")
+    form = small_form(request, options.upload_timeout, _MAX_BYTES)
+    changed = _change(options, file, valid(options.metadata.of_edit, form.items(multi=True)))
+    if pages.is_browser():
+        query = {name: request.args[name] for name in ("id", "version") if name in request.args} | kept(request.args)
+        endpoint = ".index" if filename is None else ".file"
+        return flash.redirect(url_for(endpoint, filename=filename, details="", **query), gettext("Saved."))
+    return _changed(options, changed)
+
+
+def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | None]) -> StoredFile:
+    permit(options, "write", file.filename, again=True)
+    try:
+        changed = options.bucket().update_metadata(None, changes, id=file.id)
+    except FileNotFoundError:
+        abort(404, "It was deleted meanwhile.")
+    except TypeError as error:
+        abort(409, Message("Nothing was changed: %(error)s.", error=error))
+    if changes:
+        tell(file_changed, file=changed)
+    return changed
+
+
+def _changed(options: Options, file: StoredFile) -> Response:
+    """Answer with the file as it is now, where the client may read it."""
+    if may(options, "read", file.filename):
+        return pages.json_of(pages.describe_one(options.bucket(), file))
+    return pages.empty(204)
+
+
+def _body(options: Options, request: Request) -> bytes:
+    found = b""
+    with Body(request, options.upload_timeout, "nothing was changed") as body:
+        while block := body.read(_MAX_BYTES):
+            found += block
+            if len(found) > _MAX_BYTES:
+                raise RequestEntityTooLarge(Message("A patch may have at most %(size)s bytes.", size=_MAX_BYTES))
+    return found

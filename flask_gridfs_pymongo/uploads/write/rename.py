@@ -1,0 +1,64 @@
+"""``POST /NAME?move=NEW`` gives a file another name, ``?copy=NEW`` stores its content under a second one.
+
+The new name is cleaned like a form's, and its folders are made by naming them. It may also come as the form's field
+``to``, as our pages send it. Neither ever replaces a file: where the new name is taken the answer is 409.
+"""
+
+from __future__ import annotations
+
+from flask import Request, abort
+from werkzeug.wrappers import Response
+
+from ...service.bodies import small_form
+from ...service.operations import rename, stored, taken
+from ...service.options import Options
+from ...service.receive import save_copy
+from ...service.rights import permit
+from ...service.texts import gettext
+from ...store import StoredFile
+from .. import pages
+from ..pages import flash
+from ..read.listing import kept
+from ..target import names_one, select
+from .file import clean_or_400
+
+
+def move(options: Options, request: Request, filename: str | None) -> Response:
+    """Rename all versions of a file; permanent links to them still work."""
+    if names_one(request):
+        abort(400, "All versions of a file move together: send it without ?version and ?id.")
+    file, new = _asked(options, request, filename, "move")
+    permit(options, "delete", file.filename)
+    moved = rename(options, file, new)
+    return _answer(request, moved, gettext("%(old)s is now %(new)s.", old=file.filename, new=new))
+
+
+def copy(options: Options, request: Request, filename: str | None) -> Response:
+    """Store a revision, with its type and metadata, as the first version of a new name."""
+    file, new = _asked(options, request, filename, "copy")
+
+    def check(newest: StoredFile | None) -> None:
+        if newest is not None:
+            abort(409, taken(new))
+
+    check(options.bucket().newest(new))
+    saved = save_copy(options, file, new, check)
+    stored(options, saved)
+    return _answer(request, saved, gettext("%(new)s is a copy of %(old)s.", old=file.filename, new=new))
+
+
+def _asked(options: Options, request: Request, filename: str | None, flag: str) -> tuple[StoredFile, str]:
+    """Return the file that the URL names, and the clean new name; it may be read, and the new name written."""
+    to = request.args[flag] or small_form(request, options.upload_timeout).get("to")
+    file = select(options, request, filename, "read")
+    if not file.named:
+        abort(400, "This file has no name that could be changed or copied.")
+    new = clean_or_400(to)
+    permit(options, "write", new)
+    return file, new
+
+
+def _answer(request: Request, file: StoredFile, text: str) -> Response:
+    if pages.is_browser():
+        return flash.redirect(pages.url_of(file, details="", **kept(request.args)) or "", text)
+    return pages.created(pages.describe(file), pages.url_of(file))
