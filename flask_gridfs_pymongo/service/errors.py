@@ -1,12 +1,99 @@
-"""Refusals: one line in the log and one signal for each."""
+"""Failures and refusals: what a client learns of them, what the log does, and the signal.
+
+One table for all doors says which status and text an error of the store or the driver becomes::
+
+    failure = failure_of(error)
+    log_failure(failure, error)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bson.errors import InvalidDocument
 from flask import current_app, request
+from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from ..signals import request_refused, tell
+from ..store import DISK_FULL, CorruptFile, Full, IndexConflict, Unconfirmed, Vanished, codes, is_outage, reason
+from .texts import Message
 
+RETRY_AFTER = "5"
+"""seconds, for what may pass"""
 _NOT_REFUSED = (404, 409, 410, 412, 423)  # what is asked for is not there, or is otherwise just now
+
+
+class Failure(NamedTuple):
+    """What an error is for a client."""
+
+    status: int
+    text: str
+    """empty: the error's own, which is written for clients"""
+    passes: bool = False
+    """whether the same request may succeed later"""
+
+
+def _is(*kinds: type[Exception]) -> Callable[[Exception], bool]:
+    return lambda error: isinstance(error, kinds)
+
+
+# The first row that fits decides.
+_FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
+    (_is(Full), Failure(507, "")),
+    (_is(Vanished, IndexConflict), Failure(409, "")),
+    (_is(CorruptFile, UnicodeEncodeError), Failure(500, "The stored file is damaged.")),
+    (
+        lambda error: isinstance(error, PyMongoError) and DISK_FULL in codes(error),
+        Failure(507, "The disk of the database is full; nothing was stored."),
+    ),
+    (
+        _is(Unconfirmed),
+        Failure(
+            503,
+            "The database did not confirm this in time. A new file may still appear, complete, and a deleted one may "
+            "be gone.",
+            passes=True,
+        ),
+    ),
+    (
+        _is(ExecutionTimeout),
+        Failure(
+            503,
+            Message(
+                "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: "
+                "flask gridfs index."
+            ),
+            passes=True,
+        ),
+    ),
+    (
+        lambda error: isinstance(error, PyMongoError) and is_outage(error),
+        Failure(503, "The database does not answer; try again.", passes=True),
+    ),
+    (
+        _is(PyMongoError, InvalidDocument),
+        Failure(500, "The database refused this; the log of the application says why."),
+    ),
+    (_is(TimeoutError), Failure(503, "Other clients keep changing this; try again.", passes=True)),
+)
+FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, Full)
+"""the classes of errors that a door answers with the table; every other one is a fault of the package"""
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what *error* is for a client; what no row names is a 500."""
+    found = next((failure for fits, failure in _FAILURES if fits(error)), None)
+    if found is None:
+        return Failure(500, "This failed; the log of the application says why.")
+    return found if found.text else found._replace(text=f"{str(error)[:1].upper()}{str(error)[1:]}.")
+
+
+def log_failure(failure: Failure, error: Exception) -> None:
+    """Write one line, as ASCII: the error may quote a name, with line breaks."""
+    text = reason(error) if isinstance(error, PyMongoError) else str(error)
+    unknown = None if isinstance(error, FAILURES) else error
+    current_app.logger.error("%d %s: %a", failure.status, type(error).__name__, text, exc_info=unknown)
 
 
 def tell_refusal(status: int, reason: str, filename: str | None) -> None:

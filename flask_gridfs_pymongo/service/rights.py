@@ -56,10 +56,9 @@ def may(options: Options, action: str, filename: str | None) -> bool:
     return True
 
 
-def listable(options: Options) -> str | None:
-    """Return the nearest folder above what the request is about that may be listed; empty: the top; None: none may."""
-    place = (request.view_args or {}).get("filename") or request.args.get("folder", "")
-    parts = place[:MAX_CHARACTERS].split("/")[:-1]  # each asks for all before it
+def listable(options: Options, path: str) -> str | None:
+    """Return the nearest folder above *path* that may be listed; empty: the top; None: none may."""
+    parts = path[:MAX_CHARACTERS].split("/")[:-1]  # each asks for all before it
     above = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
     return next((folder for folder in above if may(options, "list", folder or None)), None)
 

@@ -15,28 +15,26 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
-from pymongo.errors import DocumentTooLarge, ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from ..http import cors
-from ..http.headers import NO_PAGE, NO_STORE, is_shown
+from ..http.headers import is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
 from ..service import send_timeout as stalls
 from ..service import texts
-from ..service.bodies import drain
-from ..service.errors import tell_refusal
+from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, tell_refusal
+from ..service.guard import guard
 from ..service.options import Options
 from ..service.rights import listable
-from ..service.texts import Message
-from ..store import DISK_FULL, CorruptFile, IndexConflict, Unconfirmed, Vanished, codes, is_outage, reason
 from . import pages
 from .pages import flash
 from .pages.icons import kind
 from .pages.upload_form import upload_target
 from .read import variant
+from .target import remember, target_of
 from .tus import views as tus
-from .views import Uploads
+from .views import answer
 
 # Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
 _OURS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
@@ -58,66 +56,26 @@ def _problem(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
         return error
     reason = error.description or ""
-    tell_refusal(error.code, reason, (request.view_args or {}).get("filename"))
+    tell_refusal(error.code, reason, target_of(request).path or None)
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return pages.problem(error.code, reason, fields)
 
 
-def _unavailable(error: PyMongoError) -> Response:
-    """Answer 503 only for what may pass: a refusal is none."""
-    current_app.logger.error("the database failed: %a", reason(error))  # which may quote a name, with line breaks
-    if DISK_FULL in codes(error):
-        return pages.problem(507, "The disk of the database is full; nothing was stored.")
-    if not is_outage(error):
-        return pages.problem(500, "The database refused this; the log of the application tells why.")
-    return pages.problem(503, "The database does not answer; try again.", _retry_after())
-
-
-def _unconfirmed(error: Unconfirmed) -> Response:
-    current_app.logger.error("the database confirmed nothing: %s", error)
-    detail = (
-        "The database did not confirm this in time. A new file may appear yet, whole, and a deleted one may be gone."
-    )
-    return pages.problem(503, detail, _retry_after())
-
-
-def _retry_after() -> dict[str, str]:
-    """Where the versions may have been renumbered, a repeated request would change another one."""
-    return {} if "version" in request.args and request.method != "GET" else {"Retry-After": "5"}
-
-
-def _conflict(error: IndexConflict | Vanished) -> Response:
-    current_app.logger.error("%s", error)
-    return pages.problem(409, f"{str(error)[:1].upper()}{str(error)[1:]}.")
-
-
-def _damaged(error: CorruptFile | UnicodeEncodeError) -> Response:
-    current_app.logger.error("%s; flask gridfs check tells more", error)
-    return pages.problem(500, "The stored file is damaged.")
-
-
-def _too_slow(error: ExecutionTimeout) -> Response:
-    detail = Message(
-        "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: flask gridfs index."
-    )
-    return pages.problem(503, detail, {"Retry-After": "5"})
+def _failed(error: Exception) -> Response:
+    failure = failure_of(error)
+    log_failure(failure, error)
+    # If versions may have been renumbered, a repeated request would change another one.
+    repeatable = request.method == "GET" or target_of(request).version is None
+    fields = {"Retry-After": RETRY_AFTER} if failure.passes and repeatable else {}
+    return pages.problem(failure.status, failure.text, fields)
 
 
 def _guard(options: Options, response: Response) -> Response:
-    fields = response.headers
-    fields["X-Content-Type-Options"] = "nosniff"
-    if response.mimetype != "text/html" or response.location:  # a login page of the application has a policy of its own
-        fields.setdefault("Content-Security-Policy", NO_PAGE)
-    if request.method not in ("GET", "HEAD"):
-        fields.setdefault("Cache-Control", NO_STORE)
-    policy = options.resource_policy or ("cross-origin" if options.public else "same-origin")
-    fields["Cross-Origin-Resource-Policy"] = policy
-    fields.pop("Date", None)  # an asset has one; the server sets its own
     if options.trusted_origins:
         response.vary.add("Origin")
-        fields.update(cors.fields(request.method, request.headers, options.trusted_origins, fields.get("Allow")))
-    if response.status_code >= 300:  # else the body was what it is about
-        drain(request)
+        allowed = response.headers.get("Allow")
+        response.headers.update(cors.fields(request.method, request.headers, options.trusted_origins, allowed))
+    guard(request, response, options.resource_policy or ("cross-origin" if options.public else "same-origin"))
     return response
 
 
@@ -166,7 +124,7 @@ def _context(options: Options) -> dict[str, Any]:
         "smaller": variant.smaller(options),
         "made_smaller": TYPES,
         "opens": partial(is_shown, inline_types=options.inline_types),
-        "listable": partial(listable, options),
+        "listable": lambda: listable(options, target_of(request).path),
     }
 
 
@@ -179,15 +137,16 @@ class UploadsBlueprint(Blueprint):
 
 def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> UploadsBlueprint:
     """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents what an application decides."""
-    uploads = Uploads(options)
     blueprint = UploadsBlueprint(name, __name__, url_prefix=url_prefix)
     blueprint.options = options
     rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
-    blueprint.add_url_rule("/", "index", uploads.view, strict_slashes=False, **rules)
-    blueprint.add_url_rule("/<path:filename>", "file", uploads.view, **rules)
+    view = partial(answer, options)
+    blueprint.add_url_rule("/", "index", view, strict_slashes=False, **rules)
+    blueprint.add_url_rule("/<path:filename>", "file", view, **rules)
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.url_value_preprocessor(_resolve)
+    blueprint.url_value_preprocessor(remember)
     blueprint.url_defaults(_keep_variables)
     blueprint.after_request(lambda response: _guard(options, response))
     if options.resumable:
@@ -199,14 +158,8 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
         blueprint.add_app_template_global(function, global_name)
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)
-    blueprint.register_error_handler(PyMongoError, _unavailable)
-    blueprint.register_error_handler(DocumentTooLarge, _unavailable)
-    blueprint.register_error_handler(ExecutionTimeout, _too_slow)
-    blueprint.register_error_handler(Unconfirmed, _unconfirmed)
-    for error_class in (CorruptFile, UnicodeEncodeError):  # what is not UTF-8 in a stored _id cannot be sent back
-        blueprint.register_error_handler(error_class, _damaged)
-    blueprint.register_error_handler(Vanished, _conflict)
-    blueprint.register_error_handler(IndexConflict, _conflict)
+    for error_class in FAILURES:
+        blueprint.register_error_handler(error_class, _failed)
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:

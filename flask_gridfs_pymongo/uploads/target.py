@@ -1,79 +1,95 @@
-"""Which revision a URL names, and whether its client may do what it asks with it.
+"""What a request's URL names, read once.
 
-``/NAME`` is the newest one, ``/NAME?version=N`` and ``/NAME?id=ID`` are older ones, ``/?id=ID`` is one of any name. A
-path in Unicode's decomposed form (macOS) means the composed name where there is no file with its own.
+::
+
+    target = target_of(request)
+    if target.kind is Kind.FILE:
+        print(target.name, target.version)
+
+It is what the URL spells: whether there is such a file, and which of two spellings of its name, is asked by
+:func:`.selection.select`.
 """
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
 
-from flask import Request, abort, redirect
+from flask import Request
 
-from ..http.filenames import compose
-from ..http.headers import NO_STORE
-from ..service.options import Options
-from ..service.rights import may, permit
-from ..store import StoredFile
-from .arguments import file_id, number
-from .pages.render import url_of
+_KEY = "flask_gridfs_pymongo.target"
 
 
-def select(
-    options: Options, request: Request, filename: str | None, action: str, *, first_chunk: bool = False
-) -> StoredFile:
-    """Return the revision that the URL names; *action* on its name is permitted.
+class Kind(Enum):
+    """The kinds of things that a URL of a blueprint names."""
 
-    :param filename: the URL's; None at the root, where ``?id`` tells it
-    :param first_chunk: as in :meth:`.Bucket.find`
-    :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404; 308 where a revision that is read by
-        its id has another name by now; at the root, where a client may have guessed the id, always 404 for a file of
-        which it may know nothing
+    ROOT = auto()
+    """``/``"""
+    FOLDER = auto()
+    """``/photos/2026/``"""
+    FILE = auto()
+    """``/notes.txt``, also with ``?version`` or ``?id``"""
+    ID = auto()
+    """``/?id=ID``: a file of any name, or of none"""
+    UPLOAD = auto()
+    """``/?upload=TOKEN``"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one URL names; all values are as the client sent them."""
+
+    kind: Kind
+    name: str | None = None
+    """of a :attr:`Kind.FILE`"""
+    folder: str | None = None
+    """the path of a :attr:`Kind.FOLDER`, with its slash at the end; else ``?folder``, or None"""
+    id: str | None = None
+    """``?id``"""
+    version: str | None = None
+    """``?version``"""
+    upload: str | None = None
+    """``?upload``"""
+
+    @property
+    def is_version(self) -> bool:
+        """Whether it is one version of a file, and not the file with all of them."""
+        return self.id is not None or self.version is not None
+
+    @property
+    def path(self) -> str:
+        """The file or folder in question; empty: the top."""
+        return self.name or self.folder or ""
+
+
+def parse(filename: str | None, args: Mapping[str, str]) -> Target:
+    """Read a URL.
+
+    :param filename: its path below the blueprint; None at the root
+    :param args: its query
     """
-    names = [] if filename is None else _meant(options, action, filename)
-    version, bucket = number(request.args, "version"), options.bucket()
-    if "id" in request.args:
-        if version is not None:
-            abort(400, "Give ?id or ?version, not both.")
-        file = bucket.get(file_id(request.args, "id", bucket), first_chunk=first_chunk)
-    elif filename is None:
-        abort(400, "Give ?id.")
+    query = {"id": args.get("id"), "version": args.get("version"), "upload": args.get("upload")}
+    if filename and filename.endswith("/"):
+        return Target(Kind.FOLDER, folder=filename, **query)
+    if filename:
+        kind = Kind.FILE
+    elif "upload" in args:
+        kind = Kind.UPLOAD
     else:
-        wanted = -1 if version is None else version
-        found = (bucket.find(name, wanted, first_chunk=first_chunk) for name in names)
-        file = next(filter(None, found), None)
-    reading = request.method in ("GET", "HEAD")
-    if file and names and reading and file.filename not in names and may(options, action, file.filename):
-        _redirect(request, file)
-    known = file and (file.filename in names or (filename is None and may_know(options, action, file.filename)))
-    if file is None or not known:
-        abort(404, "There is no such file or version.")
-    permit(options, action, file.filename)
-    return file
+        kind = Kind.ID if "id" in args else Kind.ROOT
+    return Target(kind, filename or None, args.get("folder"), **query)
 
 
-def _redirect(request: Request, file: StoredFile) -> NoReturn:
-    """Answer that a revision has another name by now; a permanent link outlives a change of the name."""
-    query = {name: values for name, values in request.args.lists() if name != "id"}
-    answer = redirect(url_of(file, **query, id=file.key) or "", 308)
-    answer.headers["Cache-Control"] = NO_STORE  # the name may change again
-    abort(answer)
+def target_of(request: Request) -> Target:
+    """Return what the URL of *request* names."""
+    found = request.environ.get(_KEY)
+    return found if isinstance(found, Target) else parse((request.view_args or {}).get("filename"), request.args)
 
 
-def may_know(options: Options, action: str, filename: str) -> bool:
-    """Whether the client may learn that there is a file with this name, where it asks for it by an id."""
-    return may(options, "read", filename) or may(options, action, filename)
+def remember(endpoint: str | None, values: Mapping[str, Any] | None) -> None:
+    """Read the URL of the current request, as a ``url_value_preprocessor``."""
+    from flask import request
 
-
-def _meant(options: Options, action: str, filename: str) -> list[str]:
-    """The names that a path may mean: the one that it spells, then its composed form; *action* on them is permitted."""
-    composed = compose(filename)
-    if composed == filename or not may(options, action, composed):
-        permit(options, action, filename)
-        return [filename]
-    return [filename, composed] if may(options, action, filename) else [composed]
-
-
-def names_one(request: Request) -> bool:
-    """Whether the URL names one revision, by its id or its number."""
-    return "id" in request.args or "version" in request.args
+    request.environ[_KEY] = parse((values or {}).get("filename"), request.args)

@@ -1,94 +1,111 @@
-"""The view of both rules: it finds the function that answers.
+"""The view of both rules: one table says which function answers a request.
 
-A table has a row for each method, another one for each query flag of a POST: ``?move=NEW`` is :func:`.rename.move`.
+A row names the methods, what the URL has to name, and a flag of the query: ``POST /NAME?move=NEW`` is
+:func:`.write.rename.move`. ``OPTIONS``, ``Allow``, and what a read-only blueprint answers, follow from the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from flask import Request, abort, request
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
-from ..http import origin, tus
+from ..http import tus as protocol
 from ..http.metadata import PATCH_TYPE
-from ..service.guard import check_encoding
+from ..service.guard import check_encoding, check_origin
 from ..service.options import Options
 from . import pages
-from .arguments import folder_of_path
-from .read import archive, links
-from .read import file as reading
-from .tus import views as resuming
-from .write import bulk as selected
-from .write import file as writing
-from .write import metadata
-from .write import rename as moving
+from .read import archive, index, links, variant
+from .read import file as read
+from .target import Kind, Target, target_of
+from .tus import views as tus
+from .write import bulk, metadata, rename
+from .write import file as write
 
-_Answer = Callable[[Options, Request, "str | None"], Response]
-_READING: dict[str, _Answer] = {"GET": reading.get, "HEAD": reading.get}
-_OF_ROOT: dict[str, _Answer] = {**_READING, "POST": writing.post}
-_OF_ID: dict[str, _Answer] = {**_OF_ROOT, "DELETE": writing.delete}
-_OF_FILE: dict[str, _Answer] = {**_OF_ROOT, "PUT": writing.put, "DELETE": writing.delete}
-_WITH_METADATA: dict[str, _Answer] = {"PATCH": metadata.patch}
-# What changes nothing, though it is asked for with a POST: read-only applications have it, too.
-_ASKED: dict[str, _Answer] = {"zip": archive.of_selection, "share": links.share}
-# What a POST does with one file, and with those that its form names.
-_WITH_ONE: dict[str, _Answer] = {"move": moving.move, "copy": moving.copy}
-_WITH_SEVERAL: dict[str, _Answer] = {"move": selected.move, "delete": selected.delete}
+_LISTED = (Kind.ROOT, Kind.FOLDER, Kind.UPLOAD)  # an upload is the root if uploads are not resumable
+_ONE = (Kind.FILE, Kind.ID)
+_ALL = (*_LISTED, *_ONE)
 
 
-class Uploads:
-    """The view of one blueprint, with what the application decided for it."""
+class Route(NamedTuple):
+    """A row of the table."""
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    method: str
+    """``GET`` stands for HEAD, too"""
+    kinds: tuple[Kind, ...]
+    flag: str | None
+    """a key of the query; None: none is needed"""
+    answer: Callable[[Options, Request, Target], Response]
+    changes: bool = True
+    """whether it changes what is stored; a read-only blueprint has only the others"""
 
-    def view(self, filename: str | None = None, **variables: Any) -> Response:
-        """Answer every request: for one name, or for the root, or a folder, where *filename* is None.
 
-        :param variables: those of a ``url_prefix`` such as ``/<user>/files``; ``authorize`` finds them in
-            ``request.view_args``
-        """
-        current: Request = request._get_current_object()  # type: ignore[attr-defined]
-        options = self.options
-        check_encoding(current)
-        if options.resumable and resuming.is_upload(current, filename):
-            return resuming.answer(options, current)
-        is_folder = folder_of_path(current) is not None
-        if is_folder:
-            filename = None
-        host = current.headers.get("Host", "")  # Request.host is empty for a name with an underscore
-        if not origin.allowed(current.method, current.headers, host, options.trusted_origins):
-            abort(403, origin.refusal(current.headers, host))
-        methods = _methods(options, current, filename)
-        if is_folder and current.method in ("PUT", "PATCH", "DELETE") and not options.read_only:
-            abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
-        if answer := methods.get(current.method):
-            return answer(options, current, filename)
-        allowed = [*methods, "OPTIONS"]
-        if current.method == "OPTIONS":
-            fields = tus.options(options.max_size) if options.resumable else {}
-            if "PATCH" in methods:
-                fields["Accept-Patch"] = PATCH_TYPE
-            return pages.empty(204, {"Allow": ", ".join(allowed)} | fields)
+# The first row that fits answers.
+ROUTES = (
+    Route("GET", _LISTED, "asset", index.asset, False),
+    Route("GET", _LISTED, "signed", read.signed, False),
+    Route("GET", _LISTED, "zip", archive.of_folder, False),
+    Route("GET", _LISTED, None, index.get, False),
+    Route("GET", _ONE, "delete", read.confirmation, False),
+    Route("GET", _ONE, "signed", read.signed, False),
+    Route("GET", _ONE, "versions", read.versions, False),
+    Route("GET", _ONE, "details", read.details, False),
+    Route("GET", _ONE, "variant", variant.get, False),
+    Route("GET", _ONE, None, read.get, False),
+    Route("POST", _ALL, "zip", archive.of_selection, False),
+    Route("POST", _ALL, "share", links.share, False),
+    Route("POST", _LISTED, "move", bulk.move),
+    Route("POST", _LISTED, "delete", bulk.delete),
+    Route("POST", _ONE, "move", rename.move),
+    Route("POST", _ONE, "copy", rename.copy),
+    Route("POST", _ONE, "delete", write.delete_by_form),
+    Route("POST", _ONE, "metadata", metadata.edit),
+    Route("POST", _ONE, "restore", write.restore),
+    Route("POST", _ALL, None, write.upload),
+    Route("PUT", (Kind.FILE,), None, write.put),
+    Route("PATCH", (Kind.ROOT, *_ONE), None, metadata.patch),
+    Route("DELETE", _ONE, None, write.delete),
+)
+
+
+def answer(options: Options, filename: str | None = None, **variables: Any) -> Response:
+    """Answer every request of a blueprint.
+
+    :param filename: of the URL: see :mod:`.target`
+    :param variables: those of a ``url_prefix`` such as ``/<user>/files``; ``authorize`` finds them in
+        ``request.view_args``
+    """
+    current: Request = request._get_current_object()  # type: ignore[attr-defined]
+    target = target_of(current)
+    check_encoding(current)
+    if target.kind is Kind.UPLOAD and options.resumable:
+        return tus.answer(options, current, target)
+    check_origin(current, options.trusted_origins)
+    if options.resumable and tus.is_creation(current):
+        return tus.create(options, current, target)
+    method = "GET" if current.method == "HEAD" else current.method
+    routes = [route for route in ROUTES if _fits(route, options, current, target)]
+    if found := next((route for route in routes if route.method == method), None):
+        return found.answer(options, current, target)
+    if target.kind is Kind.FOLDER and method in ("PUT", "PATCH", "DELETE") and not options.read_only:
+        abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
+    methods = dict.fromkeys(route.method for route in routes)
+    allowed = ["GET", "HEAD", *(name for name in methods if name != "GET"), "OPTIONS"]
+    if method != "OPTIONS":
         raise MethodNotAllowed(allowed)
+    fields = protocol.options(options.max_size) if options.resumable else {}
+    if "PATCH" in methods:
+        fields["Accept-Patch"] = PATCH_TYPE
+    return pages.empty(204, {"Allow": ", ".join(allowed)} | fields)
 
 
-def _methods(options: Options, request: Request, filename: str | None) -> dict[str, _Answer]:
-    if asked := _named(_ASKED, request):
-        return {**_READING, "POST": asked}
-    if options.read_only:
-        return _READING
-    if options.resumable and resuming.is_creation(request):
-        return {"POST": resuming.create}
-    methods = _OF_FILE if filename is not None else _OF_ID if "id" in request.args else _OF_ROOT
-    if changing := _named(_WITH_SEVERAL if methods is _OF_ROOT else _WITH_ONE, request):
-        return {**methods, "POST": changing}
-    return {**methods, **_WITH_METADATA} if [*options.metadata] else methods
-
-
-def _named(answers: Mapping[str, _Answer], request: Request) -> _Answer | None:
-    """Return the first answer whose flag is in the query."""
-    return next((answer for flag, answer in answers.items() if flag in request.args), None)
+def _fits(route: Route, options: Options, request: Request, target: Target) -> bool:
+    return (
+        target.kind in route.kinds
+        and (route.flag is None or route.flag in request.args)
+        and not (route.changes and options.read_only)
+        and (route.method != "PATCH" or bool([*options.metadata]))
+    )

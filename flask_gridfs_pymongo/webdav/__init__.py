@@ -20,14 +20,14 @@ from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth
 from wsgidav.request_resolver import RequestResolver
 from wsgidav.wsgidav_app import WsgiDAVApp
 
-from ..http import dav, origin
-from ..http.headers import NO_PAGE, NO_STORE, Caching
+from ..http import dav
+from ..http.headers import Caching
 from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, sends_all
-from ..service.bodies import Body, drain
+from ..service.bodies import Body
 from ..service.download import send
 from ..service.errors import tell_refusal
-from ..service.guard import check_encoding
+from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Options
 from .errors import as_dav_error
@@ -83,17 +83,14 @@ class WebDAV:
                 response = self._answer(current)
             except Exception as error:
                 response = _refusal(current, as_dav_error(self._without_secrets(error)))
-            _guard(response)
-            if response.status_code >= 300:
-                drain(current)
+            guard(current, response)
         return response(environ, start_response)
 
     def _answer(self, current: Request) -> BaseResponse:
         check_encoding(current)
         user = self._user(current)
         host = current.headers.get("Host", "")
-        if not origin.allowed(current.method, current.headers, host):
-            abort(403, origin.refusal(current.headers, host))
+        check_origin(current)
         methods = _READING if self._options.read_only else (*_READING, *_WRITING)
         if current.method not in methods:
             raise MethodNotAllowed(methods)
@@ -234,13 +231,3 @@ def _refusal(current: Request, told: DAVError) -> BaseResponse:
         return cast("BaseResponse", cause.response)
     fields = [(name, value) for name, value in cause.get_headers() if name.lower() != "content-type"]
     return Response(f"{told.context_info}\n", told.value, fields, mimetype="text/plain")
-
-
-def _guard(response: BaseResponse) -> None:
-    fields = response.headers
-    fields["X-Content-Type-Options"] = "nosniff"
-    fields.setdefault("Content-Security-Policy", NO_PAGE)
-    fields.setdefault("Cache-Control", NO_STORE)
-    fields["Cross-Origin-Resource-Policy"] = "same-origin"
-    for name in ("Connection", "Date"):  # the server's own
-        fields.pop(name, None)

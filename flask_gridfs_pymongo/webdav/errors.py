@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flask import current_app
-from pymongo.errors import ExecutionTimeout, PyMongoError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from wsgidav.dav_error import DAVError
 
-from ..store import DISK_FULL, CorruptFile, Full, IndexConflict, Unconfirmed, Vanished, codes, is_outage
+from ..service.errors import RETRY_AFTER, failure_of, log_failure
 
 
 @contextmanager
@@ -35,27 +33,8 @@ def as_dav_error(error: Exception) -> DAVError:
         return as_dav_error(error.src_exception) if error.value == 500 and error.src_exception else error
     if isinstance(error, HTTPException):
         return DAVError(error.code or 500, str(error.description or ""), src_exception=error)
-    status, text = _status(error)
-    if status >= 500:
-        current_app.logger.error("%s: %a", text, str(error), exc_info=error if status == 500 else None)
-    return DAVError(status, text)
-
-
-def _status(error: Exception) -> tuple[int, str]:
-    if isinstance(error, Full):
-        return 507, f"{str(error).capitalize()}."
-    if isinstance(error, Vanished | IndexConflict):
-        return 409, "The file found no place; nothing was stored."
-    if isinstance(error, CorruptFile):
-        return 500, "The stored file is damaged"
-    if isinstance(error, PyMongoError) and DISK_FULL in codes(error):
-        return 507, "The disk of the database is full; nothing was stored"
-    if isinstance(error, Unconfirmed):
-        return 503, "The database did not confirm this in time"
-    if isinstance(error, ExecutionTimeout):
-        return 503, "This takes too long here"
-    if isinstance(error, PyMongoError) and is_outage(error):
-        return 503, "The database does not answer"
-    if isinstance(error, TimeoutError):
-        return 503, "Others are faster all the time; try again"
-    return 500, "This failed; the log of the application tells why"
+    failure = failure_of(error)
+    if failure.status >= 500:
+        log_failure(failure, error)
+    passing = ServiceUnavailable(failure.text, retry_after=int(RETRY_AFTER)) if failure.passes else None
+    return DAVError(failure.status, failure.text, src_exception=passing)

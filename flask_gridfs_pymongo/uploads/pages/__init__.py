@@ -1,6 +1,7 @@
 """The pages and JSON of the blueprint."""
 
 from .render import (
+    check_reachable,
     created,
     describe,
     describe_one,
@@ -20,6 +21,7 @@ from .render import (
 )
 
 __all__ = [
+    "check_reachable",
     "created",
     "describe",
     "describe_one",

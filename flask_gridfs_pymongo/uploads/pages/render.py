@@ -17,12 +17,13 @@ from flask import Response, current_app, json, render_template, request, url_for
 
 from ...http.filenames import survives_url
 from ...http.headers import PAGE, media_type
-from ...service.options import options_of
+from ...service.options import Options, options_of
 from ...service.texts import Message, translated
 from ...store import Bucket, StoredFile, Version, ids
 from .excerpts import excerpt
 
 _FOLDER = "flask_gridfs_pymongo"
+_PING_TIMEOUT = 0.8  # seconds
 _PAGE_SIZE = 100  # versions
 _JSON = ("application/json", "application/problem+json")
 _FRAMED = "application/pdf"
@@ -44,6 +45,15 @@ def prefers_json() -> bool:
 def is_browser() -> bool:
     """Whether the client names text/html as what it is after (pip, with ``q=0.01``, is not), and JSON not above it."""
     return _named("text/html") >= 0.5 and not prefers_json()
+
+
+def check_reachable(options: Options) -> None:
+    """Let a person learn at once that the database is away: a program waits as long as the driver does.
+
+    :raises pymongo.errors.PyMongoError: if it does not answer
+    """
+    if is_browser():
+        options.bucket().collections.check_reachable(_PING_TIMEOUT)
 
 
 def _named(*media_types: str) -> float:

@@ -21,6 +21,7 @@ from ...service.rights import permit, shown
 from ...service.texts import Message
 from ...store import Bucket, StoredFile, damaged
 from ..arguments import file_id, folder
+from ..target import Target
 
 MOST_FILES = 10_000
 _TOO_MANY = Message(
@@ -33,16 +34,16 @@ def is_available() -> bool:
     return find_spec("zipstream") is not None
 
 
-def of_folder(options: Options, request: Request, filename: str | None) -> Response:
+def of_folder(options: Options, request: Request, target: Target) -> Response:
     """Answer with the newest version of every file below ``?folder``; without one, of all files."""
-    top = folder(request) or ""
+    top = folder(target) or ""
     permit(options, "list", top or None)
     return _send(options, request, list(_below(options, top)), top)
 
 
-def of_selection(options: Options, request: Request, filename: str | None) -> Response:
+def of_selection(options: Options, request: Request, target: Target) -> Response:
     """Answer with the revisions that the form's ``id`` fields name."""
-    if filename is not None:
+    if target.name is not None:
         abort(404, "An archive is made at the root: POST /?zip.")
     ids = dict.fromkeys(small_form(request, options.upload_timeout).getlist("id"))
     if not ids:
@@ -50,7 +51,7 @@ def of_selection(options: Options, request: Request, filename: str | None) -> Re
     if len(ids) > MOST_FILES:
         abort(413, _TOO_MANY)
     bucket = options.bucket()
-    found = [bucket.get(file_id({"id": text}, "id", bucket)) for text in ids]
+    found = [bucket.get(file_id(text, "id", bucket)) for text in ids]
     visible = shown(options)
     files = [
         file for file in found if file and not visible.hidden_folder(file.filename) and visible.file(file.filename)

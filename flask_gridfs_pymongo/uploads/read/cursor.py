@@ -28,12 +28,12 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None
     """
     order = order.removeprefix("-")
     if "after_file" in args:
-        file = bucket.get(file_id(args, "after_file", bucket))
+        file = bucket.get(file_id(args["after_file"], "after_file", bucket))
         if file is None or not file.key or not shown.named(file.filename):
             abort(404, "The file with which this page begins is gone: start the listing again.")
         return key_of(order, file, folder)
     if "after_id" in args:
-        return Key(None, file_id(args, "after_id", bucket))
+        return Key(None, file_id(args["after_id"], "after_id", bucket))
     if "after_bytes" in args:
         try:
             after = urlsafe_b64decode(args["after_bytes"]).decode(errors="surrogateescape")
@@ -73,7 +73,7 @@ def write(bucket: Bucket, order: str, key: Key) -> dict[str, Any]:
 
 def _date(args: Mapping[str, str]) -> datetime:
     """A time in milliseconds since 1970."""
-    found = number(args, "at")
+    found = number(args.get("at"), "at")
     if found is None:
         abort(400, "?after needs ?at in this order.")
     try:

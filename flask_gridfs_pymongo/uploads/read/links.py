@@ -19,7 +19,8 @@ from ...http.filenames import survives_url
 from ...service.options import Options
 from ...store import Bucket, StoredFile, ids
 from .. import pages
-from ..target import select
+from ..selection import select
+from ..target import Target
 
 _SALT = "flask-gridfs-pymongo.link.v1"
 
@@ -52,11 +53,11 @@ def signed_url(
     return url_for(f"{blueprint}.index", signed=signed, **variables)
 
 
-def share(options: Options, request: Request, filename: str | None) -> Response:
+def share(options: Options, request: Request, target: Target) -> Response:
     """Make a link to the revision that the URL names; the answer has its ``url``, and when it ``expires``."""
     if options.share is None:
         abort(403, "No links are made here: the application gave uploads_blueprint() no share.")
-    file = select(options, request, filename, "read")
+    file = select(options, request, target, "read")
     expires = int(time.time()) + options.share
     url = signed_url(options.bucket(), str(request.blueprint), file, expires, None)
     return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, timezone.utc).isoformat()})

@@ -18,7 +18,8 @@ from ...service.operations import is_folder
 from ...service.texts import Message
 from ...store import ORDERS, Bucket, Page, Shown
 from .. import pages
-from ..arguments import folder, folder_of_path, number
+from ..arguments import folder, number
+from ..target import Kind, Target
 from . import cursor
 
 _PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
@@ -33,7 +34,7 @@ def kept(args: Mapping[str, str]) -> dict[str, Any]:
     return {name: args[name] for name in _KEPT if args.get(name)}
 
 
-def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[str, Any]:
+def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: Shown) -> dict[str, Any]:
     """Return a listing as our JSON and our pages have it.
 
     :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *after* and *at* say where
@@ -49,7 +50,7 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
             400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
         )
     texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
-    top = _folder(request)
+    top = _folder(request, target)
     try:
         metadata = keys.of_query(args.items(multi=True))
     except ValueError as error:
@@ -64,7 +65,7 @@ def build(bucket: Bucket, request: Request, keys: Keys, shown: Shown) -> dict[st
         metadata=metadata,
         shown=shown,
     )
-    own = folder_of_path(request)
+    own = target.folder if target.kind is Kind.FOLDER else None
     if own and not (page.rows or page.folders or is_folder(bucket, own, shown)):
         abort(404, "There is no such folder.")
     return {
@@ -91,9 +92,9 @@ def hrefs(request: Request, folder: str | None) -> Callable[[Mapping[str, Any]],
     return href
 
 
-def _folder(request: Request) -> str | None:
+def _folder(request: Request, target: Target) -> str | None:
     """The folder to show, at the root the top; None: all names, as JSON has them there, and a search of a program."""
-    given = folder(request)
+    given = folder(target)
     others = {"prefix", "flat"} if pages.is_browser() else {"prefix", "flat", "q", "order"}
     return "" if given is None and not request.args.keys() & others and not pages.prefers_json() else given
 
@@ -105,7 +106,7 @@ def _folder_url(path: str, own: str | None) -> str:
 
 
 def _limit(args: Mapping[str, str], order: str) -> int:
-    limit = number(args, "limit")
+    limit = number(args.get("limit"), "limit")
     if limit is None:
         program = order == "name" and not pages.is_browser() and not pages.prefers_json()
         return _PROGRAMS_PAGE if program else _PAGE_SIZE

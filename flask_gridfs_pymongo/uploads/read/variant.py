@@ -24,7 +24,8 @@ from ...service.options import Options
 from ...service.texts import Message, number, size
 from ...store import Bucket, Kept, StoredFile
 from .. import pages
-from ..target import select
+from ..selection import select
+from ..target import Target
 
 _DAY = 86_400  # seconds
 _AT_ONCE = 2  # pictures in each process
@@ -42,9 +43,9 @@ def smaller(options: Options) -> list[tuple[str, int]]:
     return sorted(whole, key=lambda found: found[1]) if is_available() else []
 
 
-def get(options: Options, request: Request, filename: str | None) -> Response:
+def get(options: Options, request: Request, target: Target) -> Response:
     """Answer with the variant ``?variant`` of the picture that the URL names."""
-    file = select(options, request, filename, "read")
+    file = select(options, request, target, "read")
     variant = options.variants.get(request.args["variant"])
     if variant is None:
         names = ", ".join(sorted(options.variants))

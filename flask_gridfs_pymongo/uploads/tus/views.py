@@ -13,8 +13,9 @@ from flask import Request, Response, url_for
 from flask import request as current_request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ...http import origin, tus
+from ...http import tus
 from ...http.filenames import clean
+from ...service.guard import is_same_origin
 from ...service.operations import check_preconditions
 from ...service.options import Options
 from ...service.receive import fields_of, too_large, valid
@@ -22,6 +23,7 @@ from ...service.rights import may, permit
 from ...store import Upload, completion
 from .. import pages
 from ..arguments import folder
+from ..target import Target, target_of
 from ..write.file import clean_or_400
 from . import errors
 from .append import receive, set_length, turn
@@ -36,23 +38,18 @@ def is_creation(request: Request) -> bool:
     return request.method == "POST" and "Tus-Resumable" in request.headers
 
 
-def is_upload(request: Request, filename: str | None) -> bool:
-    """Whether the URL is that of an upload; *filename* is None at the root."""
-    return filename is None and "upload" in request.args
-
-
 def mark(response: Response) -> Response:
     """Give each answer to a tus client, errors too, the fields that it must have."""
-    if "upload" in current_request.args or is_creation(current_request):
+    if target_of(current_request).upload is not None or is_creation(current_request):
         response.headers.update(tus.ANSWER)
     return response
 
 
-def create(options: Options, request: Request, filename: str | None) -> Response:
+def create(options: Options, request: Request, target: Target) -> Response:
     """Begin an upload, with its first bytes where the request has a body."""
     _check_version(request)
     length, found = valid(tus.length, request.headers), valid(tus.metadata, request.headers)
-    name = _name(request, filename, found)
+    name = _name(target, found)
     permit(options, "write", name)
     if length is not None and options.max_size is not None and length > options.max_size:
         raise too_large(options.max_size)
@@ -82,7 +79,7 @@ def create(options: Options, request: Request, filename: str | None) -> Response
     return pages.empty(201, {"Location": url_for(".index", upload=token)} | told)
 
 
-def answer(options: Options, request: Request) -> Response:
+def answer(options: Options, request: Request, target: Target) -> Response:
     """Answer a request for an upload's URL."""
     method = request.method
     if method == "POST":
@@ -92,10 +89,10 @@ def answer(options: Options, request: Request) -> Response:
         return pages.empty(204, {"Allow": ", ".join(allowed)} | tus.options(options.max_size))
     if method not in _METHODS:
         raise MethodNotAllowed(allowed)
-    if not origin.allowed("PATCH", request.headers, request.headers.get("Host", ""), options.trusted_origins):
+    if not is_same_origin(request, options.trusted_origins, "PATCH"):
         raise errors.unknown()
     _check_version(request)
-    upload = options.bucket().uploads.find(request.args["upload"])
+    upload = options.bucket().uploads.find(target.upload or "")
     if upload is None or not may(options, "write", upload.filename):
         raise errors.unknown()
     if upload.state == "gone":
@@ -149,14 +146,14 @@ def _check_version(request: Request) -> None:
         raise errors.version()
 
 
-def _name(request: Request, filename: str | None, found: dict[str, str]) -> str:
+def _name(target: Target, found: dict[str, str]) -> str:
     """The name of a new upload: the URL's, or that of its metadata in the URL's folder."""
-    if filename is not None:
-        return clean_or_400(filename)
+    if target.name is not None:
+        return clean_or_400(target.name)
     own = clean(valid(tus.name_of, found))
     if not own:
         raise errors.Refusal(400, "The upload needs a name: in the URL, or as filename in Upload-Metadata.")
-    return clean_or_400(f"{folder(request) or ''}/{own}")
+    return clean_or_400(f"{folder(target) or ''}/{own}")
 
 
 def _make_room(options: Options) -> None:

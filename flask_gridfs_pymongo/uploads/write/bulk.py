@@ -22,13 +22,14 @@ from .. import pages
 from ..arguments import file_id
 from ..pages import flash
 from ..read.listing import kept
-from ..target import may_know
+from ..selection import may_know
+from ..target import Target
 from .file import clean_or_400
 
 _MOST = 1000  # files
 
 
-def delete(options: Options, request: Request, filename: str | None) -> Response:
+def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete all versions of the files that the form names; all of them are permitted before the first one goes."""
     bucket, form = options.bucket(), small_form(request, options.upload_timeout)
     files = _files(options, form)
@@ -44,7 +45,7 @@ def delete(options: Options, request: Request, filename: str | None) -> Response
     return flash.redirect(_listing(request), text) if pages.is_browser() else pages.empty(204)
 
 
-def move(options: Options, request: Request, filename: str | None) -> Response:
+def move(options: Options, request: Request, target: Target) -> Response:
     """Move the files into a folder, each under the last part of its name; one whose name is taken there stays."""
     form = small_form(request, options.upload_timeout)
     files = _files(options, form)
@@ -78,7 +79,7 @@ def _files(options: Options, form: MultiDict[str, str]) -> list[StoredFile]:
     keys = form.getlist("id")
     if not 1 <= len(keys) <= _MOST:
         abort(400, "Select at least one file, and not more than 1000.")
-    found = [bucket.get(file_id({"id": key}, "id", bucket)) for key in dict.fromkeys(keys)]
+    found = [bucket.get(file_id(key, "id", bucket)) for key in dict.fromkeys(keys)]
     named = [file for file in found if file and file.named]
     files = {file.filename: file for file in named if may_know(options, "delete", file.filename)}
     if not files:

@@ -5,8 +5,6 @@ What a query flag asks of a POST is a row of a table: ``?restore`` makes an old 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flask import Request, Response, abort, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -20,21 +18,19 @@ from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, file_saved, tell
 from ...store import StoredFile
 from .. import pages
-from ..arguments import folder, folder_of_path
+from ..arguments import folder
 from ..pages import flash
 from ..read.listing import kept
-from ..target import names_one, select
-from .metadata import edit
-
-_Answer = Callable[[Options, Request, "str | None"], BaseResponse]
+from ..selection import select
+from ..target import Kind, Target
 
 
-def put(options: Options, request: Request, filename: str | None) -> Response:
+def put(options: Options, request: Request, target: Target) -> Response:
     """Store the body as the newest version of a name."""
-    name = clean_or_400(filename)
-    if name != compose(filename or ""):
+    name = clean_or_400(target.name)
+    if name != compose(target.name or ""):
         abort(400, Message("PUT does not rewrite names: this one would be stored as %(name)s.", name=repr(name)))
-    if "Content-Range" in request.headers or names_one(request):
+    if "Content-Range" in request.headers or target.is_version:
         abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")
     permit(options, "write", name)
     followed: list[StoredFile | None] = []
@@ -51,47 +47,42 @@ def put(options: Options, request: Request, filename: str | None) -> Response:
     return pages.empty(204, fields)
 
 
-def delete(options: Options, request: Request, filename: str | None) -> Response:
+def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete one version where the URL names one, else all of them."""
-    file = select(options, request, filename, "delete")
-    check_preconditions(request.method, request.headers, file)
+    file = select(options, request, target, "delete")
     bucket = options.bucket()
-    deleted = bucket.delete_many([file.id]) if names_one(request) else bucket.delete_all(file)
+    deleted = bucket.delete_many([file.id]) if target.is_version else bucket.delete_all(file)
     if not deleted:
         abort(404, "It was deleted meanwhile.")
     tell(file_deleted, file=file, versions=deleted)
     return pages.empty(204)
 
 
-def post(options: Options, request: Request, filename: str | None) -> BaseResponse:
-    """Take a form: files to store, or what a button of our pages sends."""
-    answer = next((answer for flag, answer in _FLAGS.items() if flag in request.args), _upload)
-    return answer(options, request, filename)
-
-
-def _upload(options: Options, request: Request, filename: str | None) -> BaseResponse:
+def upload(options: Options, request: Request, target: Target) -> BaseResponse:
+    """Store the files of a form: under the name of the URL, or in its folder under their own."""
     after = request.args.get("next")
     if after is not None and not origin.is_local(after):
         abort(400, "?next must be a path of this site, such as /profile.")
-    name = None if filename is None else clean_or_400(filename)
+    name = None if target.name is None else clean_or_400(target.name)
 
     def check(newest: StoredFile | None) -> None:
         check_preconditions(request.method, request.headers, newest)
 
     try:
-        saved = save_form(request, options, filename=name, folder=folder(request) or "", check=check if name else None)
+        saved = save_form(request, options, filename=name, folder=folder(target) or "", check=check if name else None)
     except PartlyStored as partly:
         for file in partly.files:
             tell(file_saved, file=file)
         names = ", ".join(repr(file.filename) for file in partly.files)
         abort(503, Message("The database failed when only these files were stored: %(names)s.", names=names))
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
-    shown = request.path if folder_of_path(request) else url_for(".index", **kept(request.args))
+    shown = request.path if target.kind is Kind.FOLDER else url_for(".index", **kept(request.args))
     return _saved(options, saved, after or shown, text)
 
 
-def _restore(options: Options, request: Request, filename: str | None) -> BaseResponse:
-    file = select(options, request, filename, "read")
+def restore(options: Options, request: Request, target: Target) -> BaseResponse:
+    """Store the content of an old version as the newest one."""
+    file = select(options, request, target, "read")
     if not file.named:
         abort(400, "This file has no name under which it could be the newest version.")
     permit(options, "write", file.filename)
@@ -100,10 +91,12 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
     return _saved(options, [saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
 
 
-def _delete(options: Options, request: Request, filename: str | None) -> BaseResponse:
-    deleted = delete(options, request, filename)
+def delete_by_form(options: Options, request: Request, target: Target) -> BaseResponse:
+    """Delete as :func:`delete` does, and redirect a browser to what is left."""
+    deleted = delete(options, request, target)
     if not pages.is_browser():
         return deleted
+    filename = target.name
     left = filename is not None and options.bucket().count(filename, limit=1)
     query = kept(request.args)
     if left:
@@ -112,9 +105,6 @@ def _delete(options: Options, request: Request, filename: str | None) -> BaseRes
     if not query.keys() & {"folder", "flat", "prefix", "q"}:
         query["folder"] = "".join((filename or "").rpartition("/")[:2]) or None
     return flash.redirect(url_for(".index", **query), gettext("%(name)s was deleted.", name=filename))
-
-
-_FLAGS: dict[str, _Answer] = {"delete": _delete, "metadata": edit, "restore": _restore}
 
 
 def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:

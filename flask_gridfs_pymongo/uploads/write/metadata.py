@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ...http.metadata import PATCH_TYPE, Value
 from ...service.bodies import Body, small_form
-from ...service.operations import check_preconditions
 from ...service.options import Options
 from ...service.receive import valid
 from ...service.rights import may, permit
@@ -21,7 +20,8 @@ from ...store import StoredFile
 from .. import pages
 from ..pages import flash
 from ..read.listing import kept
-from ..target import select
+from ..selection import select
+from ..target import Target
 
 _MAX_BYTES = 256 * 1024  # of a patch, or of a form
 
@@ -31,30 +31,29 @@ class _NoPatch(UnsupportedMediaType):
         return [*super().get_headers(*arguments, **options), ("Accept-Patch", PATCH_TYPE)]
 
 
-def patch(options: Options, request: Request, filename: str | None) -> BaseResponse:
+def patch(options: Options, request: Request, target: Target) -> BaseResponse:
     """Apply a JSON merge patch (RFC 7396) to a revision's metadata.
 
     Preconditions are about the revision, whose entity tag does not change (RFC 5789, RFC 9110 section 13).
     """
-    file = select(options, request, filename, "write")
+    file = select(options, request, target, "write")
     if request.mimetype != PATCH_TYPE:
         raise _NoPatch(
             Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
         )
-    check_preconditions(request.method, request.headers, file)
     changed = _change(options, file, valid(options.metadata.of_patch, _body(options, request)))
     return _changed(options, changed)
 
 
-def edit(options: Options, request: Request, filename: str | None) -> BaseResponse:
+def edit(options: Options, request: Request, target: Target) -> BaseResponse:
     """Take a form of a file's page, whose fields are keys; one that is empty removes its key."""
-    file = select(options, request, filename, "write")
+    file = select(options, request, target, "write")
     form = small_form(request, options.upload_timeout, _MAX_BYTES)
     changed = _change(options, file, valid(options.metadata.of_edit, form.items(multi=True)))
     if pages.is_browser():
-        query = {name: request.args[name] for name in ("id", "version") if name in request.args} | kept(request.args)
-        endpoint = ".index" if filename is None else ".file"
-        return flash.redirect(url_for(endpoint, filename=filename, details="", **query), gettext("Saved."))
+        query = {"id": target.id, "version": target.version, **kept(request.args)}
+        endpoint = ".index" if target.name is None else ".file"
+        return flash.redirect(url_for(endpoint, filename=target.name, details="", **query), gettext("Saved."))
     return _changed(options, changed)
 
 

@@ -19,23 +19,24 @@ from ...store import StoredFile
 from .. import pages
 from ..pages import flash
 from ..read.listing import kept
-from ..target import names_one, select
+from ..selection import select
+from ..target import Target
 from .file import clean_or_400
 
 
-def move(options: Options, request: Request, filename: str | None) -> Response:
+def move(options: Options, request: Request, target: Target) -> Response:
     """Rename all versions of a file; permanent links to them still work."""
-    if names_one(request):
+    if target.is_version:
         abort(400, "All versions of a file move together: send it without ?version and ?id.")
-    file, new = _asked(options, request, filename, "move")
+    file, new = _asked(options, request, target, "move")
     permit(options, "delete", file.filename)
     moved = rename(options, file, new)
     return _answer(request, moved, gettext("%(old)s is now %(new)s.", old=file.filename, new=new))
 
 
-def copy(options: Options, request: Request, filename: str | None) -> Response:
+def copy(options: Options, request: Request, target: Target) -> Response:
     """Store a revision, with its type and metadata, as the first version of a new name."""
-    file, new = _asked(options, request, filename, "copy")
+    file, new = _asked(options, request, target, "copy")
 
     def check(newest: StoredFile | None) -> None:
         if newest is not None:
@@ -47,10 +48,10 @@ def copy(options: Options, request: Request, filename: str | None) -> Response:
     return _answer(request, saved, gettext("%(new)s is a copy of %(old)s.", old=file.filename, new=new))
 
 
-def _asked(options: Options, request: Request, filename: str | None, flag: str) -> tuple[StoredFile, str]:
+def _asked(options: Options, request: Request, target: Target, flag: str) -> tuple[StoredFile, str]:
     """Return the file that the URL names, and the clean new name; it may be read, and the new name written."""
     to = request.args[flag] or small_form(request, options.upload_timeout).get("to")
-    file = select(options, request, filename, "read")
+    file = select(options, request, target, "read")
     if not file.named:
         abort(400, "This file has no name that could be changed or copied.")
     new = clean_or_400(to)

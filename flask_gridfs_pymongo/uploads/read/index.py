@@ -1,0 +1,70 @@
+"""GET and HEAD of the root and of folders: the listing as a page, JSON or bare links, and the pages' assets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from flask import Request, Response, abort, redirect
+from werkzeug.wrappers import Response as BaseResponse
+
+from ...http.headers import NO_STORE
+from ...mimetype import guess
+from ...service.options import Options
+from ...service.rights import may, permit, shown
+from .. import pages
+from ..arguments import folder
+from ..target import Kind, Target
+from . import archive, listing
+
+_ASSETS = {path.name: path for path in (Path(__file__).parent.parent.parent / "static").iterdir()}
+
+
+def asset(options: Options, request: Request, target: Target) -> BaseResponse:
+    """Answer with a style sheet, script or picture of our pages."""
+    path = _ASSETS.get(request.args["asset"]) or abort(404)
+    # Its bytes: a file that is open would stay so where the connection breaks before the server has sent it.
+    response = Response(path.read_bytes(), mimetype=guess(path.name))
+    response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    response.cache_control.max_age = 3600
+    return response.make_conditional(request)
+
+
+def get(options: Options, request: Request, target: Target) -> BaseResponse:
+    """Answer with the listing of a folder, or of everything."""
+    pages.check_reachable(options)
+    if target.kind is not Kind.FOLDER and not request.path.endswith("/"):
+        return redirect_to_slash(request)
+    permit(options, "list", folder(target) or None)
+    data = listing.build(options.bucket(), request, target, options.metadata, shown(options))
+    template = "listing.html" if pages.is_browser() else "index.html"
+    deep = data["q"] or data["order"] != "name"  # else each file is in this very folder, as its name says
+    carried = listing.kept({**request.args, "folder": data["folder"] or "" if deep else ""})
+    href = listing.hrefs(request, data["folder"])
+    return pages.page(template, data, href=href, carried=carried, **_choices(options, data))
+
+
+def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What can be done with the files of a listing that one selects."""
+    names = [file["filename"] for file in data["files"]]
+    may_delete = not options.read_only and any(may(options, "delete", name) for name in names)
+    archives = archive.is_available()
+    selectable = archives or may_delete
+    return {
+        "archives": archives,
+        "may_delete_some": may_delete,
+        "selectable": selectable,
+        "uploader": options.uploaded_by,
+    }
+
+
+def redirect_to_slash(request: Request) -> BaseResponse:
+    """Answer that the folder's own URL ends in a slash, relatively: a proxy may have cut what stands before."""
+    segment = quote(request.path.rpartition("/")[2], safe="")
+    query = request.query_string.decode("ascii", "replace")
+    answer = redirect(f"{segment}/?{query}" if query else f"{segment}/", 308)
+    answer.headers["Cache-Control"] = NO_STORE  # a file may take the name
+    return answer
