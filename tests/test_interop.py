@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def with_md5(db: Any) -> Any:
 
 def by_hand(db: Any, data: bytes, identity: Any, **fields: Any) -> Any:
     """The least that the specification asks for."""
-    date = datetime(2020, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    date = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
     document = {"_id": identity, "filename": "a.txt", "length": len(data), "chunkSize": 1000, "uploadDate": date}
     db["fs.files"].insert_one(document | fields)
     for n in range(-(-len(data) // 1000)):

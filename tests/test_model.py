@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from flask_gridfs_pymongo.store import StoredFile
 
 
 class TestModel:
-    DATE = datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
+    DATE = datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
     BASE = {"_id": ObjectId("0123456789abcdef01234567"), "length": 3, "chunkSize": 9, "uploadDate": DATE}  # noqa: RUF012
 
     @pytest.mark.parametrize(

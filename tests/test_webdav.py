@@ -6,7 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -160,11 +160,11 @@ class TestFolders:
 
     def test_names_that_no_url_carries_are_left_out(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "good", "a//b", "/c", "d\x01", "e\ufffe", "x/../y")
-        mongo.db["fs.files"].insert_one({"length": 0, "chunkSize": 1, "uploadDate": datetime.now(timezone.utc)})
+        mongo.db["fs.files"].insert_one({"length": 0, "chunkSize": 1, "uploadDate": datetime.now(UTC)})
         assert drive().found() == ["/dav/", "/dav/a/", "/dav/x/", "/dav/good"]
 
     def test_what_expired_is_not_there(self, drive: Drive, mongo: PyMongo) -> None:
-        past = datetime.now(timezone.utc) - timedelta(seconds=1)
+        past = datetime.now(UTC) - timedelta(seconds=1)
         mongo.save_file("a/gone", io.BytesIO(b"x"), expires_at=past)
         client = drive()
         assert client.found() == ["/dav/"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from bson.int64 import Int64
@@ -31,7 +31,7 @@ CHUNK_SIZE = 255 * 1024
 _ATTEMPTS = 200
 _PAUSE = 0.02  # seconds at most between two of them
 _MILLISECOND = timedelta(milliseconds=1)
-_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
 
 
 class Content(NamedTuple):
@@ -242,7 +242,7 @@ def _document(
 
 
 def _date_after(newest: StoredFile | None) -> datetime:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what BSON keeps
     # At the end of Python's calendar the _id decides.
     return now if newest is None else max(now, min(newest.upload_date, _LATEST - _MILLISECOND) + _MILLISECOND)

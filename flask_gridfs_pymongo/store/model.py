@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -118,7 +118,7 @@ class StoredFile:
     @property
     def expired(self) -> bool:
         """Whether the file is gone, though it may still be stored."""
-        return self.expires_at is not None and self.expires_at <= datetime.now(timezone.utc)
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
     @cached_property
     def etag(self) -> str:
@@ -167,7 +167,7 @@ def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> s
 
 
 def _aware(date: datetime) -> datetime:
-    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _upload_date(document: Mapping[str, Any]) -> datetime:
@@ -175,4 +175,4 @@ def _upload_date(document: Mapping[str, Any]) -> datetime:
     if isinstance(date, datetime):
         return _aware(date)
     identity = document["_id"]
-    return identity.generation_time if isinstance(identity, ObjectId) else datetime.fromtimestamp(0, timezone.utc)
+    return identity.generation_time if isinstance(identity, ObjectId) else datetime.fromtimestamp(0, UTC)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -46,7 +46,7 @@ def _asset(options: Options, request: Request, filename: str | None) -> BaseResp
     path = _ASSETS.get(request.args["asset"]) or abort(404)
     # Its bytes: a file that is open would stay so where the connection breaks before the server has sent it.
     response = Response(path.read_bytes(), mimetype=guess(path.name))
-    response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     response.cache_control.max_age = 3600
     return response.make_conditional(request)
 
