@@ -90,6 +90,7 @@ def test_what_is_shown_of_a_file(app: Flask, real: PyMongo) -> None:
             "length": 1234,
             "upload_date": file.upload_date.isoformat(timespec="milliseconds"),
             "content_type": "image/png",
+            "charset": None,
             "sha256": file.sha256,
         }
     ]

@@ -220,7 +220,16 @@ class TestEveryType:
 
     @pytest.mark.parametrize(
         "field",
-        ["contentType", "metadata", "md5", "sha256", "aliases", "metadata.contentType", "metadata._contentType"],
+        [
+            "contentType",
+            "charset",
+            "metadata",
+            "md5",
+            "sha256",
+            "aliases",
+            "metadata.contentType",
+            "metadata._contentType",
+        ],
     )
     def test_what_is_only_told(self, real: PyMongo, uploads: FlaskClient, field: str) -> None:
         for n, value in enumerate(ANY):

@@ -293,6 +293,14 @@ class TestFiles:
         assert client.status(method, path, to=to) == 403
         assert names(mongo) == ["a/1", "b/2", "file"]
 
+    @pytest.mark.parametrize("fields", [{"charset": "latin-1"}, {"contentType": "text/plain; charset=latin-1"}])
+    def test_the_type_names_the_charset(self, drive: Drive, mongo: PyMongo, fields: dict[str, str]) -> None:
+        mongo.save_file("a.txt", io.BytesIO(b"\xe9"))
+        mongo.db.fs.files.update_one({}, {"$set": fields, "$unset": {"metadata": 1}})
+        answer = drive().ask("PROPFIND", "a.txt")
+        (told,) = ElementTree.fromstring(answer.data).iterfind(".//D:getcontenttype", DAV)
+        assert told.text == drive().ask("GET", "a.txt").headers["Content-Type"] == "text/plain; charset=latin-1"
+
     def test_copy_keeps_type_and_metadata(self, drive: Drive, mongo: PyMongo) -> None:
         mongo.save_file("a", io.BytesIO(b"x"), content_type="image/x-own", metadata={"title": "A"})
         mongo.save_file("d/e/f", io.BytesIO(b"y"))

@@ -98,6 +98,7 @@ def _facts(row: Version | str) -> dict[str, Any]:
         "length": None if file.damage else file.length,
         "upload_date": file.upload_date.astimezone(UTC).isoformat(timespec="milliseconds"),
         "content_type": file.content_type,
+        "charset": file.charset,
         "sha256": file.sha256,
         **({} if row.number < 0 else {"version": row.number}),
     }
@@ -128,7 +129,7 @@ def _details(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
         "name": file.filename,
         "id": json.dumps(ids.to_json(file.id, file.options)).strip('"'),
         "size": f"{file.length:,} bytes" if file.damage is None else f"damaged: {file.damage}",
-        "type": file.content_type,
+        "type": file.media_type,
         "uploaded": file.upload_date.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds"),
         "expires": "never" if file.expires_at is None else file.expires_at.isoformat(sep=" ", timespec="seconds"),
         "version": f"{bucket.number(file)}, counted from 0",

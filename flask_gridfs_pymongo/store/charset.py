@@ -1,16 +1,20 @@
-r"""Whether content is UTF-8: decided by its bytes, while they pass.
+r"""The charset of text: its place beside the media type, and whether it is UTF-8, as the bytes tell while they pass.
 
 ::
 
     check = Utf8()
     check.update(b"caf\xc3")
     check.update(b"\xa9")
-    with_charset("text/plain", check.valid())  # "text/plain; charset=utf-8"
+    check.valid()  # True
+    split("text/plain; charset=utf-8")  # "text/plain", "utf-8"
 """
 
 from __future__ import annotations
 
 import codecs
+from typing import Any
+
+from ..mimetype import parse
 
 
 class Utf8:
@@ -33,7 +37,22 @@ class Utf8:
         return self._decoder is not None
 
 
-def with_charset(content_type: str, is_utf8: bool) -> str:
-    """Name the charset of text that is UTF-8, where the type has no parameter yet."""
-    is_text = content_type.lower().startswith("text/") and ";" not in content_type
-    return f"{content_type}; charset=utf-8" if is_text and is_utf8 else content_type
+def split(media_type: str) -> tuple[str, str | None]:
+    """Take the charset out of a media type, which stays as it is where it names none."""
+    _, parameters = parse(media_type) or ("", [])
+    charset = dict(reversed(parameters)).get("charset")
+    if charset is None:
+        return media_type, None
+    others = [f"{name}={value}" for name, value in parameters if name != "charset"]
+    return "; ".join([media_type.partition(";")[0].strip(), *others]), charset.strip('"') or None
+
+
+def join(media_type: str, charset: str) -> str:
+    """Add a charset to a media type."""
+    quoted = charset if parse(f"text/plain; charset={charset}") else f'"{charset}"'
+    return f"{media_type}; charset={quoted}"
+
+
+def is_charset(value: Any) -> bool:
+    """Whether a media type can have this charset."""
+    return type(value) is str and split(f'text/plain; charset="{value}"') == ("text/plain", value)

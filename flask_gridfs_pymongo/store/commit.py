@@ -21,7 +21,7 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, Write
 
 from .. import mimetype
 from .changes import expire_older
-from .charset import with_charset
+from .charset import split
 from .model import CorruptFile, StoredFile, living
 from .retry import Patience, persist
 from .versions import Versions
@@ -228,15 +228,18 @@ def _document(
     filename: str, content: Content, content_type: str | None, fields: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The files document, but for its date and its place among the versions."""
-    content_type = with_charset(content_type or mimetype.guess(filename, content.head), content.is_utf8)
+    bare, charset = split(content_type or mimetype.guess(filename, content.head))
+    if charset is None and content.is_utf8 and bare.lower().startswith("text/"):
+        charset = "utf-8"
     return {
         **(fields or {}),
         "_id": content.id,
         "filename": filename,
         "length": Int64(content.length),  # as the specification says, whatever its size
         "chunkSize": CHUNK_SIZE,
-        "contentType": content_type,
-        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
+        "contentType": bare,
+        **({"charset": charset} if charset else {}),
+        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": bare},
         "sha256": content.sha256,
     }
 

@@ -44,7 +44,7 @@ def send(
     :raises CorruptFile: where its document cannot be right: then no header field would be either
     """
     file.ensure_sound()
-    content_type = file.content_type
+    content_type = file.media_type
     if _is_untold(file) and _performs(request, file):
         content_type = mimetype.guess(None, _head(bucket, file))
         if as_attachment is None and not mimetype.is_shown_media(content_type):

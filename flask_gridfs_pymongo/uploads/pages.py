@@ -127,6 +127,7 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
         "id": ids.to_json(file.id, file.options),
         "length": None if file.damage else file.length,
         "content_type": file.content_type.partition(";")[0].rstrip(),
+        "charset": file.charset,
         "upload_date": file.upload_date.astimezone(UTC).isoformat(timespec="milliseconds"),
         "sha256": file.sha256,
         "etag": f'"{file.etag}"',

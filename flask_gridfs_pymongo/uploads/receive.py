@@ -102,7 +102,7 @@ def save_copy(options: Options, file: StoredFile, filename: str, check: _Check) 
         return bucket.save(
             filename,
             bucket.read(file),
-            content_type=file.content_type,
+            content_type=file.media_type,
             fields=expiring(options, {**file.fields, "metadata": file.metadata}),
             check=may_follow,
             inspect=lambda copied: inspect(options, bucket, copied),
