@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from flask_gridfs_pymongo.store.listing.page import Key
 from .sending import CHUNK
 
 LISTINGS = ("newest version", "first page", "late page", "past a name of many versions", "newest first")
-_START = datetime(2020, 1, 1, tzinfo=timezone.utc)
+_START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Filled(NamedTuple):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _RESERVED = {
     "_id",
+    "charset",
     "chunk_size",
     "chunkSize",
     "contentType",
@@ -220,7 +221,8 @@ class PyMongo:
         :param filename: the name
         :param fileobj: has a ``read`` method that returns bytes
         :param base: the bucket's name
-        :param content_type: guessed from the name, else from the first bytes, where None
+        :param content_type: guessed from the name, else from the first bytes, where None; a charset in it is stored as
+            ``charset``
         :param db: the database's name; that of :attr:`db` where None
         :param types: the media types that are taken, such as ``image/png`` or ``image/*``; None: all. It is the type
             that is stored: *content_type*, else what name and first bytes tell, never what a client says.

@@ -26,6 +26,10 @@ INLINE_TYPES = frozenset(
 )
 """What a browser may show in the page's origin: no script runs in any of them."""
 
+_WORD = "[a-z0-9!#$&^_.+-]+"
+_PARAMETER = rf"""\s*;\s*({_WORD})\s*=\s*({_WORD}|"[a-z0-9!#$&^_.+:/=, -]*")"""
+_PARAMETERS = re.compile(_PARAMETER, re.IGNORECASE | re.ASCII)
+_MEDIA_TYPE = re.compile(rf"({_WORD}/{_WORD})((?:{_PARAMETER})*)", re.IGNORECASE | re.ASCII)
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 _TYPES = {
@@ -140,6 +144,18 @@ class Types:
 
     def __str__(self) -> str:
         return " or ".join(sorted(self._patterns))
+
+
+def parse(media_type: str) -> tuple[str, list[tuple[str, str]]] | None:
+    """Take a media type apart (RFC 9110 section 8.3.1).
+
+    :return: ``type/subtype`` in lower case and its parameters, their names in lower case and their values as they are,
+        with quotes where they have some; None for what is no media type
+    """
+    match = _MEDIA_TYPE.fullmatch(media_type.strip())
+    if match is None:
+        return None
+    return match[1].lower(), [(name.lower(), value) for name, value in _PARAMETERS.findall(match[2])]
 
 
 def guess(filename: str | None, head: bytes = b"") -> str:

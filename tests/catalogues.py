@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ PACKAGE = TRANSLATIONS.parent
 TEMPLATE = TRANSLATIONS / f"{DOMAIN}.pot"
 LOCALES = ("de", "es")
 METHODS = [("uploads/**.py", "python"), ("templates/**.html", "jinja2")]
-_DATE = datetime(2026, 11, 25, tzinfo=timezone.utc)  # one that does not change with each run
+_DATE = datetime(2026, 11, 25, tzinfo=UTC)  # one that does not change with each run
 _FACTS: dict[str, Any] = {
     "domain": DOMAIN,
     "header_comment": "# Texts of flask-gridfs-pymongo; python -m tests.catalogues brings them up to date.",

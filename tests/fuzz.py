@@ -14,7 +14,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -57,7 +57,7 @@ def veil(database: Any) -> None:
     empty = hashlib.sha256().hexdigest()
     database.fs.files.insert_many(
         {"filename": f"{folder}{_VEILED}{number}e", "length": 0, "chunkSize": 1, "uploadDate": now, "sha256": empty}
-        for now in [datetime.now(timezone.utc)]
+        for now in [datetime.now(UTC)]
         for folder in ("", "a/", *(f"{letter}/" for letter in _FOLDERS))
         for number in range(50)
     )

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -47,7 +47,7 @@ def call(app: Flask, *arguments: str) -> tuple[int, list[str]]:
 
 def put(db: Any, files_id: Any, *numbers: float, minutes: int = 61) -> Any:
     """Add chunks that were written so long ago."""
-    date = ObjectId.from_datetime(datetime.now(timezone.utc) - timedelta(minutes=minutes)).binary[:4]
+    date = ObjectId.from_datetime(datetime.now(UTC) - timedelta(minutes=minutes)).binary[:4]
     new = [ObjectId(date + ObjectId().binary[4:]) for _ in numbers]
     documents = [
         {"_id": _id, "files_id": files_id, "n": n, "data": b"data"} for _id, n in zip(new, numbers, strict=True)
@@ -250,7 +250,7 @@ def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMo
 
 
 def test_an_upload_that_can_go_on_is_left_alone_and_an_expired_one_goes(app: Flask, real: PyMongo) -> None:
-    store, started = Bucket(real.db), ObjectId.from_datetime(datetime(2026, 1, 1, tzinfo=timezone.utc))
+    store, started = Bucket(real.db), ObjectId.from_datetime(datetime(2026, 1, 1, tzinfo=UTC))
     token = store.uploads.create("film", 10 * CHUNK_SIZE)
     upload = store.uploads.find(token)
     assert upload is not None

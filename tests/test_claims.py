@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymongo.collection
@@ -15,6 +15,7 @@ import pytest
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 from flask import Flask
+from pymongo.errors import OperationFailure
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
@@ -66,7 +67,7 @@ def test_only_the_servers_clock_tells_how_old_a_claim_is(
     class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-            return datetime.now(timezone.utc) + timedelta(hours=hours)
+            return datetime.now(UTC) + timedelta(hours=hours)
 
     monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)
     monkeypatch.setattr("flask_gridfs_pymongo.store.writing.claims.datetime", Clock, raising=False)
@@ -86,6 +87,25 @@ def test_a_claim_without_a_time_is_old(store: Bucket) -> None:
     assert claimed(store) == set()
 
 
+def test_no_server_is_asked_to_convert_a_timestamp(
+    store: Bucket, real: PyMongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MongoDB 5.0 and older cannot."""
+    find = pymongo.collection.Collection.find
+
+    def old(self: Any, query: Any = None, *args: Any, **options: Any) -> Any:
+        if "$convert" in str(query) or "$toDate" in str(query):
+            raise OperationFailure("Unsupported conversion from timestamp to date", 241)
+        return find(self, query, *args, **options)
+
+    monkeypatch.setattr(pymongo.collection.Collection, "find", old)
+    put(store, "young", b"1")
+    put(Bucket(real.db), "other", b"2")
+    assert claimed(store) == {"young", "other"}
+    age(store, LIFETIME + 1)
+    assert Claims(store.collections).remove_old() == 2
+
+
 def test_clocks_two_hours_off_make_one_order_while_claims_are_removed(
     store: Bucket, real: PyMongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +114,7 @@ def test_clocks_two_hours_off_make_one_order_while_claims_are_removed(
     class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-            return datetime.now(timezone.utc) + timedelta(seconds=skew.seconds)
+            return datetime.now(UTC) + timedelta(seconds=skew.seconds)
 
     monkeypatch.setattr("flask_gridfs_pymongo.store.writing.commit.datetime", Clock)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import gridfs
@@ -79,7 +79,7 @@ def test_versions_have_their_numbers(app: Flask, real: PyMongo) -> None:
 
 def test_what_is_shown_of_a_file(app: Flask, real: PyMongo) -> None:
     bucket = real.bucket()
-    expires = datetime(2100, 1, 1, tzinfo=timezone.utc)
+    expires = datetime(2100, 1, 1, tzinfo=UTC)
     file = bucket.save("a/x.png", [bytes(1234)], fields={"metadata": {"tags": ["red"]}}, expires_at=expires)
     date = f"{file.upload_date:%Y-%m-%d %H:%M:%S}"
     assert call(app, "ls", "-l", "a/").lines == [f"          1,234  {date}  image/png                 a/x.png"]
@@ -90,6 +90,7 @@ def test_what_is_shown_of_a_file(app: Flask, real: PyMongo) -> None:
             "length": 1234,
             "upload_date": file.upload_date.isoformat(timespec="milliseconds"),
             "content_type": "image/png",
+            "charset": None,
             "sha256": file.sha256,
         }
     ]
@@ -134,7 +135,7 @@ def test_files_of_others(app: Flask, real: PyMongo) -> None:
 
 def test_du_sums_up_all_versions(app: Flask, bucket: Bucket) -> None:
     put(bucket, "b/c.txt", b"1" * 1000)
-    bucket.save("b/gone", [b"1"], expires_at=datetime.now(timezone.utc) - timedelta(hours=1))
+    bucket.save("b/gone", [b"1"], expires_at=datetime.now(UTC) - timedelta(hours=1))
     assert call(app, "du", "b/", "b", "c", "/").lines == [
         "          1,017 bytes  files 3  versions 4  b/",
         "              1 bytes  files 1  versions 1  b",
@@ -145,7 +146,7 @@ def test_du_sums_up_all_versions(app: Flask, bucket: Bucket) -> None:
 
 def test_a_long_listing_goes_on_to_its_end(app: Flask, real: PyMongo) -> None:
     documents: list[dict[str, Any]] = [
-        {"filename": f"{folder}/{number:05}", "length": 0, "chunkSize": 1, "uploadDate": datetime.now(timezone.utc)}
+        {"filename": f"{folder}/{number:05}", "length": 0, "chunkSize": 1, "uploadDate": datetime.now(UTC)}
         for folder in "ab"
         for number in range(1500)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.cli import local
 from flask_gridfs_pymongo.store import Bucket
 
-from .commands import call, plant, tree
-from .conftest import put
+from .commands import call, plant, start, tree
+from .conftest import BIG, put
 
 EVERYWHERE = [
     "", "/", "..", "../x", "a/../../x", "a/..", ".", "./a", "a/./b", "/etc/passwd", "//x", "a//b", "a/", "a\0b", "\0",
@@ -83,12 +84,13 @@ def test_names_that_get_and_sync_refuse(app: Flask, real: PyMongo, tmp_path: Pat
 
 def test_symbolic_links_lead_nowhere(app: Flask, real: PyMongo, tmp_path: Path) -> None:
     bucket, here, outside = real.bucket(), tmp_path / "here", plant(tmp_path / "outside", "x")
-    for name in ("link/x", "link/new/y", "file", "gone/z", "round/z", "inner/x"):
+    for name in ("link/x", "link/new/y", "file", "last", "gone/z", "round/z", "inner/x"):
         put(bucket, name, b"1")
     here.mkdir()
     (here / "link").symlink_to(outside)
     (here / "file").symlink_to(outside / "x")
     (here / "gone").symlink_to(tmp_path / "nowhere")
+    (here / "last").symlink_to(tmp_path / "nowhere")
     (here / "round").symlink_to("round")
     (here / "real").mkdir()
     (here / "inner").symlink_to("real")
@@ -96,12 +98,78 @@ def test_symbolic_links_lead_nowhere(app: Flask, real: PyMongo, tmp_path: Path) 
         status, _, errors = call(app, *command, here)
         assert (status, [line.partition(":")[0] for line in errors]) == (
             1,
-            ["gone/z", "link/new/y", "link/x", "round/z"],
+            ["file", "gone/z", "last", "link/new/y", "link/x", "round/z"],
         )
         assert tree(outside) == {"x": b"x"}
-        assert (here / "file").read_bytes() == (here / "real" / "x").read_bytes() == b"1"
-        assert not (here / "file").is_symlink()
+        assert (here / "real" / "x").read_bytes() == b"1"
+        assert (here / "file").is_symlink()
+        assert (here / "last").is_symlink()
         assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("links", [["other/file"], ["next", "other/next", "file"], ["other/../next", "other/file"]])
+def test_get_replaces_what_its_destination_leads_to(
+    app: Flask, real: PyMongo, tmp_path: Path, links: list[str], there: bool
+) -> None:
+    put(real.bucket(), "a", b"new")
+    target, link = plant(tmp_path, "other/x") / "other" / "file", tmp_path / "first"
+    if there:
+        target.write_bytes(b"old")
+        target.chmod(0o640)
+    for leads_to in links:
+        link.symlink_to(leads_to)
+        link = link.parent / leads_to
+    assert call(app, "get", "a", tmp_path / "first") == (0, [], [])
+    assert (tmp_path / "first").readlink() == Path(links[0])
+    assert tree(tmp_path / "other").keys() - {"next"} == {"x", "file"}
+    assert target.read_bytes() == b"new"
+    assert not there or target.stat().st_mode & 0o777 == 0o640
+
+
+def test_get_goes_round_no_circle_of_links(app: Flask, real: PyMongo, tmp_path: Path) -> None:
+    put(real.bucket(), "a", b"new")
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    status, _, errors = call(app, "get", "a", tmp_path / "a")
+    assert (status, len(errors), sorted(os.listdir(tmp_path))) == (1, 1, ["a", "b"])
+
+
+@pytest.mark.parametrize("links", [["/dev/fd/1"], ["stdout", "/proc/self/fd/1"], ["fd/1", "/dev/fd"], []])
+def test_get_writes_to_an_open_descriptor(uri: str, real: PyMongo, tmp_path: Path, links: list[str]) -> None:
+    put(real.bucket(), "a", BIG)
+    link = tmp_path / "link"  # as /dev/stdout is one, which no failure of this test shall replace
+    for leads_to in links:
+        link.symlink_to(leads_to)
+        link = tmp_path / leads_to.removesuffix("/1")
+    before = {path: path.readlink() for path in tmp_path.iterdir()}
+    with (tmp_path / "out").open("w+b") as output:
+        output.write(b"before")
+        output.flush()
+        with start(uri, "get", "a", tmp_path / "link" if links else "/dev/fd/1", stdout=output) as process:
+            assert process.communicate() == (None, b"")
+        assert process.returncode == 0
+        output.write(b"after")
+    assert (tmp_path / "out").read_bytes() == b"before" + BIG + b"after"
+    assert {path: path.readlink() for path in tmp_path.iterdir() if path.is_symlink()} == before
+
+
+def test_get_writes_to_devices_and_pipes(app: Flask, real: PyMongo, tmp_path: Path) -> None:
+    put(real.bucket(), "a", BIG)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for place in ("pipe", "link"):
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit((tmp_path / "pipe").read_bytes)
+            result = call(app, "get", "a", tmp_path / place)
+            if result.status:
+                (tmp_path / "pipe").write_bytes(b"")  # for the reader
+            assert result == (0, [], [])
+            assert reading.result() == BIG
+    assert call(app, "get", "a", "/dev/null") == (0, [], [])
+    assert Path("/dev/null").is_char_device()
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
 
 
 @pytest.mark.parametrize("command", [["get", "/"], ["sync", "gridfs:"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import gridfs
@@ -82,7 +82,7 @@ def test_a_damaged_file_is_mended_from_here(app: Flask, real: PyMongo, tmp_path:
 
 def test_what_has_expired_is_not_there(app: Flask, real: PyMongo, tmp_path: Path) -> None:
     bucket = real.bucket()
-    bucket.save("a", [b"1"], expires_at=datetime(2000, 1, 1, tzinfo=timezone.utc))
+    bucket.save("a", [b"1"], expires_at=datetime(2000, 1, 1, tzinfo=UTC))
     assert call(app, "sync", "gridfs:", tmp_path / "here") == (0, [], [])
     assert call(app, "sync", plant(tmp_path / "here", "a"), "gridfs:").lines == ["put a"]
 

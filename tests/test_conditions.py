@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from werkzeug.test import EnvironBuilder
 from flask_gridfs_pymongo.http.conditions import Outcome, evaluate, last_modified, parse_date, parse_tags, range_applies
 
 PERFORM, NOT_MODIFIED, FAILED = Outcome.PERFORM, Outcome.NOT_MODIFIED, Outcome.FAILED
-UTC = timezone.utc
+UTC = UTC
 ETAG = "e"
 MODIFIED = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 SAME = "Sun, 06 Nov 1994 08:49:37 GMT"

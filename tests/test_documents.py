@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import uuid
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import bson
@@ -25,7 +25,7 @@ from flask_gridfs_pymongo.store import Bucket
 
 from .conftest import HTML, JSON, everyone
 
-DATE = datetime(2020, 1, 1, tzinfo=timezone.utc)
+DATE = datetime(2020, 1, 1, tzinfo=UTC)
 STANDARD: CodecOptions[Any] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 ANY: list[Any] = [  # a value of every BSON type
     *[None, True, 5, 2.5, float("nan"), float("inf"), float("-inf"), -1, -1294967296, Int64(2**40), 1e300, ""],
@@ -198,7 +198,7 @@ class TestEveryType:
     def test_a_date(self, real: PyMongo, uploads: FlaskClient, value: Any) -> None:
         """What has no date comes before all that have one, for everybody."""
         odd, store = put(real, uploadDate=value), Bucket(real.db)
-        earlier = put(real, uploadDate=datetime(1, 1, 1, tzinfo=timezone.utc), data=b"old")
+        earlier = put(real, uploadDate=datetime(1, 1, 1, tzinfo=UTC), data=b"old")
         expected = [earlier, odd] if isinstance(value, datetime) else [odd, earlier]
         for number, identity in enumerate(expected):
             for version in (number, number - 2):
@@ -220,7 +220,16 @@ class TestEveryType:
 
     @pytest.mark.parametrize(
         "field",
-        ["contentType", "metadata", "md5", "sha256", "aliases", "metadata.contentType", "metadata._contentType"],
+        [
+            "contentType",
+            "charset",
+            "metadata",
+            "md5",
+            "sha256",
+            "aliases",
+            "metadata.contentType",
+            "metadata._contentType",
+        ],
     )
     def test_what_is_only_told(self, real: PyMongo, uploads: FlaskClient, field: str) -> None:
         for n, value in enumerate(ANY):

@@ -327,7 +327,17 @@ def test_send_file_checks_its_arguments(
         ({"metadata": 5}, "metadata"),
         *(
             ({field: 1}, field)
-            for field in ("_id", "length", "chunkSize", "chunk_size", "uploadDate", "contentType", "sha256", "previous")
+            for field in (
+                "_id",
+                "length",
+                "chunkSize",
+                "chunk_size",
+                "uploadDate",
+                "contentType",
+                "charset",
+                "sha256",
+                "previous",
+            )
         ),
     ],
 )

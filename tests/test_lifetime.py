@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from flask_gridfs_pymongo.store.maintenance.retention import Sweep, trim
 
 from .conftest import BIG, JSON, Client, everyone, form, put
 
-NOW = datetime.now(timezone.utc)
+NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
 
 

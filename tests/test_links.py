@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -185,7 +185,7 @@ class TestShare:
         answer = uploads.post("/shared/a/b.txt?share", headers={"Accept": accept})
         assert (answer.status_code, answer.content_type) == (200, "application/json")
         assert answer.headers["Cache-Control"] == "no-store"
-        left = datetime.fromisoformat(answer.json["expires"]) - datetime.now(timezone.utc)
+        left = datetime.fromisoformat(answer.json["expires"]) - datetime.now(UTC)
         assert timedelta(seconds=590) < left <= timedelta(seconds=600)
         mongo.save_file("a/b.txt", io.BytesIO(b"newer"))
         assert uploads.get(answer.json["url"]).data == b"one"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from flask_gridfs_pymongo.store.listing.page import Key, Shown
 from .conftest import put
 from .test_private import Queries
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 JSON = {"Accept": "application/json"}
 # name, day, bytes, type; in the order of upload
 FILES: list[tuple[str, int, int, str | None]] = [
@@ -358,7 +358,7 @@ class TestNames:
 
     @pytest.mark.parametrize("versions", [1, 99, 100, 127, 128, 129, 300])
     def test_a_name_with_many_versions_is_stepped_over(self, store: Bucket, versions: int) -> None:
-        start = datetime(2020, 1, 1, tzinfo=timezone.utc)
+        start = datetime(2020, 1, 1, tzinfo=UTC)
         names = ["a"] * 3 + ["b"] * versions + ["c"] * 2
         store.files.insert_many(
             {"filename": name, "length": 0, "chunkSize": 5, "uploadDate": start + timedelta(seconds=n)}

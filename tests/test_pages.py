@@ -8,7 +8,7 @@ import random
 import re
 import wave
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -321,7 +321,7 @@ class TestUploads:
 @pytest.fixture(scope="module")
 def many(site: Site) -> int:
     """Documents of 5,000 files, one a day; nobody opens them."""
-    begin = datetime(2010, 1, 1, tzinfo=timezone.utc)
+    begin = datetime(2010, 1, 1, tzinfo=UTC)
     site.store("many").writer("x").abort()  # for the indexes
     site.store("many").files.insert_many(
         {

@@ -6,7 +6,7 @@ import io
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -265,7 +265,7 @@ class TestKeeping:
         app.register_blueprint(mongo.uploads_blueprint("first", url_prefix="/first"))
         app.register_blueprint(mongo.uploads_blueprint("second", url_prefix="/second", read_only=read_only))
         app.test_client().get("/first/a/photo.jpg?variant=thumb")
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         for age in (timedelta(hours=23), timedelta(hours=25)):
             mongo.db.fs.variants.update_one({}, {"$set": {"used": now - age}})
             app.test_client().get("/second/a/photo.jpg?variant=thumb")

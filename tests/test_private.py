@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -25,7 +25,7 @@ from flask_gridfs_pymongo.store.listing import by_value as orders
 
 from .conftest import HTML, JSON
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = "a a.txt a/ a/1 a/2.txt a/b/1 a/b/2 a/b/c/1 a/bc b/1 b/2 b/3.txt ba c/d/e/f.png c/d/g /x x//y Ä/1 z z/z".split()
 VALUES: dict[str, tuple[str | None, ...]] = {
     "order": (None, "newest", "size", "type", "-name", "-newest", "-size", "-type"),

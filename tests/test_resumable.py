@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -232,7 +232,7 @@ class TestTurns:
 
 def lapse(store: Bucket, field: str = "busy") -> None:
     """Let the time that all uploads have be over."""
-    past = {"$set": {field: datetime(2020, 1, 1, tzinfo=timezone.utc)}}
+    past = {"$set": {field: datetime(2020, 1, 1, tzinfo=UTC)}}
     store.uploads.collection.update_many({}, past)
 
 

@@ -126,7 +126,7 @@ class TestBucketOfAnApplication:
         assert (file.id, file.fields, dict(file.metadata)) == (
             file_id,
             {"owner": "me"},
-            {"title": "A", "contentType": "text/plain; charset=utf-8"},
+            {"title": "A", "contentType": "text/plain"},
         )
         assert mongo.bucket().find("a.txt") is None
 

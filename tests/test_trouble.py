@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,7 +113,7 @@ class TestRaces:
         class Clock(datetime):
             @classmethod
             def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-                return datetime.now(timezone.utc) + timedelta(seconds=skew.seconds)
+                return datetime.now(UTC) + timedelta(seconds=skew.seconds)
 
         monkeypatch.setattr("flask_gridfs_pymongo.store.writing.commit.datetime", Clock)
         order: list[bytes] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson.objectid import ObjectId
@@ -24,14 +24,14 @@ class TestVersions:
 
     def test_a_new_one_is_dated_after_the_one_it_follows_whatever_the_clock_says(self, store: Bucket) -> None:
         first = put(store, "a", b"1")
-        future = datetime(2100, 1, 1, tzinfo=timezone.utc)
+        future = datetime(2100, 1, 1, tzinfo=UTC)
         store.files.update_one({"_id": first.id}, {"$set": {"uploadDate": future}})
         second = put(store, "a", b"2")
         assert second.upload_date == future + timedelta(milliseconds=1)
         assert store.find("a") == second
 
     def test_after_the_last_date_there_is_the_order_of_ids_is_left(self, store: Bucket) -> None:
-        first, last = put(store, "a", b"1"), datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
+        first, last = put(store, "a", b"1"), datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
         store.files.update_one({"_id": first.id}, {"$set": {"uploadDate": last}})
         for content in (b"2", b"3"):
             newest = put(store, "a", content)
@@ -42,7 +42,7 @@ class TestVersions:
         identities = [ObjectId() for _ in plan]
         order = sorted(range(len(plan)), key=lambda n: (plan[n], identities[n]))
         for n in random.Random(plan).sample(range(len(plan)), len(plan)):
-            date = datetime(2020, 1, 1 + ord(plan[n]) - ord("a"), tzinfo=timezone.utc)
+            date = datetime(2020, 1, 1 + ord(plan[n]) - ord("a"), tzinfo=UTC)
             document = {"_id": identities[n], "filename": "t", "length": 0, "chunkSize": 5, "uploadDate": date}
             store.files.insert_one(document)
         return [identities[n] for n in order]

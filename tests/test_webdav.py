@@ -6,7 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -160,11 +160,11 @@ class TestFolders:
 
     def test_names_that_no_url_carries_are_left_out(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "good", "a//b", "/c", "d\x01", "e\ufffe", "x/../y")
-        mongo.db["fs.files"].insert_one({"length": 0, "chunkSize": 1, "uploadDate": datetime.now(timezone.utc)})
+        mongo.db["fs.files"].insert_one({"length": 0, "chunkSize": 1, "uploadDate": datetime.now(UTC)})
         assert drive().found() == ["/dav/", "/dav/a/", "/dav/x/", "/dav/good"]
 
     def test_what_expired_is_not_there(self, drive: Drive, mongo: PyMongo) -> None:
-        past = datetime.now(timezone.utc) - timedelta(seconds=1)
+        past = datetime.now(UTC) - timedelta(seconds=1)
         mongo.save_file("a/gone", io.BytesIO(b"x"), expires_at=past)
         client = drive()
         assert client.found() == ["/dav/"]
@@ -292,6 +292,14 @@ class TestFiles:
         client = drive(lambda action, filename: f"{action} {filename}" != refused)
         assert client.status(method, path, to=to) == 403
         assert names(mongo) == ["a/1", "b/2", "file"]
+
+    @pytest.mark.parametrize("fields", [{"charset": "latin-1"}, {"contentType": "text/plain; charset=latin-1"}])
+    def test_the_type_names_the_charset(self, drive: Drive, mongo: PyMongo, fields: dict[str, str]) -> None:
+        mongo.save_file("a.txt", io.BytesIO(b"\xe9"))
+        mongo.db.fs.files.update_one({}, {"$set": fields, "$unset": {"metadata": 1}})
+        answer = drive().ask("PROPFIND", "a.txt")
+        (told,) = ElementTree.fromstring(answer.data).iterfind(".//D:getcontenttype", DAV)
+        assert told.text == drive().ask("GET", "a.txt").headers["Content-Type"] == "text/plain; charset=latin-1"
 
     def test_copy_keeps_type_and_metadata(self, drive: Drive, mongo: PyMongo) -> None:
         mongo.save_file("a", io.BytesIO(b"x"), content_type="image/x-own", metadata={"title": "A"})

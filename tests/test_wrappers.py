@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pymongo
@@ -124,7 +124,7 @@ def test_times_are_aware_and_in_utc(mongo: PyMongo) -> None:
     mongo.db.times.insert_one({"_id": 1, "at": datetime(2020, 1, 2, 3, tzinfo=east)})
     for times in (mongo.db.times, mongo.db.with_options(**NEAREST).times, mongo.db.times.with_options(**NEAREST)):
         at = times.find_one_or_404(1)["at"]
-        assert at == datetime(2020, 1, 2, 1, tzinfo=timezone.utc)
+        assert at == datetime(2020, 1, 2, 1, tzinfo=UTC)
         assert at.utcoffset() == timedelta(0)
 
 

@@ -6,7 +6,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pymongo
@@ -88,7 +88,7 @@ class TestWriting:
     def test_a_redated_version_does_not_hold_the_place_of_the_next(self, store: Bucket) -> None:
         first = put(store, "a", b"1")
         second = put(store, "a", b"2")
-        past = datetime(2000, 1, 1, tzinfo=timezone.utc)
+        past = datetime(2000, 1, 1, tzinfo=UTC)
         store.files.update_one({"_id": second.id}, {"$set": {"uploadDate": past}})
         assert store.find("a") == first
         assert put(store, "a", b"3") == store.find("a")

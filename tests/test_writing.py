@@ -86,7 +86,7 @@ class TestPut:
     def test_the_type_that_the_client_claims_is_kept_aside(self, client: Client, mongo: PyMongo) -> None:
         client().put("/uploads/a.txt", data=b"x", content_type="text/html")
         (document,) = mongo.db.fs.files.find()
-        assert document["metadata"] == {"clientContentType": "text/html", "contentType": "text/plain; charset=utf-8"}
+        assert document["metadata"] == {"clientContentType": "text/html", "contentType": "text/plain"}
 
 
 class TestForms:
@@ -424,12 +424,62 @@ def test_whether_text_is_utf8_is_decided_by_its_bytes(
     uploads.put("/uploads/put.txt", data=content)
     uploads.post("/uploads/", data=form((content, "form.txt")))
     mongo.save_file("saved.txt", io.BytesIO(content), content_type="text/plain")
-    expected = "text/plain; charset=utf-8" if is_utf8 else "text/plain"
+    served = "text/plain; charset=utf-8" if is_utf8 else "text/plain"
     for name in ("put.txt", "form.txt", "saved.txt"):
-        document = mongo.db.fs.files.find_one({"filename": name})
-        assert (document["contentType"], document["metadata"]["contentType"]) == (expected, expected)
-        assert uploads.get(f"/uploads/{name}").headers["Content-Type"] == expected
-        assert uploads.get(f"/uploads/{name}?details", headers=JSON).json["content_type"] == "text/plain"
+        document = mongo.db.fs.files.find_one({"filename": name, "contentType": "text/plain"})
+        assert document["metadata"]["contentType"] == "text/plain"
+        assert document.get("charset", "missing") == ("utf-8" if is_utf8 else "missing")
+        assert uploads.get(f"/uploads/{name}").headers["Content-Type"] == served
+        described = uploads.get(f"/uploads/{name}?details", headers=JSON).json
+        assert (described["content_type"], described["charset"]) == ("text/plain", "utf-8" if is_utf8 else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored", "served"),
+    [
+        ("text/html; charset=latin-1", ("text/html", "latin-1"), "text/html; charset=latin-1"),
+        ("application/json;charset=UTF-8", ("application/json", "UTF-8"), "application/json; charset=UTF-8"),
+        ('text/csv; header=present; charset="a:b"', ("text/csv; header=present", "a:b"), None),
+        ("text/plain; charset=latin-1; format=flowed", ("text/plain; format=flowed", "latin-1"), None),
+        ("text/plain; format=flowed", ("text/plain; format=flowed", "utf-8"), None),
+        ("Text/Plain", ("Text/Plain", "utf-8"), "text/plain; charset=utf-8"),
+        ("image/x", ("image/x", None), "image/x"),
+        ("no type; charset=utf-8", ("no type; charset=utf-8", None), "application/octet-stream"),
+    ],
+)
+def test_a_charset_that_python_gives_is_stored_beside_the_type(
+    client: Client, mongo: PyMongo, given: str, stored: tuple[str, str | None], served: str | None
+) -> None:
+    uploads = client(authorize=everyone)
+    mongo.save_file("a", io.BytesIO(b"x"), content_type=given)
+    uploads.post("/uploads/a?copy=b")
+    uploads.post("/uploads/b?restore&version=0")
+    mongo.bucket().copy("b", "c")
+    documents = list(mongo.db.fs.files.find())
+    assert {(one["contentType"], one["metadata"]["contentType"], one.get("charset")) for one in documents} == {
+        (stored[0], *stored)
+    }
+    assert len(documents) == 4
+    for name in "abc":
+        assert uploads.get(f"/uploads/{name}").headers["Content-Type"] == (
+            served or f"{stored[0]}; charset={stored[1]}".replace("a:b", '"a:b"')
+        )
+
+
+def test_a_file_whose_type_holds_its_charset_is_served_as_before(client: Client, mongo: PyMongo) -> None:
+    uploads = client(authorize=everyone)
+    uploads.put("/uploads/a.txt", data=b"x")
+    inside = "text/plain;charset=utf-8; format=flowed"
+    mongo.db.fs.files.update_one(
+        {}, {"$set": {"contentType": inside, "metadata": {"contentType": inside}}, "$unset": {"charset": 1}}
+    )
+    answer = uploads.get("/uploads/a.txt")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8; format=flowed"
+    described = uploads.get("/uploads/?order=type", headers=JSON).json["files"][0]
+    assert (described["content_type"], described["charset"]) == ("text/plain", "utf-8")
+    uploads.post("/uploads/a.txt?copy=b.txt")
+    copied = mongo.db.fs.files.find_one({"filename": "b.txt"})
+    assert (copied["contentType"], copied["charset"]) == ("text/plain; format=flowed", "utf-8")
 
 
 def test_other_types_and_charsets_stay(client: Client, mongo: PyMongo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timezone
+from datetime import UTC
 from typing import Any
 
 import click
@@ -82,7 +82,7 @@ def _line(row: Version, long: bool, numbered: bool) -> str:
     size = "damaged" if file.damage else f"{file.length:,}"
     details = [
         f"{size:>15}",
-        f"{file.upload_date.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}",
+        f"{file.upload_date.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
         f"{file.content_type:<24}",
     ]
     return "  ".join([*number, *(details if long else ()), name_of(file)])
@@ -96,8 +96,9 @@ def _facts(row: Version | str) -> dict[str, Any]:
         "filename": file.filename if file.named else None,
         "id": ids.to_json(file.id, file.options),
         "length": None if file.damage else file.length,
-        "upload_date": file.upload_date.astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "upload_date": file.upload_date.astimezone(UTC).isoformat(timespec="milliseconds"),
         "content_type": file.content_type,
+        "charset": file.charset,
         "sha256": file.sha256,
         **({} if row.number < 0 else {"version": row.number}),
     }
@@ -128,8 +129,8 @@ def _details(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
         "name": file.filename,
         "id": json.dumps(ids.to_json(file.id, file.options)).strip('"'),
         "size": f"{file.length:,} bytes" if file.damage is None else f"damaged: {file.damage}",
-        "type": file.content_type,
-        "uploaded": file.upload_date.astimezone(timezone.utc).isoformat(sep=" ", timespec="milliseconds"),
+        "type": file.media_type,
+        "uploaded": file.upload_date.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds"),
         "expires": "never" if file.expires_at is None else file.expires_at.isoformat(sep=" ", timespec="seconds"),
         "version": f"{bucket.number(file)}, counted from 0",
         "versions": bucket.count(file.filename),

@@ -115,11 +115,12 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
     Folders are made where they are missing.
 
-    :raises OSError: where *path* is a folder, a device or the like, or cannot be made
+    :raises OSError: where *path* is a folder, a symbolic link, a device or the like, or cannot be made
     """
-    there = _mode(path)
+    there = _mode(path, follow_symlinks=False)
     if there is not None and not stat.S_ISREG(there):
-        raise FileExistsError(f"not written, as {path!r} is {'a folder' if stat.S_ISDIR(there) else 'no regular file'}")
+        kind = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}.get(stat.S_IFMT(there), "no regular file")
+        raise FileExistsError(f"not written, as {path!r} is {kind}")
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     part = os.path.join(os.path.dirname(path), f".gridfs-{token_hex(8)}.part")
     try:
@@ -136,11 +137,44 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         raise
 
 
-def _mode(path: str) -> int | None:
+@contextmanager
+def writing(path: str) -> Iterator[BinaryIO]:
+    """The file that somebody named by *path*: a symbolic link stays, and what it leads to is replaced as a whole.
+
+    A device, a pipe, or an open descriptor such as ``/dev/stdout`` is written to instead.
+
+    :raises OSError: as :func:`replacing`
+    """
+    # Also where links are resolved below the system looks first whether they may be followed (fs.protected_symlinks).
+    there, descriptor = _mode(path), _descriptor(path)
+    if descriptor is not None:  # opened by its name a regular file would be cut, and written from its start
+        with open(os.dup(descriptor), "wb") as file:
+            yield file
+    elif there is None or stat.S_ISREG(there) or stat.S_ISDIR(there):
+        with replacing(os.path.realpath(path)) as file:
+            yield file
+    else:
+        with open(path, "wb") as file:
+            yield file
+
+
+def _mode(path: str, *, follow_symlinks: bool = True) -> int | None:
     try:
-        return os.stat(path).st_mode
+        return os.stat(path, follow_symlinks=follow_symlinks).st_mode
     except FileNotFoundError:
         return None
+
+
+def _descriptor(path: str) -> int | None:
+    """The number of the open descriptor of this process that *path* leads to, if it does."""
+    own = os.path.realpath("/dev/fd")
+    while True:  # a loop of links has failed before
+        folder, name = os.path.split(path)
+        if os.path.realpath(folder) == own:
+            return int(name) if name.isdecimal() else None
+        if not os.path.islink(path):
+            return None
+        path = os.path.join(folder, os.readlink(path))
 
 
 def sha256(path: str) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import BinaryIO, NamedTuple
 
 import click
 
 from ..store import Bucket, StoredFile
-from .local import check_path, path_below, stored_name, walk
+from .local import check_path, path_below, replacing, stored_name, walk, writing
 from .report import Report
 
 TOP = ("", "/")
@@ -137,9 +138,9 @@ def name_into(place: str, one: Stored | Local, is_folder: bool) -> str:
     return name
 
 
-def path_into(place: str, one: Stored, is_folder: bool) -> str:
-    """Return the path on this machine that *one* gets, where *place* is its place here.
+def file_into(place: str, one: Stored, is_folder: bool) -> AbstractContextManager[BinaryIO]:
+    """Return what writes the file on this machine that *one* becomes, where *place* is its place here.
 
     :raises ValueError: where it would lie outside of that
     """
-    return path_below(place, one.rest) if is_folder or one.within else place
+    return replacing(path_below(place, one.rest)) if is_folder or one.within else writing(place)

@@ -29,7 +29,8 @@ def sync_command(source: str, place: str, dry_run: bool, bucket: str, prefix: st
 
     Both stand for their contents, with a slash at the end or without; gridfs: alone is the whole bucket. Files
     are the same that have the same length and SHA-256. Nothing is ever deleted, and in the store nothing is replaced:
-    what differs becomes the newest version. Each file that is brought is a line; symbolic links are left out.
+    what differs becomes the newest version. Each file that is brought is a line; symbolic links are left out,
+    and are never replaced.
 
     \b
     Exit status:
@@ -87,7 +88,7 @@ def _bring(transfers: Transfers, top: str, place: str, dry_run: bool) -> None:
             if os.path.isfile(path) and _is_same(transfers.bucket, file, path):
                 continue
             if not dry_run:
-                transfers.get(file, path)
+                transfers.get(file, local.replacing(path))
             report.line(f"get {file.filename}")
 
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from typing import BinaryIO
 
@@ -17,8 +17,8 @@ from ..signals import file_saved, tell
 from ..store import Bucket, CorruptFile, StoredFile
 from .group import bucket_options, gridfs, open_bucket, plain
 from .interrupts import Interrupts
-from .local import BLOCK, replacing
-from .places import check_folder, is_folder, local, name_given, name_into, name_of, path_into, stored, version_of
+from .local import BLOCK
+from .places import check_folder, file_into, is_folder, local, name_given, name_into, name_of, stored, version_of
 from .report import Report
 
 
@@ -45,13 +45,13 @@ class Transfers:
         with open(path, "rb") as source:
             self.put(source, name, os.fstat(source.fileno()).st_size or None)
 
-    def get(self, file: StoredFile, path: str) -> None:
-        """Write a stored file to *path*, in place of what is there.
+    def get(self, file: StoredFile, opening: AbstractContextManager[BinaryIO]) -> None:
+        """Write a stored file to what *opening* opens.
 
         :raises CorruptFile: where it is damaged
         """
         hashed = hashlib.sha256()
-        with closing(self.bucket.read(file)) as pieces, replacing(path) as target:
+        with closing(self.bucket.read(file)) as pieces, opening as target:
             for piece in self.report.counted(name_of(file), file.length, pieces):
                 hashed.update(piece)
                 target.write(piece)
@@ -108,7 +108,9 @@ def get_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str |
 
     As with rsync, SRC/ is the contents of a folder, SRC the file of this name, else the folder itself; / is everything.
     DST is a folder where it ends with a slash, where there is one, and for more than one file. A file that is there
-    is replaced, in one step. Nothing is ever written outside of DST.
+    is replaced, in one step. Where DST itself is a symbolic link, the link stays, and what it leads to is replaced; a
+    device or pipe, such as /dev/stdout, is written to. Nothing is ever written outside of DST: in a folder a symbolic
+    link is neither followed nor replaced.
 
     \b
     Exit status:
@@ -125,7 +127,7 @@ def get_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str |
         for one in stored(transfers.bucket, sources, transfers.report):
             with transfers.report.trying(one.name):
                 one.ensure_named()
-                transfers.get(one.file, path_into(place, one, is_place))
+                transfers.get(one.file, file_into(place, one, is_place))
 
 
 @gridfs.command("put")

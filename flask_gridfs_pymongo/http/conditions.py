@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import Enum
 
 from werkzeug.datastructures import Headers
@@ -58,12 +58,12 @@ def parse_date(value: str, now: datetime | None = None) -> datetime | None:
     second -= second == 60  # a leap second
     rest = (_MONTHS.index(match["month"]) + 1, day, hour, minute, second)
     if len(match["year"]) == 2:
-        now = now or datetime.now(timezone.utc)
+        now = now or datetime.now(UTC)
         year += now.year // 100 * 100
         if (year - 50, *rest) > now.timetuple()[:6]:  # more than 50 years ahead means the past century
             year -= 100
     try:
-        return datetime(year, *rest, tzinfo=timezone.utc)
+        return datetime(year, *rest, tzinfo=UTC)
     except ValueError:
         return None
 
@@ -80,7 +80,7 @@ def parse_tags(value: str) -> list[tuple[bool, str]]:
 
 def last_modified(date: datetime) -> datetime:
     """The Last-Modified of what changed at *date*: whole seconds, never in the future (RFC 9110 section 8.8.2.1)."""
-    return min(date, datetime.now(timezone.utc)).replace(microsecond=0)
+    return min(date, datetime.now(UTC)).replace(microsecond=0)
 
 
 def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime | None = None) -> Outcome:

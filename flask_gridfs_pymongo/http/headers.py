@@ -14,17 +14,13 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ..mimetype import INLINE_TYPES
+from ..mimetype import INLINE_TYPES, UNKNOWN, parse
 from .filenames import content_disposition
 
 IMMUTABLE = 31_536_000
 """seconds: a year, as long as any cache keeps anything"""
 NO_STORE = "no-store"
 
-_WORD = "[a-z0-9!#$&^_.+-]+"
-_PARAMETER = rf"""\s*;\s*({_WORD})\s*=\s*({_WORD}|"[a-z0-9!#$&^_.+:/=, -]*")"""
-_PARAMETERS = re.compile(_PARAMETER, re.IGNORECASE | re.ASCII)
-_MEDIA_TYPE = re.compile(rf"({_WORD}/{_WORD})((?:{_PARAMETER})*)", re.IGNORECASE | re.ASCII)
 _LOCKED = "default-src 'none'; sandbox"
 _SHOWN = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
 # With sandbox Chromium's media document has the origin "null" and may not fetch its own file.
@@ -86,11 +82,10 @@ def media_type(stored: str, charset: str | None = "utf-8") -> tuple[str, str]:
     :return: the bare type in lower case, and the field's value with its parameters; both
         ``application/octet-stream`` where what is stored is no media type
     """
-    match = _MEDIA_TYPE.fullmatch(stored.strip())
-    if match is None:
-        return "application/octet-stream", "application/octet-stream"
-    bare = match[1].lower()
-    parameters = [(name.lower(), value) for name, value in _PARAMETERS.findall(match[2])]
+    parsed = parse(stored)
+    if parsed is None:
+        return UNKNOWN, UNKNOWN
+    bare, parameters = parsed
     if charset and bare.startswith("text/") and "charset" not in dict(parameters):
         parameters.append(("charset", charset))
     return bare, "; ".join([bare, *(f"{name}={value}" for name, value in parameters)])

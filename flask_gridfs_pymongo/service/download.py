@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -44,7 +44,7 @@ def send(
     :raises CorruptFile: where its document cannot be right: then no header field would be either
     """
     file.ensure_sound()
-    content_type = file.content_type
+    content_type = file.media_type
     if _is_untold(file) and _performs(request, file):
         content_type = mimetype.guess(None, _head(bucket, file))
         if as_attachment is None and not mimetype.is_shown_media(content_type):
@@ -78,7 +78,7 @@ def bounded(caching: Caching, file: StoredFile) -> Caching:
     """Return *caching* that ends when *file* is gone."""
     if caching.max_age is None or file.expires_at is None:
         return caching
-    left = file.expires_at - datetime.now(timezone.utc)
+    left = file.expires_at - datetime.now(UTC)
     return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))
 
 

@@ -13,7 +13,7 @@ import io
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any, TypeVar, cast
 
 from flask import Request, abort
@@ -102,7 +102,7 @@ def save_copy(options: Options, file: StoredFile, filename: str, check: _Check) 
         return bucket.save(
             filename,
             bucket.read(file),
-            content_type=file.content_type,
+            content_type=file.media_type,
             fields=expiring(options, {**file.fields, "metadata": file.metadata}),
             check=may_follow,
             inspect=lambda copied: inspect(options, bucket, copied),
@@ -270,7 +270,7 @@ def expiring(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Add the date at which a file expires to the further fields of its document, where ``expire_after`` is set."""
     if options.expire_after is None:
         return dict(fields)
-    date = datetime.now(timezone.utc) + timedelta(seconds=options.expire_after)
+    date = datetime.now(UTC) + timedelta(seconds=options.expire_after)
     return {**fields, "metadata": {**fields.get("metadata", {}), "expiresAt": date}}
 
 

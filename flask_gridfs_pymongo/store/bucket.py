@@ -209,7 +209,8 @@ class Bucket:
         Versions are totally ordered, and none is dated before the one that it follows, whatever the clocks say.
 
         :param source: has a ``read`` method that returns bytes, or yields bytes
-        :param content_type: guessed from the name, else from the first bytes, where None
+        :param content_type: guessed from the name, else from the first bytes, where None; a charset in it is stored as
+            ``charset``
         :param fields: further fields of the files document, ``metadata`` for one
         :param max_size: bytes
         :param expires_at: from when on it is gone; in UTC where it has no time zone, as PyMongo takes it
@@ -240,7 +241,7 @@ class Bucket:
         """
         file = self._one(filename, version, None)
         fields = {**file.fields, "metadata": file.metadata}
-        return self.save(new, self.read(file), content_type=file.content_type, fields=fields)
+        return self.save(new, self.read(file), content_type=file.media_type, fields=fields)
 
     def rename(self, filename: str, new: str) -> int:
         """Give all versions of a name another one; what is uploaded meanwhile under the old one stays there.

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .retry import persist
@@ -26,9 +26,9 @@ class Clock:
         try:
             self._asked: datetime = persist(collection, lambda: admin.command("hello"))["localTime"]
         except NotImplementedError:  # mongomock
-            self._asked = datetime.now(timezone.utc)
+            self._asked = datetime.now(UTC)
         if self._asked.tzinfo is None:
-            self._asked = self._asked.replace(tzinfo=timezone.utc)
+            self._asked = self._asked.replace(tzinfo=UTC)
         self._began = time.monotonic()
 
     def now(self) -> datetime:

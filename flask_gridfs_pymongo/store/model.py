@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -20,12 +20,13 @@ from bson.objectid import ObjectId
 
 from .. import mimetype
 from . import ids
+from .charset import is_charset, join, split
 from .errors import CorruptFile
 from .integrity import damage, is_length, is_utf8
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
 _KNOWN = frozenset(
-    "_id filename length chunkSize uploadDate contentType sha256 previous previousAt renamedFrom".split()
+    "_id filename length chunkSize uploadDate contentType charset sha256 previous previousAt renamedFrom".split()
 )
 
 
@@ -47,9 +48,11 @@ class StoredFile:
     upload_date: datetime
     """in UTC, to the millisecond; where the document has no date, when its ObjectId was made, else 1970"""
     content_type: str
-    """``application/octet-stream`` where neither the document nor the name tells it"""
+    """without its charset; ``application/octet-stream`` where neither the document nor the name tells it"""
     sha256: str | None
     """of the content, in hexadecimal; None where another tool wrote the file"""
+    charset: str | None = None
+    """of text; None where the document tells none"""
     named: bool = True
     """whether the name is a text by which the file is found; else only its ``_id`` finds it"""
     dated: bool = True
@@ -87,13 +90,17 @@ class StoredFile:
         stored = document.get("metadata")
         metadata = stored if isinstance(stored, Mapping) else {}
         length, chunk_size, sha256 = (document.get(field) for field in ("length", "chunkSize", "sha256"))
+        content_type, charset = split(_content_type(document, metadata) or mimetype.guess(filename))
+        if charset is None and is_charset(document.get("charset")):
+            charset = document["charset"]
         return cls(
             id=document["_id"],
             filename=filename,
             length=int(length) if is_length(length) else 0,
             chunk_size=int(chunk_size) if is_length(chunk_size) else 0,
             upload_date=_upload_date(document),
-            content_type=_content_type(document, metadata) or mimetype.guess(filename),
+            content_type=content_type,
+            charset=charset,
             sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
             named=named,
             dated=isinstance(document.get("uploadDate"), datetime),
@@ -115,18 +122,32 @@ class StoredFile:
     @property
     def expired(self) -> bool:
         """Whether the file is gone, though it may still be stored."""
-        return self.expires_at is not None and self.expires_at <= datetime.now(timezone.utc)
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
     @cached_property
     def etag(self) -> str:
         """The opaque tag of a strong validator (RFC 9110 section 8.8.3), without its quotes.
 
         The content of a revision never changes: its ``_id``, length and upload date stand for it, and its hashes where
-        it has any. Its content type may be corrected.
+        it has any. Its content type and charset may be corrected; they count as they are stored, in one field or two.
         """
         date = self.upload_date.isoformat()
-        identity = [self.id, self.length, date, self.content_type, self.sha256, self.fields.get("md5")]
+        identity = [self.id, self.length, date, self._stored_type, self.sha256, self.fields.get("md5")]
+        if self.charset is not None and self._stored_type == self.content_type:
+            identity.append(self.charset)
         return hashlib.sha256(ascii(identity).encode()).hexdigest()[:32]
+
+    @property
+    def media_type(self) -> str:
+        """The content type with its charset, as a Content-Type field has it."""
+        if self.charset is None or self._stored_type != self.content_type:
+            return self._stored_type
+        return join(self.content_type, self.charset)
+
+    @cached_property
+    def _stored_type(self) -> str:
+        """The content type as it is stored: earlier versions of this package put the charset into it."""
+        return _content_type(self.document, self.metadata) or self.content_type
 
     @property
     def key(self) -> str | None:
@@ -164,7 +185,7 @@ def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> s
 
 
 def _aware(date: datetime) -> datetime:
-    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _upload_date(document: Mapping[str, Any]) -> datetime:
@@ -172,4 +193,4 @@ def _upload_date(document: Mapping[str, Any]) -> datetime:
     if isinstance(date, datetime):
         return _aware(date)
     identity = document["_id"]
-    return identity.generation_time if isinstance(identity, ObjectId) else datetime.fromtimestamp(0, timezone.utc)
+    return identity.generation_time if isinstance(identity, ObjectId) else datetime.fromtimestamp(0, UTC)

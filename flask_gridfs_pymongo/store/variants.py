@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from pymongo import ASCENDING
@@ -56,7 +56,7 @@ class Variants:
         found = self._collection.find_one({"_id": tag})
         if found is None:
             return None
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         if note and found["used"] < now - _DAY:
             with self._logged():
                 self._collection.update_one({"_id": tag}, {"$set": {"used": now}})
@@ -66,7 +66,7 @@ class Variants:
         """Keep a picture of the file *file_id*."""
         if len(data) > _LARGEST:
             return
-        fields = {"file": file_id, "contentType": content_type, "data": data, "used": datetime.now(timezone.utc)}
+        fields = {"file": file_id, "contentType": content_type, "data": data, "used": datetime.now(UTC)}
         with self._logged():
             self._ensure_indexes()
             self._collection.replace_one({"_id": tag}, fields, upsert=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -37,7 +37,7 @@ _UNSUPPORTED = {
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
 NO_ARRAY = {"$not": {"$type": "array"}}
 """for what is compared with a value: the server looks into arrays"""
-CALENDAR = _FIRST, _LAST = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
+CALENDAR = _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 """the first and the last date"""
 DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **NO_ARRAY}}
 """Revisions that have an upload date: a BSON date within the years 1 to 9999"""

@@ -47,7 +47,7 @@ class File(Resource, DAVNonCollection):
         return self.stored.length
 
     def get_content_type(self) -> str:
-        return media_type(self.stored.content_type, None if self.stored.sha256 else "utf-8")[1]
+        return media_type(self.stored.media_type, None if self.stored.sha256 else "utf-8")[1]
 
     def get_creation_date(self) -> float:
         return self.stored.upload_date.timestamp()

@@ -15,7 +15,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -262,7 +262,7 @@ class Check:
 
     def _settle(self, suspects: Mapping[str, Any]) -> Iterator[Finding]:
         """Look again, and once more after a pause, in which a delete that goes on takes some of the chunks."""
-        young = datetime.now(timezone.utc) - GRACE
+        young = datetime.now(UTC) - GRACE
         dead: dict[str, dict[str, Any]] = {}
         unfinished = self._uploads.unfinished([value for value in suspects.values() if isinstance(value, ObjectId)])
         for found in self._unowned(suspects):

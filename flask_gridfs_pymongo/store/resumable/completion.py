@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from ... import mimetype
+from ..charset import Utf8
 from ..errors import Overtaken
 from ..model import StoredFile
 from ..reader import Reader
-from ..writing.charset import Utf8
 from ..writing.commit import CHUNK_SIZE, Content, commit, preview
 from .append import Holder
 
@@ -71,7 +71,7 @@ def _content(holder: Holder, tail: bytes) -> Content:
         holder.chunks.insert([holder.chunks.make(holder.offset // CHUNK_SIZE, tail)])
     holder.chunks.keep(_chunks_of(holder))
     file_id, name, length = holder.turn.id, holder.filename, holder.offset
-    file = StoredFile(file_id, name, length, CHUNK_SIZE, datetime.now(timezone.utc), mimetype.UNKNOWN, None)
+    file = StoredFile(file_id, name, length, CHUNK_SIZE, datetime.now(UTC), mimetype.UNKNOWN, None)
     stored, utf8 = holder.versions.collections.primary.chunks, Utf8()
     head = b"".join(Reader(stored, file, 0, min(length, mimetype.SNIFF_BYTES)))
     sha256, look = holder.sha256, list[Callable[[bytes], None]]()

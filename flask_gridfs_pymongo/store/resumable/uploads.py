@@ -23,7 +23,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from bson.objectid import ObjectId
@@ -226,7 +226,7 @@ def _hashed(token: str) -> str:
 def _upload(document: Mapping[str, Any], now: datetime) -> Upload:
     expires = document["expires"]
     if expires.tzinfo is None:
-        expires = expires.replace(tzinfo=timezone.utc)
+        expires = expires.replace(tzinfo=UTC)
     return Upload(
         id=document["_id"],
         filename=document["filename"],

@@ -21,6 +21,7 @@ from bson.timestamp import Timestamp
 from pymongo.errors import PyMongoError
 
 from .. import ids
+from ..clock import Clock
 from ..collections import WITH_PREVIOUS, Collections, Index, create_index
 from ..model import StoredFile
 from ..retry import persist
@@ -83,9 +84,10 @@ class Claims:
             return 0
 
     def _remove_old(self) -> int:
-        at = {"$convert": {"input": "$previousAt", "to": "date", "onError": None, "onNull": None}}
-        old = {"$lt": [at, {"$subtract": ["$$NOW", LIFETIME * 1000]}]}
-        found = self._files.find({**WITH_PREVIOUS, "$expr": old}, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
+        # $convert would take no timestamp on MongoDB 5.0 and older.
+        since = Timestamp(int(Clock(self._files).now().timestamp()) - LIFETIME, 0)
+        old = {**WITH_PREVIOUS, "previousAt": {"$not": {"$gte": since}}}
+        found = self._files.find(old, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
         old_ones = [document["_id"] for document in found]
         if old_ones:
             self._files.update_many({"_id": {"$in": old_ones}}, NO_CLAIM)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from bson.int64 import Int64
@@ -20,19 +20,19 @@ from bson.objectid import ObjectId
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
 
 from ... import mimetype
+from ..charset import split
 from ..errors import IndexConflict, Unconfirmed, Vanished
 from ..model import StoredFile, living
 from ..retry import Patience, persist
 from ..versions import Versions
 from .changes import expire_older
-from .charset import with_charset
 
 CHUNK_SIZE = 255 * 1024
 """bytes; the GridFS specification's default"""
 _ATTEMPTS = 200
 _PAUSE = 0.02  # seconds at most between two of them
 _MILLISECOND = timedelta(milliseconds=1)
-_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
 
 
 class Content(NamedTuple):
@@ -217,21 +217,24 @@ def _document(
     filename: str, content: Content, content_type: str | None, fields: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The files document, but for its date and its place among the versions."""
-    content_type = with_charset(content_type or mimetype.guess(filename, content.head), content.is_utf8)
+    bare, charset = split(content_type or mimetype.guess(filename, content.head))
+    if charset is None and content.is_utf8 and bare.lower().startswith("text/"):
+        charset = "utf-8"
     return {
         **(fields or {}),
         "_id": content.id,
         "filename": filename,
         "length": Int64(content.length),  # as the specification says, whatever its size
         "chunkSize": CHUNK_SIZE,
-        "contentType": content_type,
-        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": content_type},
+        "contentType": bare,
+        **({"charset": charset} if charset else {}),
+        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": bare},
         "sha256": content.sha256,
     }
 
 
 def _date_after(newest: StoredFile | None) -> datetime:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what BSON keeps
     # At the end of Python's calendar the _id decides.
     return now if newest is None else max(now, min(newest.upload_date, _LATEST - _MILLISECOND) + _MILLISECOND)

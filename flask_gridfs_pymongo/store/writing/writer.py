@@ -21,11 +21,11 @@ from pymongo import ReplaceOne
 from pymongo.errors import ConnectionFailure
 
 from ... import mimetype
+from ..charset import Utf8
 from ..errors import FileTooLarge, Unconfirmed
 from ..model import StoredFile
 from ..retry import is_reachable, persist
 from ..versions import Versions
-from .charset import Utf8
 from .commit import CHUNK_SIZE, Content, commit, preview
 
 _CHUNKS_PER_INSERT = 4

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timezone
+from datetime import UTC
 from http import HTTPStatus
 from typing import Any
 
@@ -137,7 +137,8 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
         "id": ids.to_json(file.id, file.options),
         "length": None if file.damage else file.length,
         "content_type": file.content_type.partition(";")[0].rstrip(),
-        "upload_date": file.upload_date.astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "charset": file.charset,
+        "upload_date": file.upload_date.astimezone(UTC).isoformat(timespec="milliseconds"),
         "sha256": file.sha256,
         "etag": f'"{file.etag}"',
         "url": url_of(file),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import json_util
@@ -18,7 +18,7 @@ from flask import abort
 from ...store import ORDERS, Bucket, Key, Shown, ids, is_utf8, key_of
 from ..arguments import file_id, number
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None, shown: Shown) -> Key | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +28,7 @@ def asset(options: Options, request: Request, target: Target) -> BaseResponse:
     path = _ASSETS.get(request.args["asset"]) or abort(404)
     # Its bytes: a file that is open would stay so where the connection breaks before the server has sent it.
     response = Response(path.read_bytes(), mimetype=guess(path.name))
-    response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     response.cache_control.max_age = 3600
     return response.make_conditional(request)
 

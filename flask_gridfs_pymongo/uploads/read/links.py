@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from flask import Request, Response, abort, current_app, url_for
@@ -60,7 +60,7 @@ def share(options: Options, request: Request, target: Target) -> Response:
     file = select(options, request, target, "read")
     expires = int(time.time()) + options.share
     url = signed_url(options.bucket(), str(request.blueprint), file, expires, None)
-    return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, timezone.utc).isoformat()})
+    return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, UTC).isoformat()})
 
 
 def verify(bucket: Bucket, blueprint: str, token: str) -> Link:

@@ -1,0 +1,58 @@
+r"""The charset of text: its place beside the media type, and whether it is UTF-8, as the bytes tell while they pass.
+
+::
+
+    check = Utf8()
+    check.update(b"caf\xc3")
+    check.update(b"\xa9")
+    check.valid()  # True
+    split("text/plain; charset=utf-8")  # "text/plain", "utf-8"
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any
+
+from ..mimetype import parse
+
+
+class Utf8:
+    """Looks at content piece by piece, until one is not UTF-8."""
+
+    def __init__(self) -> None:
+        self._decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+
+    def update(self, data: bytes | bytearray | memoryview, final: bool = False) -> None:
+        """Look at the next bytes."""
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(data, final)
+            except UnicodeDecodeError:
+                self._decoder = None
+
+    def valid(self) -> bool:
+        """Whether all of it was UTF-8; nothing follows."""
+        self.update(b"", final=True)
+        return self._decoder is not None
+
+
+def split(media_type: str) -> tuple[str, str | None]:
+    """Take the charset out of a media type, which stays as it is where it names none."""
+    _, parameters = parse(media_type) or ("", [])
+    charset = dict(reversed(parameters)).get("charset")
+    if charset is None:
+        return media_type, None
+    others = [f"{name}={value}" for name, value in parameters if name != "charset"]
+    return "; ".join([media_type.partition(";")[0].strip(), *others]), charset.strip('"') or None
+
+
+def join(media_type: str, charset: str) -> str:
+    """Add a charset to a media type."""
+    quoted = charset if parse(f"text/plain; charset={charset}") else f'"{charset}"'
+    return f"{media_type}; charset={quoted}"
+
+
+def is_charset(value: Any) -> bool:
+    """Whether a media type can have this charset."""
+    return type(value) is str and split(f'text/plain; charset="{value}"') == ("text/plain", value)
