@@ -54,7 +54,7 @@ def get(options: Options, request: Request, filename: str | None) -> Response:
         abort(415, Message("No pictures are made of %(type)s.", type=file.content_type))
     if not is_available():
         abort(501, "Variants of pictures need an extra: pip install 'flask-gridfs-pymongo[images]'.")
-    wanted = picture_type(request.headers.get("Accept"))
+    wanted = picture_type(request.accept_mimetypes)
     tag = hashlib.sha256(f"{file.etag} {variant.recipe} {wanted}".encode()).hexdigest()[:32]
     picture = Kept(wanted or JPEG, b"")  # a 304 or 412 has none
     if evaluate(request.method, request.headers, tag) is Outcome.PERFORM:

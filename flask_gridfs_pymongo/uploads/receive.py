@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
-from ..formparser import FormParser
+from ..formparser import FormParser, has_loaded
 from ..http.digests import expected
 from ..http.disposition import filename_of
 from ..http.filenames import clean
@@ -149,7 +149,7 @@ def save_form(
             return parts[-1]
 
         try:
-            if "files" in request.__dict__:  # parsed already
+            if has_loaded(request, "files"):
                 for _, storage in request.files.items(multi=True):
                     if storage.filename:
                         named = filename_of(storage.headers.get("Content-Disposition", ""), storage.filename)
