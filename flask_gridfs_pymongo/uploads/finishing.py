@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from ..http import tus
 from ..store import CorruptFile, Holder, IndexConflict, StoredFile, Upload, ending
+from ..store.model import living
 from . import pages, refusals
 from .inspection import inspect
 from .options import Options
@@ -50,14 +51,18 @@ def finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
         raise
     if first:
         stored(options, file)
-    return _facts(file)
+    return _facts(living(file))
 
 
 def state_of_stored(options: Options, upload: Upload) -> dict[str, str]:
-    """The fields that tell of an upload that has become a file."""
-    file = options.bucket().get(upload.id)
-    return tus.state(upload.offset, upload.length, None) | (_facts(file) if file else {})
+    """The fields that tell of an upload that has become a file; abort with 410 if that is gone.
+
+    A client that resumes it would otherwise take the same file, sent once more, for stored.
+    """
+    return tus.state(upload.offset, upload.length, None) | _facts(options.bucket().get(upload.id))
 
 
-def _facts(file: StoredFile) -> dict[str, str]:
+def _facts(file: StoredFile | None) -> dict[str, str]:
+    if file is None:
+        raise refusals.gone()
     return {"ETag": f'"{file.etag}"', "Content-Location": pages.permanent_url(file) or ""}

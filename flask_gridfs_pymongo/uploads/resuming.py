@@ -119,10 +119,13 @@ def _patch(options: Options, request: Request, upload: Upload) -> Response:
     offset = valid(lambda fields: tus.number(fields, "Upload-Offset"), request.headers)
     if offset is None:
         raise refusals.Refusal(400, "A PATCH needs Upload-Offset; HEAD tells it.")
-    if upload.state == "stored" and offset == upload.length:
+    if upload.state == "stored":
+        told = state_of_stored(options, upload)
+        if offset != upload.length:
+            raise refusals.conflict(upload.offset)
         if request.content_length:
             raise refusals.too_long(offset, offset)
-        return pages.empty(204, state_of_stored(options, upload))
+        return pages.empty(204, told)
     return pages.empty(204, _append(options, request, upload, offset))
 
 
