@@ -18,9 +18,10 @@ from flask import Request, Response, current_app
 from .. import mimetype
 from ..http.conditions import Outcome, evaluate, last_modified
 from ..http.digests import is_wanted, repr_digest
-from ..http.headers import Caching, cache_control, content_headers
+from ..http.headers import IMMUTABLE, Caching, cache_control, content_headers
 from ..http.response import Representation, respond
 from ..store import Bucket, StoredFile
+from .options import Options
 
 
 def send(
@@ -72,6 +73,13 @@ def send(
     response_class: Any = current_app.response_class
     answer: Response = respond(request, representation, response_class)
     return answer
+
+
+def caching_of(options: Options, request: Request) -> Caching:
+    """For how long what the URL names may be kept: an id names the same bytes for good."""
+    if "id" in request.args:
+        return Caching(IMMUTABLE, options.public, immutable=True)
+    return Caching(options.cache_for, options.public)
 
 
 def bounded(caching: Caching, file: StoredFile) -> Caching:

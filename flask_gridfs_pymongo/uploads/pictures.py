@@ -22,7 +22,7 @@ from ..images import JPEG, MOST_BYTES, MOST_PIXELS, TYPES, TooLarge, Undecodable
 from ..store import Bucket, StoredFile
 from ..store.variants import Kept
 from . import pages
-from .downloads import bounded
+from .downloads import bounded, caching_of
 from .options import Options
 from .selection import select
 from .texts import Message, number, size
@@ -97,6 +97,12 @@ def _workers(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_AT_ONCE, "gridfs-pictures")
 
 
+def _caching(options: Options, request: Request) -> Caching:
+    """As the file itself, and for a day at most: an application may change the recipe of a variant."""
+    max_age = caching_of(options, request).max_age
+    return Caching(None if max_age is None else min(max_age, _DAY), options.public)
+
+
 def _answer(options: Options, request: Request, file: StoredFile, picture: Kept, tag: str) -> Response:
     stem, extension = file.filename.rpartition(".")[0] or file.filename, picture.content_type.removeprefix("image/")
     attachment = True if request.args.get("download", "0") != "0" else None
@@ -107,7 +113,7 @@ def _answer(options: Options, request: Request, file: StoredFile, picture: Kept,
         length=len(picture.data),
         headers={
             **content_headers(picture.content_type, f"{stem}.{extension}", attachment, own_frames_only=True),
-            "Cache-Control": cache_control(*bounded(Caching(_DAY, options.public), file)),
+            "Cache-Control": cache_control(*bounded(_caching(options, request), file)),
             "Vary": "Accept",
         },
         read=lambda start, stop: (piece for piece in (picture.data[start:stop],)),

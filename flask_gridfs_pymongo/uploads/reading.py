@@ -16,13 +16,13 @@ from flask import Request, Response, abort, redirect
 from werkzeug.exceptions import Forbidden, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from ..http.headers import IMMUTABLE, NO_STORE, Caching
+from ..http.headers import NO_STORE, Caching
 from ..http.response import sends_all
 from ..mimetype import guess
 from ..store import StoredFile
 from . import archive, links, listings, pages, pictures
 from .arguments import folder, number
-from .downloads import send
+from .downloads import caching_of, send
 from .options import Options
 from .rights import buttons, may, permit, shown
 from .selection import names_one, select
@@ -79,7 +79,7 @@ def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _newest(options: Options, request: Request, filename: str | None) -> BaseResponse:
     try:
-        return _download(options, request, filename, Caching(options.cache_for, options.public))
+        return _download(options, request, filename)
     except (NotFound, Forbidden):
         if "version" not in request.args and listings.is_folder(options.bucket(), f"{filename}/", shown(options)):
             return _redirect_to_slash(request)
@@ -95,13 +95,10 @@ def _redirect_to_slash(request: Request) -> BaseResponse:
     return answer
 
 
-def _permanent(options: Options, request: Request, filename: str | None) -> Response:
-    return _download(options, request, filename, Caching(IMMUTABLE, options.public, immutable=True))
-
-
-def _download(options: Options, request: Request, filename: str | None, caching: Caching) -> Response:
+def _download(options: Options, request: Request, filename: str | None) -> Response:
     file = select(options, request, filename, "read", first_chunk=sends_all(request))
-    return _send(options, request, file, caching, request.args.get("download", "0") != "0" or None)
+    as_attachment = request.args.get("download", "0") != "0" or None
+    return _send(options, request, file, caching_of(options, request), as_attachment)
 
 
 def _send(
@@ -165,5 +162,5 @@ _OF_FILE: dict[str, _Answer] = {
     "versions": _versions,
     "details": _details,
     "variant": pictures.get,
-    "id": _permanent,
+    "id": _download,
 }
