@@ -25,7 +25,7 @@ from ..images import TYPES
 from ..signals import request_refused, tell
 from ..store import CorruptFile, IndexConflict, Unconfirmed, Vanished
 from ..store.retry import DISK_FULL, codes, is_outage, reason
-from . import notices, pages, pictures, resuming, stalls, texts
+from . import notices, pages, pictures, resuming, stalls, texts, urls
 from .bodies import drain
 from .forms import upload_target
 from .kinds import kind
@@ -48,6 +48,7 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "_upload_target": upload_target,
     "_notice": notices.take,
     "_kind": kind,
+    "_index_url": urls.index,
 }
 
 

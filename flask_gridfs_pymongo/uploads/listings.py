@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Request, abort, url_for
+from flask import Request, abort
 from pymongo.errors import ExecutionTimeout
 
 from ..http.filenames import survives_url
@@ -18,7 +18,7 @@ from ..http.paths import relative
 from ..store import Bucket
 from ..store.orders import ORDERS
 from ..store.rows import Page, Shown
-from . import pages, places
+from . import pages, places, urls
 from .arguments import folder, folder_of_path, number
 from .texts import Message
 
@@ -111,8 +111,8 @@ def _folder(request: Request) -> str | None:
 
 def _folder_url(path: str, own: str | None) -> str:
     if own and survives_url(path.removesuffix("/")):
-        return url_for(".file", filename=path)
-    return url_for(".index", folder=path)
+        return urls.file(path)
+    return urls.index({"folder": path})
 
 
 def _limit(args: Mapping[str, str], order: str) -> int:
@@ -143,7 +143,7 @@ def _next(
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
 
     def url(place: Mapping[str, Any]) -> str:
-        return url_for(".file", filename=own, **query, **place) if own else url_for(".index", **query, **place)
+        return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
 
     place = places.write(bucket, args.get("order", "name"), page.next)
     if len(url(place)) > _LONGEST_URL:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Request, Response, abort, url_for
+from flask import Request, Response, abort
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..http.metadata import PATCH_TYPE, Value
 from ..signals import file_changed, tell
 from ..store import StoredFile
-from . import notices, pages
+from . import notices, pages, urls
 from .bodies import Body, small_form
 from .listings import kept
 from .options import Options
@@ -50,9 +50,10 @@ def edit(options: Options, request: Request, filename: str | None) -> BaseRespon
     form = small_form(request, options.upload_timeout, _MAX_BYTES)
     changed = _change(options, file, valid(options.metadata.of_edit, form.items(multi=True)))
     if pages.is_browser():
-        query = {name: request.args[name] for name in ("id", "version") if name in request.args} | kept(request.args)
-        endpoint = ".index" if filename is None else ".file"
-        return notices.redirect(url_for(endpoint, filename=filename, details="", **query), gettext("Saved."))
+        one = {name: request.args[name] for name in ("id", "version") if name in request.args}
+        query = {"details": "", **one, **kept(request.args)}
+        url = urls.index(query) if filename is None else urls.file(filename, query)
+        return notices.redirect(url, gettext("Saved."))
     return _changed(options, changed)
 
 

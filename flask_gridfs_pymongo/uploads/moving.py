@@ -80,5 +80,5 @@ def _asked(options: Options, request: Request, filename: str | None, flag: str) 
 
 def _answer(request: Request, file: StoredFile, text: str) -> Response:
     if pages.is_browser():
-        return notices.redirect(pages.url_of(file, details="", **kept(request.args)) or "", text)
+        return notices.redirect(pages.url_of(file, {"details": "", **kept(request.args)}) or "", text)
     return pages.created(pages.describe(file), pages.url_of(file))

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from flask import Request, Response, url_for
+from flask import Request, Response
 from flask import request as current_request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..http import origin, tus
 from ..http.filenames import clean
 from ..store import Upload, ending
-from . import pages, refusals
+from . import pages, refusals, urls
 from .arguments import folder
 from .finishing import finish, state_of_stored
 from .options import Options
@@ -78,7 +78,7 @@ def create(options: Options, request: Request, filename: str | None) -> Response
             with suppress(HTTPException), turn(options, upload) as holder:
                 ending.terminate(holder)
             raise
-    return pages.empty(201, {"Location": url_for(".index", upload=token)} | told)
+    return pages.empty(201, {"Location": urls.index({"upload": token})} | told)
 
 
 def answer(options: Options, request: Request) -> Response:

@@ -6,14 +6,14 @@ by a page whose form sends the same with the field ``sure``; the field ``to`` is
 
 from __future__ import annotations
 
-from flask import Request, abort, url_for
+from flask import Request, abort
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
 from ..signals import file_deleted, tell
 from ..store import StoredFile
-from . import notices, pages
+from . import notices, pages, urls
 from .arguments import file_id
 from .bodies import small_form
 from .listings import kept
@@ -68,7 +68,7 @@ def move(options: Options, request: Request, filename: str | None) -> Response:
 
 
 def _listing(request: Request) -> str:
-    return url_for(".index", **kept(request.args))
+    return urls.index(kept(request.args))
 
 
 def _files(options: Options, form: MultiDict[str, str]) -> list[StoredFile]:

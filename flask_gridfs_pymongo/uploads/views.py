@@ -37,7 +37,7 @@ class Uploads:
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def view(self, filename: str | None = None, **variables: Any) -> Response:
+    def view(self, /, filename: str | None = None, **variables: Any) -> Response:
         """Answer every request: for one name, or for the root, or a folder, where *filename* is None.
 
         :param variables: those of a ``url_prefix`` such as ``/<user>/files``; ``authorize`` finds them in

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Request, Response, abort, current_app, url_for
+from flask import Request, Response, abort, current_app
 from pymongo.errors import PyMongoError
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -16,7 +16,7 @@ from ..http.filenames import clean, compose
 from ..signals import file_deleted, file_saved, tell
 from ..store import StoredFile
 from ..store.lifetime import trim
-from . import notices, pages
+from . import notices, pages, urls
 from .arguments import folder, folder_of_path
 from .listings import kept
 from .metadata import edit
@@ -86,7 +86,7 @@ def _upload(options: Options, request: Request, filename: str | None) -> BaseRes
         names = ", ".join(repr(file.filename) for file in partly.files)
         abort(503, Message("The database failed when only these files were stored: %(names)s.", names=names))
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
-    shown = request.path if folder_of_path(request) else url_for(".index", **kept(request.args))
+    shown = request.path if folder_of_path(request) else urls.index(kept(request.args))
     return _saved(options, saved, after or shown, text)
 
 
@@ -97,21 +97,20 @@ def _restore(options: Options, request: Request, filename: str | None) -> BaseRe
     permit(options, "write", file.filename)
     saved = save_copy(options, file, file.filename, lambda newest: None)
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
-    return _saved(options, [saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
+    return _saved(options, [saved], pages.url_of(saved, {"details": "", **kept(request.args)}) or "", text)
 
 
 def _delete(options: Options, request: Request, filename: str | None) -> BaseResponse:
     deleted = delete(options, request, filename)
     if not pages.is_browser():
         return deleted
-    left = filename is not None and options.bucket().count(filename, limit=1)
     query = kept(request.args)
-    if left:
+    if filename is not None and options.bucket().count(filename, limit=1):
         text = gettext("A version of %(name)s was deleted.", name=filename)
-        return notices.redirect(url_for(".file", filename=filename, details="", **query), text)
+        return notices.redirect(urls.file(filename, {"details": "", **query}), text)
     if not query.keys() & {"folder", "flat", "prefix", "q"}:
         query["folder"] = "".join((filename or "").rpartition("/")[:2]) or None
-    return notices.redirect(url_for(".index", **query), gettext("%(name)s was deleted.", name=filename))
+    return notices.redirect(urls.index(query), gettext("%(name)s was deleted.", name=filename))
 
 
 _FLAGS: dict[str, _Answer] = {"delete": _delete, "metadata": edit, "restore": _restore}
