@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from flask import Flask, Request, request
 from flask.testing import FlaskClient
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.formparser import FormDataParser
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser, MultiPartParser
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.service.formparser import FormParser
@@ -122,6 +125,56 @@ def test_a_body_that_breaks_off_within_a_delimiter_is_an_error() -> None:
     for missing in range(3, 9):
         with pytest.raises(ValueError, match="Invalid form-data"):
             parsed(body[:-missing], "b")
+
+
+@pytest.fixture(params=["installed", "3.2"])
+def werkzeug(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its version; 3.2 has another order of a parser's arguments, and warns of *cls*."""
+    if request.param == "3.2":
+        original: Callable[..., None] = MultiPartParser.__init__
+        before: Callable[..., None] = FormDataParser.__init__
+
+        def without_cls(self: FormDataParser, *args: Any, **kwargs: Any) -> None:
+            before(self, *args, **kwargs)
+            self.cls = kwargs.get("cls")  # type: ignore[assignment]
+
+        monkeypatch.setattr(FormDataParser, "__init__", without_cls)
+
+        def init(
+            self: MultiPartParser,
+            stream_factory: Any = None,
+            max_form_memory_size: int | None = None,
+            buffer_size: int = READ,
+            max_form_parts: int | None = None,
+            **others: Any,
+        ) -> None:
+            if "cls" in others:
+                warnings.warn("The 'cls' parameter is deprecated", DeprecationWarning, stacklevel=2)
+            limits = {"max_form_memory_size": max_form_memory_size, "max_form_parts": max_form_parts}
+            original(self, stream_factory, buffer_size=buffer_size, **limits, **others)
+
+        monkeypatch.setattr(MultiPartParser, "__init__", init)
+    return str(request.param)
+
+
+def test_a_parser_has_its_arguments_in_every_version(werkzeug: str) -> None:
+    body, content = form("after a field", "b", CONTENTS["random"]), CONTENTS["random"]
+    assert parsed(body, "b") == ({"field": "value"}, {"a.bin": content})
+    for limits in ({"max_form_parts": 1}, {"max_form_memory_size": 4}):
+        parser = FormParser(lambda **_: io.BytesIO(), silent=False, **limits)
+        with pytest.raises(RequestEntityTooLarge, match=next(iter(limits))):
+            parser.parse(io.BytesIO(body), "multipart/form-data", len(body), {"boundary": "b"})
+
+
+@pytest.mark.filterwarnings("ignore:The 'cls' parameter is deprecated")
+def test_a_class_for_fields_is_passed_on(werkzeug: str) -> None:
+    class Fields(ImmutableMultiDict[str, Any]):
+        pass
+
+    body = form("after a field", "b", b"")
+    parser = FormParser(lambda **_: io.BytesIO(), cls=Fields)  # type: ignore[arg-type]
+    _, fields, _ = parser.parse(io.BytesIO(body), "multipart/form-data", len(body), {"boundary": "b"})
+    assert type(fields) is Fields
 
 
 class TestEveryWayIn:

@@ -14,6 +14,8 @@ from flask import Flask
 from PIL import Image
 from playwright.sync_api import Browser, expect
 from pymongo.errors import OperationFailure
+from werkzeug.test import EnvironBuilder, TestResponse
+from werkzeug.wrappers import Request
 
 from flask_gridfs_pymongo import PyMongo, Variant
 from flask_gridfs_pymongo.http.negotiation import picture_type
@@ -42,6 +44,12 @@ def size(data: bytes) -> tuple[int, int]:
     return Image.open(io.BytesIO(data)).size
 
 
+def age(answer: TestResponse) -> int:
+    """For how many seconds a cache may keep it without a question."""
+    given = answer.cache_control
+    return 0 if given.no_cache else given.max_age or 0
+
+
 class TestAnswers:
     def test_a_thumb_is_made_once_and_kept(
         self, client: Client, mongo: PyMongo, photo: Any, monkeypatch: pytest.MonkeyPatch
@@ -60,7 +68,7 @@ class TestAnswers:
         for url in ("/uploads/a/photo.jpg?variant=thumb", f"/uploads/a/photo.jpg?id={photo}&variant=thumb"):
             answer = uploads.get(url, headers=CHROMIUM)
             expected = {
-                "Cache-Control": "private, max-age=86400",
+                "Cache-Control": "private, max-age=86400" if "?id" in url else "private, no-cache",
                 "Vary": "Accept",
                 "Content-Disposition": 'inline; filename="photo.webp"',
                 "Cross-Origin-Resource-Policy": "same-origin",
@@ -72,9 +80,40 @@ class TestAnswers:
         assert "attachment" in uploads.get(f"{url}&download").headers["Content-Disposition"]
         assert "inline" in uploads.get(f"{url}&download=0").headers["Content-Disposition"]
 
-    def test_public(self, client: Client, photo: Any) -> None:
-        answer = client(public=True).get("/uploads/a/photo.jpg?variant=thumb")
-        assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    @pytest.mark.parametrize("public", [False, True])
+    @pytest.mark.parametrize("cache_for", [None, 0, 60, 1_000_000])
+    @pytest.mark.parametrize("expires", [None, timedelta(seconds=30)])
+    def test_is_kept_for_no_longer_than_its_file(
+        self, client: Client, mongo: PyMongo, public: bool, cache_for: int | None, expires: timedelta | None
+    ) -> None:
+        expires_at = datetime.now(UTC) + expires if expires else None
+        file_id = mongo.save_file("a.jpg", io.BytesIO(PHOTO), expires_at=expires_at)
+        uploads = client(public=public, cache_for=cache_for)
+        for url in ("a.jpg?", "a.jpg?version=0&", "a.jpg?version=-1&", f"?id={file_id}&", f"a.jpg?id={file_id}&"):
+            own, variant, unchanged = (
+                uploads.get(f"/uploads/{url}{query}", headers=headers)
+                for query, headers in (
+                    ("", {}),
+                    ("variant=thumb", {}),
+                    ("variant=thumb", {"If-None-Match": "*"}),
+                )
+            )
+            assert (own.status_code, variant.status_code, unchanged.status_code) == (200, 200, 304)
+            for answer in (variant, unchanged):
+                bound = min(age(own), 86_400)
+                assert age(answer) <= bound if expires else age(answer) == bound
+            for answer in (own, variant):
+                assert answer.cache_control.public == public
+            assert "immutable" not in variant.headers["Cache-Control"]
+
+    def test_a_signed_link_is_to_the_file_alone(self, app: Flask, client: Client, mongo: PyMongo, photo: Any) -> None:
+        app.secret_key = "secret"
+        uploads = client(authorize=lambda action, name: False)
+        with app.test_request_context():
+            url = mongo.uploads_url("a/photo.jpg", 60)
+        answer = uploads.get(f"{url}&variant=thumb")
+        assert (answer.status_code, answer.data) == (200, PHOTO)
+        assert 0 < age(answer) <= 60
 
     def test_conditions_and_ranges(self, client: Client, photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         uploads, url = client(), "/uploads/a/photo.jpg?variant=thumb"
@@ -426,4 +465,5 @@ def test_chromium_shows_variants_and_the_icon_of_what_has_none(app: Flask, real:
     ],
 )
 def test_picture_type(accept: str | None, chosen: str | None) -> None:
-    assert picture_type(accept) == chosen
+    fields = {} if accept is None else {"Accept": accept}
+    assert picture_type(Request(EnvironBuilder(headers=fields).get_environ()).accept_mimetypes) == chosen

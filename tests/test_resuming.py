@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,18 +18,19 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import Client as WSGIClient
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
-from flask_gridfs_pymongo.store import Bucket, Overtaken
+from flask_gridfs_pymongo.store import Bucket, Overtaken, Sweep
 from flask_gridfs_pymongo.store.resumable.lease import Turn
 from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 from flask_gridfs_pymongo.uploads.tus import append as turns
 
-from .conftest import JSON, Client, content, nothing_stored, serving
+from .conftest import JSON, Client, content, everyone, nothing_stored, serving
 from .replica import until
-from .test_resumable import lapse
+from .test_resumable import Crash, crash, lapse
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
@@ -58,6 +60,52 @@ def offset_of(client: FlaskClient, url: str) -> int:
     answer = client.head(url, headers=TUS)
     assert answer.status_code == 200
     return int(answer.headers["Upload-Offset"])
+
+
+def drive(mongo: PyMongo) -> WSGIClient:
+    return WSGIClient(mongo.webdav_app(authorize=everyone))
+
+
+def file_of(mongo: PyMongo) -> Any:
+    return mongo.db.fs.files.find_one({"filename": "film.mp4"})["_id"]
+
+
+def past(mongo: PyMongo, field: str, hours: int) -> None:
+    """Move a date of the file to so many hours ago."""
+    date = datetime.now(UTC) - timedelta(hours=hours)
+    mongo.db.fs.files.update_many({"filename": "film.mp4"}, {"$set": {field: date}})
+
+
+def expire(mongo: PyMongo) -> None:
+    past(mongo, "metadata.expiresAt", 0)
+
+
+def sweep(mongo: PyMongo) -> None:
+    past(mongo, "metadata.expiresAt", 2)
+    assert [gone.reason for gone in Sweep(mongo.bucket()).run()] == ["expired"]
+
+
+def supersede(mongo: PyMongo, http: FlaskClient) -> None:
+    """Let keep_versions delete it: the newer version is older than what may still be read."""
+    past(mongo, "uploadDate", 4)
+    http.put("/uploads/film.mp4", data=b"second")
+    mongo.db.fs.files.update_one(
+        {"filename": "film.mp4", "length": 6}, {"$set": {"uploadDate": datetime.now(UTC) - timedelta(hours=3)}}
+    )
+    http.put("/uploads/film.mp4", data=b"third")
+
+
+WAYS: dict[str, Callable[[PyMongo, FlaskClient], Any]] = {
+    "DELETE": lambda mongo, http: http.delete("/uploads/film.mp4"),
+    "DELETE by id": lambda mongo, http: http.delete(f"/uploads/?id={file_of(mongo)}"),
+    "a selection": lambda mongo, http: http.post("/uploads/?delete", data={"id": str(file_of(mongo)), "sure": "1"}),
+    "the drive": lambda mongo, http: drive(mongo).delete("/film.mp4"),
+    "Bucket.delete": lambda mongo, http: mongo.bucket().delete("film.mp4"),
+    "another tool": lambda mongo, http: mongo.db.fs.files.delete_one({"_id": file_of(mongo)}),
+    "expiresAt": lambda mongo, http: expire(mongo),
+    "a sweep": lambda mongo, http: sweep(mongo),
+    "keep_versions": supersede,
+}
 
 
 class TestAnUpload:
@@ -379,6 +427,53 @@ class TestRefusals:
         assert http.delete(url, headers=TUS).status_code == 204
         assert http.head(url, headers=TUS).status_code == 410
         assert http.get("/uploads/film.mp4").data == b"abc"
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_whose_file_is_gone(self, mongo: PyMongo, client: Client, way: str) -> None:
+        http = client(authorize=everyone, expire_after=3600, keep_versions=1)
+        url = create(http, 3)
+        patch(http, url, 0, b"abc")
+        other = create(http, 3, Upload_Metadata=metadata(filename="other.mp4"))
+        patch(http, other, 0, b"abc")
+        WAYS[way](mongo, http)
+        for answer in (http.head(url, headers=TUS), patch(http, url, 3), patch(http, url, 0, b"abc")):
+            assert answer.status_code == 410
+            assert not {"Upload-Offset", "ETag", "Content-Location"} & {*answer.headers.keys()}
+        assert http.delete(url, headers=TUS).status_code == 204
+        assert offset_of(http, other) == 3
+        url = create(http, 3)
+        assert patch(http, url, 0, b"abc").status_code == 204
+        assert http.get("/uploads/film.mp4").data == b"abc"
+
+    def test_whose_file_expired_before_its_end_was_told(
+        self, mongo: PyMongo, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        http = client(expire_after=3600)
+        url = create(http, 3)
+        with monkeypatch.context() as patched:
+            patched.setattr(Turn, "end", crash)
+            with pytest.raises(Crash):
+                patch(http, url, 0, b"abc")
+        lapse(Bucket(mongo.db))
+        expire(mongo)
+        assert http.head(url, headers=TUS).status_code == 410
+        assert patch(http, url, 3).status_code == 410
+
+    @pytest.mark.parametrize("way", ["renamed", "moved by the drive", "followed by a newer version"])
+    def test_whose_file_has_another_name_or_a_newer_version(self, mongo: PyMongo, client: Client, way: str) -> None:
+        http = client(authorize=everyone)
+        url = create(http, 3)
+        told = patch(http, url, 0, b"abc").headers
+        if way == "renamed":
+            assert http.post("/uploads/film.mp4?move=new.mp4").status_code == 201
+        elif way == "moved by the drive":
+            fields = {"Destination": "http://localhost/new.mp4"}
+            assert drive(mongo).open("/film.mp4", method="MOVE", headers=fields).status_code == 201
+        else:
+            http.put("/uploads/film.mp4", data=b"newer")
+        answer = http.head(url, headers=TUS)
+        assert (answer.status_code, answer.headers["ETag"]) == (200, told["ETag"])
+        assert http.get(answer.headers["Content-Location"]).data == b"abc"
 
     def test_expired(self, mongo: PyMongo, client: Client) -> None:
         """The next creation removes it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,3 +120,39 @@ def test_other_rooms_use_the_store_by_its_door() -> None:
     inner -= {"flask_gridfs_pymongo.store", "flask_gridfs_pymongo.store.ids"}
     outside = (module for module in MODULES if not room(module).startswith("store"))
     assert not {module for module in outside if inner & set(imports(module))}
+
+
+def private_names(*packages: str) -> set[str]:
+    """The private names of modules and classes of *packages*, those that are imported."""
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] in packages]
+    classes = [found for module in modules for found in vars(module).values() if inspect.isclass(found)]
+    own = [found for found in classes if found.__module__.split(".")[0] in packages]
+    names = {name for holder in (*modules, *own) for name in vars(holder)}
+    return {name for name in names if name.startswith("_") and not name.startswith("__")} | {"__dict__"}
+
+
+def used(tree: ast.AST) -> Iterator[str]:
+    """Names that a module imports, gets from an object that is not its own, or overrides."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            yield from [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            yield from (part for alias in node.names for part in alias.name.split("."))
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # getattr()
+            yield node.value
+        elif isinstance(node, ast.ClassDef):
+            yield from (method.name for method in node.body if isinstance(method, ast.FunctionDef))
+
+
+def test_private_names_of_flask_and_werkzeug_are_used_in_one_module() -> None:
+    private = private_names("flask", "werkzeug")
+    assert {"_parse_multipart", "_method_route"} <= private
+    private -= {"_get_current_object"}  # is documented
+    private -= {"_asdict", "_fields", "_replace", "_make"}  # of every named tuple
+    others = {name: path for name, path in MODULES.items() if not room(name).startswith("store")}  # imports neither
+    found = {name: private.intersection(used(ast.parse(path.read_text()))) for name, path in others.items()}
+    assert {name: names for name, names in found.items() if names} == {
+        "flask_gridfs_pymongo.service.formparser": {"_parse_multipart", "__dict__"}
+    }

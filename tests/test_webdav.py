@@ -428,6 +428,24 @@ class TestLimits:
 
 
 class TestRequests:
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PROPFIND", *METHODS, "UNLOCK", "POST", "NONE"])
+    def test_a_host_that_is_not_trusted_is_400(self, app: Flask, drive: Drive, mongo: PyMongo, method: str) -> None:
+        app.config["TRUSTED_HOSTS"] = ["localhost"]
+        asked: list[str] = []
+        client = drive(authenticate=lambda user, password: bool(asked.append(user)) or True)
+        put(mongo, "a")
+        body = {"LOCK": LOCK, "PROPPATCH": PROPPATCH, "PUT": b"new"}.get(method, b"")
+        path = "folder/" if method == "MKCOL" else "a"
+        auth = "Basic YW5uOng="
+        # What the fields say of the host does not count, whoever else they agree with.
+        foreign = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site": "same-origin"}
+        assert client.status(method, path, body, to="b", Authorization=auth, **foreign) == 400
+        assert (names(mongo), text(mongo, "a"), asked) == (["a"], b"a", [])
+        assert mongo.db.fs.dav.count_documents({}) == 0
+        expected = {"GET": 200, "HEAD": 200, "OPTIONS": 200, "PROPFIND": 207, "PROPPATCH": 207, "LOCK": 200}
+        expected |= {"PUT": 204, "DELETE": 204, "UNLOCK": 400, "POST": 405, "NONE": 405}
+        assert client.status(method, path, body, to="b", Authorization=auth, Depth="0") == expected.get(method, 201)
+
     @pytest.mark.parametrize(
         ("body", "status"),
         [

@@ -34,7 +34,7 @@ def load_user(name: str) -> User | None:
 
 
 uploads = mongo.uploads_blueprint(
-    url_prefix="/files", authorize=lambda action, filename: users.owns(current_user.id, filename)
+    url_prefix="/files", authorize=lambda action, filename: users.owns(current_user.get_id(), filename)
 )
 
 

@@ -17,8 +17,10 @@ def verify(mongo: PyMongo, name: str, password: str) -> bool:
     return check_password_hash(user["password"] if user else _NOBODY, password) and user is not None
 
 
-def owns(name: str, filename: str | None) -> bool:
-    """Whether *filename* is in the folder of *name*; the listing as such has None and is everybody's."""
+def owns(name: str | None, filename: str | None) -> bool:
+    """Whether *filename* is in the folder of *name*; the listing as such has None and is every user's."""
+    if not name or "/" in name:  # nobody, or somebody whose folder would be in another's
+        return False
     return filename is None or filename.startswith(f"{name}/")
 
 

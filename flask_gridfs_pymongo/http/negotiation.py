@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header
 
 
-def picture_type(accept: str | None) -> str | None:
+def picture_type(accepted: MIMEAccept) -> str | None:
     """Choose by Accept: WebP where it is named, as by every browser that shows it; None: JPEG or PNG, as it suits.
 
     ::
 
-        picture_type("image/avif,image/webp,*/*;q=0.8")  # "image/webp"
-        picture_type("image/png")  # "image/png"
-        picture_type("*/*")  # None
+        picture_type(request.accept_mimetypes)  # "image/webp" for "image/avif,image/webp,*/*;q=0.8"
     """
-    accepted = parse_accept_header(accept, MIMEAccept)
     webp = max((quality for name, quality in accepted if name.lower() == "image/webp"), default=0)
     jpeg, png = accepted.quality("image/jpeg"), accepted.quality("image/png")
     if webp and webp >= max(jpeg, png):

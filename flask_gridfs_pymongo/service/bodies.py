@@ -22,6 +22,7 @@ from flask import Request, abort
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
+from .formparser import has_loaded
 from .texts import Message
 
 READ_SIZE = 64 * 1024  # bytes; Werkzeug's form parser is fastest with reads of this size
@@ -100,7 +101,7 @@ def small_form(request: Request, timeout: float | None, largest: int = _LARGEST_
     :param timeout: in seconds, for the whole form
     :param largest: bytes
     """
-    if "form" in request.__dict__:  # something has parsed it already
+    if has_loaded(request, "form"):
         return request.form
     request.max_content_length = min(request.max_content_length or largest, largest)
     try:
@@ -136,10 +137,10 @@ def _left(request: Request) -> int:
     length, terminated = request.content_length, bool(request.environ.get("wsgi.input_terminated"))
     if length is None and not (terminated and "Transfer-Encoding" in request.headers):
         return 0
-    if (stream := request.__dict__.get("stream")) is None:  # nobody has read
+    if not has_loaded(request, "stream"):
         waits = request.headers.get("Expect", "").strip().lower() == "100-continue"
         return 0 if waits else DRAINED_BYTES if length is None else length
-    return DRAINED_BYTES if terminated or length is None else length - int(stream.tell())
+    return DRAINED_BYTES if terminated or length is None else length - request.stream.tell()
 
 
 def connection_of(request: Request) -> Any:

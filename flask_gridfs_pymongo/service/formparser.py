@@ -6,6 +6,8 @@ a block ends before such a line, which the next block then has as a whole. A fil
 (:mod:`.http.disposition`), and a form that exceeds a limit is told which.
 
 :func:`init_app` does that for every form of an application, whoever parses it.
+
+No other module relies on private names of Werkzeug or Flask: these are what another version may change.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import replace
 from functools import cache
 from typing import IO, Any, cast
 
-from flask import Flask, request
+from flask import Flask, Request, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser, MultiPartParser
@@ -105,7 +107,13 @@ class FormParser(FormDataParser):
         boundary = options.get("boundary", "").encode("ascii")
         if not boundary:
             raise ValueError("Missing boundary")
-        parts = _Parts(self.stream_factory, self.max_form_memory_size, self.cls, max_form_parts=self.max_form_parts)
+        cls = getattr(self, "cls", None)  # deprecated in Werkzeug 3.2
+        parts = _Parts(
+            stream_factory=self.stream_factory,
+            max_form_memory_size=self.max_form_memory_size,
+            max_form_parts=self.max_form_parts,
+            **({} if cls is None else {"cls": cls}),
+        )
         form, files = parts.parse(stream, boundary, content_length)
         return stream, form, files
 
@@ -115,6 +123,11 @@ def init_app(app: Flask) -> None:
     preprocessors = app.url_value_preprocessors[None]  # these run first
     if _use_form_parser not in preprocessors:
         preprocessors.insert(0, _use_form_parser)
+
+
+def has_loaded(request: Request, name: str) -> bool:
+    """Whether something has asked *request* for its ``stream``, ``form`` or ``files`` already."""
+    return name in request.__dict__
 
 
 def _use_form_parser(endpoint: str | None, values: dict[str, Any] | None) -> None:

@@ -27,7 +27,7 @@ from ..http.filenames import clean
 from ..http.metadata import Value
 from ..store import Bucket, CorruptFile, FileTooLarge, StoredFile, Writer
 from .bodies import READ_SIZE, Body
-from .formparser import FormParser
+from .formparser import FormParser, has_loaded
 from .inspection import inspect
 from .options import Options
 from .rights import permit
@@ -149,7 +149,7 @@ def save_form(
             return parts[-1]
 
         try:
-            if "files" in request.__dict__:  # parsed already
+            if has_loaded(request, "files"):
                 for _, storage in request.files.items(multi=True):
                     if storage.filename:
                         named = filename_of(storage.headers.get("Content-Disposition", ""), storage.filename)

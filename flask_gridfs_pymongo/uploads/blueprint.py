@@ -27,7 +27,7 @@ from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, tel
 from ..service.guard import guard
 from ..service.options import Options
 from ..service.rights import listable
-from . import pages
+from . import pages, urls
 from .pages import flash
 from .pages.icons import kind
 from .pages.upload_form import upload_target
@@ -49,6 +49,7 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "_upload_target": upload_target,
     "_notice": flash.take,
     "_kind": kind,
+    "_index_url": urls.index,
 }
 
 

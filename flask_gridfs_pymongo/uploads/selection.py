@@ -55,8 +55,7 @@ def select(options: Options, request: Request, target: Target, action: str, *, f
 
 def _redirect(request: Request, file: StoredFile) -> NoReturn:
     """Answer that a revision has another name by now; a permanent link outlives a change of the name."""
-    query = {name: values for name, values in request.args.lists() if name != "id"}
-    answer = redirect(url_of(file, **query, id=file.key) or "", 308)
+    answer = redirect(url_of(file, {**request.args.to_dict(flat=False), "id": file.key}) or "", 308)
     answer.headers["Cache-Control"] = NO_STORE  # the name may change again
     abort(answer)
 

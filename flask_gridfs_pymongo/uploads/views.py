@@ -71,7 +71,7 @@ ROUTES = (
 )
 
 
-def answer(options: Options, filename: str | None = None, **variables: Any) -> Response:
+def answer(options: Options, /, filename: str | None = None, **variables: Any) -> Response:
     """Answer every request of a blueprint.
 
     :param filename: of the URL: see :mod:`.target`

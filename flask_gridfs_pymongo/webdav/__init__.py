@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from flask import Flask, Request, Response, abort, request
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import BadGateway, HTTPException, MethodNotAllowed, Unauthorized
+from werkzeug.exceptions import BadGateway, BadRequest, HTTPException, MethodNotAllowed, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth
 from wsgidav.request_resolver import RequestResolver
@@ -87,6 +87,9 @@ class WebDAV:
         return response(environ, start_response)
 
     def _answer(self, current: Request) -> BaseResponse:
+        # As Flask's dispatch does: its Host is not one of TRUSTED_HOSTS. That no view has its path is no error here.
+        if isinstance(current.routing_exception, BadRequest):
+            raise current.routing_exception
         check_encoding(current)
         user = self._user(current)
         host = current.headers.get("Host", "")

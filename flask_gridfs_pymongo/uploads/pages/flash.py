@@ -2,7 +2,7 @@
 
 ::
 
-    return notices.redirect(url_for(".index"), gettext("%(name)s was deleted.", name=filename))
+    return flash.redirect(urls.index(), gettext("%(name)s was deleted.", name=filename))
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from urllib.parse import quote, unquote
 
 import flask
-from flask import after_this_request, request, url_for
+from flask import after_this_request, request
 from werkzeug.wrappers import Response
+
+from .. import urls
 
 _COOKIE = "uploads_notice"
 _LONGEST = 300  # characters; in a cookie each may take twelve
@@ -26,7 +28,7 @@ def redirect(url: str, text: str) -> Response:
         _COOKIE,
         quote(short),
         max_age=_LIFETIME,
-        path=url_for(".index"),
+        path=urls.index(),
         secure=request.is_secure,
         httponly=True,
         samesite="Lax",
@@ -42,7 +44,7 @@ def take() -> str:
 
     @after_this_request
     def forget(response: flask.Response) -> flask.Response:
-        response.delete_cookie(_COOKIE, path=url_for(".index"))
+        response.delete_cookie(_COOKIE, path=urls.index())
         return response
 
     return unquote(told)

@@ -13,13 +13,14 @@ from datetime import UTC
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, current_app, json, render_template, request, url_for
+from flask import Response, current_app, json, render_template, request
 
 from ...http.filenames import survives_url
 from ...http.headers import PAGE, media_type
 from ...service.options import Options, options_of
 from ...service.texts import Message, translated
 from ...store import Bucket, StoredFile, Version, ids
+from .. import urls
 from .excerpts import excerpt
 
 _FOLDER = "flask_gridfs_pymongo"
@@ -174,19 +175,19 @@ def readable(file: StoredFile) -> Any:
     return ids.to_json(file.fields.get("metadata", file.metadata), file.options)
 
 
-def url_of(file: StoredFile, **query: Any) -> str | None:
+def url_of(file: StoredFile, query: Mapping[str, Any] | None = None) -> str | None:
     """The URL of the newest version of this name; of this revision where the name does not survive a URL.
 
     None where that takes an ``_id`` that is too long for a URL.
     """
     if file.named and survives_url(file.filename):
-        return url_for(".file", filename=file.filename, **query)
-    return url_for(".index", **{**query, "id": file.key}) if file.key else None
+        return urls.file(file.filename, query or {})
+    return urls.index({**(query or {}), "id": file.key}) if file.key else None
 
 
 def permanent_url(file: StoredFile) -> str | None:
     """The URL of this very revision; None where its ``_id`` is too long for one."""
-    return url_of(file, id=file.key) if file.key else None
+    return url_of(file, {"id": file.key}) if file.key else None
 
 
 def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **more: Any) -> Response:
@@ -215,5 +216,5 @@ def versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> dic
     return {
         "filename": file.filename,
         "versions": [describe(version.file, version=version.number) for version in found],
-        "next": url_of(found[-1].file, versions="", before=found[-1].number) if more else None,
+        "next": url_of(found[-1].file, {"versions": "", "before": found[-1].number}) if more else None,
     }

@@ -25,19 +25,21 @@ from .index import redirect_to_slash
 
 def get(options: Options, request: Request, target: Target) -> BaseResponse:
     """Answer with a file: by its id for good, by its name for as long as that is its newest version."""
-    if target.id is not None:
-        return _download(options, request, target, Caching(IMMUTABLE, options.public, immutable=True))
     try:
-        return _download(options, request, target, Caching(options.cache_for, options.public))
+        file = select(options, request, target, "read", first_chunk=sends_all(request))
     except (NotFound, Forbidden):
-        if target.version is None and is_folder(options.bucket(), f"{target.name}/", shown(options)):
+        if not target.is_version and is_folder(options.bucket(), f"{target.name}/", shown(options)):
             return redirect_to_slash(request)
         raise
+    as_attachment = request.args.get("download", "0") != "0" or None
+    return _send(options, request, file, caching_of(options, target), as_attachment)
 
 
-def _download(options: Options, request: Request, target: Target, caching: Caching) -> Response:
-    file = select(options, request, target, "read", first_chunk=sends_all(request))
-    return _send(options, request, file, caching, request.args.get("download", "0") != "0" or None)
+def caching_of(options: Options, target: Target) -> Caching:
+    """For how long what the URL names may be kept: an id names the same bytes for good."""
+    if target.id is not None:
+        return Caching(IMMUTABLE, options.public, immutable=True)
+    return Caching(options.cache_for, options.public)
 
 
 def _send(

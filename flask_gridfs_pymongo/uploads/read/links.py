@@ -18,7 +18,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from ...http.filenames import survives_url
 from ...service.options import Options
 from ...store import Bucket, StoredFile, ids
-from .. import pages
+from .. import pages, urls
 from ..selection import select
 from ..target import Target
 
@@ -49,8 +49,10 @@ def signed_url(
         raise ValueError(f"the _id of this file is too long for a link: it may have {ids.LONGEST} characters")
     signed = str(_serializer(blueprint).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
     if file.named and survives_url(file.filename):
-        return url_for(f"{blueprint}.file", filename=file.filename, signed=signed, **variables)
-    return url_for(f"{blueprint}.index", signed=signed, **variables)
+        url = url_for(f"{blueprint}.file", filename=file.filename, **variables)
+    else:
+        url = url_for(f"{blueprint}.index", **variables)
+    return urls.with_query(url, {"signed": signed})
 
 
 def share(options: Options, request: Request, target: Target) -> Response:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Request, abort, url_for
+from flask import Request, abort
 
 from ...http.filenames import survives_url
 from ...http.metadata import Keys
@@ -17,7 +17,7 @@ from ...http.paths import relative
 from ...service.operations import is_folder
 from ...service.texts import Message
 from ...store import ORDERS, Bucket, Page, Shown
-from .. import pages
+from .. import pages, urls
 from ..arguments import folder, number
 from ..target import Kind, Target
 from . import cursor
@@ -101,8 +101,8 @@ def _folder(request: Request, target: Target) -> str | None:
 
 def _folder_url(path: str, own: str | None) -> str:
     if own and survives_url(path.removesuffix("/")):
-        return url_for(".file", filename=path)
-    return url_for(".index", folder=path)
+        return urls.file(path)
+    return urls.index({"folder": path})
 
 
 def _limit(args: Mapping[str, str], order: str) -> int:
@@ -133,7 +133,7 @@ def _next(
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
 
     def url(place: Mapping[str, Any]) -> str:
-        return url_for(".file", filename=own, **query, **place) if own else url_for(".index", **query, **place)
+        return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
 
     place = cursor.write(bucket, args.get("order", "name"), page.next)
     if len(url(place)) > _LONGEST_URL:

@@ -26,6 +26,7 @@ from ...store import Bucket, Kept, StoredFile
 from .. import pages
 from ..selection import select
 from ..target import Target
+from .file import caching_of
 
 _DAY = 86_400  # seconds
 _AT_ONCE = 2  # pictures in each process
@@ -54,12 +55,12 @@ def get(options: Options, request: Request, target: Target) -> Response:
         abort(415, Message("No pictures are made of %(type)s.", type=file.content_type))
     if not is_available():
         abort(501, "Variants of pictures need an extra: pip install 'flask-gridfs-pymongo[images]'.")
-    wanted = picture_type(request.headers.get("Accept"))
+    wanted = picture_type(request.accept_mimetypes)
     tag = hashlib.sha256(f"{file.etag} {variant.recipe} {wanted}".encode()).hexdigest()[:32]
     picture = Kept(wanted or JPEG, b"")  # a 304 or 412 has none
     if evaluate(request.method, request.headers, tag) is Outcome.PERFORM:
         picture = _kept_or_made(options, file, variant, wanted, tag)
-    answer = _answer(options, request, file, picture, tag)
+    answer = _answer(options, request, target, file, picture, tag)
     return pages.explain(answer) if answer.status_code >= 400 else answer
 
 
@@ -97,7 +98,13 @@ def _workers(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_AT_ONCE, "gridfs-pictures")
 
 
-def _answer(options: Options, request: Request, file: StoredFile, picture: Kept, tag: str) -> Response:
+def _caching(options: Options, target: Target) -> Caching:
+    """As the file itself, and for a day at most: an application may change the recipe of a variant."""
+    max_age = caching_of(options, target).max_age
+    return Caching(None if max_age is None else min(max_age, _DAY), options.public)
+
+
+def _answer(options: Options, request: Request, target: Target, file: StoredFile, picture: Kept, tag: str) -> Response:
     stem, extension = file.filename.rpartition(".")[0] or file.filename, picture.content_type.removeprefix("image/")
     attachment = True if request.args.get("download", "0") != "0" else None
     representation = Representation(
@@ -107,7 +114,7 @@ def _answer(options: Options, request: Request, file: StoredFile, picture: Kept,
         length=len(picture.data),
         headers={
             **content_headers(picture.content_type, f"{stem}.{extension}", attachment, own_frames_only=True),
-            "Cache-Control": cache_control(*bounded(Caching(_DAY, options.public), file)),
+            "Cache-Control": cache_control(*bounded(_caching(options, target), file)),
             "Vary": "Accept",
         },
         read=lambda start, stop: (piece for piece in (picture.data[start:stop],)),

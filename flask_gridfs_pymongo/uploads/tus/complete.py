@@ -50,14 +50,18 @@ def finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
         raise
     if first:
         stored(options, file)
-    return _facts(file)
+    return _facts(None if file.expired else file)
 
 
 def state_of_stored(options: Options, upload: Upload) -> dict[str, str]:
-    """The fields that tell of an upload that has become a file."""
-    file = options.bucket().get(upload.id)
-    return tus.state(upload.offset, upload.length, None) | (_facts(file) if file else {})
+    """The fields that tell of an upload that has become a file; abort with 410 if that is gone.
+
+    A client that resumes it would otherwise take the same file, sent once more, for stored.
+    """
+    return tus.state(upload.offset, upload.length, None) | _facts(options.bucket().get(upload.id))
 
 
-def _facts(file: StoredFile) -> dict[str, str]:
+def _facts(file: StoredFile | None) -> dict[str, str]:
+    if file is None:
+        raise errors.gone()
     return {"ETag": f'"{file.etag}"', "Content-Location": pages.permanent_url(file) or ""}

@@ -2,7 +2,7 @@
 
 ::
 
-    raise refusals.conflict(holder.offset)
+    raise errors.conflict(holder.offset)
 
 The texts are for programs, which is why they are not translated.
 """
@@ -42,8 +42,8 @@ def conflict(offset: int) -> Refusal:
 
 
 def gone() -> Refusal:
-    """The upload was terminated or has expired, or bytes of it were lost."""
-    return Refusal(410, "This upload was ended, or its time is over; start again.")
+    """The upload was terminated or has expired, bytes of it were lost, or the file that it became is gone."""
+    return Refusal(410, "This upload was ended, its time is over, or its file is gone; start again.")
 
 
 def version() -> Refusal:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from flask import Request, Response, url_for
+from flask import Request, Response
 from flask import request as current_request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -21,7 +21,7 @@ from ...service.options import Options
 from ...service.receive import fields_of, too_large, valid
 from ...service.rights import may, permit
 from ...store import Upload, completion
-from .. import pages
+from .. import pages, urls
 from ..arguments import folder
 from ..target import Target, target_of
 from ..write.file import clean_or_400
@@ -76,7 +76,7 @@ def create(options: Options, request: Request, target: Target) -> Response:
             with suppress(HTTPException), turn(options, upload) as holder:
                 completion.terminate(holder)
             raise
-    return pages.empty(201, {"Location": url_for(".index", upload=token)} | told)
+    return pages.empty(201, {"Location": urls.index({"upload": token})} | told)
 
 
 def answer(options: Options, request: Request, target: Target) -> Response:
@@ -117,10 +117,13 @@ def _patch(options: Options, request: Request, upload: Upload) -> Response:
     offset = valid(lambda fields: tus.number(fields, "Upload-Offset"), request.headers)
     if offset is None:
         raise errors.Refusal(400, "A PATCH needs Upload-Offset; HEAD tells it.")
-    if upload.state == "stored" and offset == upload.length:
+    if upload.state == "stored":
+        told = state_of_stored(options, upload)
+        if offset != upload.length:
+            raise errors.conflict(upload.offset)
         if request.content_length:
             raise errors.too_long(offset, offset)
-        return pages.empty(204, state_of_stored(options, upload))
+        return pages.empty(204, told)
     return pages.empty(204, _append(options, request, upload, offset))
 
 

@@ -6,7 +6,7 @@ by a page whose form sends the same with the field ``sure``; the field ``to`` is
 
 from __future__ import annotations
 
-from flask import Request, abort, url_for
+from flask import Request, abort
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
@@ -18,7 +18,7 @@ from ...service.rights import permit
 from ...service.texts import gettext, ngettext
 from ...signals import file_deleted, tell
 from ...store import StoredFile
-from .. import pages
+from .. import pages, urls
 from ..arguments import file_id
 from ..pages import flash
 from ..read.listing import kept
@@ -70,7 +70,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
 
 
 def _listing(request: Request) -> str:
-    return url_for(".index", **kept(request.args))
+    return urls.index(kept(request.args))
 
 
 def _files(options: Options, form: MultiDict[str, str]) -> list[StoredFile]:

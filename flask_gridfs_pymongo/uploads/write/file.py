@@ -5,7 +5,7 @@ What a query flag asks of a POST is a row of a table: ``?restore`` makes an old 
 
 from __future__ import annotations
 
-from flask import Request, Response, abort, url_for
+from flask import Request, Response, abort
 from werkzeug.wrappers import Response as BaseResponse
 
 from ...http import origin
@@ -17,7 +17,7 @@ from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, file_saved, tell
 from ...store import StoredFile
-from .. import pages
+from .. import pages, urls
 from ..arguments import folder
 from ..pages import flash
 from ..read.listing import kept
@@ -76,7 +76,7 @@ def upload(options: Options, request: Request, target: Target) -> BaseResponse:
         names = ", ".join(repr(file.filename) for file in partly.files)
         abort(503, Message("The database failed when only these files were stored: %(names)s.", names=names))
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
-    shown = request.path if target.kind is Kind.FOLDER else url_for(".index", **kept(request.args))
+    shown = request.path if target.kind is Kind.FOLDER else urls.index(kept(request.args))
     return _saved(options, saved, after or shown, text)
 
 
@@ -88,7 +88,7 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
     permit(options, "write", file.filename)
     saved = save_copy(options, file, file.filename, lambda newest: None)
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
-    return _saved(options, [saved], pages.url_of(saved, details="", **kept(request.args)) or "", text)
+    return _saved(options, [saved], pages.url_of(saved, {"details": "", **kept(request.args)}) or "", text)
 
 
 def delete_by_form(options: Options, request: Request, target: Target) -> BaseResponse:
@@ -97,14 +97,13 @@ def delete_by_form(options: Options, request: Request, target: Target) -> BaseRe
     if not pages.is_browser():
         return deleted
     filename = target.name
-    left = filename is not None and options.bucket().count(filename, limit=1)
     query = kept(request.args)
-    if left:
+    if filename is not None and options.bucket().count(filename, limit=1):
         text = gettext("A version of %(name)s was deleted.", name=filename)
-        return flash.redirect(url_for(".file", filename=filename, details="", **query), text)
+        return flash.redirect(urls.file(filename, {"details": "", **query}), text)
     if not query.keys() & {"folder", "flat", "prefix", "q"}:
         query["folder"] = "".join((filename or "").rpartition("/")[:2]) or None
-    return flash.redirect(url_for(".index", **query), gettext("%(name)s was deleted.", name=filename))
+    return flash.redirect(urls.index(query), gettext("%(name)s was deleted.", name=filename))
 
 
 def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:

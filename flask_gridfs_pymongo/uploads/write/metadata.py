@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Request, Response, abort, url_for
+from flask import Request, Response, abort
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -17,7 +17,7 @@ from ...service.rights import may, permit
 from ...service.texts import Message, gettext
 from ...signals import file_changed, tell
 from ...store import StoredFile
-from .. import pages
+from .. import pages, urls
 from ..pages import flash
 from ..read.listing import kept
 from ..selection import select
@@ -51,9 +51,9 @@ def edit(options: Options, request: Request, target: Target) -> BaseResponse:
     form = small_form(request, options.upload_timeout, _MAX_BYTES)
     changed = _change(options, file, valid(options.metadata.of_edit, form.items(multi=True)))
     if pages.is_browser():
-        query = {"id": target.id, "version": target.version, **kept(request.args)}
-        endpoint = ".index" if target.name is None else ".file"
-        return flash.redirect(url_for(endpoint, filename=target.name, details="", **query), gettext("Saved."))
+        query = {"details": "", "id": target.id, "version": target.version, **kept(request.args)}
+        url = urls.index(query) if target.name is None else urls.file(target.name, query)
+        return flash.redirect(url, gettext("Saved."))
     return _changed(options, changed)
 
 

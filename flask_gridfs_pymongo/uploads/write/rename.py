@@ -61,5 +61,5 @@ def _asked(options: Options, request: Request, target: Target, flag: str) -> tup
 
 def _answer(request: Request, file: StoredFile, text: str) -> Response:
     if pages.is_browser():
-        return flash.redirect(pages.url_of(file, details="", **kept(request.args)) or "", text)
+        return flash.redirect(pages.url_of(file, {"details": "", **kept(request.args)}) or "", text)
     return pages.created(pages.describe(file), pages.url_of(file))

@@ -1,0 +1,39 @@
+"""URLs of the blueprint: Flask builds the path, and the query is text behind it.
+
+So no key of a query becomes an argument of ``url_for``, such as ``_external``, or a variable of a ``url_prefix``::
+
+    index({"folder": "photos/", "view": None})  # "/uploads/?folder=photos/"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import url_for
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+_SAFE = "!$'()*,/:;?@"  # in a query (RFC 3986 section 3.4)
+
+
+def index(query: Mapping[str, Any] = _EMPTY, endpoint: str = ".index") -> str:
+    """Return the URL of a listing.
+
+    :param query: a value may be a list; what is None is left out
+    """
+    return with_query(url_for(endpoint), query)
+
+
+def file(filename: str, query: Mapping[str, Any] = _EMPTY) -> str:
+    """Return the URL of a name, or of a folder by a path that ends with a slash; *query* as in :func:`index`."""
+    return with_query(url_for(".file", filename=filename), query)
+
+
+def with_query(url: str, query: Mapping[str, Any]) -> str:
+    """Return *url* with *query* behind it, as :func:`index` has it."""
+    text = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True, safe=_SAFE)
+    if not text:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{text}"
