@@ -352,9 +352,9 @@ class TestOthersAtWork:
         assert call(app, "check", "--verify")[0] == 0
 
 
-def test_the_primary_is_asked(app: Flask, tmp_path: Path) -> None:
+def test_the_primary_is_asked(app: Flask) -> None:
     """A secondary that lags would show chunks without the file that has them; here there is none to ask."""
-    with standalone(tmp_path / "data", "--replSet", "one") as server:
+    with standalone("--replSet", "one") as server:
         with direct(server) as client:
             client.admin.command("replSetInitiate", {"_id": "one", "members": [{"_id": 0, "host": server.address}]})
             until(lambda: client.admin.command("hello")["isWritablePrimary"])

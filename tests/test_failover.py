@@ -41,12 +41,12 @@ SELECTION = 15  # seconds, as TIMEOUTS has it
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+def replicas() -> Iterator[ReplicaSet]:
     try:
         binary.find()
     except SystemExit as error:
         missing(str(error))
-    with replica_set(tmp_path_factory.mktemp("replicas")) as found:
+    with replica_set() as found:
         yield found
 
 
@@ -419,6 +419,6 @@ def test_a_single_server_starts_again(serve: Serve, tmp_path: Path) -> None:
         server.kill()
         Timer(1, server.start).start()
 
-    with standalone(tmp_path / "db") as server:
+    with standalone() as server:
         uri = f"mongodb://{server.address}/restart?maxPoolSize=12&{TIMEOUTS}"
         survives(serve, tmp_path, uri, restart, longest=SELECTION)  # it takes its time to start
