@@ -64,6 +64,18 @@ def _mongod(config: pytest.Config) -> str | None:
     return config.stash[_ADDRESS]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes a browser; and files that take long come first, so that no worker ends alone with one."""
+    long = set()
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+        if item.get_closest_marker("replica") or item.get_closest_marker("browser"):
+            long.add(item.path)
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     node.workerinput["mongod"] = _mongod(node.config)

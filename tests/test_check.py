@@ -318,7 +318,7 @@ class TestOthersAtWork:
         call(app, "index")
         for old in range(900):
             put(real.db, old, 0)
-            real.db.fs.files.insert_one({"_id": old, "filename": "old", "length": 4, "chunkSize": 4})
+        real.db.fs.files.insert_many({"_id": old, "filename": "old", "length": 4, "chunkSize": 4} for old in range(900))
         kept: dict[str, bytes] = {}
         enough = Event()
 
@@ -352,6 +352,7 @@ class TestOthersAtWork:
         assert call(app, "check", "--verify")[0] == 0
 
 
+@pytest.mark.replica
 def test_the_primary_is_asked(app: Flask) -> None:
     """A secondary that lags would show chunks without the file that has them; here there is none to ask."""
     with standalone("--replSet", "one") as server:

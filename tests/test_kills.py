@@ -22,6 +22,8 @@ from .conftest import Serve
 from .replica import TIMEOUTS, direct, standalone, until
 from .test_trouble import call
 
+pytestmark = pytest.mark.replica
+
 KILLS = int(os.environ.get("KILLS", "3"))  # 50 by hand
 
 

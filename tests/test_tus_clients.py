@@ -21,6 +21,8 @@ from tusclient.client import TusClient
 from .blocks import named
 from .conftest import content, missing, start_gunicorn
 
+pytestmark = pytest.mark.clients
+
 DATA = content(3_000_017)
 
 

@@ -133,6 +133,7 @@ def test_an_interrupted_commit_leaves_no_file_without_its_content(
     assert read(store, put(store, "a", b"2")) == b"2"
 
 
+@pytest.mark.replica
 def test_an_upload_waits_for_a_database_that_is_gone_but_once() -> None:
     with standalone() as server:
         uri = f"mongodb://{server.address}/gone?serverSelectionTimeoutMS=2000&heartbeatFrequencyMS=500"
