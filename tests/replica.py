@@ -21,7 +21,7 @@ TIMEOUTS = "serverSelectionTimeoutMS=15000&connectTimeoutMS=1000&heartbeatFreque
 """in a URI: how soon a client gives up on a server that is gone or frozen"""
 
 
-_SMALL = ("--wiredTigerCacheSizeGB", "0.25")
+_SMALL = ("--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false")
 
 
 def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
