@@ -1,4 +1,4 @@
-"""What the tests stand on: a real mongod, mongomock beside it, and a real WSGI server where the wire matters."""
+"""What the tests stand on: a real mongod, and a real WSGI server where the wire matters."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pymongo
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
-from playwright.sync_api import Browser, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
 
+from .replica import in_memory, standalone
 from .servers import PYTHON, running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -40,18 +43,48 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
-def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a MongoDB server, without a database name: ``mongodb://host:port``."""
-    with ExitStack() as stack:
+_ADDRESS = pytest.StashKey[str]()
+
+
+def _mongod(config: pytest.Config) -> str | None:
+    """The address of the one server of this run; xdist's workers get it from the process that started them."""
+    if hasattr(config, "workerinput"):
+        return config.workerinput["mongod"]  # type: ignore[no-any-return]
+    if _ADDRESS not in config.stash:
         address = os.environ.get("MONGO_URI")
         if address is None:
             try:
                 server.find()
-            except SystemExit as error:
-                missing(str(error))
-            address = f"mongodb://127.0.0.1:{stack.enter_context(server.running(tmp_path_factory.mktemp('mongod')))}"
-        yield address.rstrip("/")
+            except SystemExit:
+                return None
+            stack = ExitStack()
+            config.add_cleanup(stack.close)
+            address = f"mongodb://{stack.enter_context(standalone()).address}"
+        config.stash[_ADDRESS] = address.rstrip("/")
+    return config.stash[_ADDRESS]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes a browser; and files that take long come first, so that no worker ends alone with one."""
+    long = set()
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+        if item.get_closest_marker("replica") or item.get_closest_marker("browser"):
+            long.add(item.path)
+    items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["mongod"] = _mongod(node.config)
+
+
+@pytest.fixture(scope="session")
+def mongod(pytestconfig: pytest.Config) -> str:
+    """The address of a MongoDB server, without a database name: ``mongodb://host:port``."""
+    return _mongod(pytestconfig) or missing(server.ADVICE)
 
 
 @pytest.fixture
@@ -61,15 +94,6 @@ def uri(mongod: str) -> Iterator[str]:
     yield f"{mongod}/{name}"
     with pymongo.MongoClient(mongod) as client:
         client.drop_database(name)
-
-
-@pytest.fixture(params=["mongod", "mongomock"])
-def either_uri(request: pytest.FixtureRequest) -> str:
-    """Like ``uri``, and once more in mongomock."""
-    if request.param == "mongod":
-        found: str = request.getfixturevalue("uri")
-        return found
-    return f"mongomock://localhost/test_{uuid.uuid4().hex}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -85,19 +109,16 @@ def app() -> Flask:
 
 
 @pytest.fixture
-def mongo(app: Flask, either_uri: str) -> Iterator[PyMongo]:
-    """A PyMongo object of ``app``, on mongod and on mongomock."""
-    mongo = PyMongo(app, uri=either_uri)
+def mongo(app: Flask, uri: str) -> Iterator[PyMongo]:
+    """A PyMongo object of ``app``."""
+    mongo = PyMongo(app, uri=uri)
     yield mongo
     mongo.cx.close()
 
 
 @pytest.fixture
-def real(app: Flask, uri: str) -> Iterator[PyMongo]:
-    """A PyMongo object of ``app`` on mongod alone."""
-    mongo = PyMongo(app, uri=uri)
-    yield mongo
-    mongo.cx.close()
+def real(mongo: PyMongo) -> PyMongo:
+    return mongo
 
 
 @pytest.fixture
@@ -107,9 +128,8 @@ def store(mongo: PyMongo) -> Bucket:
 
 
 @pytest.fixture
-def real_store(real: PyMongo) -> Bucket:
-    """The bucket ``fs`` of ``real``."""
-    return Bucket(real.db)
+def real_store(store: Bucket) -> Bucket:
+    return store
 
 
 def content(size: int) -> bytes:
@@ -192,32 +212,35 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def gallery() -> Iterator[str]:
     """The address of the gallery, started as the README starts it: on a mongod of its own."""
     try:
         server.find()
     except SystemExit as error:
         missing(str(error))
-    folder = tmp_path_factory.mktemp("gallery")
     environ = {name: value for name, value in os.environ.items() if name != "MONGO_URI"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "examples.gallery"],
-        cwd=ROOT,
-        env={**environ, "PORT": "0", "GALLERY_DATA": str(folder)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        address = next((line for line in process.stdout if "http://" in line), None)
-        assert address is not None, "the gallery did not start"
-        yield address.split()[4]
-        process.terminate()
-        assert process.wait(30) == 0
-    assert not list(folder.glob("mongod.lock")) or (folder / "mongod.lock").read_text() == "", "mongod was not stopped"
+    with in_memory() as folder:
+        with subprocess.Popen(
+            [sys.executable, "-m", "examples.gallery"],
+            cwd=ROOT,
+            env={**environ, "PORT": "0", "GALLERY_DATA": folder},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            address = next((line for line in process.stdout if "http://" in line), None)
+            assert address is not None, "the gallery did not start"
+            yield address.split()[4]
+            process.terminate()
+            assert process.wait(30) == 0
+        lock = Path(folder, "mongod.lock")
+        assert not lock.exists() or lock.read_text() == "", "mongod was not stopped"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import expect, sync_playwright
+
     chromium = shutil.which("chromium")
     if chromium is None:
         missing("install Chromium (Debian: apt-get install chromium)")

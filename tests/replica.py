@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pymongo
@@ -17,6 +19,9 @@ from examples.mongod import running
 
 TIMEOUTS = "serverSelectionTimeoutMS=15000&connectTimeoutMS=1000&heartbeatFrequencyMS=500"
 """in a URI: how soon a client gives up on a server that is gone or frozen"""
+
+
+_SMALL = ("--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false")
 
 
 def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
@@ -58,14 +63,22 @@ class Mongod:
             self.pid = 0
 
 
+def in_memory() -> TemporaryDirectory[str]:
+    """A folder for databases: one that no disk slows down, if this system has one with room."""
+    shared = Path("/dev/shm")  # noqa: S108
+    room = os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 4 * 2**30
+    return TemporaryDirectory(prefix="mongod-", dir=shared if room else None)
+
+
 @contextmanager
-def standalone(folder: Path, *options: str) -> Iterator[Mongod]:
+def standalone(*options: str) -> Iterator[Mongod]:
     """One mongod."""
-    server = Mongod(folder, "--wiredTigerCacheSizeGB", "0.25", *options)
-    try:
-        yield server
-    finally:
-        server.kill()
+    with in_memory() as folder:
+        server = Mongod(Path(folder), *_SMALL, *options)
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 class ReplicaSet:
@@ -113,15 +126,16 @@ def direct(server: Mongod) -> pymongo.MongoClient[Any]:
 
 
 @contextmanager
-def replica_set(folder: Path) -> Iterator[ReplicaSet]:
+def replica_set() -> Iterator[ReplicaSet]:
     """Three mongods on ports that the system chose."""
-    options = ["--replSet", "tests", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "200"]
+    options = ["--replSet", "tests", *_SMALL, "--oplogSize", "200"]
     # How soon a secondary gives up on a frozen member that it replicates from; 5 seconds by default.
     options += ["--setParameter", "oplogNetworkTimeoutBufferSeconds=1"]
     with ExitStack() as stack:
+        folder = stack.enter_context(in_memory())
         members = []
         for number in range(3):
-            members.append(Mongod(folder / str(number), *options))
+            members.append(Mongod(Path(folder, str(number)), *options))
             stack.callback(members[-1].kill)
         hosts = [{"_id": number, "host": member.address} for number, member in enumerate(members)]
         settings = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300, "catchUpTimeoutMillis": 1000}

@@ -110,12 +110,14 @@ def proxied(server: str, request: pytest.FixtureRequest, tmp_path_factory: pytes
 PLAIN = "location / { client_max_body_size 0; proxy_pass http://127.0.0.1:8000; }"
 
 
+@pytest.mark.clients
 def test_behind_nginx_each_refusal_arrives(proxied: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda case: ask(proxied, *case[:3], (PIECE for _ in range(PIECES)), LENGTH), REFUSALS))
     assert found == [status for *_, status in REFUSALS]
 
 
+@pytest.mark.clients
 def test_our_own_page_is_no_stranger_behind_nginx(proxied: str, request: pytest.FixtureRequest) -> None:
     """Over plain HTTP a browser sends no Sec-Fetch-Site."""
     named = {"Origin": "http://files_of.example:8080", "Host": "files_of.example:8080"}

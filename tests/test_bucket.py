@@ -1,4 +1,4 @@
-"""store/bucket.py: saving, reading and deleting, on mongod and on mongomock."""
+"""store/bucket.py: saving, reading and deleting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""store/changes.py: a file's metadata, on mongod and on mongomock."""
+"""store/changes.py: a file's metadata."""
 
 from __future__ import annotations
 

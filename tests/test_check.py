@@ -320,7 +320,7 @@ class TestOthersAtWork:
         call(app, "index")
         for old in range(900):
             put(real.db, old, 0)
-            real.db.fs.files.insert_one({"_id": old, "filename": "old", "length": 4, "chunkSize": 4})
+        real.db.fs.files.insert_many({"_id": old, "filename": "old", "length": 4, "chunkSize": 4} for old in range(900))
         kept: dict[str, bytes] = {}
         enough = Event()
 
@@ -354,9 +354,10 @@ class TestOthersAtWork:
         assert call(app, "check", "--verify")[0] == 0
 
 
-def test_the_primary_is_asked(app: Flask, tmp_path: Path) -> None:
+@pytest.mark.replica
+def test_the_primary_is_asked(app: Flask) -> None:
     """A secondary that lags would show chunks without the file that has them; here there is none to ask."""
-    with standalone(tmp_path / "data", "--replSet", "one") as server:
+    with standalone("--replSet", "one") as server:
         with direct(server) as client:
             client.admin.command("replSetInitiate", {"_id": "one", "members": [{"_id": 0, "host": server.address}]})
             until(lambda: client.admin.command("hello")["isWritablePrimary"])

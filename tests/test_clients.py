@@ -21,6 +21,8 @@ from .blocks import named
 from .conftest import missing, start_gunicorn
 from .test_browser import page  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.clients
+
 DATA = random.Random(5).randbytes(3_500_000)
 
 

@@ -169,6 +169,13 @@ def test_the_commands_for_one_test() -> None:
     assert [command for command in (*lint.split(" && "), build) if command.removeprefix("python ") not in ci] == []
 
 
+def test_the_loop_leaves_out_all_marks() -> None:
+    own = re.findall(r'^    "(\w+): ', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    (loop, _), _ = Block("console", "", named("loop")).steps
+    assert re.findall(r"not (\w+)", loop) == own
+    assert "pytest -m slow" in (ROOT / ".ci" / "run").read_text()
+
+
 def test_the_shard_key_is_that_of_the_chunks() -> None:
     keys = dict(re.findall(r"(\w+): (\d)", named("sharding")))
     assert [list(index.keys) for index in INDEXES if index.collection == "chunks"] == [

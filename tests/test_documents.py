@@ -219,23 +219,19 @@ class TestEveryType:
             use(uploads, row)
 
     @pytest.mark.parametrize(
-        "field",
-        [
-            "contentType",
-            "charset",
-            "metadata",
-            "md5",
-            "sha256",
-            "aliases",
-            "metadata.contentType",
-            "metadata._contentType",
-        ],
+        "fields",
+        ["contentType charset md5 sha256 aliases", "metadata", "metadata.contentType", "metadata._contentType"],
     )
-    def test_what_is_only_told(self, real: PyMongo, uploads: FlaskClient, field: str) -> None:
-        for n, value in enumerate(ANY):
-            outer, _, inner = field.partition(".")
-            put(real, f"{n:02}.txt", **{outer: {inner: value} if inner else value})
-        for row in rows_in_every_order(uploads, len(ANY), field):
+    def test_what_is_only_told(self, real: PyMongo, uploads: FlaskClient, fields: str) -> None:
+        """Several at once where none hides another; each file has another value in each of them."""
+        for n in range(len(ANY)):
+            odd: dict[str, Any] = {}
+            for at, field in enumerate(fields.split()):
+                outer, _, inner = field.partition(".")
+                value = ANY[(n + at) % len(ANY)]
+                odd[outer] = {inner: value} if inner else value
+            put(real, f"{n:02}.txt", **odd)
+        for row in rows_in_every_order(uploads, len(ANY), fields.split()[0]):
             use(uploads, row)
 
     def test_an_id(self, real: PyMongo, uploads: FlaskClient) -> None:

@@ -19,7 +19,6 @@ from bson.objectid import ObjectId
 from flask import Flask
 from pymongo import monitoring
 
-from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.listing.by_value import ORDERS
@@ -27,6 +26,7 @@ from flask_gridfs_pymongo.store.listing.page import Key
 from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 
 from .conftest import Serve
+from .replica import standalone
 
 LARGE = random.Random(7).randbytes(40 * CHUNK_SIZE + 11)
 
@@ -106,12 +106,11 @@ def test_every_query_walks_an_index_and_sorts_nothing(app: Flask, uri: str, quer
 
 
 @pytest.fixture(scope="module")
-def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pymongo.MongoClient[Any]]:
+def refusing() -> Iterator[pymongo.MongoClient[Any]]:
     """A server that can be told to refuse commands."""
-    options = ["--setParameter", "enableTestCommands=1"]
     with (
-        server.running(tmp_path_factory.mktemp("refusing"), *options) as port,
-        pymongo.MongoClient("127.0.0.1", port) as client,
+        standalone("--setParameter", "enableTestCommands=1") as server,
+        pymongo.MongoClient("127.0.0.1", server.port) as client,
     ):
         yield client
 

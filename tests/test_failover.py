@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from itertools import count, takewhile
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -36,18 +37,20 @@ from .conftest import Serve, missing
 from .replica import TIMEOUTS, Mongod, ReplicaSet, direct, replica_set, standalone, until
 from .test_webdav import LOCK
 
+pytestmark = pytest.mark.replica
+
 LARGE = random.Random(5).randbytes(40_000_000)  # far more than all buffers between the server and a client take
 UPLOADS = [random.Random(seed).randbytes(5_000_000) for seed in range(4)]
 SELECTION = 15  # seconds, as TIMEOUTS has it
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+def replicas() -> Iterator[ReplicaSet]:
     try:
         binary.find()
     except SystemExit as error:
         missing(str(error))
-    with replica_set(tmp_path_factory.mktemp("replicas")) as found:
+    with replica_set() as found:
         yield found
 
 
@@ -125,11 +128,9 @@ def ask(address: str, method: str, target: str, body: bytes = b"", fields: str =
 
 
 def keep_asking(address: str, name: str, stop: threading.Event) -> list[tuple[int, float]]:
-    """New requests, one after the other, until *stop*: reads of a file that exists, and writes."""
+    """New requests, twenty times a second, until *stop*: reads of a file that exists, and writes."""
     seen = []
-    for number in range(10_000):
-        if stop.is_set():
-            break
+    for number in takewhile(lambda _: not stop.wait(0.05), count()):
         for method, target in (("GET", "/uploads/small"), ("PUT", f"/uploads/{name}{number}")):
             status, body, seconds = ask(address, method, target, b"new" if method == "PUT" else b"")
             assert status in ((200, 503) if method == "GET" else (201, 503)), (method, status, body)
@@ -420,6 +421,6 @@ def test_a_single_server_starts_again(serve: Serve, tmp_path: Path) -> None:
         server.kill()
         Timer(1, server.start).start()
 
-    with standalone(tmp_path / "db") as server:
+    with standalone() as server:
         uri = f"mongodb://{server.address}/restart?maxPoolSize=12&{TIMEOUTS}"
         survives(serve, tmp_path, uri, restart, longest=SELECTION)  # it takes its time to start

@@ -260,6 +260,7 @@ def mirrored(folder: Path) -> set[str]:
     return {name for name, content in contents.items() if content == name.encode()}
 
 
+@pytest.mark.clients
 def test_pip_finds_1200_files(server: str, tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-index", "--no-deps", "--disable-pip-version-check"]
     for address, wanted, version in ((f"{server}wheels/", "small", "1.1199"), (f"{server}wheels", "small==1.0", "1.0")):
@@ -267,11 +268,13 @@ def test_pip_finds_1200_files(server: str, tmp_path: Path) -> None:
         assert (tmp_path / f"small-{version}-py3-none-any.whl").read_bytes() == wheel(version)
 
 
+@pytest.mark.clients
 def test_wget_mirrors_a_bucket(server: str, tmp_path: Path) -> None:
     run(program("wget"), "-q", "-r", "-nH", "--cut-dirs=1", "-X", "/uploads/wheels", "-np", server, cwd=tmp_path)
     assert mirrored(tmp_path) == MIRRORED
 
 
+@pytest.mark.clients
 def test_rclone_copies_a_bucket(server: str, tmp_path: Path) -> None:
     rclone = [program("rclone"), "--config", "/dev/null", "--http-url", server]
     run(*rclone, "copy", ":http:", str(tmp_path), "--exclude", "/wheels/**", cwd=tmp_path)
@@ -279,6 +282,7 @@ def test_rclone_copies_a_bucket(server: str, tmp_path: Path) -> None:
     assert len(run(*rclone, "lsf", ":http:wheels", cwd=tmp_path).splitlines()) == 1200
 
 
+@pytest.mark.clients
 def test_lftp_mirrors_a_bucket(server: str, tmp_path: Path) -> None:
     script = f"set net:max-retries 1; open {server}; mirror --exclude wheels/ . {tmp_path}; cd wheels; cls -1"
     printed = run(program("lftp"), "-c", script, cwd=tmp_path)
@@ -286,6 +290,7 @@ def test_lftp_mirrors_a_bucket(server: str, tmp_path: Path) -> None:
     assert len(re.findall("^small-", printed, re.MULTILINE)) == 1200
 
 
+@pytest.mark.clients
 def test_apt_installs_from_a_flat_repository(server: str, mongod: str, tmp_path: Path) -> None:
     """It asks for repo/./Packages and repo/./small.deb."""
     apt, dpkg = program("apt-get"), program("dpkg-deb")

@@ -24,6 +24,8 @@ from flask_gridfs_pymongo.http.filenames import clean
 from . import fuzz
 from .conftest import start_gunicorn
 
+pytestmark = pytest.mark.slow
+
 examples = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 JSON = {"Accept": "application/json"}
 BROWSER = {"Accept": "text/html"}

@@ -226,6 +226,7 @@ const ACTIONS = {
 """
 
 
+@pytest.mark.clients
 class TestNode:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:

@@ -11,7 +11,6 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pymongo
@@ -22,6 +21,8 @@ from flask_gridfs_pymongo.store import Bucket
 from .conftest import Serve
 from .replica import TIMEOUTS, direct, standalone, until
 from .test_trouble import call
+
+pytestmark = pytest.mark.replica
 
 KILLS = int(os.environ.get("KILLS", "3"))  # 50 by hand
 
@@ -134,9 +135,9 @@ def test_a_killed_process_loses_nothing_that_was_told(
         print(f"\n{kills} kills: offsets {told}")
 
 
-def test_what_was_acknowledged_survives_a_killed_server(serve: Serve, tmp_path: Path) -> None:
+def test_what_was_acknowledged_survives_a_killed_server(serve: Serve) -> None:
     """A single mongod is killed right after the answer."""
-    with standalone(tmp_path / "db") as server:
+    with standalone() as server:
         address = urlsplit(serve("tests.live:create_app()", LIVE_URI=f"mongodb://{server.address}/a?{TIMEOUTS}")).netloc
         for kill in range(KILLS):
             assert call(address, "PUT", f"/uploads/{kill}", content(kill)) == 201

@@ -31,6 +31,7 @@ from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo, wrappers
 
 from .conftest import missing
+from .replica import standalone
 
 PASSWORD = "p@ss: /w%40rd?#"
 USERS = [  # name, the database that knows it, mechanisms
@@ -55,21 +56,21 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     try:
         server.find()
     except SystemExit as error:
         missing(str(error))
     with (
-        server.running(tmp_path_factory.mktemp("auth"), "--auth") as auth,
-        server.running(tmp_path_factory.mktemp("replica"), "--replSet", "rs0") as replica,
+        standalone("--auth") as auth,
+        standalone("--replSet", "rs0") as replica,
         socket.create_server(("127.0.0.1", 0)) as silent,
         socket.socket() as closed,
     ):
         closed.bind(("127.0.0.1", 0))  # held, so that nobody else gets it; never listening
-        _create_users(auth)
-        _initiate(replica)
-        yield Servers(auth, replica, silent.getsockname()[1], closed.getsockname()[1])
+        _create_users(auth.port)
+        _initiate(replica.port)
+        yield Servers(auth.port, replica.port, silent.getsockname()[1], closed.getsockname()[1])
 
 
 def _create_users(port: int) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -211,9 +210,9 @@ class TestRaces:
 
 
 @pytest.fixture(scope="module")
-def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+def refusing() -> Iterator[Mongod]:
     """A server that fails where it is told to."""
-    with standalone(tmp_path_factory.mktemp("refusing"), "--setParameter", "enableTestCommands=1") as server:
+    with standalone("--setParameter", "enableTestCommands=1") as server:
         yield server
 
 
@@ -424,9 +423,10 @@ class TestRefusedWrites:
         assert client.get("/uploads/a").data == b"content"
 
 
-def test_a_full_disk_shows_nothing_half(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.replica
+def test_a_full_disk_shows_nothing_half(serve: Serve) -> None:
     """mongod may write no further than it has: it ends itself. After its restart all that was acknowledged is there."""
-    with standalone(tmp_path / "db") as server:
+    with standalone() as server:
         uri = f"mongodb://{server.address}/full?serverSelectionTimeoutMS=2000&heartbeatFrequencyMS=500"
         address = urlsplit(serve("tests.live:create_app()", LIVE_URI=uri)).netloc
         call(address, "PUT", "/uploads/before", b"before")
@@ -441,9 +441,10 @@ def test_a_full_disk_shows_nothing_half(serve: Serve, tmp_path: Path) -> None:
         assert call(address, "PUT", "/uploads/a", LARGE) == 201
 
 
-def test_a_frozen_server_does_not_keep_the_threads(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.replica
+def test_a_frozen_server_does_not_keep_the_threads(serve: Serve) -> None:
     """With no socket timeout: the driver's monitor notices, and interrupts what waits."""
-    with standalone(tmp_path / "db") as server:
+    with standalone() as server:
         uri = f"mongodb://{server.address}/frozen?{TIMEOUTS}".replace("=15000", "=1500")
         address = urlsplit(serve("tests.live:create_app()", "--threads", "4", LIVE_URI=uri)).netloc
         assert call(address, "PUT", "/uploads/a", b"content") == 201

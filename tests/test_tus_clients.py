@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tusclient.client import TusClient
 
 from .blocks import named
 from .conftest import content, missing, start_gunicorn
+
+pytestmark = pytest.mark.clients
 
 DATA = content(3_000_017)
 
@@ -64,7 +67,8 @@ class TestTuspy:
         uploader = TusClient(endpoint).async_uploader(
             file_stream=io.BytesIO(DATA), chunk_size=1_000_000, metadata={"filename": "a"}
         )
-        asyncio.run(uploader.upload())
+        with ThreadPoolExecutor(1) as pool:  # in this thread Playwright's loop may run
+            pool.submit(asyncio.run, uploader.upload()).result()
         assert stored(endpoint, "a") == DATA
 
 

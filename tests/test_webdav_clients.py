@@ -23,6 +23,8 @@ from .conftest import start_gunicorn
 from .test_folders import program, run
 from .test_webdav import LOCK
 
+pytestmark = pytest.mark.clients
+
 DATA = random.Random(7).randbytes(3_000_000)
 
 
@@ -59,6 +61,7 @@ def ask(server: str, method: str, path: str, body: bytes | Iterator[bytes] = b""
         connection.close()
 
 
+@pytest.mark.slow
 def test_litmus(server: str, tmp_path: Path) -> None:
     found = subprocess.run([program("litmus"), "-k", server], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     summaries = re.findall(r"of (\d+) tests run: (\d+) passed, (\d+) failed", found.stdout)
@@ -67,6 +70,7 @@ def test_litmus(server: str, tmp_path: Path) -> None:
     assert "WARNING" not in found.stdout
 
 
+@pytest.mark.slow
 def test_rclone_both_ways(server: str, mongo: PyMongo, tmp_path: Path) -> None:
     source, back = tmp_path / "source", tmp_path / "back"
     for name in ("a.txt", "ä ö/ü#%?.txt", "deep/er/x", ".DS_Store", "._a.txt"):

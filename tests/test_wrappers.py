@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -19,6 +20,28 @@ from pymongo.write_concern import WriteConcern
 from werkzeug.exceptions import NotFound
 
 from flask_gridfs_pymongo import ASCENDING, DESCENDING, PyMongo, mock, wrappers
+
+
+@pytest.fixture(params=["mongod", "mongomock"])
+def either_uri(uri: str, request: pytest.FixtureRequest) -> str:
+    """Like ``uri``, and once more in mongomock."""
+    return uri if request.param == "mongod" else f"mongomock://localhost/test_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def mongo(app: Flask, either_uri: str) -> Iterator[PyMongo]:
+    """A PyMongo object of ``app``, on mongod and on mongomock."""
+    mongo = PyMongo(app, uri=either_uri)
+    yield mongo
+    mongo.cx.close()
+
+
+@pytest.fixture
+def real(app: Flask, uri: str) -> Iterator[PyMongo]:
+    mongo = PyMongo(app, uri=uri)
+    yield mongo
+    mongo.cx.close()
+
 
 NEAREST = {"read_preference": ReadPreference.NEAREST}
 Reach = Callable[[PyMongo], Any]

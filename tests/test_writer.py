@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pymongo
 import pytest
@@ -134,8 +133,9 @@ def test_an_interrupted_commit_leaves_no_file_without_its_content(
     assert read(store, put(store, "a", b"2")) == b"2"
 
 
-def test_an_upload_waits_for_a_database_that_is_gone_but_once(tmp_path: Path) -> None:
-    with standalone(tmp_path) as server:
+@pytest.mark.replica
+def test_an_upload_waits_for_a_database_that_is_gone_but_once() -> None:
+    with standalone() as server:
         uri = f"mongodb://{server.address}/gone?serverSelectionTimeoutMS=2000&heartbeatFrequencyMS=500"
         with pymongo.MongoClient(uri) as client:
             writer = Bucket(client.get_default_database()).writer("a")
