@@ -16,11 +16,11 @@ from zipfile import ZipFile
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_gridfs_pymongo.service.inspection import Refused
 from PIL import Image
 from werkzeug.test import Client as WSGIClient
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.service.inspection import Refused
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
 
 from .conftest import BIG, HTML, JSON, Client, everyone, form, nothing_stored

@@ -40,7 +40,7 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
       2  the command line is wrong, or the database does not answer
     """
     found = repaired = 0
-    with open_bucket(prefix, bucket) as store, _progress(store.collections) as bar:
+    with open_bucket(prefix, bucket) as store, _progress(store.collections, verify) as bar:
         collections = store.collections
         check = Check(collections, repair, verify, idle, advance=bar.update if bar else int)
         for finding in check.findings():
@@ -63,11 +63,11 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
     sys.exit(1 if found > repaired else 0)
 
 
-def _progress(collections: Collections) -> Any:
+def _progress(collections: Collections, verify: bool) -> Any:
     """A bar on a terminal; elsewhere None."""
     if not sys.stderr.isatty():
         return nullcontext()
-    steps = collections.files.estimated_document_count() + 2 * collections.chunks.estimated_document_count()
+    steps = collections.files.estimated_document_count() + (1 + verify) * collections.chunks.estimated_document_count()
     return click.progressbar(length=max(1, steps), file=sys.stderr, update_min_steps=1 + steps // 1000)
 
 

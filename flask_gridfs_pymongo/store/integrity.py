@@ -2,7 +2,7 @@
 
 ::
 
-    damage({"filename": "notes.txt", "length": -1, "chunkSize": 261120})  # "its length is no number of bytes"
+    document_error({"filename": "notes.txt", "length": -1, "chunkSize": 261120})  # "its length is no number of bytes"
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
-"""a projection of a files document: what a :class:`Judge` and a report need"""
-SIZE = {"size": {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}}
-"""for ``$project`` in an aggregation: the server measures a chunk (MongoDB 4.4)"""
+"""a projection of a files document: what a :class:`ChunkAudit` and a report need"""
+SIZE = {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}
+"""in an aggregation: the server measures a chunk (MongoDB 4.4)"""
+NUMBERS = {"_id": 0, "files_id": 1, "n": 1}
+"""a projection of a chunk: what its index tells"""
+SIZES = {**NUMBERS, "size": SIZE}
+"""a projection of a chunk: what a :class:`ChunkAudit` takes"""
 LONGEST = 2**63 - 1
 """bytes: the largest integer of BSON"""
 
 
-def damage(document: Mapping[str, Any]) -> str | None:
-    """Tell why a files document cannot be right; None where it can.
+def document_error(document: Mapping[str, Any]) -> str | None:
+    """Tell why a files document cannot be right; None if it can.
 
     Other tools left lengths that are missing, null, negative (above 2 GB in 32 bits), fractions or no numbers at all,
     and names that are not UTF-8, which the driver gives with lone surrogates in their place.
@@ -54,7 +58,7 @@ class Problem:
     first: Any = None
 
 
-class Judge:
+class ChunkAudit:
     """Takes the chunks of one file in the order of their numbers, and keeps no more than counts.
 
     Empty chunks past the end are no damage: some drivers write one for an empty file. A file without a length is empty
@@ -66,7 +70,7 @@ class Judge:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._unsized = "length" not in document
         document = {**document, "length": document.get("length", 0)}
-        self._sound = damage(document) is None
+        self._sound = document_error(document) is None
         self.length, self.chunk_size = 0, 1
         if self._sound:
             self.length, self.chunk_size = int(document["length"]), int(document["chunkSize"])

@@ -22,7 +22,7 @@ from .. import mimetype
 from . import ids
 from .charset import is_charset, join, split
 from .errors import CorruptFile
-from .integrity import damage, is_length, is_utf8
+from .integrity import document_error, is_length, is_utf8
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
 _KNOWN = frozenset(
@@ -104,7 +104,7 @@ class StoredFile:
             sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
             named=named,
             dated=isinstance(document.get("uploadDate"), datetime),
-            damage=damage(document) or (None if ids.is_utf8(document["_id"]) else "its _id is not UTF-8"),
+            damage=document_error(document) or (None if ids.is_utf8(document["_id"]) else "its _id is not UTF-8"),
             first_chunk=first_chunk,
             shares_second=shares_second,
             metadata=metadata,

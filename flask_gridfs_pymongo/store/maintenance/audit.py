@@ -13,36 +13,36 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
-from ..integrity import SIZE, Judge
+from ..integrity import SIZES, ChunkAudit
 from ..model import StoredFile
 
+SCAN_TIMEOUT = 5
+"""seconds"""
 _BATCH = 100  # files
-_PATIENCE = 5  # seconds
 
 
 def damaged(chunks: Any, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
-    """Return those of *files* that have missing, short or doubled chunks, as far as five seconds reach.
+    """Return those of *files* that have missing, short or doubled chunks, as far as :data:`SCAN_TIMEOUT` allows.
 
     The server tells numbers and sizes; no content is read.
 
     :param chunks: the bucket's chunks collection
     """
     found = {repr(file.id) for file in files if file.damage}
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + SCAN_TIMEOUT
     for start in range(0, len(files), _BATCH):
         if time.monotonic() > deadline:
             break
         batch = [file for file in files[start : start + _BATCH] if not file.damage]
-        judges = {repr(file.id): Judge({"length": file.length, "chunkSize": file.chunk_size}) for file in batch}
+        audits = {repr(file.id): ChunkAudit({"length": file.length, "chunkSize": file.chunk_size}) for file in batch}
         chosen = {"$match": {"files_id": {"$in": [file.id for file in batch]}}}
         in_order = {"$sort": {"files_id": 1, "n": 1}}
-        sizes = {"$project": {"_id": 0, "files_id": 1, "n": 1, **SIZE}}
         try:
-            stored = list(chunks.aggregate([chosen, in_order, sizes], allowDiskUse=True))
+            stored = list(chunks.aggregate([chosen, in_order, {"$project": SIZES}], allowDiskUse=True))
         except (NotImplementedError, OperationFailure):  # mongomock; a server before MongoDB 4.4
             break
         for chunk in stored:
-            if judge := judges.get(repr(chunk["files_id"])):
-                judge.add(chunk.get("n"), chunk["size"])
-        found |= {key for key, judge in judges.items() if judge.problems()}
+            if audit := audits.get(repr(chunk["files_id"])):
+                audit.add(chunk.get("n"), chunk["size"])
+        found |= {key for key, audit in audits.items() if audit.problems()}
     return [file for file in files if repr(file.id) in found]

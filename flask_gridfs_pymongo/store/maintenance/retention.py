@@ -1,6 +1,6 @@
 """How long revisions live: while they are among the newest of their name, or until they expire.
 
-What was superseded or has expired is deleted when :data:`GRACE` is over, as somebody may still be reading it::
+What was superseded or has expired is deleted after :data:`RETENTION_GRACE`, as somebody may still be reading it::
 
     trim(bucket, "notes.txt", keep=10)
     for gone in Sweep(bucket, keep=10).run():
@@ -22,7 +22,7 @@ from ..clock import Clock
 from ..model import StoredFile
 from ..versions import DATED, Versions
 
-GRACE = timedelta(hours=1)
+RETENTION_GRACE = timedelta(hours=1)
 """how long what was superseded or has expired stays, for reads that began before"""
 _BATCH = 1000  # revisions
 # What another tool put there in place of a mapping takes no keys.
@@ -44,7 +44,7 @@ def trim(bucket: Bucket, filename: str, keep: int, most: int = 8) -> list[Stored
     versions = Versions(bucket.collections)
     if versions.count(filename, limit=keep + 1) <= keep:
         return []
-    before = Clock(bucket.files).now() - GRACE
+    before = Clock(bucket.files).now() - RETENTION_GRACE
     old = next(_superseded(versions, filename, keep, before, batch=most), [])
     return old if old and bucket.delete_many([file.id for file in old]) else []
 
@@ -88,7 +88,7 @@ class Sweep:
     older_than: timedelta | None = None
     dry_run: bool = False
     waiting: int = 0
-    """revisions that have expired and stay until :data:`GRACE` is over"""
+    """revisions that have expired and stay until :data:`RETENTION_GRACE` is over"""
     _seen: set[str] = field(default_factory=set)
 
     def run(self) -> Iterator[Gone]:
@@ -101,15 +101,15 @@ class Sweep:
         files = versions.collections.primary.files
         now = Clock(files).now()
         self.waiting = self._expire_old(now) if self.older_than is not None else 0
-        self.waiting += files.count_documents({"metadata.expiresAt": {"$gt": now - GRACE, "$lte": now}})
-        for document in files.find({"metadata.expiresAt": {"$lte": now - GRACE}}, batch_size=_BATCH):
+        self.waiting += files.count_documents({"metadata.expiresAt": {"$gt": now - RETENTION_GRACE, "$lte": now}})
+        for document in files.find({"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}}, batch_size=_BATCH):
             file = versions.stored(document)
             if file.expires_at is None:  # the server looks into arrays
                 continue
             for batch in self._with_older(versions, file):
                 yield from self._delete(batch, "expired")
         for filename in self._crowded(files):
-            for batch in _superseded(versions, filename, self.keep or 0, now - GRACE, stay=self.dry_run):
+            for batch in _superseded(versions, filename, self.keep or 0, now - RETENTION_GRACE, stay=self.dry_run):
                 yield from self._delete(batch, "superseded")
 
     def _expire_old(self, now: datetime) -> int:
