@@ -24,7 +24,7 @@ from .listing.page import Key, Page, Row, Shown
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
 from .maintenance.retention import Sweep, trim
-from .model import StoredFile
+from .model import OWN_FIELDS, StoredFile
 from .reader import Reader
 from .resumable import completion
 from .resumable.append import Holder
@@ -42,6 +42,7 @@ __all__ = [
     "INDEXES",
     "MOST_PROPERTIES",
     "ORDERS",
+    "OWN_FIELDS",
     "Bucket",
     "Check",
     "Collections",

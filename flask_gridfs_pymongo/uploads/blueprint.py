@@ -2,7 +2,7 @@
 
 ::
 
-    app.register_blueprint(uploads_blueprint(options, "uploads", "/uploads"))
+    app.register_blueprint(uploads_blueprint(options))
 """
 
 from __future__ import annotations
@@ -177,10 +177,10 @@ class UploadsBlueprint(Blueprint):
     jinja_loader = _LOADER
 
 
-def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> UploadsBlueprint:
-    """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents what an application decides."""
+def uploads_blueprint(options: Options) -> UploadsBlueprint:
+    """Build the blueprint."""
     uploads = Uploads(options)
-    blueprint = UploadsBlueprint(name, __name__, url_prefix=url_prefix)
+    blueprint = UploadsBlueprint(options.name, __name__, url_prefix=options.url_prefix)
     blueprint.options = options
     rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
     blueprint.add_url_rule("/", "index", uploads.view, strict_slashes=False, **rules)
@@ -214,7 +214,7 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
             state.app.logger.warning(
                 "%s: anyone who reaches %s/ may add files; give uploads_blueprint() an authorize function, "
                 "or read_only=True",
-                name,
+                options.name,
                 state.url_prefix or "",
             )
 

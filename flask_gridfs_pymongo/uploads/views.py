@@ -86,7 +86,7 @@ def _methods(options: Options, request: Request, filename: str | None) -> dict[s
     methods = _OF_FILE if filename is not None else _OF_ID if "id" in request.args else _OF_ROOT
     if changing := _named(_WITH_SEVERAL if methods is _OF_ROOT else _WITH_ONE, request):
         return {**methods, "POST": changing}
-    return {**methods, **_WITH_METADATA} if [*options.metadata] else methods
+    return {**methods, **_WITH_METADATA} if [*options.keys] else methods
 
 
 def _named(answers: Mapping[str, _Answer], request: Request) -> _Answer | None:

@@ -1,14 +1,14 @@
 """A bucket as a network drive: WebDAV (RFC 4918), by WsgiDAV.
 
-WsgiDAV speaks the protocol. Files, rights, limits and header fields are the blueprint's::
+WsgiDAV speaks the protocol. Files, rights, limits and header fields are those of the blueprint *uploads*::
 
-    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": mongo.webdav_app(authorize=authorize)})
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": mongo.webdav_app(rules=uploads)})
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, cast
 
@@ -29,7 +29,7 @@ from ..service.download import send
 from ..service.errors import tell_refusal
 from ..service.guard import check_encoding
 from ..service.operations import check_preconditions
-from ..service.options import Options
+from ..service.options import Authenticate, Rules
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
@@ -38,7 +38,6 @@ from .names import for_wsgidav
 from .properties import PropertyManager
 from .provider import Provider
 
-Authenticate = Callable[[str, str], Any]
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
 _LARGEST_XML, _LARGEST_LOCK = 1024 * 1024, 2048  # bytes; a lock's owner is kept
@@ -53,7 +52,7 @@ class WebDAV:
     :param authenticate: ``authenticate(user, password)``, for HTTP basic authentication
     """
 
-    def __init__(self, app: Flask, options: Options, authenticate: Authenticate | None) -> None:
+    def __init__(self, app: Flask, options: Rules, authenticate: Authenticate | None) -> None:
         self._app, self._options, self._authenticate = app, options, authenticate
         self._warned = False
         locks = LockStorage(lambda: options.bucket().dav)

@@ -57,7 +57,7 @@ def _listing(options: Options, request: Request, filename: str | None) -> BaseRe
     if "filename" not in (request.view_args or {}) and not request.path.endswith("/"):
         return _redirect_to_slash(request)
     permit(options, "list", folder(request) or None)
-    data = listing.build(options.bucket(), request, options.metadata, shown(options))
+    data = listing.build(options.bucket(), request, options.keys, shown(options))
     template = "listing.html" if pages.is_browser() else "index.html"
     deep = data["q"] or data["order"] != "name"  # else each file is in this very folder, as its name says
     carried = listing.kept({**request.args, "folder": data["folder"] or "" if deep else ""})
@@ -131,7 +131,7 @@ def _details(options: Options, request: Request, filename: str | None) -> Respon
     file = select(options, request, filename, "read")
     part = number(request.args, "part") or 1
     more = {**buttons(options, file.filename), "kept": listing.kept(request.args), "share": options.share}
-    return pages.details(options.bucket(), file, options.metadata, part, **more)
+    return pages.details(options.bucket(), file, options.keys, part, **more)
 
 
 def _confirmation(options: Options, request: Request, filename: str | None) -> Response:

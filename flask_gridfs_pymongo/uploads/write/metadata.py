@@ -42,7 +42,7 @@ def patch(options: Options, request: Request, filename: str | None) -> BaseRespo
             Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
         )
     check_preconditions(request.method, request.headers, file)
-    changed = _change(options, file, valid(options.metadata.of_patch, _body(options, request)))
+    changed = _change(options, file, valid(options.keys.of_patch, _body(options, request)))
     return _changed(options, changed)
 
 
@@ -50,7 +50,7 @@ def edit(options: Options, request: Request, filename: str | None) -> BaseRespon
     """Take a form of a file's page, whose fields are keys; one that is empty removes its key."""
     file = select(options, request, filename, "write")
     form = small_form(request, options.upload_timeout, _MAX_BYTES)
-    changed = _change(options, file, valid(options.metadata.of_edit, form.items(multi=True)))
+    changed = _change(options, file, valid(options.keys.of_edit, form.items(multi=True)))
     if pages.is_browser():
         query = {name: request.args[name] for name in ("id", "version") if name in request.args} | kept(request.args)
         endpoint = ".index" if filename is None else ".file"
