@@ -93,8 +93,9 @@ class Drive(Rules):
     *db*, *authorize*, *read_only*, *max_size*, *upload_timeout*, *metadata*, *keep_versions*, *expire_after*, *inspect*
     and *inspect_timeout*), and none of them is given here"""
     authenticate: Authenticate | None = None
-    """``authenticate(user, password)``, asked with each request (HTTP basic authentication): use HTTPS; *authorize*
-    finds the name in ``request.authorization.username``. None: the application decides in *authorize* who it is."""
+    """``authenticate(user, password)``, asked with each request to the drive (HTTP basic authentication): use HTTPS;
+    *authorize* finds the name in ``request.authorization.username``, which at a blueprint nobody has checked. None: the
+    application decides in *authorize* who it is."""
 
 
 @dataclass(frozen=True)

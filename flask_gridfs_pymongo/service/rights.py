@@ -16,7 +16,7 @@ from flask import abort, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from ..http.filenames import MAX_CHARACTERS
-from ..store import Shown
+from ..store import Shown, folders_of
 from .options import Rules
 
 
@@ -59,9 +59,8 @@ def may(options: Rules, action: str, filename: str | None) -> bool:
 def listable(options: Rules) -> str | None:
     """Return the nearest folder above what the request is about that may be listed; empty: the top; None: none may."""
     place = (request.view_args or {}).get("filename") or request.args.get("folder", "")
-    parts = place[:MAX_CHARACTERS].split("/")[:-1]  # each asks for all before it
-    above = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
-    return next((folder for folder in above if may(options, "list", folder or None)), None)
+    above = ["", *folders_of(place[:MAX_CHARACTERS])]
+    return next((folder for folder in reversed(above) if may(options, "list", folder or None)), None)
 
 
 def shown(options: Rules) -> Shown:

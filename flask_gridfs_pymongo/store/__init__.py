@@ -19,7 +19,8 @@ from .errors import (
     Vanished,
 )
 from .integrity import is_utf8
-from .listing.by_value import ORDERS, key_of
+from .listing.by_value import ORDERS, is_descending, key_of
+from .listing.names import folders_of, parent_of
 from .listing.page import Key, Page, Row, Shown
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
@@ -77,11 +78,14 @@ __all__ = [
     "codes",
     "completion",
     "damaged",
+    "folders_of",
     "ids",
     "index_problem",
+    "is_descending",
     "is_outage",
     "is_utf8",
     "key_of",
+    "parent_of",
     "reason",
     "trim",
 ]

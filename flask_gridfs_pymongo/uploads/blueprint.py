@@ -22,6 +22,7 @@ from ..http import cors
 from ..http.headers import NO_PAGE, NO_STORE, is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
+from ..mimetype import PICTURES
 from ..service import send_timeout as stalls
 from ..service import texts
 from ..service.bodies import drain
@@ -164,6 +165,7 @@ def _context(options: Options) -> dict[str, Any]:
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
         "smaller": variant.smaller(options),
+        "pictures": PICTURES | {"image/svg+xml"},
         "made_smaller": TYPES,
         "opens": partial(is_shown, inline_types=options.inline_types),
         "listable": partial(listable, options),

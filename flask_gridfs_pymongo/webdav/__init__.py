@@ -24,7 +24,7 @@ from ..http import dav, origin
 from ..http.headers import NO_PAGE, NO_STORE, Caching
 from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, sends_all
-from ..service.bodies import Body, drain
+from ..service.bodies import drain, read_all
 from ..service.download import send
 from ..service.errors import tell_refusal
 from ..service.guard import check_encoding
@@ -161,7 +161,7 @@ class WebDAV:
             if current.path.endswith("/"):
                 abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
         else:
-            body = _body(current)
+            body = read_all(current, 60, _LARGEST_LOCK if current.method == "LOCK" else _LARGEST_XML)
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return environ
 
@@ -203,20 +203,6 @@ def _text(field: str) -> str:
         return field.encode("latin-1").decode()
     except UnicodeError:
         abort(400, "A header field is not UTF-8.")
-
-
-def _body(current: Request) -> bytes:
-    largest = _LARGEST_LOCK if current.method == "LOCK" else _LARGEST_XML
-    with Body(current, 60, "nothing was changed") as body:
-        pieces, size = [], 0
-        while piece := body.read(64 * 1024):
-            pieces.append(piece)
-            size += len(piece)
-            if size > largest:
-                abort(413, f"The body has at most {largest} bytes.")
-    if current.content_length is not None and size < current.content_length:
-        abort(400, "The body broke off; nothing was changed.")
-    return b"".join(pieces)
 
 
 def _refusal(current: Request, told: DAVError) -> BaseResponse:

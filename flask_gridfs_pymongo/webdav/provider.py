@@ -15,9 +15,10 @@ from ..http.filenames import compose, survives_url
 from ..service.operations import is_folder
 from ..service.options import Rules
 from ..service.rights import permit, shown
+from ..store import folders_of
 from .files import File
 from .folders import Folder
-from .names import folders_of, spelled
+from .names import spelled
 from .resource import BucketProvider
 
 

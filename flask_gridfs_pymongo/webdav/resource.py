@@ -10,7 +10,7 @@ from wsgidav.dav_provider import DAVProvider
 
 from ..service.options import Rules
 from ..service.rights import may, permit
-from ..store import MOST_PROPERTIES, Dav
+from ..store import MOST_PROPERTIES, Dav, parent_of
 from .errors import told
 from .locks import LockStorage
 from .names import storable
@@ -133,4 +133,4 @@ class Resource:
 
     def keep_parent(self) -> None:
         """Keep the folder that this was in, though it may be empty now."""
-        self.dav.remember("".join(self.stored_name.removesuffix("/").rpartition("/")[:2]))
+        self.dav.remember(parent_of(self.stored_name))

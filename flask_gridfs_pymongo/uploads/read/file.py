@@ -23,7 +23,7 @@ from ...service.download import send
 from ...service.operations import is_folder
 from ...service.options import Options
 from ...service.rights import buttons, may, permit, shown
-from ...store import StoredFile
+from ...store import StoredFile, is_descending
 from .. import pages
 from ..arguments import folder, number
 from ..target import names_one, select
@@ -72,6 +72,7 @@ def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
     archives = archive.is_available()
     selectable = archives or may_delete
     return {
+        "descending": is_descending(data["order"]),
         "archives": archives,
         "may_delete_some": may_delete,
         "selectable": selectable,

@@ -18,7 +18,7 @@ from ...service.receive import PartlyStored, nothing_left, save_body, save_copy,
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, file_saved, tell
-from ...store import StoredFile
+from ...store import StoredFile, folders_of
 from .. import pages
 from ..arguments import folder, folder_of_path
 from ..pages import flash
@@ -110,7 +110,7 @@ def _delete(options: Options, request: Request, filename: str | None) -> BaseRes
         text = gettext("A version of %(name)s was deleted.", name=filename)
         return flash.redirect(url_for(".file", filename=filename, details="", **query), text)
     if not query.keys() & {"folder", "flat", "prefix", "q"}:
-        query["folder"] = "".join((filename or "").rpartition("/")[:2]) or None
+        query["folder"] = next(reversed(folders_of(filename or "")), None)
     return flash.redirect(url_for(".index", **query), gettext("%(name)s was deleted.", name=filename))
 
 
