@@ -545,7 +545,7 @@ class TestRulesOfABlueprint:
         assert row.file.expires_at is not None
         assert names(mongo) == []
 
-    @pytest.mark.parametrize("options", [{}, {"authorize": everyone, "read_only": True}], ids=str)
+    @pytest.mark.parametrize("options", [{}, {"authorize": everyone, "read_only": True}], ids=["open", "read_only"])
     def test_it_changes_nothing_without_authorize(
         self, ruled: Callable[..., Client], mongo: PyMongo, options: dict[str, Any]
     ) -> None:

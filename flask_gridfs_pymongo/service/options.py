@@ -210,24 +210,16 @@ def check_type(argument: str, value: Any, *kinds: type) -> None:
         raise TypeError(f"{argument} must be {names}, not {type(value).__name__}")
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _or_none(check: _Check) -> _Check:
+    return lambda argument, value: None if value is None else check(argument, value)
 
 
 def _whole(least: int) -> _Check:
     def check(argument: str, value: Any) -> None:
-        if not _is_whole(value) or value < least:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise TypeError(f"{argument} must be an int, not {value!r}")
+        if value is None or value < least:
             raise ValueError(f"{argument} must be a whole number of at least {least}, not {value!r}")
-
-    return check
-
-
-def _whole_or_none(least: int) -> _Check:
-    def check(argument: str, value: Any) -> None:
-        if value is not None and not _is_whole(value):
-            raise TypeError(f"{argument} must be an int or None, not {value!r}")
-        if value is not None and value < least:
-            raise ValueError(f"{argument} must be {least} or more, or None, not {value}")
 
     return check
 
@@ -237,14 +229,9 @@ def _seconds(argument: str, value: Any) -> None:
         raise ValueError(f"{argument} must be a number of seconds above 0, not {value!r}")
 
 
-def _seconds_or_none(argument: str, value: Any) -> None:
-    if value is not None and (not isinstance(value, (int, float)) or not value > 0):
-        raise ValueError(f"{argument} must be a number of seconds above 0, or None, not {value!r}")
-
-
 def _function(parameters: str) -> _Check:
     def check(argument: str, value: Any) -> None:
-        if value is not None and not callable(value):
+        if not callable(value):
             raise TypeError(f"{argument} must be a function of {parameters}, not {value!r}")
 
     return check
@@ -256,7 +243,7 @@ def _resource_policy(argument: str, value: Any) -> None:
 
 
 def _variants(argument: str, value: Any) -> None:
-    for name, variant in (value or {}).items():
+    for name, variant in value.items():
         if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]+", name):
             raise ValueError(f"{argument}: a name has letters, digits, - and _ alone, not {name!r}")
         if not isinstance(variant, Variant):
@@ -265,11 +252,11 @@ def _variants(argument: str, value: Any) -> None:
 
 def _csp(argument: str, value: Any) -> None:
     if not callable(value):
-        page_policy(value or {})
+        page_policy(value)
 
 
 def _uploads(argument: str, value: Any) -> None:
-    if value is not None and not isinstance(getattr(value, "options", None), Options):
+    if not isinstance(getattr(value, "options", None), Options):
         raise TypeError(f"{argument} must be a blueprint that uploads_blueprint() returned, not {value!r}")
 
 
@@ -277,27 +264,27 @@ _Check = Callable[[str, Any], object]
 _CHECKS: dict[str, _Check] = {
     "base": lambda argument, value: check_type(argument, value, str),
     "db": lambda argument, value: check_type(argument, value, str, NoneType),
-    "authorize": _function("(action, filename)"),
-    "max_size": _whole_or_none(0),
-    "upload_timeout": _seconds_or_none,
+    "authorize": _or_none(_function("(action, filename)")),
+    "max_size": _or_none(_whole(0)),
+    "upload_timeout": _or_none(_seconds),
     "metadata": lambda argument, value: Keys(value),
-    "keep_versions": _whole_or_none(1),  # the newest one always stays
-    "expire_after": _seconds_or_none,
-    "inspect": _function("(file, read)"),
+    "keep_versions": _or_none(_whole(1)),  # the newest one always stays
+    "expire_after": _or_none(_seconds),
+    "inspect": _or_none(_function("(file, read)")),
     "inspect_timeout": _seconds,
-    "rules": _uploads,
-    "authenticate": _function("(user, password)"),
-    "max_request_size": _whole_or_none(0),
+    "rules": _or_none(_uploads),
+    "authenticate": _or_none(_function("(user, password)")),
+    "max_request_size": _or_none(_whole(0)),
     "max_form_parts": _whole(1),
     "max_form_memory_size": _whole(128 * 1024),
-    "cache_for": _whole_or_none(0),
+    "cache_for": _or_none(_whole(0)),
     "trusted_origins": lambda argument, value: origin.check_trusted(value),
     "resource_policy": _resource_policy,
-    "csp": _csp,
+    "csp": _or_none(_csp),
     "inline_types": lambda argument, value: check_inline_types(value),
-    "send_timeout": _seconds_or_none,
-    "share": _whole_or_none(1),
-    "variants": _variants,
+    "send_timeout": _or_none(_seconds),
+    "share": _or_none(_whole(1)),
+    "variants": _or_none(_variants),
     "upload_expires": _seconds,
     "max_uploads": _whole(1),
 }
