@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -17,15 +19,14 @@ from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
 from .http.headers import IMMUTABLE, Caching
-from .http.metadata import Keys
 from .http.response import sends_all
-from .images import THUMB, Variant
 from .mimetype import Types
 from .service import formparser
+from .service.arguments import takes
 from .service.download import send
-from .service.options import Authorize, Csp, Inspect, Options, options_of
+from .service.options import Drive, Options, Rules, check_type, options_of
 from .signals import file_saved
-from .store import Bucket, FileTooLarge, StoredFile
+from .store import OWN_FIELDS, Bucket, FileTooLarge, StoredFile
 from .uploads import uploads_blueprint
 from .uploads.blueprint import UploadsBlueprint
 from .uploads.read import links
@@ -34,19 +35,7 @@ from .wrappers import Database, MongoClient
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-_RESERVED = {
-    "_id",
-    "charset",
-    "chunk_size",
-    "chunkSize",
-    "contentType",
-    "length",
-    "previous",
-    "previousAt",
-    "renamedFrom",
-    "sha256",
-    "uploadDate",
-}
+_BESIDE_RULES = {"rules", "authenticate"}
 
 
 class PyMongo:
@@ -171,11 +160,11 @@ class PyMongo:
         """
         if (filename is None) == (id is None):
             raise TypeError("filename must be str: give send_file() either a filename or an id")
-        _check_type("filename", filename, (str, type(None)))
-        _check_type("version", version, int)
-        _check_type("cache_for", cache_for, int)
-        _check_type("as_attachment", as_attachment, (bool, type(None)))
-        _check_type("download_name", download_name, (str, type(None)))
+        check_type("filename", filename, str, NoneType)
+        check_type("version", version, int)
+        check_type("cache_for", cache_for, int)
+        check_type("as_attachment", as_attachment, bool, NoneType)
+        check_type("download_name", download_name, str, NoneType)
         _check_bucket(base, db)
         if cache_for < 0:
             raise ValueError(f"cache_for must be 0 seconds or more, not {cache_for}")
@@ -234,15 +223,15 @@ class PyMongo:
         :raises werkzeug.exceptions.UnsupportedMediaType: for another type than *types*; a view answers 415 by itself
         :raises werkzeug.exceptions.RequestEntityTooLarge: for more bytes than *max_size*; a view answers 413 by itself
         """
-        _check_type("filename", filename, str)
-        _check_type("content_type", content_type, (str, type(None)))
-        _check_type("metadata", fields.get("metadata"), (Mapping, type(None)))
-        _check_type("max_size", max_size, (int, type(None)))
+        check_type("filename", filename, str)
+        check_type("content_type", content_type, str, NoneType)
+        check_type("metadata", fields.get("metadata"), Mapping, NoneType)
+        check_type("max_size", max_size, int, NoneType)
         _check_bucket(base, db)
         accepted = None if types is None else Types(types)
         if not callable(getattr(fileobj, "read", None)):
             raise TypeError("fileobj must have a read() method that returns bytes")
-        if reserved := sorted(_RESERVED & fields.keys()):
+        if reserved := sorted({"chunk_size", *OWN_FIELDS} & fields.keys()):
             raise TypeError(f"save_file() sets {', '.join(reserved)} itself; put your own value under another name")
         try:
             saved = self.bucket(base, db).save(
@@ -284,9 +273,9 @@ class PyMongo:
         :return: a URL without scheme and host
         :raises werkzeug.exceptions.NotFound: where there is no such file or version
         """
-        _check_type("filename", filename, str)
-        _check_type("expires_in", expires_in, int)
-        _check_type("version", version, int)
+        check_type("filename", filename, str)
+        check_type("expires_in", expires_in, int)
+        check_type("version", version, int)
         if expires_in <= 0:
             raise ValueError(f"expires_in must be above 0 seconds, not {expires_in}")
         bucket = options_of(name).bucket()
@@ -295,178 +284,47 @@ class PyMongo:
             abort(404, "There is no such file or version.")
         return links.signed_url(bucket, name, file, int(time.time()) + expires_in, as_attachment, **variables)
 
-    def uploads_blueprint(
-        self,
-        name: str = "uploads",
-        *,
-        url_prefix: str | None = None,
-        base: str = "fs",
-        db: str | None = None,
-        authorize: Authorize | None = None,
-        read_only: bool = False,
-        max_size: int | None = None,
-        max_request_size: int | None = None,
-        max_form_parts: int = 1000,
-        max_form_memory_size: int = 128 * 1024,
-        cache_for: int | None = None,
-        public: bool = False,
-        trusted_origins: Collection[str] = (),
-        resource_policy: str | None = None,
-        title: str = "Files",
-        stylesheet: str | None = None,
-        inline_types: Collection[str] = (),
-        upload_timeout: float | None = 3600,
-        send_timeout: float | None = None,
-        share: int | None = None,
-        variants: Mapping[str, Variant] | None = None,
-        metadata: Collection[str] = (),
-        keep_versions: int | None = None,
-        expire_after: float | None = None,
-        inspect: Inspect | None = None,
-        inspect_timeout: float = 60,
-        resumable: bool = True,
-        upload_expires: float = 86_400,
-        max_uploads: int = 1000,
-        csp: Csp | None = None,
-        uploaded_by: str | None = None,
-    ) -> UploadsBlueprint:
+    @takes(Options)
+    def uploads_blueprint(self, *args: Any, **options: Any) -> UploadsBlueprint:
         """Build a blueprint that serves a bucket: listing, upload, download, versions.
 
         Its endpoints are ``index`` (``/``) and ``file`` (``/<path:filename>``). Call it again with other names and
         bases to serve several buckets.
 
-        :param name: the blueprint's name, so that ``url_for("uploads.file", filename=...)`` finds it
-        :param url_prefix: where it lives
-        :param base: the bucket's name
-        :param db: the database's name; that of :attr:`db` where None
-        :param authorize: ``authorize(action, filename)``, asked before anything is read or stored; *action* is
-            ``read``, ``write`` or ``delete`` of a file, or ``list``: of everything where *filename* is None, of a
-            folder where it is a path that ends with a slash. A listing shows the files that may be read in folders
-            that may all be listed, and nothing of others. Falsy means 403; it may also abort. Without it reading and
-            adding are open to all, and deleting is refused.
-        :param read_only: only reading is left
-        :param max_size: bytes in a file; None: no limit
-        :param max_request_size: bytes in a request; the application's ``MAX_CONTENT_LENGTH`` holds too
-        :param max_form_parts: files and fields in a form, in place of ``MAX_FORM_PARTS``
-        :param max_form_memory_size: bytes in a text field of a form, in place of ``MAX_FORM_MEMORY_SIZE``; 128 KiB or
-            more, as the parser needs them
-        :param cache_for: seconds for which a name's newest version may be kept; None: asked for each time
-        :param public: whether shared caches (a CDN) may keep files
-        :param trusted_origins: origins (``https://example.com``) whose pages may read and change things here, with
-            their visitors' cookies (CORS)
-        :param resource_policy: the ``Cross-Origin-Resource-Policy`` of every answer, which decides whose pages may show
-            files: ``same-origin``, ``same-site`` or ``cross-origin``; None: ``cross-origin`` with *public*, else
-            ``same-origin``
-        :param title: what the pages call themselves
-        :param stylesheet: the URL of a stylesheet that the pages load after their own, from the same origin
-        :param inline_types: media types that are shown in the browser, beside images, audio, video and plain text
-        :param upload_timeout: seconds that the body of an upload may take; None: no limit
-        :param send_timeout: seconds that a client may take for a piece of a download (255 KiB); where it takes longer
-            its connection is ended, under servers that tell their sockets (gunicorn, Werkzeug); None: no limit
-        :param share: seconds for which a link is good that whoever may read a file makes (``POST /NAME?share``);
-            None: no links
-        :param variants: smaller pictures by their names, beside ``thumb`` (640 pixels): ``GET /NAME?variant=thumb``
-        :param metadata: the keys of a file's ``metadata`` that requests may set
-        :param keep_versions: how many of the newest versions of a name stay: each upload deletes a few older ones, none
-            before it was superseded for an hour; None: all stay
-        :param expire_after: seconds after its upload at which a version is gone; None: it stays
-        :param inspect: ``inspect(file, read)``, called when an upload is complete and nobody can see it yet; *file* is
-            its :class:`.StoredFile`, and ``read()`` iterates over its content. Where it raises :class:`.Refused` the
-            answer is 422, where it fails otherwise 503; nothing is stored then.
-        :param inspect_timeout: seconds that it may take
-        :param resumable: whether uploads that broke off can go on (tus 1.0.0)
-        :param upload_expires: seconds after its last byte for which such an upload can go on
-        :param max_uploads: how many of them may be unfinished in the bucket; one more is a 429
-        :param csp: sources that the pages' Content-Security-Policy allows beside their own, for a layout of the
-            application: ``{"style-src": "https://cdn.example"}``, or a function that returns this for each request
-        :param uploaded_by: the key of a file's metadata, or of its document, that says who uploaded it, for the pages
         :return: the blueprint, for ``app.register_blueprint``
+        :raises TypeError, ValueError: naming the argument that is wrong
         """
-        _check_bucket(base, db)
-        options = Options(
-            bucket=lambda: self.bucket(base, db),
-            authorize=authorize,
-            read_only=read_only,
-            max_size=max_size,
-            max_request_size=max_request_size,
-            max_form_parts=max_form_parts,
-            max_form_memory_size=max_form_memory_size,
-            cache_for=cache_for,
-            public=public,
-            trusted_origins=trusted_origins,
-            resource_policy=resource_policy,
-            title=title,
-            stylesheet=stylesheet,
-            inline_types=inline_types,
-            upload_timeout=upload_timeout,
-            send_timeout=send_timeout,
-            share=share,
-            variants={"thumb": THUMB, **(variants or {})},
-            metadata=Keys(metadata),
-            keep_versions=keep_versions,
-            expire_after=expire_after,
-            inspect=inspect,
-            inspect_timeout=inspect_timeout,
-            resumable=resumable and not read_only,
-            upload_expires=upload_expires,
-            max_uploads=max_uploads,
-            csp=csp,
-            uploaded_by=uploaded_by,
-        )
-        return uploads_blueprint(options, name, url_prefix)
+        return uploads_blueprint(Options(self.bucket, *args, **options))
 
-    def webdav_app(
-        self,
-        base: str = "fs",
-        *,
-        db: str | None = None,
-        authorize: Authorize | None = None,
-        authenticate: Callable[[str, str], Any] | None = None,
-        read_only: bool = False,
-        max_size: int | None = None,
-        upload_timeout: float | None = 3600,
-        keep_versions: int | None = None,
-        expire_after: float | None = None,
-        inspect: Inspect | None = None,
-        inspect_timeout: float = 60,
-    ) -> WSGIApplication:
+    @takes(Drive)
+    def webdav_app(self, *args: Any, **options: Any) -> WSGIApplication:
         """Build a WSGI application that serves a bucket as a network drive (WebDAV), to be mounted beside this one.
 
         ::
 
-            dav = mongo.webdav_app(authorize=authorize, authenticate=check_password)
-            app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": dav})
+            uploads = mongo.uploads_blueprint(url_prefix="/uploads", authorize=authorize)
+            app.register_blueprint(uploads)
+            drive = mongo.webdav_app(rules=uploads, authenticate=check_password)
+            app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})
 
-        The other arguments are those of :meth:`uploads_blueprint`.
+        ``authorize`` is called within a request context of the application; *filename* ends with a slash if a folder is
+        made, moved or deleted. Without ``authorize`` everybody may read, and nobody anything else.
 
-        :param authorize: ``authorize(action, filename)``, as in :meth:`uploads_blueprint`, within a request context of
-            the application; *filename* ends with a slash where a folder is made, moved or deleted. Without it everybody
-            may read, and nobody anything else.
-        :param authenticate: ``authenticate(user, password)``, asked with each request (HTTP basic authentication): use
-            HTTPS; ``authorize`` finds the name in ``request.authorization.username``. None: the application decides
-            in ``authorize`` who it is.
         :return: the WSGI application
-        :raises ImportError: where the extra ``webdav`` is not installed
+        :raises TypeError, ValueError: naming the argument that is wrong, or that was given beside *rules*
+        :raises ImportError: if the extra ``webdav`` is not installed
         """
         try:
             from .webdav import WebDAV
         except ImportError as error:
             raise ImportError("WebDAV needs an extra: pip install 'flask-gridfs-pymongo[webdav]'") from error
-        if authenticate is not None and not callable(authenticate):
-            raise TypeError("authenticate must be a function of (user, password)")
-        blueprint = self.uploads_blueprint(
-            base=base,
-            db=db,
-            authorize=authorize,
-            read_only=read_only or authorize is None,
-            max_size=max_size,
-            upload_timeout=upload_timeout,
-            keep_versions=keep_versions,
-            expire_after=expire_after,
-            inspect=inspect,
-            inspect_timeout=inspect_timeout,
-        )
-        return WebDAV(app_of(self._apps), blueprint.options, authenticate)
+        drive = Drive(self.bucket, *args, **options)
+        if drive.rules is not None and (given := ["base"] * len(args) + sorted(options.keys() - _BESIDE_RULES)):
+            raise TypeError(f"webdav_app(rules=...) takes {', '.join(given)} from the blueprint: give them there alone")
+        rules: Rules = getattr(drive.rules, "options", drive)
+        if rules.authorize is None:
+            rules = replace(rules, read_only=True)
+        return WebDAV(app_of(self._apps), rules, drive.authenticate)
 
 
 def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | None, str | None]:
@@ -478,19 +336,11 @@ def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | N
     return None, config_prefix
 
 
-def _check_type(argument: str, value: Any, kind: type | tuple[type, ...]) -> None:
-    if not isinstance(value, kind):
-        names = " or ".join(
-            "None" if one is type(None) else one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,))
-        )
-        raise TypeError(f"{argument} must be {names}, not {type(value).__name__}")
-
-
 def _check_accepted(accepted: Types, file: StoredFile) -> None:
     if file.content_type not in accepted:
         raise UnsupportedMediaType(f"A file of the type {file.content_type} is not taken here; send {accepted}.")
 
 
 def _check_bucket(base: Any, db: Any) -> None:
-    _check_type("base", base, str)
-    _check_type("db", db, (str, type(None)))
+    check_type("base", base, str)
+    check_type("db", db, str, NoneType)

@@ -17,10 +17,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .mimetype import PICTURES
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TYPES = frozenset(f"image/{name}" for name in "avif bmp gif jpeg png tiff webp".split())
+TYPES = PICTURES | {"image/tiff"}
 """The media types that :func:`make` takes."""
 MOST_BYTES = 64 * 1024 * 1024
 """of a source picture"""

@@ -19,8 +19,10 @@ SNIFF_BYTES = 2048
 
 UNKNOWN = "application/octet-stream"
 
-INLINE_TYPES = frozenset(
-    "text/plain image/avif image/bmp image/gif image/jpeg image/png image/webp"
+PICTURES = frozenset("image/avif image/bmp image/gif image/jpeg image/png image/webp".split())
+"""What browsers show as a picture, and no script runs in."""
+INLINE_TYPES = PICTURES.union(
+    "text/plain"
     " audio/aac audio/flac audio/mp4 audio/mpeg audio/ogg audio/wav audio/webm audio/x-wav"
     " video/matroska video/mp4 video/mpeg video/ogg video/quicktime video/webm".split()
 )

@@ -150,6 +150,12 @@ def test_what_is_stored_is_counted(store: Bucket) -> None:
     assert store.usage("b/") == store.usage("b") == (0, 0, 0)
 
 
+def test_versions_are_counted_up_to_a_limit(store: Bucket) -> None:
+    for _ in range(3):
+        put(store, "a", b"")
+    assert [store.count("a"), store.count("a", 2), store.count("a", limit=9), store.count("none")] == [3, 2, 3, 0]
+
+
 def test_pages_go_to_the_end(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flask_gridfs_pymongo.store.bucket._PAGE", 2)
     names = ["a/1", "a/2", "a/3", "b/1", "c"]

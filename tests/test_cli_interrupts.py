@@ -142,7 +142,7 @@ class TestTerminal:
         with start(uri, "put", "-", "a\x1b[31m", stdin=subprocess.PIPE, stderr=theirs) as process:
             assert process.stdin
             shown = b""
-            while b"MB/s)" not in shown:
+            while b"MiB/s)" not in shown:
                 process.stdin.write(BIG)
                 process.stdin.flush()
                 try:

@@ -25,6 +25,7 @@ from flask import Flask
 
 import flask_gridfs_pymongo
 from flask_gridfs_pymongo import PyMongo, config, signals
+from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.collections import INDEXES
 
 from .blocks import PAGES, ROOT, Block, blocks, named
@@ -204,6 +205,12 @@ def test_every_public_name_is_in_the_api() -> None:
     api = PAGES["docs/api.rst"].read_text()
     names = [*flask_gridfs_pymongo.__all__, *(name.replace("-", "_") for name in signals._signals)]
     assert [name for name in names if not re.search(rf"\b{name}\b", api)] == []
+
+
+def test_every_method_of_a_bucket_is_in_the_api() -> None:
+    listed = re.search(r"store\.Bucket\(\)\n   :members: (.*)", PAGES["docs/api.rst"].read_text())
+    assert listed
+    assert listed[1].split(", ") == [name for name in vars(Bucket) if not name.startswith("_")]
 
 
 def test_every_promise_has_its_test() -> None:

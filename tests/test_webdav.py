@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from defusedxml import ElementTree
-from flask import Flask, Response, abort, request, session
+from flask import Blueprint, Flask, Response, abort, request, session
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, current_user, login_user
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -531,6 +531,69 @@ class TestRequests:
             mongo.webdav_app(authenticate="secret")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="max_size"):
             mongo.webdav_app(max_size=-1)
+
+
+class TestRulesOfABlueprint:
+    """``webdav_app(rules=blueprint)``: the bucket has one set of rules."""
+
+    @pytest.fixture
+    def ruled(self, app: Flask, mongo: PyMongo) -> Callable[..., Client]:
+        def mount(**options: Any) -> Client:
+            uploads = mongo.uploads_blueprint(url_prefix="/uploads", **options)
+            app.register_blueprint(uploads)
+            drive = mongo.webdav_app(rules=uploads)
+            app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
+            return Client(app.test_client(), "/dav")
+
+        return mount
+
+    def test_all_of_them_hold(self, ruled: Callable[..., Client], mongo: PyMongo) -> None:
+        def inspect(file: Any, read: Any) -> None:
+            if b"".join(read()) == b"evil":
+                raise Refused("It is evil.")
+
+        client = ruled(
+            base="papers",
+            authorize=lambda action, name: name != "secret",
+            max_size=5,
+            metadata=["title"],
+            expire_after=60,
+            inspect=inspect,
+        )
+        assert client.ask("PUT", "a", b"12345", X_Metadata_Title="A").status_code == 201
+        assert [client.status("PUT", *asked) for asked in (("a", b"123456"), ("b", b"evil"), ("secret", b"1"))] == [
+            413,
+            422,
+            403,
+        ]
+        (row,) = mongo.bucket("papers").list().rows
+        assert (row.file.filename, row.file.metadata["title"]) == ("a", "A")
+        assert row.file.expires_at is not None
+        assert names(mongo) == []
+
+    @pytest.mark.parametrize("options", [{}, {"authorize": everyone, "read_only": True}], ids=["open", "read_only"])
+    def test_it_changes_nothing_without_authorize(
+        self, ruled: Callable[..., Client], mongo: PyMongo, options: dict[str, Any]
+    ) -> None:
+        put(mongo, "a")
+        client = ruled(**options)
+        assert (client.status("GET", "a"), client.found()) == (200, ["/dav/", "/dav/a"])
+        assert [client.status(method, "a") for method in ("PUT", "DELETE", "LOCK")] == [405] * 3
+        assert client.client.put("/uploads/b", data=b"").status_code == (405 if options else 201)
+
+    def test_login_goes_with_them(self, mongo: PyMongo, app: Flask) -> None:
+        uploads = mongo.uploads_blueprint(authorize=everyone)
+        drive = mongo.webdav_app(rules=uploads, authenticate=lambda user, password: password == "right")
+        client = app.test_client()
+        app.wsgi_app = drive  # type: ignore[method-assign]
+        assert [client.put("/a", auth=("ann", word)).status_code for word in ("wrong", "right")] == [401, 201]
+
+    def test_others_beside_them(self, mongo: PyMongo) -> None:
+        uploads = mongo.uploads_blueprint()
+        with pytest.raises(TypeError, match=r"rules=.*takes base, max_size, read_only from the blueprint"):
+            mongo.webdav_app("fs", rules=uploads, read_only=False, max_size=None)
+        with pytest.raises(TypeError, match=r"rules must be a blueprint that uploads_blueprint\(\) returned"):
+            mongo.webdav_app(rules=Blueprint("other", __name__))
 
 
 class TestRights:

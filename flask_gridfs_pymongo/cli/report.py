@@ -111,8 +111,8 @@ def _clock(seconds: float) -> str:
 
 
 def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
             return f"{count:.1f} {unit}" if unit != "bytes" else f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
+        count /= 1024
+    return f"{count:.1f} GiB"

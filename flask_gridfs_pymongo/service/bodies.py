@@ -92,25 +92,31 @@ class Body:
             raise RequestTimeout(f"The body took longer than {self._timeout} seconds; {self._outcome}.")
 
 
-def small_form(request: Request, timeout: float | None, largest: int = _LARGEST_FORM) -> MultiDict[str, str]:
-    """Return the fields of a form without files: all of them, or abort with 400, 408 or 413.
+def read_all(request: Request, timeout: float | None, largest: int) -> bytes:
+    """Return the body: all of it, or abort with 400, 408 or 413.
 
-    Werkzeug bounds the memory for a form's fields only where it is multipart/form-data, and takes what a server calls
-    the end of a body for its end, also where a client went away before.
-
-    :param timeout: in seconds, for the whole form
+    :param timeout: in seconds, for the whole body
     :param largest: bytes
+    """
+    request.max_content_length = min(request.max_content_length or largest, largest)
+    with Body(request, timeout, "nothing was changed") as body:
+        data = b"".join(iter(lambda: body.read(READ_SIZE), b""))
+    if request.content_length not in (None, len(data)):  # a server may take a client's going away for the end
+        abort(400, "The body broke off; nothing was changed.")
+    return data
+
+
+def small_form(request: Request, timeout: float | None, largest: int = _LARGEST_FORM) -> MultiDict[str, str]:
+    """Return the fields of a form without files, read as by :func:`read_all`.
+
+    Werkzeug bounds the memory for a form's fields only if it is multipart/form-data.
     """
     if has_loaded(request, "form"):
         return request.form
-    request.max_content_length = min(request.max_content_length or largest, largest)
     try:
-        with Body(request, timeout, "nothing was changed") as body:
-            data = b"".join(iter(lambda: body.read(READ_SIZE), b""))
+        data = read_all(request, timeout, largest)
     except RequestEntityTooLarge:
         abort(413, Message("This form may have at most %(size)s bytes: choose fewer files.", size=largest))
-    if request.content_length not in (None, len(data)):
-        abort(400, "The form was cut off; nothing was changed.")
     parser = request.make_form_data_parser()
     form: MultiDict[str, str] = parser.parse(io.BytesIO(data), request.mimetype, len(data), request.mimetype_params)[1]
     return form

@@ -21,7 +21,7 @@ from flask import abort, current_app
 from werkzeug.exceptions import ServiceUnavailable
 
 from ..store import Bucket, StoredFile
-from .options import Options
+from .options import Rules
 from .texts import Message
 
 
@@ -29,7 +29,7 @@ class Refused(Exception):
     """An ``inspect`` function raises it to refuse an upload; its text is the detail of the 422."""
 
 
-def inspect(options: Options, bucket: Bucket, file: StoredFile) -> None:
+def inspect(options: Rules, bucket: Bucket, file: StoredFile) -> None:
     """Let the application look at *file*, which nobody else can see yet.
 
     :raises werkzeug.exceptions.HTTPException: 422 where it raises :class:`Refused`; 503 where it fails otherwise, or

@@ -8,7 +8,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from ..http.conditions import Fields, Outcome, evaluate, last_modified
 from ..signals import file_changed, file_deleted, file_saved, tell
 from ..store import Bucket, Shown, StoredFile, trim
-from .options import Options
+from .options import Rules
 from .texts import Message
 
 
@@ -20,7 +20,7 @@ def check_preconditions(method: str, headers: Fields, current: StoredFile | None
         abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
 
 
-def stored(options: Options, file: StoredFile) -> None:
+def stored(options: Rules, file: StoredFile) -> None:
     """Finish any upload: send its signal, and delete old versions beyond ``keep_versions``."""
     tell(file_saved, file=file)
     if options.keep_versions is None:
@@ -34,7 +34,7 @@ def stored(options: Options, file: StoredFile) -> None:
         tell(file_deleted, file=old, versions=1)
 
 
-def rename(options: Options, file: StoredFile, new: str) -> StoredFile:
+def rename(options: Rules, file: StoredFile, new: str) -> StoredFile:
     """Rename a file and tell of it; abort with 409 where *new* is taken, with 404 where the file is gone."""
     bucket = options.bucket()
     try:

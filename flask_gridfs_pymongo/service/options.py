@@ -1,109 +1,167 @@
-"""What an application decided for a blueprint: the arguments of ``mongo.uploads_blueprint()``, checked."""
+"""What an application decided for the doors of a bucket: the one place where each argument is written.
+
+An argument is a field: its type, its default, and below it what it means. What its value must be is a row of
+:data:`_CHECKS`. Methods get them by :func:`.arguments.takes`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
+from types import NoneType
 from typing import Any
 
-from flask import current_app
+from flask import Blueprint, current_app
 
 from ..http import origin
 from ..http.headers import check_inline_types, page_policy
 from ..http.metadata import Keys
-from ..images import Variant
+from ..images import THUMB, Variant
 from ..store import Bucket, StoredFile
 
-_RESOURCE_POLICIES = ("same-origin", "same-site", "cross-origin")
+_RESOURCE_POLICIES = (None, "same-origin", "same-site", "cross-origin")
 _SLICE = 8 * 1024 * 1024  # bytes
 _ENVELOPE = 2048  # bytes of a form around a file
 Authorize = Callable[[str, "str | None"], Any]
+Authenticate = Callable[[str, str], Any]
 Csp = Mapping[str, str] | Callable[[], Mapping[str, str]]
 Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
 
 @dataclass(frozen=True)
-class Options:
-    """The arguments of :meth:`.PyMongo.uploads_blueprint`, which explains each; checked."""
+class Rules:
+    """The rules of a bucket, which hold at each of its doors."""
 
-    bucket: Callable[[], Bucket]
-    authorize: Authorize | None
-    read_only: bool
-    max_size: int | None
-    max_request_size: int | None
-    max_form_parts: int
-    max_form_memory_size: int
-    cache_for: int | None
-    public: bool
-    trusted_origins: Collection[str]
-    resource_policy: str | None
-    title: str
-    stylesheet: str | None
-    inline_types: Collection[str]
-    upload_timeout: float | None
-    send_timeout: float | None
-    share: int | None
-    variants: Mapping[str, Variant]
-    metadata: Keys
-    keep_versions: int | None
-    expire_after: float | None
-    inspect: Inspect | None
-    inspect_timeout: float
-    resumable: bool
-    """never where *read_only* is set"""
-    upload_expires: float
-    max_uploads: int
-    csp: Csp | None
-    uploaded_by: str | None
+    open_bucket: Callable[[str, str | None], Bucket]
+    """:meth:`.PyMongo.bucket`"""
+    _: KW_ONLY
+    base: str = "fs"
+    """the bucket's name"""
+    db: str | None = None
+    """the database's name; None: that of :attr:`.PyMongo.db`"""
+    authorize: Authorize | None = None
+    """``authorize(action, filename)``, asked before anything is read or stored; *action* is ``read``, ``write`` or
+    ``delete`` of a file, or ``list``: of everything if *filename* is None, of a folder if it is a path that ends with a
+    slash. A listing shows the files that may be read in folders that may all be listed, and nothing of others. Falsy
+    means 403; it may also abort. None: reading and adding are open to all, and deleting is refused; a network drive is
+    read-only."""
+    read_only: bool = False
+    """only reading is left"""
+    max_size: int | None = None
+    """bytes in a file; None: no limit"""
+    upload_timeout: float | None = 3600
+    """seconds that the body of an upload may take; None: no limit"""
+    metadata: Collection[str] = ()
+    """the keys of a file's ``metadata`` that requests may set"""
+    keep_versions: int | None = None
+    """how many of the newest versions of a name stay: each upload deletes a few older ones, none before it was
+    superseded for an hour; None: all stay"""
+    expire_after: float | None = None
+    """seconds after its upload at which a version is gone; None: it stays"""
+    inspect: Inspect | None = None
+    """``inspect(file, read)``, called when an upload is complete and nobody can see it yet; *file* is its
+    :class:`.StoredFile`, and ``read()`` iterates over its content. If it raises :class:`.Refused` the answer is 422, if
+    it fails otherwise 503; nothing is stored then."""
+    inspect_timeout: float = 60
+    """seconds that *inspect* may take"""
 
     def __post_init__(self) -> None:
-        for argument in ("max_size", "max_request_size", "cache_for", "keep_versions", "share"):
-            value = getattr(self, argument)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-                raise TypeError(f"{argument} must be an int or None, not {value!r}")
-            if value is not None and value < 0:
-                raise ValueError(f"{argument} must be 0 or more, not {value}")
-        for argument, least in (("max_form_parts", 1), ("max_form_memory_size", 128 * 1024)):  # what the parser needs
-            value = getattr(self, argument)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{argument} must be a whole number of at least {least}, not {value!r}")
-        for argument in ("upload_timeout", "send_timeout", "expire_after"):
-            value = getattr(self, argument)
-            if value is not None and not value > 0:
-                raise ValueError(f"{argument} must be a number of seconds above 0, or None, not {value!r}")
-        if self.share == 0:
-            raise ValueError("share must be a number of seconds above 0, or None")
-        if not self.upload_expires > 0:
-            raise ValueError(f"upload_expires must be a number of seconds above 0, not {self.upload_expires!r}")
-        if isinstance(self.max_uploads, bool) or not isinstance(self.max_uploads, int) or self.max_uploads < 1:
-            raise ValueError(f"max_uploads must be a whole number above 0, not {self.max_uploads!r}")
-        for name, variant in self.variants.items():
-            if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]+", name):
-                raise ValueError(f"variants: a name has letters, digits, - and _ alone, not {name!r}")
-            if not isinstance(variant, Variant):
-                raise TypeError(f"variants: {name} must be a Variant, not {variant!r}")
-        check_inline_types(self.inline_types)
-        if self.keep_versions == 0:
-            raise ValueError("keep_versions must be 1 or more: the newest version always stays")
-        if not self.inspect_timeout > 0:
-            raise ValueError(f"inspect_timeout must be a number of seconds above 0, not {self.inspect_timeout!r}")
-        if self.authorize is not None and not callable(self.authorize):
-            raise TypeError("authorize must be a function of (action, filename)")
-        if self.inspect is not None and not callable(self.inspect):
-            raise TypeError("inspect must be a function of (file, read)")
+        for field in fields(self):
+            if check := _CHECKS.get(field.name):
+                check(field.name, getattr(self, field.name))
+
+    def bucket(self) -> Bucket:
+        """Return the bucket, for the current application."""
+        return self.open_bucket(self.base, self.db)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys of *metadata*, which read requests."""
+        return Keys(self.metadata)
+
+
+@dataclass(frozen=True)
+class Drive(Rules):
+    """The arguments of :meth:`.PyMongo.webdav_app`."""
+
+    base: str = "fs"
+    _: KW_ONLY
+    rules: Blueprint | None = None
+    """a blueprint that :meth:`.PyMongo.uploads_blueprint` returned: the drive serves its bucket by its rules (*base*,
+    *db*, *authorize*, *read_only*, *max_size*, *upload_timeout*, *metadata*, *keep_versions*, *expire_after*, *inspect*
+    and *inspect_timeout*), and none of them is given here"""
+    authenticate: Authenticate | None = None
+    """``authenticate(user, password)``, asked with each request to the drive (HTTP basic authentication): use HTTPS;
+    *authorize* finds the name in ``request.authorization.username``, which at a blueprint nobody has checked. None: the
+    application decides in *authorize* who it is."""
+
+
+@dataclass(frozen=True)
+class Options(Rules):
+    """The arguments of :meth:`.PyMongo.uploads_blueprint`."""
+
+    name: str = "uploads"
+    """the blueprint's name, so that ``url_for("uploads.file", filename=...)`` finds it"""
+    _: KW_ONLY
+    url_prefix: str | None = None
+    """where it lives"""
+    max_request_size: int | None = None
+    """bytes in a request; the application's ``MAX_CONTENT_LENGTH`` holds too"""
+    max_form_parts: int = 1000
+    """files and fields in a form, in place of ``MAX_FORM_PARTS``"""
+    max_form_memory_size: int = 128 * 1024
+    """bytes in a text field of a form, in place of ``MAX_FORM_MEMORY_SIZE``; 128 KiB or more, as the parser needs
+    them"""
+    cache_for: int | None = None
+    """seconds for which a name's newest version may be kept; None: asked for each time"""
+    public: bool = False
+    """whether shared caches (a CDN) may keep files"""
+    trusted_origins: Collection[str] = ()
+    """origins (``https://example.com``) whose pages may read and change things here, with their visitors' cookies
+    (CORS)"""
+    resource_policy: str | None = None
+    """the ``Cross-Origin-Resource-Policy`` of every answer, which decides whose pages may show files: ``same-origin``,
+    ``same-site`` or ``cross-origin``; None: ``cross-origin`` with *public*, else ``same-origin``"""
+    title: str = "Files"
+    """what the pages call themselves"""
+    uploaded_by: str | None = None
+    """the key of a file's metadata, or of its document, that says who uploaded it: the pages show it"""
+    csp: Csp | None = None
+    """sources that the pages' Content-Security-Policy allows beside their own, for a layout of the application:
+    ``{"style-src": "https://cdn.example"}``, or a function that returns this for each request"""
+    stylesheet: str | None = None
+    """the URL of a stylesheet that the pages load after their own, from the same origin"""
+    inline_types: Collection[str] = ()
+    """media types that are shown in the browser, beside images, audio, video and plain text"""
+    send_timeout: float | None = None
+    """seconds that a client may take for a piece of a download (255 KiB); if it takes longer its connection is ended,
+    under servers that tell their sockets (gunicorn, Werkzeug); None: no limit"""
+    share: int | None = None
+    """seconds for which a link is good that whoever may read a file makes (``POST /NAME?share``); None: no links"""
+    variants: Mapping[str, Variant] | None = None
+    """smaller pictures by their names, beside ``thumb`` (640 pixels): ``GET /NAME?variant=thumb``"""
+    resumable: bool = True
+    """whether uploads that broke off can be resumed (tus 1.0.0); never if *read_only* is set"""
+    upload_expires: float = 86_400
+    """seconds after its last byte for which an upload can be resumed"""
+    max_uploads: int = 1000
+    """how many unfinished uploads the bucket may have; one more is a 429"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.authorize is not None and self.public:
             raise ValueError(
                 "public=True lets shared caches answer for authorize: give only one of them, or register a public,"
                 " read_only blueprint beside the one that decides"
             )
-        origin.check_trusted(self.trusted_origins)
-        if self.resource_policy not in (None, *_RESOURCE_POLICIES):
-            raise ValueError(
-                f"resource_policy must be None or one of {_RESOURCE_POLICIES}, not {self.resource_policy!r}"
-            )
-        if not callable(self.csp):
-            page_policy(self.csp or {})
+        object.__setattr__(self, "resumable", self.resumable and not self.read_only)
+
+    @cached_property
+    def all_variants(self) -> Mapping[str, Variant]:
+        """*variants*, and ``thumb``."""
+        return {"thumb": THUMB, **(self.variants or {})}
 
     def page_policy(self, **added: str) -> str:
         """The Content-Security-Policy of a page, for this request.
@@ -137,9 +195,96 @@ def options_of(blueprint: str | None) -> Options:
     """Return what the application decided for one of its uploads blueprints.
 
     :param blueprint: its name, with those that it is nested in
-    :raises ValueError: where the application has none of this name
+    :raises ValueError: if the application has none of this name
     """
     options = getattr(current_app.blueprints.get(blueprint or ""), "options", None)
     if not isinstance(options, Options):
         raise ValueError(f"the app has no uploads blueprint with the name {blueprint!r}")
     return options
+
+
+def check_type(argument: str, value: Any, *kinds: type) -> None:
+    """Raise TypeError, naming *argument*, unless *value* is an instance of one of *kinds*."""
+    if not isinstance(value, kinds):
+        names = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+        raise TypeError(f"{argument} must be {names}, not {type(value).__name__}")
+
+
+def _or_none(check: _Check) -> _Check:
+    return lambda argument, value: None if value is None else check(argument, value)
+
+
+def _whole(least: int) -> _Check:
+    def check(argument: str, value: Any) -> None:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise TypeError(f"{argument} must be an int, not {value!r}")
+        if value is None or value < least:
+            raise ValueError(f"{argument} must be a whole number of at least {least}, not {value!r}")
+
+    return check
+
+
+def _seconds(argument: str, value: Any) -> None:
+    if not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"{argument} must be a number of seconds above 0, not {value!r}")
+
+
+def _function(parameters: str) -> _Check:
+    def check(argument: str, value: Any) -> None:
+        if not callable(value):
+            raise TypeError(f"{argument} must be a function of {parameters}, not {value!r}")
+
+    return check
+
+
+def _resource_policy(argument: str, value: Any) -> None:
+    if value not in _RESOURCE_POLICIES:
+        raise ValueError(f"{argument} must be one of {_RESOURCE_POLICIES}, not {value!r}")
+
+
+def _variants(argument: str, value: Any) -> None:
+    for name, variant in value.items():
+        if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]+", name):
+            raise ValueError(f"{argument}: a name has letters, digits, - and _ alone, not {name!r}")
+        if not isinstance(variant, Variant):
+            raise TypeError(f"{argument}: {name} must be a Variant, not {variant!r}")
+
+
+def _csp(argument: str, value: Any) -> None:
+    if not callable(value):
+        page_policy(value)
+
+
+def _uploads(argument: str, value: Any) -> None:
+    if not isinstance(getattr(value, "options", None), Options):
+        raise TypeError(f"{argument} must be a blueprint that uploads_blueprint() returned, not {value!r}")
+
+
+_Check = Callable[[str, Any], object]
+_CHECKS: dict[str, _Check] = {
+    "base": lambda argument, value: check_type(argument, value, str),
+    "db": lambda argument, value: check_type(argument, value, str, NoneType),
+    "authorize": _or_none(_function("(action, filename)")),
+    "max_size": _or_none(_whole(0)),
+    "upload_timeout": _or_none(_seconds),
+    "metadata": lambda argument, value: Keys(value),
+    "keep_versions": _or_none(_whole(1)),  # the newest one always stays
+    "expire_after": _or_none(_seconds),
+    "inspect": _or_none(_function("(file, read)")),
+    "inspect_timeout": _seconds,
+    "rules": _or_none(_uploads),
+    "authenticate": _or_none(_function("(user, password)")),
+    "max_request_size": _or_none(_whole(0)),
+    "max_form_parts": _whole(1),
+    "max_form_memory_size": _whole(128 * 1024),
+    "cache_for": _or_none(_whole(0)),
+    "trusted_origins": lambda argument, value: origin.check_trusted(value),
+    "resource_policy": _resource_policy,
+    "csp": _or_none(_csp),
+    "inline_types": lambda argument, value: check_inline_types(value),
+    "send_timeout": _or_none(_seconds),
+    "share": _or_none(_whole(1)),
+    "variants": _or_none(_variants),
+    "upload_expires": _seconds,
+    "max_uploads": _whole(1),
+}

@@ -29,7 +29,7 @@ from ..store import Bucket, CorruptFile, FileTooLarge, StoredFile, Writer
 from .bodies import READ_SIZE, Body
 from .formparser import FormParser, has_loaded
 from .inspection import inspect
-from .options import Options
+from .options import Rules
 from .rights import permit
 from .texts import Message
 
@@ -47,7 +47,7 @@ class PartlyStored(Exception):
         self.files = files
 
 
-def save_body(request: Request, options: Options, filename: str, *, check: _Check) -> StoredFile:
+def save_body(request: Request, options: Rules, filename: str, *, check: _Check) -> StoredFile:
     """Save the raw body under *filename*, which is clean.
 
     :param check: as in :meth:`.Writer.commit`; also called once before the body is read
@@ -63,7 +63,7 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
         digests = expected(request.headers)
     except ValueError as error:
         abort(400, Message("%(error)s; nothing was stored.", error=error))
-    fields = fields_of(valid(options.metadata.of_fields, request.headers), request.content_type)
+    fields = fields_of(valid(options.keys.of_fields, request.headers), request.content_type)
     check(bucket.newest(filename))
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
         others = {name: hashlib.new(name) for name in {digest.algorithm for digest in digests} - {"sha256"}}
@@ -87,7 +87,7 @@ def save_body(request: Request, options: Options, filename: str, *, check: _Chec
         return writer.commit(fields=fields, check=check)
 
 
-def save_copy(options: Options, file: StoredFile, filename: str, check: _Check) -> StoredFile:
+def save_copy(options: Rules, file: StoredFile, filename: str, check: _Check) -> StoredFile:
     """Save a revision, with its type, fields and metadata, as the newest version of *filename*, which is clean.
 
     :param check: as in :meth:`.Writer.commit`
@@ -115,7 +115,7 @@ def save_copy(options: Options, file: StoredFile, filename: str, check: _Check) 
 
 def save_form(
     request: Request,
-    options: Options,
+    options: Rules,
     *,
     filename: str | None,
     folder: str = "",
@@ -164,7 +164,7 @@ def save_form(
             raise too_large(max_size) from None
         if not parts:
             abort(400, _NO_FILE)
-        metadata = valid(options.metadata.of_form, form.items(multi=True))
+        metadata = valid(options.keys.of_form, form.items(multi=True))
         fields = [expiring(options, fields_of(metadata, part.claim)) for part in parts]
         for part, own in zip(parts, fields, strict=True):
             inspect(options, bucket, part.writer.preview(fields=own))
@@ -266,7 +266,7 @@ def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any
     return {"metadata": {**metadata, **claimed}}
 
 
-def expiring(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
+def expiring(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Add the date at which a file expires to the further fields of its document, where ``expire_after`` is set."""
     if options.expire_after is None:
         return dict(fields)

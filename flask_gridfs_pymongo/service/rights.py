@@ -16,11 +16,11 @@ from flask import abort, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from ..http.filenames import MAX_CHARACTERS
-from ..store import Shown
-from .options import Options
+from ..store import Shown, folders_of
+from .options import Rules
 
 
-def permit(options: Options, action: str, filename: str | None, *, again: bool = False) -> None:
+def permit(options: Rules, action: str, filename: str | None, *, again: bool = False) -> None:
     """Abort with 403, or as the application wants, where *action* on *filename* is refused.
 
     :param again: ask, whatever was decided before in this request
@@ -47,7 +47,7 @@ def _is_reserved(filename: str) -> bool:
     return (url_for(".index") if request.blueprint else f"{request.script_root}/") == "/"
 
 
-def may(options: Options, action: str, filename: str | None) -> bool:
+def may(options: Rules, action: str, filename: str | None) -> bool:
     """Like :func:`permit`, for what is left out of a page where it is refused."""
     try:
         permit(options, action, filename)
@@ -56,19 +56,18 @@ def may(options: Options, action: str, filename: str | None) -> bool:
     return True
 
 
-def listable(options: Options, path: str) -> str | None:
+def listable(options: Rules, path: str) -> str | None:
     """Return the nearest folder above *path* that may be listed; empty: the top; None: none may."""
-    parts = path[:MAX_CHARACTERS].split("/")[:-1]  # each asks for all before it
-    above = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
-    return next((folder for folder in above if may(options, "list", folder or None)), None)
+    above = ["", *folders_of(path[:MAX_CHARACTERS])]
+    return next((folder for folder in reversed(above) if may(options, "list", folder or None)), None)
 
 
-def shown(options: Options) -> Shown:
+def shown(options: Rules) -> Shown:
     """What a listing may show: files that may be read, in folders that may be listed."""
     return Shown(partial(may, options, "read"), partial(may, options, "list"))
 
 
-def buttons(options: Options, filename: str) -> dict[str, Any]:
+def buttons(options: Rules, filename: str) -> dict[str, Any]:
     """Which buttons a page of this name has."""
     writable = not options.read_only
     return {

@@ -19,12 +19,13 @@ from .errors import (
     Vanished,
 )
 from .integrity import is_utf8
-from .listing.by_value import ORDERS, key_of
+from .listing.by_value import ORDERS, is_descending, key_of
+from .listing.names import folders_of, parent_of
 from .listing.page import Key, Page, Row, Shown
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
 from .maintenance.retention import Sweep, trim
-from .model import StoredFile
+from .model import OWN_FIELDS, StoredFile
 from .reader import Reader
 from .resumable import completion
 from .resumable.append import Holder
@@ -42,6 +43,7 @@ __all__ = [
     "INDEXES",
     "MOST_PROPERTIES",
     "ORDERS",
+    "OWN_FIELDS",
     "Bucket",
     "Check",
     "Collections",
@@ -76,11 +78,14 @@ __all__ = [
     "codes",
     "completion",
     "damaged",
+    "folders_of",
     "ids",
     "index_problem",
+    "is_descending",
     "is_outage",
     "is_utf8",
     "key_of",
+    "parent_of",
     "reason",
     "trim",
 ]

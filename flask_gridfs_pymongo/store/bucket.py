@@ -72,9 +72,9 @@ class Bucket:
         """Return the newest revision as the primary knows it, for a writer to follow; None where it has expired."""
         return living(self._versions.newest(filename))
 
-    def count(self, filename: str, **options: int) -> int:
-        """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
-        return self._versions.count(filename, **options)
+    def count(self, filename: str, limit: int = 0) -> int:
+        """Return how many revisions there are, at most *limit*; 0: count all."""
+        return self._versions.count(filename, limit)
 
     def number(self, file: StoredFile) -> int:
         """Return the number of *file* among the versions of its name: 0 is the first one."""
@@ -124,7 +124,10 @@ class Bucket:
             yield page
 
     def usage(self, path: str = "") -> Usage:
-        """Count the files below a folder, their versions and bytes: see :func:`.usage.usage`."""
+        """Count what is stored: names, versions and bytes.
+
+        :param path: a folder's with the slash at its end, the name of a file, or empty for the whole bucket
+        """
         return usage(self.collections, path)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
@@ -257,7 +260,11 @@ class Bucket:
         return rename(self._versions, filename, new)
 
     def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:
-        """Give all versions of several names other ones: see :func:`.changes.rename_many`."""
+        """Give all versions of several names other ones in one step for the server; a name that is taken stays so.
+
+        :param names: the new name for each old one
+        :return: the old names that were renamed
+        """
         return rename_many(self._versions, names)
 
     def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:

@@ -24,7 +24,7 @@ from pymongo.errors import DuplicateKeyError
 from .clock import Clock
 from .collections import Collections
 from .errors import Full
-from .listing.names import successor
+from .listing.names import parent_of, successor
 from .retry import persist
 
 MOST_LOCKS = 1000
@@ -172,8 +172,8 @@ class Dav:
 
 def _key(path: str) -> str:
     """The beginning of the _id of each property of *path*: a name has no NUL."""
-    parent, slash, last = path.removesuffix("/").rpartition("/")
-    return f"{_PROPERTY}{parent}{slash}\0{last}{'/' if path.endswith('/') else ''}\0"
+    parent = parent_of(path)
+    return f"{_PROPERTY}{parent}\0{path[len(parent) :]}\0"
 
 
 def _path_and_name(key: str) -> tuple[str, str]:

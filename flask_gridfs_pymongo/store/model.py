@@ -25,9 +25,10 @@ from .errors import CorruptFile
 from .integrity import document_error, is_length, is_utf8
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
-_KNOWN = frozenset(
+OWN_FIELDS = frozenset(
     "_id filename length chunkSize uploadDate contentType charset sha256 previous previousAt renamedFrom".split()
 )
+"""of a files document: what the store itself sets, and reads"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class StoredFile:
             first_chunk=first_chunk,
             shares_second=shares_second,
             metadata=metadata,
-            fields={name: value for name, value in document.items() if name not in _KNOWN and value is not metadata},
+            fields={
+                name: value for name, value in document.items() if name not in OWN_FIELDS and value is not metadata
+            },
             document=document,
             options=options,
         )

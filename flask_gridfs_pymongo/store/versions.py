@@ -103,8 +103,9 @@ class Versions:
         found = persist(files, lambda: self.in_order(filename, DESCENDING, 0, 1 if beside is None else 2, files))
         return next((file for file in found if beside is None or file.id != beside), None)
 
-    def count(self, filename: str, **options: int) -> int:
-        """Return how many revisions there are; *options* are ``count_documents``'s, such as ``limit``."""
+    def count(self, filename: str, limit: int = 0) -> int:
+        """Return how many revisions there are, at most *limit*; 0: count all."""
+        options = {"limit": limit} if limit else {}
         return int(self.collections.files.count_documents(_named(filename), **options))
 
     def number(self, file: StoredFile) -> int:

@@ -2,7 +2,7 @@
 
 ::
 
-    app.register_blueprint(uploads_blueprint(options, "uploads", "/uploads"))
+    app.register_blueprint(uploads_blueprint(options))
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..http import cors
 from ..http.headers import is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
+from ..mimetype import PICTURES
 from ..service import send_timeout as stalls
 from ..service import texts
 from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, tell_refusal
@@ -123,6 +124,7 @@ def _context(options: Options) -> dict[str, Any]:
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
         "smaller": variant.smaller(options),
+        "pictures": PICTURES | {"image/svg+xml"},
         "made_smaller": TYPES,
         "opens": partial(is_shown, inline_types=options.inline_types),
         "listable": lambda: listable(options, target_of(request).path),
@@ -136,9 +138,9 @@ class UploadsBlueprint(Blueprint):
     jinja_loader = _LOADER
 
 
-def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> UploadsBlueprint:
-    """Build the blueprint; :meth:`.PyMongo.uploads_blueprint` documents what an application decides."""
-    blueprint = UploadsBlueprint(name, __name__, url_prefix=url_prefix)
+def uploads_blueprint(options: Options) -> UploadsBlueprint:
+    """Build the blueprint."""
+    blueprint = UploadsBlueprint(options.name, __name__, url_prefix=options.url_prefix)
     blueprint.options = options
     rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
     view = partial(answer, options)
@@ -168,7 +170,7 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
             state.app.logger.warning(
                 "%s: anyone who reaches %s/ may add files; give uploads_blueprint() an authorize function, "
                 "or read_only=True",
-                name,
+                options.name,
                 state.url_prefix or "",
             )
 

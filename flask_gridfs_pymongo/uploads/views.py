@@ -107,5 +107,5 @@ def _fits(route: Route, options: Options, request: Request, target: Target) -> b
         target.kind in route.kinds
         and (route.flag is None or route.flag in request.args)
         and not (route.changes and options.read_only)
-        and (route.method != "PATCH" or bool([*options.metadata]))
+        and (route.method != "PATCH" or bool(options.metadata))
     )

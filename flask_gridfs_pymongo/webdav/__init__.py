@@ -1,14 +1,14 @@
 """A bucket as a network drive: WebDAV (RFC 4918), by WsgiDAV.
 
-WsgiDAV speaks the protocol. Files, rights, limits and header fields are the blueprint's::
+WsgiDAV speaks the protocol. Files, rights, limits and header fields are those of the blueprint *uploads*::
 
-    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": mongo.webdav_app(authorize=authorize)})
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": mongo.webdav_app(rules=uploads)})
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, cast
 
@@ -24,12 +24,12 @@ from ..http import dav
 from ..http.headers import Caching
 from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, sends_all
-from ..service.bodies import Body
+from ..service.bodies import read_all
 from ..service.download import send
 from ..service.errors import tell_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
-from ..service.options import Options
+from ..service.options import Authenticate, Rules
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
@@ -38,7 +38,6 @@ from .names import for_wsgidav
 from .properties import PropertyManager
 from .provider import Provider
 
-Authenticate = Callable[[str, str], Any]
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
 _LARGEST_XML, _LARGEST_LOCK = 1024 * 1024, 2048  # bytes; a lock's owner is kept
@@ -53,7 +52,7 @@ class WebDAV:
     :param authenticate: ``authenticate(user, password)``, for HTTP basic authentication
     """
 
-    def __init__(self, app: Flask, options: Options, authenticate: Authenticate | None) -> None:
+    def __init__(self, app: Flask, options: Rules, authenticate: Authenticate | None) -> None:
         self._app, self._options, self._authenticate = app, options, authenticate
         self._warned = False
         locks = LockStorage(lambda: options.bucket().dav)
@@ -162,7 +161,7 @@ class WebDAV:
             if current.path.endswith("/"):
                 abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
         else:
-            body = _body(current)
+            body = read_all(current, 60, _LARGEST_LOCK if current.method == "LOCK" else _LARGEST_XML)
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return environ
 
@@ -204,20 +203,6 @@ def _text(field: str) -> str:
         return field.encode("latin-1").decode()
     except UnicodeError:
         abort(400, "A header field is not UTF-8.")
-
-
-def _body(current: Request) -> bytes:
-    largest = _LARGEST_LOCK if current.method == "LOCK" else _LARGEST_XML
-    with Body(current, 60, "nothing was changed") as body:
-        pieces, size = [], 0
-        while piece := body.read(64 * 1024):
-            pieces.append(piece)
-            size += len(piece)
-            if size > largest:
-                abort(413, f"The body has at most {largest} bytes.")
-    if current.content_length is not None and size < current.content_length:
-        abort(400, "The body broke off; nothing was changed.")
-    return b"".join(pieces)
 
 
 def _refusal(current: Request, told: DAVError) -> BaseResponse:

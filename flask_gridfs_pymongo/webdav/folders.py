@@ -17,10 +17,10 @@ from ..service.operations import stored
 from ..service.receive import expiring
 from ..service.rights import permit, shown
 from ..signals import file_changed, file_deleted, tell
-from ..store import Full, Page, StoredFile
+from ..store import Full, Page, StoredFile, folders_of
 from .errors import as_dav_error, told
 from .files import File
-from .names import folders_of, is_addressable, is_path, storable
+from .names import is_addressable, is_path, storable
 from .resource import Resource
 
 MOST_NAMES = 10_000

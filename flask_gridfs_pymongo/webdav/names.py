@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from flask import abort
 
@@ -36,11 +35,6 @@ def storable(path: str) -> str:
     if (cleaned := clean(name)) != name or not name:
         abort(400, f"Names are not rewritten: this one would be stored as {cleaned!r}.")
     return name
-
-
-def folders_of(path: str) -> Iterator[str]:
-    """Iterate over the folders that hold *path*, and *path* itself where it is a folder."""
-    return (path[: found.end()] for found in re.finditer("/", path))
 
 
 def is_addressable(file: StoredFile) -> bool:

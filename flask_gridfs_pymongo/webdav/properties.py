@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..store import Dav
+from ..store import Dav, parent_of
 
 _CACHE = "flask_gridfs_pymongo.properties"
 
@@ -54,8 +54,7 @@ class PropertyManager:
     def _of(self, url: str, environ: dict[str, Any]) -> dict[str, bytes]:
         path = self._path_of(url)
         folder, known = environ.get(_CACHE, (None, {}))
-        last = path.removesuffix("/").rpartition("/")
-        if folder is not None and "".join(last[:2]) == folder and path != folder:
+        if folder is not None and parent_of(path) == folder and path != folder:
             found: dict[str, bytes] = known.get(path, {})
             return found
         return self._dav().properties(path)

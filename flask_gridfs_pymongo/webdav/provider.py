@@ -13,11 +13,12 @@ from werkzeug.exceptions import Forbidden
 
 from ..http.filenames import compose, survives_url
 from ..service.operations import is_folder
-from ..service.options import Options
+from ..service.options import Rules
 from ..service.rights import permit, shown
+from ..store import folders_of
 from .files import File
 from .folders import Folder
-from .names import folders_of, spelled
+from .names import spelled
 from .resource import BucketProvider
 
 
@@ -46,7 +47,7 @@ class Provider(BucketProvider):
         return bool(bucket.dav.folders(path, 1)) or is_folder(bucket, path, visible)
 
 
-def _hidden(options: Options, action: str, name: str) -> bool:
+def _hidden(options: Rules, action: str, name: str) -> bool:
     """Whether this is refused; what else the application answers, such as 401, goes on to the client."""
     try:
         permit(options, action, name)

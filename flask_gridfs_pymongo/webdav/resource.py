@@ -8,9 +8,9 @@ from urllib.parse import quote
 from flask import abort, request
 from wsgidav.dav_provider import DAVProvider
 
-from ..service.options import Options
+from ..service.options import Rules
 from ..service.rights import may, permit
-from ..store import MOST_PROPERTIES, Dav
+from ..store import MOST_PROPERTIES, Dav, parent_of
 from .errors import told
 from .locks import LockStorage
 from .names import storable
@@ -21,7 +21,7 @@ _LONGEST_NAMES = 4000  # characters of all properties that are asked for
 class BucketProvider(DAVProvider):
     """A provider that knows what the application decided."""
 
-    def __init__(self, options: Options, locks: LockStorage) -> None:
+    def __init__(self, options: Rules, locks: LockStorage) -> None:
         super().__init__()
         self.options, self.locks = options, locks
         self.verbose = 0  # else it prints tracebacks
@@ -39,7 +39,7 @@ class Resource:
     _changes = 0  # of properties
 
     @property
-    def options(self) -> Options:
+    def options(self) -> Rules:
         return self.provider.options
 
     @property
@@ -133,4 +133,4 @@ class Resource:
 
     def keep_parent(self) -> None:
         """Keep the folder that this was in, though it may be empty now."""
-        self.dav.remember("".join(self.stored_name.removesuffix("/").rpartition("/")[:2]))
+        self.dav.remember(parent_of(self.stored_name))

@@ -63,6 +63,12 @@ ORDERS: dict[str, tuple[str, int, Values]] = {
 """The orders beside the one by name: the field of the files document, its direction, the values that it goes by"""
 
 
+def is_descending(order: str) -> bool:
+    """Whether the largest value comes first in an order, as :meth:`.Bucket.list` takes it."""
+    _, direction, _ = ORDERS.get(order.removeprefix("-"), ("filename", ASCENDING, None))
+    return (direction == DESCENDING) != order.startswith("-")
+
+
 def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
     """Return the place of a revision in an order.
 

@@ -8,6 +8,7 @@ The driver gives what is not UTF-8 as lone surrogates (``errors="surrogateescape
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from typing import NamedTuple
 
@@ -15,6 +16,16 @@ from typing import NamedTuple
 def octets(name: str) -> bytes:
     """The bytes that the server has, by which it orders names."""
     return name.encode(errors="surrogateescape")
+
+
+def folders_of(path: str) -> list[str]:
+    """Return the folders that hold *path*, the outermost first, and *path* itself if it is a folder."""
+    return [path[: found.end()] for found in re.finditer("/", path)]
+
+
+def parent_of(path: str) -> str:
+    """Return the folder that a file or folder is in; empty: the top."""
+    return path[: path.removesuffix("/").rfind("/") + 1]
 
 
 def successor(prefix: str) -> str:

@@ -18,7 +18,7 @@ from pymongo.errors import ExecutionTimeout
 
 from ..model import StoredFile
 from ..versions import NO_ARRAY
-from .names import Edge, octets, successor
+from .names import Edge, folders_of, octets, successor
 
 MANY = 100
 """versions; no row counts further"""
@@ -68,8 +68,7 @@ class Shown(NamedTuple):
 
     def hidden_folder(self, filename: str) -> str | None:
         """Return the outermost folder of *filename* that may not be shown."""
-        folders = (filename[: found.end()] for found in re.finditer("/", filename))
-        return next((folder for folder in folders if not self.folder(folder)), None)
+        return next((folder for folder in folders_of(filename) if not self.folder(folder)), None)
 
     def named(self, filename: str) -> bool:
         """Whether *filename* may be shown, and all folders that hold it."""

@@ -53,9 +53,7 @@ def of_selection(options: Options, request: Request, target: Target) -> Response
     bucket = options.bucket()
     found = [bucket.get(file_id(text, "id", bucket)) for text in ids]
     visible = shown(options)
-    files = [
-        file for file in found if file and not visible.hidden_folder(file.filename) and visible.file(file.filename)
-    ]
+    files = [file for file in found if file and visible.named(file.filename)]
     return _send(options, request, files, common_folder([file.filename for file in files]))
 
 

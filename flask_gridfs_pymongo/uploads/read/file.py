@@ -71,7 +71,7 @@ def details(options: Options, request: Request, target: Target) -> Response:
     file = select(options, request, target, "read")
     part = number(request.args.get("part"), "part") or 1
     more = {**buttons(options, file.filename), "kept": listing.kept(request.args), "share": options.share}
-    return pages.details(options.bucket(), file, options.metadata, part, **more)
+    return pages.details(options.bucket(), file, options.keys, part, **more)
 
 
 def confirmation(options: Options, request: Request, target: Target) -> Response:

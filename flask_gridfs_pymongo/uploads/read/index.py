@@ -15,6 +15,7 @@ from ...http.headers import NO_STORE
 from ...mimetype import guess
 from ...service.options import Options
 from ...service.rights import may, permit, shown
+from ...store import is_descending
 from .. import pages
 from ..arguments import folder
 from ..target import Kind, Target
@@ -39,7 +40,7 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     if target.kind is not Kind.FOLDER and not request.path.endswith("/"):
         return redirect_to_slash(request)
     permit(options, "list", folder(target) or None)
-    data = listing.build(options.bucket(), request, target, options.metadata, shown(options))
+    data = listing.build(options.bucket(), request, target, options.keys, shown(options))
     template = "listing.html" if pages.is_browser() else "index.html"
     deep = data["q"] or data["order"] != "name"  # else each file is in this very folder, as its name says
     carried = listing.kept({**request.args, "folder": data["folder"] or "" if deep else ""})
@@ -54,6 +55,7 @@ def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
     archives = archive.is_available()
     selectable = archives or may_delete
     return {
+        "descending": is_descending(data["order"]),
         "archives": archives,
         "may_delete_some": may_delete,
         "selectable": selectable,

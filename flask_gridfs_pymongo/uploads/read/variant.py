@@ -40,16 +40,16 @@ def is_available() -> bool:
 
 def smaller(options: Options) -> list[tuple[str, int]]:
     """The variants that show all of a picture, and their widths, the smallest first; none without Pillow."""
-    whole = [(name, variant.width) for name, variant in options.variants.items() if not variant.crop]
+    whole = [(name, variant.width) for name, variant in options.all_variants.items() if not variant.crop]
     return sorted(whole, key=lambda found: found[1]) if is_available() else []
 
 
 def get(options: Options, request: Request, target: Target) -> Response:
     """Answer with the variant ``?variant`` of the picture that the URL names."""
     file = select(options, request, target, "read")
-    variant = options.variants.get(request.args["variant"])
+    variant = options.all_variants.get(request.args["variant"])
     if variant is None:
-        names = ", ".join(sorted(options.variants))
+        names = ", ".join(sorted(options.all_variants))
         abort(404, Message("There is no such variant; there are: %(names)s.", names=names))
     if file.content_type.partition(";")[0].strip().lower() not in TYPES:
         abort(415, Message("No pictures are made of %(type)s.", type=file.content_type))

@@ -59,7 +59,7 @@ def create(options: Options, request: Request, target: Target) -> Response:
     conditions = {field: request.headers[field] for field in _CONDITIONS if field in request.headers}
     details = {
         "metadata": request.headers.get("Upload-Metadata", ""),
-        "fields": fields_of(valid(options.metadata.of_form, found.items()), valid(tus.type_of, found)),
+        "fields": fields_of(valid(options.keys.of_form, found.items()), valid(tus.type_of, found)),
         "conditions": conditions,
     }
     bucket = options.bucket()

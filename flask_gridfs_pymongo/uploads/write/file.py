@@ -16,7 +16,7 @@ from ...service.receive import PartlyStored, nothing_left, save_body, save_copy,
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, file_saved, tell
-from ...store import StoredFile
+from ...store import StoredFile, folders_of
 from .. import pages, urls
 from ..arguments import folder
 from ..pages import flash
@@ -102,7 +102,7 @@ def delete_by_form(options: Options, request: Request, target: Target) -> BaseRe
         text = gettext("A version of %(name)s was deleted.", name=filename)
         return flash.redirect(urls.file(filename, {"details": "", **query}), text)
     if not query.keys() & {"folder", "flat", "prefix", "q"}:
-        query["folder"] = "".join((filename or "").rpartition("/")[:2]) or None
+        query["folder"] = next(reversed(folders_of(filename or "")), None)
     return flash.redirect(urls.index(query), gettext("%(name)s was deleted.", name=filename))
 
 

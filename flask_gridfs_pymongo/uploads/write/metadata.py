@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Request, Response, abort
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from ...http.metadata import PATCH_TYPE, Value
-from ...service.bodies import Body, small_form
+from ...service.bodies import read_all, small_form
 from ...service.options import Options
 from ...service.receive import valid
 from ...service.rights import may, permit
@@ -41,7 +41,8 @@ def patch(options: Options, request: Request, target: Target) -> BaseResponse:
         raise _NoPatch(
             Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
         )
-    changed = _change(options, file, valid(options.metadata.of_patch, _body(options, request)))
+    body = read_all(request, options.upload_timeout, _MAX_BYTES)
+    changed = _change(options, file, valid(options.keys.of_patch, body))
     return _changed(options, changed)
 
 
@@ -49,7 +50,7 @@ def edit(options: Options, request: Request, target: Target) -> BaseResponse:
     """Take a form of a file's page, whose fields are keys; one that is empty removes its key."""
     file = select(options, request, target, "write")
     form = small_form(request, options.upload_timeout, _MAX_BYTES)
-    changed = _change(options, file, valid(options.metadata.of_edit, form.items(multi=True)))
+    changed = _change(options, file, valid(options.keys.of_edit, form.items(multi=True)))
     if pages.is_browser():
         query = {"details": "", "id": target.id, "version": target.version, **kept(request.args)}
         url = urls.index(query) if target.name is None else urls.file(target.name, query)
@@ -75,13 +76,3 @@ def _changed(options: Options, file: StoredFile) -> Response:
     if may(options, "read", file.filename):
         return pages.json_of(pages.describe_one(options.bucket(), file))
     return pages.empty(204)
-
-
-def _body(options: Options, request: Request) -> bytes:
-    found = b""
-    with Body(request, options.upload_timeout, "nothing was changed") as body:
-        while block := body.read(_MAX_BYTES):
-            found += block
-            if len(found) > _MAX_BYTES:
-                raise RequestEntityTooLarge(Message("A patch may have at most %(size)s bytes.", size=_MAX_BYTES))
-    return found
