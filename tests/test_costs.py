@@ -46,8 +46,7 @@ def seconds(client: FlaskClient, method: str, target: str, **options: Any) -> fl
         ("GET", "/uploads/?folder={}/", None),
         ("GET", "/uploads/?q={}", None),
         ("GET", "/uploads/?prefix={}", None),
-        ("GET", "/uploads/?after={}", None),
-        ("GET", "/uploads/?order=type&at={}&after={}", None),
+        ("GET", "/uploads/?cursor={}", None),
     ],
 )
 def test_a_long_name_costs_what_a_harmless_one_of_its_size_costs(

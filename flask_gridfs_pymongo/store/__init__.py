@@ -19,7 +19,7 @@ from .errors import (
     Vanished,
 )
 from .integrity import is_utf8
-from .listing.by_value import ORDERS, key_of
+from .listing.by_value import ORDERS, key_of, position
 from .listing.page import Key, Page, Row, Shown
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
@@ -81,6 +81,7 @@ __all__ = [
     "is_outage",
     "is_utf8",
     "key_of",
+    "position",
     "reason",
     "trim",
 ]
