@@ -61,8 +61,7 @@ def little(normalised: list[int]) -> bool:
         ("GET", "/uploads/?folder={}/", None),
         ("GET", "/uploads/?q={}", None),
         ("GET", "/uploads/?prefix={}", None),
-        ("GET", "/uploads/?after={}", None),
-        ("GET", "/uploads/?order=type&at={}&after={}", None),
+        ("GET", "/uploads/?cursor={}", None),
     ],
 )
 def test_a_long_name_costs_little(

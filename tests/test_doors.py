@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, Variant
+from flask_gridfs_pymongo.store import ids
 
 from .conftest import HTML, JSON
 from .test_private import NAMES, document, folders_of
@@ -60,8 +61,8 @@ def _named(name: str, target: str) -> list[Ask]:
             for encoded in [b64encode(name.encode()).decode()]
             for fields in ({}, {"If-None-Match": "*"})
         ),
-        {"method": "GET", "path": f"/u/?after={quote(name)}"},
-        {"method": "GET", "path": f"/u/?order=-size&at=1&after={quote(name)}&limit=2"},
+        {"method": "GET", "path": f"/u/?cursor={ids.to_text([name.encode(), None])}"},
+        {"method": "GET", "path": f"/u/?order=-size&cursor={ids.to_text([name.encode(), 1])}&limit=2"},
     ]
 
 

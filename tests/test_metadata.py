@@ -21,7 +21,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.metadata import Keys
 from flask_gridfs_pymongo.signals import file_changed
 from flask_gridfs_pymongo.store import StoredFile
-from flask_gridfs_pymongo.store.listing import by_name as listing
+from flask_gridfs_pymongo.store.listing import by_value as orders
 from flask_gridfs_pymongo.uploads.read import listing as listings
 
 from .conftest import HTML, JSON, Client, form, nothing_stored
@@ -424,7 +424,7 @@ class TestListing:
 
     def walk(self, uploads: FlaskClient, query: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(listings, "_PAGE_SIZE", 4)
-        monkeypatch.setattr(listing, "_SCAN", 5)
+        monkeypatch.setattr(orders, "_SCAN", 5)
         names: list[str] = []
         url = f"/uploads/?{query}"
         while url:

@@ -20,7 +20,6 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 from examples.private import users
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.service.options import Authorize
-from flask_gridfs_pymongo.store.listing import by_name as listing
 from flask_gridfs_pymongo.store.listing import by_value as orders
 
 from .conftest import HTML, JSON
@@ -104,7 +103,7 @@ def test_no_answer_differs_from_that_of_a_bucket_without_it(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     rng = random.Random(seed)
-    monkeypatch.setattr(listing, "_SCAN", rng.choice([2, 5, 128]))
+    monkeypatch.setattr(orders, "_SCAN", rng.choice([2, 5, 128]))
     monkeypatch.setattr(orders, "_CANDIDATES", rng.choice([2, 7, 1000]))
     monkeypatch.setattr("flask_gridfs_pymongo.uploads.read.listing._PAGE_SIZE", rng.choice([1, 2, 3, 5, 100]))
     often, folders = rng.choice([0.1, 0.5, 0.9]), rng.choice([0, 0.2])

@@ -200,7 +200,7 @@ class TestUrls:
             ("/uploads/%FF", {400}),
             ("/uploads/%", {404}),
             ("/uploads/" + "x" * 3000, {404}),
-            ("/uploads/?after=%FF%00", {400}),
+            ("/uploads/?cursor=%FF%00", {400}),
             ("/uploads/file?version=%00", {400}),
             ("/uploads", {308}),
             ("/uploads/" + "x" * 9000, {400, 414}),

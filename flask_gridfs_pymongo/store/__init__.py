@@ -19,7 +19,7 @@ from .errors import (
     Vanished,
 )
 from .integrity import is_utf8
-from .listing.by_value import ORDERS, is_descending, key_of
+from .listing.by_value import ORDERS, is_descending, key_of, position
 from .listing.names import folders_of, parent_of
 from .listing.page import Key, Page, Row, Shown
 from .maintenance.audit import damaged
@@ -86,6 +86,7 @@ __all__ = [
     "is_utf8",
     "key_of",
     "parent_of",
+    "position",
     "reason",
     "trim",
 ]

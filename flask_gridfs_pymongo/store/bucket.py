@@ -113,7 +113,7 @@ class Bucket:
         if any(isinstance(values, str) for values in (metadata or {}).values()):
             raise TypeError("metadata must have a list of values for each key, such as {'tags': ['red']}")
         options: dict[str, Any] = {"prefix": prefix, "part": part, "having": Having(metadata or {})}
-        return first(walk(self._versions, shown, order, after, folded=folded, **options), limit)
+        return first(walk(self._versions, shown, order, after, limit, folded=folded, **options), limit)
 
     def pages(self, **options: Any) -> Iterator[Page]:
         """Iterate over all pages of :meth:`list`, with these *options* of it."""

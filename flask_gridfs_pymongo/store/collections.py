@@ -59,7 +59,7 @@ class Collections:
 
     def __init__(self, database: Any, base: str = "fs") -> None:
         options: dict[str, Any] = {}
-        self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS
+        self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS.with_options(tz_aware=True)
         if isinstance(database.codec_options, CodecOptions):  # mongomock has its own, which need no change
             # A document class, naive dates or a lax write concern are the application's for its own collections.
             # A date or a text that Python cannot hold must not keep the whole batch from being read.

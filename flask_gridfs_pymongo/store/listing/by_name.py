@@ -2,14 +2,15 @@
 
 ::
 
-    page = first(by_name(versions, EVERYTHING, None, prefix="photos/", folded=True), 100)
+    page = first(by_name(versions, EVERYTHING, None, size=128, prefix="photos/", folded=True), 100)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import ASCENDING, DESCENDING
 
@@ -19,7 +20,7 @@ from ..versions import Versions
 from .names import Edge
 from .page import ANYTHING, MANY, Budget, Having, Key, Row, Shown, Walk, named
 
-_SCAN = 128  # documents in one query
+_VERSIONS = 16  # for each name that is looked up; those of names that have more are looked for one by one
 
 
 def by_name(
@@ -32,10 +33,11 @@ def by_name(
     folded: bool = False,
     having: Having = ANYTHING,
     backwards: bool = False,
+    size: int,
 ) -> Walk:
     """Walk the names after *after*, a query for each piece of the index.
 
-    It skips over what needs no look: the further revisions of a name with more than a piece holds, and a folder that is
+    It skips over what needs no look: the further versions of a name with more than a piece holds, and a folder that is
     a row, or that may not be shown.
 
     :param prefix: how the names begin
@@ -43,11 +45,12 @@ def by_name(
     :param folded: what lies deeper than *prefix*, which is a folder, is one row for each folder directly in it
     :param having: which metadata they have; an index on ``metadata.KEY``, name and date finds them
     :param backwards: the last name first
+    :param size: documents in one query
     """
-    names = _Names(versions, having, prefix, part, backwards)
+    names = _Names(versions, having, prefix, part, backwards, size)
     if after is not None:
         names.step_over(after, folder=folded and after.endswith("/") and after != prefix)
-    for filename, documents, whole in names:
+    for filename, documents, latest in names:
         if not is_utf8(filename):
             file = versions.stored(documents[-1])
             if not (shown.named(file.filename) and having.matches(file)):
@@ -57,7 +60,7 @@ def by_name(
             names.step_over(hidden, folder=True)
             continue
         else:
-            row = _row(versions, documents, whole=whole) if shown.file(filename) else None
+            row = row_of(versions, filename, documents, latest) if shown.file(filename) else None
             if row is None or not having.matches(row.file):
                 continue
             if folded and "/" in filename[len(prefix) :]:
@@ -69,36 +72,54 @@ def by_name(
         names.budget.give_back()
 
 
-class _Names:
-    """The names of a bucket in their order: each with its documents, the newest last, and whether these are all."""
+class Latest(NamedTuple):
+    """The newest version of a name, as far as it is known."""
 
-    def __init__(self, versions: Versions, having: Having, prefix: str, part: str, backwards: bool) -> None:
+    document: dict[str, Any]
+    """at least its ``_id``"""
+    versions: int
+
+
+class _Names:
+    """The names of a bucket in their order: each with its documents, the newest last, and the newest if it is known."""
+
+    def __init__(self, versions: Versions, having: Having, prefix: str, part: str, backwards: bool, size: int) -> None:
         self.budget = Budget()
-        self._files, self._having = versions.collections.files, having
-        self._prefix, self._part, self._backwards = prefix, part, backwards
+        self._versions, self._having = versions, having
+        self._prefix, self._part, self._backwards, self._size = prefix, part, backwards, size
         self._edge: Edge | None = None
 
     def step_over(self, name: str, *, folder: bool = False) -> None:
-        """Go on after *name*, and where it is a *folder* after all that it holds."""
+        """Continue after *name*, and if it is a *folder* after all that it holds."""
         edge = Edge.after(name, self._backwards, folder=folder)
         if self._edge is None or edge.is_behind(self._edge):
             self._edge = edge
 
-    def __iter__(self) -> Iterator[tuple[str, list[dict[str, Any]], bool]]:
+    def __iter__(self) -> Iterator[tuple[str, list[dict[str, Any]], Latest | None]]:
         selection, skip = self._selection(), 0
         while True:
             documents = self._piece(selection, skip)
-            cut_off = documents[-1]["filename"] if len(documents) == _SCAN else None
-            for filename, found in groupby(documents, key=lambda document: document["filename"]):
-                if self._is_behind(filename) or not self.budget.left():
-                    continue
-                group = list(found)[:: -1 if self._backwards else 1]
-                yield filename, group, not self._having.metadata and filename != cut_off
+            cut_off = documents[-1]["filename"] if len(documents) == self._size else None
+            groups = {
+                filename: list(found)[:: -1 if self._backwards else 1]
+                for filename, found in groupby(documents, key=lambda document: document["filename"])
+            }
+            if self._having.metadata:  # they have been selected by it, and so they may not be all
+                newest = newest_of(self._versions, groups, self.budget)
+            else:
+                newest = {
+                    name: found for name, group in groups.items() if name != cut_off and (found := _latest(group))
+                }
+            for filename, group in groups.items():
+                latest = newest.get(filename)
+                is_older = latest is not None and latest.document["_id"] != group[-1]["_id"]
+                if not is_older and not self._is_behind(filename) and self.budget.left():
+                    yield filename, group, latest
             if cut_off is None:
                 return
             self.step_over(cut_off)
             before, selection = selection, self._selection()
-            skip = skip + _SCAN if selection == before else 0  # no query can go on from a name that is not UTF-8
+            skip = skip + self._size if selection == before else 0  # no query can begin with what is not UTF-8
 
     def _is_behind(self, filename: str) -> bool:
         return self._edge is not None and self._edge.has_passed(filename)
@@ -108,19 +129,41 @@ class _Names:
 
     def _piece(self, selection: dict[str, Any], skip: int) -> list[dict[str, Any]]:
         direction = DESCENDING if self._backwards else ASCENDING
-        found = self._files.find(selection).sort([("filename", direction), ("uploadDate", direction)])
-        return list(found.skip(skip).limit(_SCAN).max_time_ms(self.budget.left()))
+        found = self._versions.collections.files.find(selection, batch_size=self._size)
+        found = found.sort([("filename", direction), ("uploadDate", direction)]).skip(skip).limit(self._size)
+        return list(found.max_time_ms(self.budget.left()))
 
 
-def _row(versions: Versions, group: list[dict[str, Any]], *, whole: bool) -> Row | None:
-    """Make the row of a name out of its documents, where *group* is the *whole* of them; None where it is gone."""
-    filename = group[0]["filename"]
-    tied = len(group) > 1 and group[-2].get("uploadDate") == group[-1].get("uploadDate")
-    newest = living(versions.stored(group[-1])) if whole and not tied else versions.find(filename)
-    if newest is None:
-        return None
-    seen = len(group) if whole or len(group) > MANY else versions.count(filename, limit=MANY)
-    return Row(newest, min(seen, MANY))
+def _latest(group: list[dict[str, Any]]) -> Latest | None:
+    """The newest of all versions of a name, which are sorted by date; None if their dates do not tell."""
+    *_, date = dates = [document.get("uploadDate") for document in group]
+    is_sure = len(dates) == 1 or (isinstance(date, datetime) and dates.count(date) == 1)
+    return Latest(group[-1], len(group)) if is_sure else None
+
+
+def newest_of(versions: Versions, names: Collection[str], budget: Budget, *fields: str) -> dict[str, Latest]:
+    """Return ``_id`` and *fields* of the newest version of *names*, as far as one query tells them for sure."""
+    selection = {"filename": {"$in": [name for name in names if is_utf8(name)]}}
+    limit = _VERSIONS * len(names)
+    found = versions.collections.files.find(selection, ["filename", "uploadDate", *fields], batch_size=limit)
+    found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(limit)
+    documents = [found for found in found.max_time_ms(budget.left()) if type(found["filename"]) is str]
+    groups = {name: list(group) for name, group in groupby(documents, key=lambda document: document["filename"])}
+    if len(documents) == limit:
+        groups.popitem()  # which may have been cut
+    return {name: latest for name, group in groups.items() if (latest := _latest(group))}
+
+
+def row_of(versions: Versions, filename: str, documents: list[dict[str, Any]], latest: Latest | None) -> Row | None:
+    """Make the row of a name, of one of *documents* if that is the *latest*; None if the name is gone."""
+    if latest is None:
+        newest, count = versions.find(filename), len(documents)
+        count = count if count > MANY else versions.count(filename, limit=MANY)
+    else:
+        same = (document for document in documents if document["_id"] == latest.document["_id"])
+        document, count = next(same, None), latest.versions
+        newest = living(versions.stored(document)) if document else versions.find(filename)
+    return None if newest is None else Row(newest, min(count, MANY))
 
 
 def unnamed(

@@ -2,15 +2,15 @@
 
 ::
 
-    page = first(ordered(versions, EVERYTHING, "newest", None, prefix="photos/"), 100)
+    page = first(ordered(versions, EVERYTHING, "newest", None, size=128, prefix="photos/"), 100)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from bson.code import Code
@@ -19,14 +19,13 @@ from pymongo import ASCENDING, DESCENDING
 
 from ..integrity import LONGEST, is_utf8
 from ..model import StoredFile
-from ..versions import CALENDAR, DATED, NO_ARRAY, Versions
-from .by_name import by_name, unnamed
+from ..versions import CALENDAR, NO_ARRAY, Versions
+from .by_name import by_name, newest_of, row_of, unnamed
 from .names import Edge
-from .page import ANYTHING, MANY, Budget, Having, Key, Row, Shown, Walk, named
+from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Shown, Walk, named
 
-_CANDIDATES = 1000  # documents in one query
-_BATCH = 128  # documents whose names are looked up at once
-_VERSIONS = 2000  # of these names, in one query
+_SCAN = 128  # documents that are read at once, at least
+_CANDIDATES = 1002  # documents in one query
 
 
 class Values(NamedTuple):
@@ -39,12 +38,12 @@ class Values(NamedTuple):
     least: Any
     greatest: Any = None
 
-    def place(self, value: Any) -> Any:
-        """Return *value* where the order goes by it, else None."""
+    def have(self, value: Any) -> bool:
+        """Whether the order goes by *value*."""
         if not isinstance(value, self.types) or isinstance(value, bool | Code):
-            return None
+            return False
         number = float(str(value)) if isinstance(value, Decimal128) else value
-        return value if self.greatest is None or self.least <= number <= self.greatest else None
+        return self.greatest is None or bool(self.least <= number <= self.greatest)
 
     def selection(self) -> dict[str, Any]:
         """What the server compares a field with."""
@@ -69,10 +68,24 @@ def is_descending(order: str) -> bool:
     return (direction == DESCENDING) != order.startswith("-")
 
 
-def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
-    """Return the place of a revision in an order.
+def position(order: str, value: Any) -> Any:
+    """Return what the key of a file has for the *value* of the order's field.
 
-    :param folder: where what lies deeper is folded: then the place may be that of a folder in it
+    That is the value itself if the order goes by it, None if it is missing and the order begins with such files, else
+    :data:`.OTHERS`; always None in the order by name.
+    """
+    if order == "name":
+        return None
+    _, direction, values = ORDERS[order]
+    if values.have(value):
+        return value
+    return None if value is None and direction == ASCENDING else OTHERS
+
+
+def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
+    """Return the place of a version in an order.
+
+    :param folder: the folder whose own folders are rows, if they are: then the place may be that of one of them
     """
     name = file.document.get("filename")
     if type(name) is not str:
@@ -80,10 +93,7 @@ def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
     if order == "name":
         end = -1 if folder is None else name.find("/", len(folder))
         return Key(name if end < 0 else name[: end + 1])
-    field, direction, values = ORDERS[order]
-    value = values.place(file.document.get(field))
-    is_untold = direction == ASCENDING and file.document.get(field) is None
-    return Key(name, value, odd=value is None and not is_untold)
+    return Key(name, position(order, file.document.get(ORDERS[order][0])))
 
 
 def walk(
@@ -91,6 +101,7 @@ def walk(
     shown: Shown,
     order: str,
     after: Key | None,
+    limit: int,
     *,
     prefix: str,
     part: str,
@@ -100,6 +111,7 @@ def walk(
     """Walk a bucket in any order; :meth:`.Bucket.list` explains the parameters."""
     order, backwards = order.removeprefix("-"), order.startswith("-")
     options: dict[str, Any] = {"prefix": prefix, "part": part, "having": having, "backwards": backwards}
+    options["size"] = max(_SCAN, limit + 2)  # one more tells that there is a next page, another one that it is whole
 
     def names(after: Key | None) -> Walk:
         if order != "name":
@@ -126,70 +138,49 @@ def ordered(
     part: str = "",
     having: Having = ANYTHING,
     backwards: bool = False,
+    size: int,
 ) -> Walk:
     """Walk the names after *after* in one of the :data:`ORDERS`, by name where their values are equal.
 
     Without an index the server sorts the whole bucket.
 
     :param backwards: the whole order, also where it goes by name
+    :param size: documents that are read at once
     """
-    field, _, values = ORDERS[order]
+    field = ORDERS[order][0]
     budget = Budget()
-    newest: dict[str, StoredFile | None] = {}  # None: passed over
 
     def stretches(after: Key | None) -> list[_Stretch]:
         return _stretches(order, having.selection(), partial(named, prefix=prefix, part=part), after, backwards)
 
-    candidates = _candidates(versions, order, stretches, after, budget)
-    for key, document in _without_older(versions, order, candidates, budget):
-        candidate = versions.stored(document)
-        filename = candidate.filename
-        if not candidate.named:
-            if shown.named(filename) and having.matches(candidate):
-                yield key, Row(candidate, 1)
-                budget.give_back()
-            continue
-        if filename not in newest:
-            newest[filename] = versions.find(filename) if shown.named(filename) else None
-        file = newest[filename]
-        if (
-            file
-            and having.matches(file)
-            and values.place(file.document.get(field)) == values.place(candidate.document.get(field))
-        ):
-            newest[filename] = None
-            yield key, Row(file, versions.count(filename, limit=MANY))
-            budget.give_back()
-
-
-_Candidates = Iterator[tuple[Key, dict[str, Any]]]
-
-
-def _without_older(versions: Versions, order: str, candidates: _Candidates, budget: Budget) -> _Candidates:
-    """Leave out what has a later version with another value: a query for each name would take too long."""
-    field, _, values = ORDERS[order]
-    while batch := list(islice(candidates, _BATCH)):
-        names = {document["filename"] for _, document in batch if is_utf8(document["filename"])}
-        newest = _newest(versions, names, field, budget)
+    candidates = _candidates(versions, order, stretches, after, size, budget)
+    rows: dict[str, Row | None] = {}  # None: hidden, gone, or shown already
+    while batch := list(islice(candidates, size)):
+        newest = newest_of(versions, {document["filename"] for _, document in batch}, budget, field)
+        documents: dict[str, list[dict[str, Any]]] = {}
+        for _, document in batch:
+            documents.setdefault(document["filename"], []).append(document)
         for key, document in batch:
             budget.left()
-            date, latest = document.get("uploadDate"), newest.get(document["filename"])
-            later = latest is not None and isinstance(date, datetime) and date < latest["uploadDate"]
-            if latest is None or not later or values.place(latest.get(field)) == values.place(document.get(field)):
-                yield key, document
-
-
-def _newest(versions: Versions, names: Iterable[str], field: str, budget: Budget) -> dict[str, dict[str, Any]]:
-    """Return the date and *field* of the newest version of *names*, as far as one query tells them for sure."""
-    selection = {"filename": {"$in": list(names)}, **DATED}
-    found = versions.collections.files.find(selection, {"filename": 1, "uploadDate": 1, field: 1})
-    found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(_VERSIONS)
-    documents = list(found.max_time_ms(budget.left()))
-    groups = {name: list(group)[-2:] for name, group in groupby(documents, key=lambda document: document["filename"])}
-    if len(documents) == _VERSIONS:
-        groups.popitem()  # which may have been cut
-    dates = {name: [document["uploadDate"] for document in group] for name, group in groups.items()}
-    return {name: group[-1] for name, group in groups.items() if len({*dates[name]}) == len(group)}
+            filename = document["filename"]
+            if not is_utf8(filename):
+                row = Row(versions.stored(document), 1)
+                if shown.named(row.file.filename) and having.matches(row.file):
+                    yield key, row
+                    budget.give_back()
+                continue
+            latest = newest.get(filename)
+            if latest and position(order, latest.document.get(field)) != key.value:
+                continue
+            if filename not in rows:
+                rows[filename] = (
+                    row_of(versions, filename, documents[filename], latest) if shown.named(filename) else None
+                )
+            found = rows[filename]
+            if found and having.matches(found.file) and position(order, found.file.document.get(field)) == key.value:
+                rows[filename] = None
+                yield key, found
+                budget.give_back()
 
 
 class _Stretch(NamedTuple):
@@ -197,9 +188,10 @@ class _Stretch(NamedTuple):
 
     selection: dict[str, Any]
     sorting: list[tuple[str, int]]
-    odd: bool = False
+    is_rare: bool = False
+    """whether it has hardly ever a document; the server would have to sort"""
     edge: Edge | None = None
-    """names that it has passed are left out here, where no query can begin with it"""
+    """names that it has passed are left out here if no query can begin with it"""
 
 
 def _candidates(
@@ -207,26 +199,27 @@ def _candidates(
     order: str,
     stretches: Callable[[Key | None], list[_Stretch]],
     after: Key | None,
+    size: int,
     budget: Budget,
-) -> _Candidates:
+) -> Iterator[tuple[Key, dict[str, Any]]]:
     """The documents after *after*, older versions among them."""
-    field, _, values = ORDERS[order]
+    field = ORDERS[order][0]
     files = versions.collections.files
     left = 0
     while not left:  # a query that ended before its limit was the last one
         left = _CANDIDATES
-        for selection, sorting, odd, edge in stretches(after):
-            if odd and files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
-                continue  # as almost always; the server would have to sort
-            found = files.find(selection).sort(sorting).limit(left if edge is None or edge.is_exact else 0)
+        for selection, sorting, is_rare, edge in stretches(after):
+            if is_rare and files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
+                continue
+            found = files.find(selection, batch_size=size).sort(sorting)
+            found = found.limit(left if edge is None or edge.is_exact else 0)
             with found.max_time_ms(budget.left()) as cursor:
                 for document in cursor:
                     budget.left()
                     if edge and edge.has_passed(document["filename"]):
                         continue
                     left = max(0, left - 1)
-                    value = None if odd else values.place(document.get(field))
-                    after = Key(document["filename"], value, odd, document["_id"])
+                    after = Key(document["filename"], position(order, document.get(field)), document["_id"])
                     yield after, document
             if not left:
                 break
@@ -241,7 +234,7 @@ def _stretches(
 ) -> list[_Stretch]:
     """Return what comes after *after*: the rest of the stretch that it stands in, and those that follow.
 
-    Values that are missing or null come before those that the order goes by where the server sorts them so; all others
+    Values that are missing or null come before those that the order goes by if the server sorts them so; all others
     come last.
 
     :param selection: what the documents have, beside a name
@@ -252,22 +245,22 @@ def _stretches(
     everything = {**selection, "filename": names(None)}
     by_name = ("filename", DESCENDING if backwards else ASCENDING)
     sorting = [(field, -direction if backwards else direction), by_name]
-    untold = _Stretch({**everything, field: {"$eq": None, **NO_ARRAY}}, sorting)
-    told = _Stretch({**everything, field: {**values.selection(), **NO_ARRAY}}, sorting)
-    others = {field: {"$not": values.selection(), "$ne": None}} if ascending else values.others(field)
-    odd = _Stretch({**everything, **others}, [by_name], odd=True)
-    whole = [untold, told, odd] if ascending else [told, odd]
+    missing = _Stretch({**everything, field: {"$eq": None, **NO_ARRAY}}, sorting)
+    valued = _Stretch({**everything, field: {**values.selection(), **NO_ARRAY}}, sorting)
+    other_values = {field: {"$not": values.selection(), "$ne": None}} if ascending else values.others(field)
+    others = _Stretch({**everything, **other_values}, [by_name], is_rare=True)
+    whole = [missing, valued, others] if ascending else [valued, others]
     if backwards:
         whole.reverse()
     if after is None or after.filename is None:
         return whole
-    here = odd if after.odd else untold if after.value is None else told
+    here = others if after.value == OTHERS else missing if after.value is None else valued
     edge = Edge.after(after.filename, backwards)
     same = here._replace(selection={**here.selection, "filename": names(edge)}, edge=edge)
     rest = whole[whole.index(here) + 1 :]
-    if here is not told:
+    if here is not valued:
         return [same, *rest]
     same.selection[field] = {"$eq": after.value, **NO_ARRAY}
     operator = "$gt" if ascending != backwards else "$lt"
-    beyond = told._replace(selection={**everything, field: {**told.selection[field], operator: after.value}})
+    beyond = valued._replace(selection={**everything, field: {**valued.selection[field], operator: after.value}})
     return [same, beyond, *rest]

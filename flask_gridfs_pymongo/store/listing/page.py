@@ -2,7 +2,7 @@
 
 A walk yields the rows that its reader may see, in order; a page is its beginning::
 
-    page = first(by_name(versions, Shown(may_read, may_list), None, prefix="photos/"), 100)
+    page = first(by_name(versions, Shown(may_read, may_list), None, size=128, prefix="photos/"), 100)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any, NamedTuple
 
+from bson.max_key import MaxKey
 from bson.regex import Regex
 from pymongo.errors import ExecutionTimeout
 
@@ -26,6 +27,10 @@ MANY = 100
 _BUDGET = 1  # seconds in a page for what is not shown
 
 
+OTHERS = MaxKey()
+"""the value of a key if the file has one that the order does not go by"""
+
+
 class Row(NamedTuple):
     """A name's newest revision, and how many there are; 100 stands for more, too."""
 
@@ -34,7 +39,7 @@ class Row(NamedTuple):
 
 
 class Key(NamedTuple):
-    """The place of a row: its name, and in another order than that by name the value before it.
+    """The place of a row: its name, and in another order than by name its value (:func:`.by_value.position`).
 
     A page starts after the key of the last row of the page before it.
     """
@@ -42,10 +47,8 @@ class Key(NamedTuple):
     filename: str | None
     """None: the file has no name, and *value* is its ``_id``"""
     value: Any = None
-    odd: bool = False
-    """whether the order does not go by the value that the file has"""
     file_id: Any = None
-    """of a revision that has this place, or that lies in the folder: a short way to name it"""
+    """of a version that has this place, or that lies in the folder: a short way to name it"""
 
 
 class Page(NamedTuple):

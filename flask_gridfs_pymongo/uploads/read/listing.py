@@ -26,7 +26,7 @@ _PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
 _PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
 _KEPT = ("q", "prefix", "folder", "order", "view", "flat")
 _LONGEST_URL = 2000  # characters: gunicorn takes a request line of 4,094
-_LONGEST = {"q": 100, "prefix": 1000, "after": 16_000}  # characters
+_LONGEST = {"q": 100, "prefix": 1000}  # characters
 
 
 def kept(args: Mapping[str, str]) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def kept(args: Mapping[str, str]) -> dict[str, Any]:
 def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: Shown) -> dict[str, Any]:
     """Return a listing as our JSON and our pages have it.
 
-    :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *after* and *at* say where
-        the page begins
+    :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *cursor* says where the
+        page begins
     :param keys: of the metadata
     :param shown: which files and folders it may show; nothing reveals the others
     :raises werkzeug.exceptions.NotFound: for the URL of a folder with nothing that may be shown
@@ -57,7 +57,7 @@ def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: S
         abort(400, f"{error}.")
     page = bucket.list(
         order,
-        cursor.read(bucket, order, args, None if texts["q"] else top, shown),
+        cursor.read(bucket, order.removeprefix("-"), args, None if texts["q"] else top, shown),
         _limit(args, order),
         prefix=top or texts["prefix"],
         part=texts["q"],
@@ -135,7 +135,7 @@ def _next(
     def url(place: Mapping[str, Any]) -> str:
         return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
 
-    place = cursor.write(bucket, args.get("order", "name"), page.next)
+    place = cursor.write(bucket, page.next)
     if len(url(place)) > _LONGEST_URL:
         place = cursor.write_short(bucket, page.next) or place
     return url(place)
