@@ -219,7 +219,7 @@ class Bucket:
         :raises FileTooLarge: for more bytes than *max_size*; nothing is stored
         :raises IndexConflict: where a unique index of somebody else refuses the document
         :raises Unconfirmed: where the server does not tell whether it stored the document
-        :raises Vanished: where the content was deleted meanwhile
+        :raises ContentDeleted: where the content was deleted meanwhile
         """
         if not isinstance(expires_at, (datetime, NoneType)):
             raise TypeError(f"expires_at must be datetime or None, not {type(expires_at).__name__}")

@@ -12,7 +12,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from .retry import persist
+from .retry import retry
 
 
 class Clock:
@@ -24,7 +24,7 @@ class Clock:
     def __init__(self, collection: Any) -> None:
         admin = collection.database.client["admin"]
         try:
-            self._asked: datetime = persist(collection, lambda: admin.command("hello"))["localTime"]
+            self._asked: datetime = retry(collection, lambda: admin.command("hello"))["localTime"]
         except NotImplementedError:  # mongomock
             self._asked = datetime.now(timezone.utc)
         if self._asked.tzinfo is None:

@@ -19,7 +19,7 @@ from pymongo import ASCENDING, IndexModel, ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from .retry import persist, reason
+from .retry import reason, retry
 
 _PATIENCE = 10  # seconds, for a write's majority and for an index
 _NO_QUORUM = (2, 9, 40415)  # of a standalone, and of servers before MongoDB 4.4
@@ -109,7 +109,7 @@ class Collections:
         """
         chunks = self.chunks.with_options(write_concern=WriteConcern(w=1))
         try:
-            persist(chunks, lambda: chunks.delete_many({"files_id": {"$in": ids}}))
+            retry(chunks, lambda: chunks.delete_many({"files_id": {"$in": ids}}))
         except PyMongoError as error:
             _logger.warning("%s: the chunks of %s stay behind without a file: %a", chunks.full_name, ids, reason(error))
 
@@ -120,7 +120,7 @@ class Collections:
         a warning in the log, once.
         """
         files = self.primary.files
-        there = persist(files, files.index_information).keys()
+        there = retry(files, files.index_information).keys()
         if self._indexes is not None and self._indexes <= there:
             return
         deadline = time.monotonic() + _PATIENCE
@@ -129,7 +129,7 @@ class Collections:
             error = create_index(self.of(index), index, left)
             if error and index_problem(self.of(index).index_information(), index):  # not there under another name
                 _logger.warning("%s: cannot create the index %s: %a", self.of(index).full_name, index.keys, error)
-        self._indexes = set(persist(files, files.index_information))
+        self._indexes = set(retry(files, files.index_information))
 
 
 def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
@@ -167,7 +167,7 @@ def create_index(collection: Any, index: Index, seconds: float | None = _PATIENC
             return reason(error)
         return ""
 
-    return persist(collection, create)
+    return retry(collection, create)
 
 
 def _durable(concern: WriteConcern) -> WriteConcern:

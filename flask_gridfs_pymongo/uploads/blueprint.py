@@ -29,7 +29,7 @@ from ..service.errors import tell_refusal
 from ..service.options import Options
 from ..service.rights import listable
 from ..service.texts import Message
-from ..store import DISK_FULL, CorruptFile, IndexConflict, Unconfirmed, Vanished, codes, is_outage, reason
+from ..store import DISK_FULL, ContentDeleted, CorruptFile, IndexConflict, Unconfirmed, codes, is_outage, reason
 from . import pages
 from .pages import flash
 from .pages.icons import kind
@@ -86,7 +86,7 @@ def _retry_after() -> dict[str, str]:
     return {} if "version" in request.args and request.method != "GET" else {"Retry-After": "5"}
 
 
-def _conflict(error: IndexConflict | Vanished) -> Response:
+def _conflict(error: IndexConflict | ContentDeleted) -> Response:
     current_app.logger.error("%s", error)
     return pages.problem(409, f"{str(error)[:1].upper()}{str(error)[1:]}.")
 
@@ -205,7 +205,7 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
     blueprint.register_error_handler(Unconfirmed, _unconfirmed)
     for error_class in (CorruptFile, UnicodeEncodeError):  # what is not UTF-8 in a stored _id cannot be sent back
         blueprint.register_error_handler(error_class, _damaged)
-    blueprint.register_error_handler(Vanished, _conflict)
+    blueprint.register_error_handler(ContentDeleted, _conflict)
     blueprint.register_error_handler(IndexConflict, _conflict)
 
     @blueprint.record

@@ -16,7 +16,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from werkzeug.exceptions import HTTPException
 from wsgidav.dav_error import DAVError
 
-from ..store import DISK_FULL, CorruptFile, Full, IndexConflict, Unconfirmed, Vanished, codes, is_outage
+from ..store import DISK_FULL, ContentDeleted, CorruptFile, IndexConflict, QuotaExceeded, Unconfirmed, codes, is_outage
 
 
 @contextmanager
@@ -42,9 +42,9 @@ def as_dav_error(error: Exception) -> DAVError:
 
 
 def _status(error: Exception) -> tuple[int, str]:
-    if isinstance(error, Full):
+    if isinstance(error, QuotaExceeded):
         return 507, f"{str(error).capitalize()}."
-    if isinstance(error, Vanished | IndexConflict):
+    if isinstance(error, ContentDeleted | IndexConflict):
         return 409, "The file found no place; nothing was stored."
     if isinstance(error, CorruptFile):
         return 500, "The stored file is damaged"

@@ -28,7 +28,7 @@ from .. import ids, variants
 from ..collections import INDEXES, WITH_PREVIOUS, Collections, index_problem
 from ..integrity import FIELDS, SIZE, Judge, Problem
 from ..resumable.uploads import Uploads
-from ..retry import Patience, persist, while_known
+from ..retry import RetryBudget, retry, while_known
 from ..versions import Versions
 from ..writing.claims import Claims, build_index
 
@@ -159,14 +159,14 @@ class Check:
                 self.advance(1)
             return [document for document in batch if judges[repr(document["_id"])].problems()]
 
-        return persist(self._chunks, look)
+        return retry(self._chunks, look)
 
     def _walk(self, cursor: Any) -> Iterator[dict[str, Any]]:
         return while_known(cursor, self._chunks.database.client)
 
     def _examine(self, document: Mapping[str, Any]) -> Iterator[Finding]:
         """Read the whole file, and repair it."""
-        judge, differing = persist(self._chunks, lambda: self._read(document))
+        judge, differing = retry(self._chunks, lambda: self._read(document))
         problems = judge.problems()
         if {problem.kind for problem in problems} <= {"extra"}:
             problems += [Problem(f"{name} mismatch", 1) for name, differs in differing.items() if differs]
@@ -195,7 +195,7 @@ class Check:
         return judge, {name: hashes[name].hexdigest() != value for name, value in stored.items()}
 
     def _delete(self, selection: Mapping[str, Any]) -> None:
-        persist(self._chunks, lambda: self._chunks.delete_many(selection))
+        retry(self._chunks, lambda: self._chunks.delete_many(selection))
 
     def _expired(self) -> Iterator[Finding]:
         for upload in self._uploads.expired():
@@ -226,7 +226,7 @@ class Check:
         sort, project = {"$sort": {"files_id": 1}}, {"$project": {"_id": 0, "files_id": 1}}
         begin: list[dict[str, Any]] = []
         seen = 0  # of those with the last files_id
-        patience = Patience(self._chunks)
+        budget = RetryBudget(self._chunks)
         while True:
             # Where no index gives the order the server sorts, best without the data.
             stages = [*begin, *([sort, project] if self._chunks_in_order else [project, sort]), {"$skip": seen}]
@@ -234,7 +234,7 @@ class Check:
                 chunks = self._walk(self._chunks.aggregate(stages, batchSize=_BATCH, allowDiskUse=True))
                 while batch := [chunk.get("files_id") for chunk in islice(chunks, _BATCH)]:
                     yield batch
-                    patience.renew()
+                    budget.renew()
                     if not ids.is_utf8(batch[-1]):
                         seen += len(batch)
                         continue
@@ -244,7 +244,7 @@ class Check:
                     begin = [last]
                 return
             except PyMongoError as error:
-                if not patience.lasts(error):
+                if not budget.lasts(error):
                     raise
 
     def _pictures(self) -> Iterator[Finding]:
@@ -289,7 +289,7 @@ class Check:
         chosen = {"$match": {"files_id": {"$in": list(ids.values())}}}
         summed = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE["size"]}, "newest": {"$max": "$_id"}}
         grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
-        for found in persist(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH)))):
+        for found in retry(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH)))):
             if repr(found["_id"]) in ids and not self._exists(found["_id"]):
                 yield found
 

@@ -31,12 +31,12 @@ from pymongo import ASCENDING
 
 from ..clock import Clock
 from ..collections import Index, create_index
-from ..retry import persist
+from ..retry import retry
 from ..versions import Versions
 from .append import Holder
 from .lease import Turn, take
 
-LIFETIME = 86_400
+UPLOAD_TTL = 86_400
 """seconds after its last byte for which an upload can go on"""
 _HASHES = 100  # uploads whose hash this process remembers
 _STATES = ["open", "stored", "gone"]
@@ -93,7 +93,7 @@ class Uploads:
         filename: str,
         length: int | None,
         *,
-        lifetime: float = LIFETIME,
+        lifetime: float = UPLOAD_TTL,
         details: Mapping[str, Any] | None = None,
     ) -> str:
         """Begin an upload; returns the token that finds it.
@@ -119,7 +119,7 @@ class Uploads:
             "details": dict(details or {}),
         }
         again = {"_id": document["_id"]}
-        persist(
+        retry(
             self.collection,
             lambda: self.collection.insert_one(document),
             lambda: self.collection.replace_one(again, document, upsert=True),
@@ -142,12 +142,12 @@ class Uploads:
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""
-        document = persist(self.collection, lambda: self.collection.find_one({"token": _hashed(token)}, _FIELDS))
+        document = retry(self.collection, lambda: self.collection.find_one({"token": _hashed(token)}, _FIELDS))
         return _upload(document, Clock(self.collection).now()) if document else None
 
     def get(self, upload_id: ObjectId) -> Upload | None:
         """Return the upload of the future file with this ``_id``, or None."""
-        document = persist(self.collection, lambda: self.collection.find_one({"_id": upload_id}, _FIELDS))
+        document = retry(self.collection, lambda: self.collection.find_one({"_id": upload_id}, _FIELDS))
         return _upload(document, Clock(self.collection).now()) if document else None
 
     @contextmanager
@@ -186,7 +186,7 @@ class Uploads:
     def forget(self, upload: Upload) -> None:
         """Let an upload that is stored be gone; its file stays."""
         stored = {"_id": upload.id, "state": "stored"}
-        persist(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
+        retry(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
 
     def unfinished(self, ids: list[Any]) -> set[ObjectId]:
         """Return those of *ids* that are unfinished uploads', so that their chunks are no file's yet."""
