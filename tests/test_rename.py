@@ -201,7 +201,7 @@ class TestRename:
     def test_a_killed_process(self, real: PyMongo, uri: str) -> None:
         """SIGKILL in the middle of it, with uploads to both names; then the same call again."""
         store = real.bucket()
-        store.collections.ensure_indexes()
+        store.collections.indexes.ensure()
         for number in range(30):
             put(store, "a", b"%d" % number)
         code = (

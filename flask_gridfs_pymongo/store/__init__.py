@@ -5,7 +5,7 @@
 
 from . import ids
 from .bucket import Bucket
-from .collections import INDEXES, Collections, Index, index_problem
+from .collections import Collections
 from .dav import MOST_PROPERTIES, Dav, Lock
 from .errors import (
     ContentDeleted,
@@ -18,6 +18,7 @@ from .errors import (
     UploadBusy,
     UploadEnded,
 )
+from .indexes import INDEXES, Index, index_problem
 from .integrity import is_utf8
 from .listing.by_value import ORDERS, key_of
 from .listing.page import Key, Page, Row, Shown

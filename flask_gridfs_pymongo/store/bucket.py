@@ -189,7 +189,7 @@ class Bucket:
     def writer(self, filename: str, max_size: int | None = None) -> Writer:
         """Begin an upload under *filename*; *max_size* is in bytes."""
         check_name(filename)
-        self.collections.ensure_indexes()
+        self.collections.indexes.ensure()
         return Writer(self._versions, filename, max_size)
 
     def save(
@@ -252,7 +252,7 @@ class Bucket:
         :raises FileExistsError: where *new* is taken
         :raises ValueError: for a new name that is empty
         """
-        self.collections.ensure_indexes()
+        self.collections.indexes.ensure()
         return rename(self._versions, filename, new)
 
     def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:

@@ -15,13 +15,11 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
-from .clock import Clock
 from .collections import Collections
 from .errors import QuotaExceeded
 from .listing.names import successor
@@ -45,7 +43,7 @@ class Dav:
     """The folders, properties and locks of one bucket."""
 
     def __init__(self, collections: Collections) -> None:
-        self._collection = collections.dav
+        self._collection, self._clock = collections.dav, collections.clock
         self._files = collections.primary.files
         self._swept = _PROPERTY
 
@@ -133,10 +131,6 @@ class Dav:
     def now(self) -> datetime:
         """Return the time by the server's clock."""
         return self._clock.now()
-
-    @cached_property
-    def _clock(self) -> Clock:
-        return Clock(self._collection)
 
     def _locks(self) -> Mapping[str, Any]:
         return self._retry(lambda: self._collection.find_one({"_id": _LOCKS})) or {"version": 0, "locks": []}

@@ -25,7 +25,8 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 
 from .. import ids, variants
-from ..collections import INDEXES, WITH_PREVIOUS, Collections, index_problem
+from ..collections import Collections
+from ..indexes import INDEXES, WITH_PREVIOUS, index_problem
 from ..integrity import FIELDS, SIZE, Judge, Problem
 from ..resumable.uploads import Uploads
 from ..retry import RetryBudget, retry, while_known

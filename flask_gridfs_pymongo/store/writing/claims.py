@@ -21,7 +21,8 @@ from bson.timestamp import Timestamp
 from pymongo.errors import PyMongoError
 
 from .. import ids
-from ..collections import WITH_PREVIOUS, Collections, Index, create_index
+from ..collections import Collections
+from ..indexes import WITH_PREVIOUS, Index, create_index
 from ..model import StoredFile
 from ..retry import retry
 
