@@ -19,7 +19,7 @@ from pymongo.errors import OperationFailure
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
-from flask_gridfs_pymongo.store.writing.claims import LIFETIME, Claims
+from flask_gridfs_pymongo.store.writing.claims import CLAIM_TTL, Claims
 
 from .conftest import put, read
 
@@ -46,7 +46,7 @@ def test_the_server_dates_a_claim_and_a_later_writer_removes_it(store: Bucket, r
     put(store, "old", b"1")
     (document,) = store.files.find()
     assert abs(document["previousAt"].time - time.time()) < 60
-    age(store, LIFETIME - 60)
+    age(store, CLAIM_TTL - 60)
     put(Bucket(real.db), "young", b"2")
     assert claimed(store) == {"old", "young"}
     age(store, 61)
@@ -74,7 +74,7 @@ def test_only_the_servers_clock_tells_how_old_a_claim_is(
     put(store, "a", b"1")
     (document,) = store.files.find()
     assert abs(document["previousAt"].time - now()) < 60
-    age(store, LIFETIME - 60)
+    age(store, CLAIM_TTL - 60)
     assert Claims(store.collections).remove_old() == 0
     age(store, 61)
     assert Claims(store.collections).remove_old() == 1
@@ -102,7 +102,7 @@ def test_no_server_is_asked_to_convert_a_timestamp(
     put(store, "young", b"1")
     put(Bucket(real.db), "other", b"2")
     assert claimed(store) == {"young", "other"}
-    age(store, LIFETIME + 1)
+    age(store, CLAIM_TTL + 1)
     assert Claims(store.collections).remove_old() == 2
 
 
@@ -211,7 +211,7 @@ class TestPlainGridFS:
         """The documents of three versions of ``a``, whose claims are over."""
         for content in (b"1", b"2", b"3"):
             put(store, "a", content)
-        age(store, LIFETIME + 1)
+        age(store, CLAIM_TTL + 1)
         Claims(store.collections).remove_old()
         return list(store.files.find().sort("uploadDate", 1))
 
@@ -247,7 +247,7 @@ def test_doubled_claims_are_removed_before_their_index_is_built(app: Flask, stor
 
 def test_a_check_removes_old_claims_and_where_nobody_writes_all_that_is_unfinished(app: Flask, store: Bucket) -> None:
     put(store, "old", b"1")
-    age(store, LIFETIME + 1)
+    age(store, CLAIM_TTL + 1)
     assert app.test_cli_runner().invoke(args=["gridfs", "check"]).exit_code == 0
     assert claimed(store) == set()
     put(store, "a", b"1")

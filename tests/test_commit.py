@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket, IndexConflict, StoredFile, Vanished
+from flask_gridfs_pymongo.store import Bucket, ContentDeleted, IndexConflict, StoredFile
 from flask_gridfs_pymongo.store.writing import commit
 from flask_gridfs_pymongo.store.writing.claims import Claims
 
@@ -170,7 +170,7 @@ def test_a_commit_of_a_deleted_file_does_not_bring_it_back(store: Bucket) -> Non
     saved = put(store, "a", b"content")
     store.delete(id=saved.id)
     content = commit.Content(saved.id, 7, saved.sha256 or "", b"content")
-    with pytest.raises(Vanished):
+    with pytest.raises(ContentDeleted):
         commit.commit(store._versions, "a", content)
     assert store.files.count_documents({}) == 0
 

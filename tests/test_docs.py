@@ -26,7 +26,7 @@ from flask import Flask
 import flask_gridfs_pymongo
 from flask_gridfs_pymongo import PyMongo, config, signals
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.collections import INDEXES
+from flask_gridfs_pymongo.store.indexes import INDEXES
 
 from .blocks import PAGES, ROOT, Block, blocks, named
 from .conftest import serving

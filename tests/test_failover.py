@@ -321,7 +321,7 @@ def test_checks_outlive_the_primary(replicas: ReplicaSet) -> None:
     until(replicas.is_whole)
     with pymongo.MongoClient(f"{replicas.uri}/check?replicaSet=tests&{TIMEOUTS}") as client:
         collections = Bucket(client.get_default_database()).collections
-        collections.ensure_indexes()
+        collections.indexes.ensure()
         content = random.Random(7).randbytes(25_000)
         sha256 = hashlib.sha256(content).hexdigest()
         collections.files.insert_one({"_id": 1, "filename": "a", "length": 25_000, "chunkSize": 10, "sha256": sha256})

@@ -414,7 +414,7 @@ class TestCommand:
             {**documents, "uploadDate": start - timedelta(seconds=number)} for number in range(10_000)
         )
         store = real.bucket()
-        store.collections.ensure_indexes()
+        store.collections.indexes.ensure()
         kept = store.versions("a", limit=5)
         assert " 9,995 superseded" in self.call(app, "--keep", "5")[1]
         assert [version.file for version in store.versions("a")] == [version.file for version in kept]

@@ -93,7 +93,7 @@ class TestRename:
         monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes._BATCH", 1)
         left = after
 
-        def persist(collection: Any, operation: Callable[[], Any]) -> Any:
+        def retry(collection: Any, operation: Callable[[], Any]) -> Any:
             nonlocal left
             if "Collection.find_one of" not in repr(operation):
                 left -= 1
@@ -102,7 +102,7 @@ class TestRename:
             return operation()
 
         with monkeypatch.context() as broken:
-            broken.setattr("flask_gridfs_pymongo.store.writing.changes.persist", persist)
+            broken.setattr("flask_gridfs_pymongo.store.writing.changes.retry", retry)
             with pytest.raises(AutoReconnect) if after < 5 else nullcontext():
                 real_store.rename("a", "b")
         if after:
@@ -152,12 +152,12 @@ class TestRename:
         """Let something happen elsewhere before the first *write* of a rename."""
         left = [happens]
 
-        def persist(collection: Any, operation: Callable[[], Any]) -> Any:
+        def retry(collection: Any, operation: Callable[[], Any]) -> Any:
             if f"Collection.{write} of" in repr(operation) and left:
                 left.pop()()
             return operation()
 
-        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes.persist", persist)
+        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes.retry", retry)
 
     def test_an_upload_whose_claim_is_gone_was_faster(
         self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
@@ -201,11 +201,12 @@ class TestRename:
     def test_a_killed_process(self, real: PyMongo, uri: str) -> None:
         """SIGKILL in the middle of it, with uploads to both names; then the same call again."""
         store = real.bucket()
-        store.collections.ensure_indexes()
+        store.collections.indexes.ensure()
         for number in range(30):
             put(store, "a", b"%d" % number)
         code = (
-            "import sys, pymongo; from flask_gridfs_pymongo.store import Bucket, changes; changes._BATCH = 1\n"
+            "import sys, pymongo; from flask_gridfs_pymongo.store import Bucket\n"
+            "from flask_gridfs_pymongo.store.writing import changes; changes._BATCH = 1\n"
             "store = Bucket(pymongo.MongoClient(sys.argv[1]).get_default_database())\n"
             "print('ready', flush=True); store.rename('a', 'b')"
         )

@@ -20,7 +20,7 @@ from flask_gridfs_pymongo.store import (
     Bucket,
     CorruptFile,
     FileTooLarge,
-    Overtaken,
+    LeaseLost,
     StoredFile,
     Upload,
     UploadBusy,
@@ -180,7 +180,7 @@ class TestTurns:
         with store.uploads.hold(upload) as holder:
             assert 1 < time.monotonic() - start < 8  # under 3 on a machine that does nothing else
             assert holder.offset == 5 * CHUNK_SIZE
-            with pytest.raises(Overtaken):
+            with pytest.raises(LeaseLost):
                 old.write(b"x" * 3 * CHUNK_SIZE)
                 old.settle()
             holder.write(data[holder.offset :])
@@ -364,7 +364,7 @@ class TestOvertaken:
         token, upload = begin(store, 5 * CHUNK_SIZE)
         store.chunks.insert_one({"files_id": upload.id, "n": 0, "data": b"of one that crashed"})
         data = content(5 * CHUNK_SIZE)
-        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
             zombie.chunks._chunks = After(store.chunks, "find", lambda: go_on(store, token, data))
             zombie.write(b"x" * 5 * CHUNK_SIZE)
         stored(store, data)
@@ -372,7 +372,7 @@ class TestOvertaken:
     def test_before_it_inserts(self, store: Bucket) -> None:
         data = content(5 * CHUNK_SIZE)
         token, upload = begin(store, len(data))
-        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
             go_on(store, token, data)
             zombie.write(b"x" * 5 * CHUNK_SIZE)
         stored(store, data)
@@ -385,14 +385,14 @@ class TestOvertaken:
             go_on(store, token, data)
             raise AutoReconnect("lost")
 
-        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
             zombie.turn._uploads = After(store.uploads.collection, "update_one", lose_the_answer)
             zombie.write(data[: 4 * CHUNK_SIZE])
         stored(store, data)
 
     def test_by_a_termination_nothing_of_it_stays(self, store: Bucket) -> None:
         _, upload = begin(store, 9 * CHUNK_SIZE)
-        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
             zombie.write(content(4 * CHUNK_SIZE))
             lapse(store)
             with store.uploads.hold(upload) as holder:
@@ -419,7 +419,7 @@ class TestOvertaken:
             with another(store).uploads.hold(upload) as holder:
                 terminate(holder)
 
-        with pytest.raises(Overtaken), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
             zombie.write(b"abc")
             finish(zombie, check=end_it)
         assert not store.files.count_documents({})
@@ -434,7 +434,7 @@ class TestOvertaken:
         def client(number: int) -> None:
             process = another(store)
             while (upload := look(process, token)).state == "open":
-                with suppress(Overtaken, UploadBusy, UploadEnded), process.uploads.hold(upload) as holder:
+                with suppress(LeaseLost, UploadBusy, UploadEnded), process.uploads.hold(upload) as holder:
                     for _ in range(chance.randrange(60)):
                         if holder.offset < length:
                             holder.write(bytes([number]) * min(100_000, length - holder.offset))

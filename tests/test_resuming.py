@@ -23,7 +23,7 @@ from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
-from flask_gridfs_pymongo.store import Bucket, Overtaken, Sweep
+from flask_gridfs_pymongo.store import Bucket, LeaseLost, Sweep
 from flask_gridfs_pymongo.store.resumable.lease import Turn
 from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
 from flask_gridfs_pymongo.uploads.tus import append as turns
@@ -555,7 +555,7 @@ class TestRefusals:
         patch(http, url, 0, b"abc")
 
         def overtake(*args: Any) -> None:
-            raise Overtaken
+            raise LeaseLost
 
         monkeypatch.setattr(Turn, "move", overtake)
         for answer in (http.head(url, headers=TUS), http.post(url, headers={**TUS, "X-HTTP-Method-Override": "HEAD"})):

@@ -8,7 +8,7 @@ import pymongo
 import pytest
 from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
 
-from flask_gridfs_pymongo.store.retry import persist
+from flask_gridfs_pymongo.store.retry import retry
 
 
 def test_a_failure_that_took_all_the_patience_is_followed_by_another_try(uri: str) -> None:
@@ -25,7 +25,7 @@ def test_a_failure_that_took_all_the_patience_is_followed_by_another_try(uri: st
                 raise AutoReconnect("it is gone")
             return "done"
 
-        assert persist(files, operation) == "done"
+        assert retry(files, operation) == "done"
 
 
 def test_where_no_server_is_known_to_wait_once_is_enough() -> None:
@@ -33,5 +33,5 @@ def test_where_no_server_is_known_to_wait_once_is_enough() -> None:
     with pymongo.MongoClient("mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=200") as client:
         files = client.get_default_database().files
         with pytest.raises(ServerSelectionTimeoutError):
-            persist(files, lambda: [tries.append(1), files.find_one()])
+            retry(files, lambda: [tries.append(1), files.find_one()])
     assert tries == [1]

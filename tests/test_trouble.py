@@ -411,7 +411,7 @@ class TestRefusedWrites:
     def test_an_upload_in_doubt_keeps_its_chunks(self, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where no answer to the commit comes, the file may be there: it must be whole."""
         client, _ = refused
-        monkeypatch.setattr(retry.Patience, "lasts", lambda patience, error: False)
+        monkeypatch.setattr(retry.RetryBudget, "lasts", lambda budget, error: False)
         insert = pymongo.collection.Collection.insert_one
 
         def insert_and_lose(self: Any, document: Any) -> None:

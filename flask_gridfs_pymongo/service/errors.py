@@ -16,7 +16,17 @@ from flask import current_app, request
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from ..signals import request_refused, tell
-from ..store import DISK_FULL, CorruptFile, Full, IndexConflict, Unconfirmed, Vanished, codes, is_outage, reason
+from ..store import (
+    DISK_FULL,
+    ContentDeleted,
+    CorruptFile,
+    IndexConflict,
+    QuotaExceeded,
+    Unconfirmed,
+    codes,
+    is_outage,
+    reason,
+)
 from .texts import Message
 
 RETRY_AFTER = "5"
@@ -40,8 +50,8 @@ def _is(*kinds: type[Exception]) -> Callable[[Exception], bool]:
 
 # The first row that fits decides.
 _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
-    (_is(Full), Failure(507, "")),
-    (_is(Vanished, IndexConflict), Failure(409, "")),
+    (_is(QuotaExceeded), Failure(507, "")),
+    (_is(ContentDeleted, IndexConflict), Failure(409, "")),
     (_is(CorruptFile, UnicodeEncodeError), Failure(500, "The stored file is damaged.")),
     (
         lambda error: isinstance(error, PyMongoError) and DISK_FULL in codes(error),
@@ -77,7 +87,7 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     ),
     (_is(TimeoutError), Failure(503, "Other clients keep changing this; try again.", passes=True)),
 )
-FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, Full)
+FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, QuotaExceeded)
 """the classes of errors that a door answers with the table; every other one is a fault of the package"""
 
 

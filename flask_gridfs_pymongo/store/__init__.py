@@ -5,19 +5,20 @@
 
 from . import ids
 from .bucket import Bucket
-from .collections import INDEXES, Collections, Index, index_problem
+from .collections import Collections
 from .dav import MOST_PROPERTIES, Dav, Lock
 from .errors import (
+    ContentDeleted,
     CorruptFile,
     FileTooLarge,
-    Full,
     IndexConflict,
-    Overtaken,
+    LeaseLost,
+    QuotaExceeded,
     Unconfirmed,
     UploadBusy,
     UploadEnded,
-    Vanished,
 )
+from .indexes import INDEXES, Index, index_problem
 from .integrity import is_utf8
 from .listing.by_value import ORDERS, is_descending, key_of, position
 from .listing.names import folders_of, parent_of
@@ -47,20 +48,21 @@ __all__ = [
     "Bucket",
     "Check",
     "Collections",
+    "ContentDeleted",
     "CorruptFile",
     "Dav",
     "FileReader",
     "FileTooLarge",
     "Finding",
-    "Full",
     "Holder",
     "Index",
     "IndexConflict",
     "Kept",
     "Key",
+    "LeaseLost",
     "Lock",
-    "Overtaken",
     "Page",
+    "QuotaExceeded",
     "Readable",
     "Reader",
     "Row",
@@ -71,7 +73,6 @@ __all__ = [
     "Upload",
     "UploadBusy",
     "UploadEnded",
-    "Vanished",
     "Version",
     "Writer",
     "build_index",

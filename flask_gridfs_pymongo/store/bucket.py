@@ -192,7 +192,7 @@ class Bucket:
     def writer(self, filename: str, max_size: int | None = None) -> Writer:
         """Begin an upload under *filename*; *max_size* is in bytes."""
         check_name(filename)
-        self.collections.ensure_indexes()
+        self.collections.indexes.ensure()
         return Writer(self._versions, filename, max_size)
 
     def save(
@@ -223,7 +223,7 @@ class Bucket:
         :raises FileTooLarge: for more bytes than *max_size*; nothing is stored
         :raises IndexConflict: where a unique index of somebody else refuses the document
         :raises Unconfirmed: where the server does not tell whether it stored the document
-        :raises Vanished: where the content was deleted meanwhile
+        :raises ContentDeleted: where the content was deleted meanwhile
         """
         if not isinstance(expires_at, (datetime, NoneType)):
             raise TypeError(f"expires_at must be datetime or None, not {type(expires_at).__name__}")
@@ -256,7 +256,7 @@ class Bucket:
         :raises FileExistsError: where *new* is taken
         :raises ValueError: for a new name that is empty
         """
-        self.collections.ensure_indexes()
+        self.collections.indexes.ensure()
         return rename(self._versions, filename, new)
 
     def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:

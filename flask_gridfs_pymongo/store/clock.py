@@ -2,35 +2,41 @@
 
 ::
 
-    clock = Clock(collection)
-    collection.find({"expires": {"$lte": clock.now()}})
+    collection.find({"expires": {"$lte": collections.clock.now()}})
 """
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from .retry import persist
+from .retry import retry
+
+_FRESH = 60  # seconds for which an answer is good
 
 
 class Clock:
-    """Asks the primary once, and goes on by this process's monotonic clock, which nobody sets.
+    """Asks the primary at most once a minute; in between it counts by a clock of this process that nobody sets.
 
     :param collection: one of the database's
     """
 
     def __init__(self, collection: Any) -> None:
-        admin = collection.database.client["admin"]
-        try:
-            self._asked: datetime = persist(collection, lambda: admin.command("hello"))["localTime"]
-        except NotImplementedError:  # mongomock
-            self._asked = datetime.now(UTC)
-        if self._asked.tzinfo is None:
-            self._asked = self._asked.replace(tzinfo=UTC)
-        self._began = time.monotonic()
+        self._collection = collection
+        self._asked: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
-        """Return the time in UTC; it is behind where the process was stopped, and never ahead."""
-        return self._asked + timedelta(seconds=time.monotonic() - self._began)
+        """Return the time in UTC; it may be a minute behind if the process was stopped, and is never ahead."""
+        if self._asked is None or time.monotonic() - self._asked[1] > _FRESH:
+            self._asked = self._ask(), time.monotonic()
+        asked, began = self._asked
+        return asked + timedelta(seconds=time.monotonic() - began)
+
+    def _ask(self) -> datetime:
+        admin = self._collection.database.client["admin"]
+        try:
+            now: datetime = retry(self._collection, lambda: admin.command("hello"))["localTime"]
+        except NotImplementedError:  # mongomock
+            return datetime.now(UTC)
+        return now if now.tzinfo else now.replace(tzinfo=UTC)

@@ -15,17 +15,15 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
-from .clock import Clock
 from .collections import Collections
-from .errors import Full
+from .errors import QuotaExceeded
 from .listing.names import parent_of, successor
-from .retry import persist
+from .retry import retry
 
 MOST_LOCKS = 1000
 MOST_PROPERTIES = 100
@@ -45,7 +43,7 @@ class Dav:
     """The folders, properties and locks of one bucket."""
 
     def __init__(self, collections: Collections) -> None:
-        self._collection = collections.dav
+        self._collection, self._clock = collections.dav, collections.clock
         self._files = collections.primary.files
         self._swept = _PROPERTY
 
@@ -53,11 +51,11 @@ class Dav:
         """Keep *folder* though there may be no file in it; the top is always there."""
         if folder:
             key = {"_id": _FOLDER + folder}
-            self._persist(lambda: self._collection.update_one(key, {"$setOnInsert": key}, upsert=True))
+            self._retry(lambda: self._collection.update_one(key, {"$setOnInsert": key}, upsert=True))
 
     def forget(self, folder: str) -> None:
         """Keep *folder* only where there are files in it, or folders that are remembered."""
-        self._persist(lambda: self._collection.delete_one({"_id": _FOLDER + folder}))
+        self._retry(lambda: self._collection.delete_one({"_id": _FOLDER + folder}))
 
     def folders(self, top: str, limit: int) -> list[str]:
         """Return the remembered folders below *top*, *top* among them, at most *limit*."""
@@ -78,21 +76,21 @@ class Dav:
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
 
-        :raises Full: where it has :data:`MOST_PROPERTIES`, or *value* is longer than :data:`LARGEST_PROPERTY`
+        :raises QuotaExceeded: where it has :data:`MOST_PROPERTIES`, or *value* is longer than :data:`LARGEST_PROPERTY`
         """
         there = self.properties(path)
         if (name not in there and len(there) >= MOST_PROPERTIES) or len(name) + len(value) > LARGEST_PROPERTY:
-            raise Full(f"a file has at most {MOST_PROPERTIES} properties of {LARGEST_PROPERTY} bytes")
+            raise QuotaExceeded(f"a file has at most {MOST_PROPERTIES} properties of {LARGEST_PROPERTY} bytes")
         key = {"_id": _key(path) + name}
-        self._persist(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
+        self._retry(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
 
     def remove_property(self, path: str, name: str) -> None:
         """Take a property away, if it is there."""
-        self._persist(lambda: self._collection.delete_one({"_id": _key(path) + name}))
+        self._retry(lambda: self._collection.delete_one({"_id": _key(path) + name}))
 
     def remove_properties(self, path: str) -> None:
         """Take all properties of a file or folder away."""
-        self._persist(lambda: self._collection.delete_many(_below(_key(path))))
+        self._retry(lambda: self._collection.delete_many(_below(_key(path))))
 
     def copy_properties(self, path: str, new: str) -> None:
         """Give *new* the properties of *path*, and no others."""
@@ -107,7 +105,7 @@ class Dav:
         self._swept = found[-1]["_id"] if len(found) == _SWEPT else _PROPERTY
         gone = [one["_id"] for one in found if not self._exists(_path_and_name(one["_id"])[0])]
         if gone:
-            self._persist(lambda: self._collection.delete_many({"_id": {"$in": gone}}))
+            self._retry(lambda: self._collection.delete_many({"_id": {"$in": gone}}))
 
     def locks(self) -> list[Lock]:
         """Return the locks that have not expired by the server's clock."""
@@ -118,13 +116,13 @@ class Dav:
 
         :param change: is given those that have not expired, and returns those there shall be; it may be called again
             with its own change done, and what it raises ends the change
-        :raises Full: where there would be more than :data:`MOST_LOCKS`
+        :raises QuotaExceeded: where there would be more than :data:`MOST_LOCKS`
         """
         for attempt in range(_ATTEMPTS):
             stored = self._locks()
             locks = list(change(self._living(stored)))
             if len(locks) > MOST_LOCKS:
-                raise Full(f"a bucket has at most {MOST_LOCKS} locks")
+                raise QuotaExceeded(f"a bucket has at most {MOST_LOCKS} locks")
             if self._replace(stored, locks):
                 return
             time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  those that raced do it no more
@@ -134,12 +132,8 @@ class Dav:
         """Return the time by the server's clock."""
         return self._clock.now()
 
-    @cached_property
-    def _clock(self) -> Clock:
-        return Clock(self._collection)
-
     def _locks(self) -> Mapping[str, Any]:
-        return self._persist(lambda: self._collection.find_one({"_id": _LOCKS})) or {"version": 0, "locks": []}
+        return self._retry(lambda: self._collection.find_one({"_id": _LOCKS})) or {"version": 0, "locks": []}
 
     def _living(self, stored: Mapping[str, Any]) -> list[Lock]:
         return [lock for lock in stored["locks"] if lock["expires"] > self.now()] if stored["locks"] else []
@@ -150,15 +144,15 @@ class Dav:
         fields = {"version": version + 1, "locks": locks}
         if version == 0:
             try:
-                self._persist(lambda: self._collection.insert_one({"_id": _LOCKS, **fields}))
+                self._retry(lambda: self._collection.insert_one({"_id": _LOCKS, **fields}))
             except DuplicateKeyError:
                 return False
             return True
         own = {"_id": _LOCKS, "version": version}
-        return bool(self._persist(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
+        return bool(self._retry(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
 
     def _find(self, selection: Mapping[str, Any], limit: int = 0) -> list[dict[str, Any]]:
-        return list(self._persist(lambda: list(self._collection.find(selection).sort("_id", ASCENDING).limit(limit))))
+        return list(self._retry(lambda: list(self._collection.find(selection).sort("_id", ASCENDING).limit(limit))))
 
     def _exists(self, path: str) -> bool:
         if not path.endswith("/"):
@@ -166,8 +160,8 @@ class Dav:
         within = {"filename": _below(path)["_id"]}
         return bool(self.folders(path, 1)) or self._files.find_one(within, {"_id": 1}) is not None
 
-    def _persist(self, operation: Callable[[], Any]) -> Any:
-        return persist(self._collection, operation)
+    def _retry(self, operation: Callable[[], Any]) -> Any:
+        return retry(self._collection, operation)
 
 
 def _key(path: str) -> str:

@@ -9,7 +9,7 @@ class CorruptFile(Exception):
     """A stored file's document and its chunks contradict each other."""
 
 
-class Vanished(CorruptFile):
+class ContentDeleted(CorruptFile):
     """The content was deleted while it was uploaded; nothing was stored."""
 
 
@@ -33,9 +33,9 @@ class UploadEnded(Exception):
     """The upload does not go on: it is stored, or it was terminated or expired."""
 
 
-class Overtaken(Exception):
+class LeaseLost(Exception):
     """Another request has gone on with the upload, or ended it."""
 
 
-class Full(Exception):
+class QuotaExceeded(Exception):
     """There is no room for one more lock or property."""

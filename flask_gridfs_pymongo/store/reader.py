@@ -22,7 +22,7 @@ from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 
 from .errors import CorruptFile
 from .model import StoredFile
-from .retry import Patience, while_known
+from .retry import RetryBudget, while_known
 
 _ANSWER = 15  # seconds; by default the driver itself takes up to 30 to notice
 _BATCH_BYTES = 1024 * 1024
@@ -79,7 +79,7 @@ def _pieces(
     if n == 0 and file.first_chunk is not None:
         yield piece(file.first_chunk)
         n = 1
-    patience = Patience(chunks)
+    budget = RetryBudget(chunks)
     while n <= last:
         begin = n
         try:
@@ -89,9 +89,9 @@ def _pieces(
                         break
                     yield piece(document.get("data"))
                     n += 1
-                    patience.renew()
+                    budget.renew()
         except PyMongoError as error:  # after some chunks only the cursor may be gone: the next one tells
-            if n == begin and not patience.lasts(error):
+            if n == begin and not budget.lasts(error):
                 raise
             if chunks.read_preference != ReadPreference.PRIMARY:  # the same secondary might be asked again
                 chunks = chunks.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)

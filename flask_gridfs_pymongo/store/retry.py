@@ -1,8 +1,8 @@
-"""Trying again where the database goes away for a while, or fails in a way that passes.
+"""Retries through elections, restarts and other transient failures.
 
 ::
 
-    document = persist(files, lambda: files.find_one({"filename": "notes.txt"}))
+    document = retry(files, lambda: files.find_one({"filename": "notes.txt"}))
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def is_reachable(collection: Any) -> bool:
     return bool(topology.has_readable_server(collection.read_preference))
 
 
-class Patience:
+class RetryBudget:
     """For how long one operation is tried again: the client's server selection timeout.
 
     It counts from the first failure while a server is known that could answer, since the failure itself may have
@@ -105,7 +105,7 @@ class Patience:
         self._failed: float | None = None
 
     def lasts(self, error: PyMongoError) -> bool:
-        """Return whether to try again after *error*, after a short pause where so."""
+        """Return whether to try again after *error*; if so, after a short pause."""
         if not passes(error):
             return False
         now = time.monotonic()
@@ -117,23 +117,23 @@ class Patience:
         return True
 
 
-def persist(collection: Any, operation: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+def retry(collection: Any, operation: Callable[[], T], on_retry: Callable[[], T] | None = None) -> T:
     """Return what *operation* returns, also where the database goes away meanwhile.
 
     The driver tries again once, and index builds and a single server's writes not at all; an election or a restart
     takes more.
 
-    :param again: what to do from then on in its place, as the server may have done it without our knowing
-    :raises pymongo.errors.PyMongoError: what does not pass, or goes on for longer than :class:`Patience` lasts
+    :param on_retry: what to do from then on in its place, as the server may have done it without our knowing
+    :raises pymongo.errors.PyMongoError: what does not pass, or goes on for longer than :class:`RetryBudget` lasts
     """
-    patience = Patience(collection)
+    budget = RetryBudget(collection)
     while True:
         try:
             return operation()
         except PyMongoError as error:
-            if not patience.lasts(error):
+            if not budget.lasts(error):
                 raise
-            operation = again or operation
+            operation = on_retry or operation
 
 
 def while_known(cursor: Any, client: Any) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .collections import Collections
 from .listing.names import successor
-from .retry import persist
+from .retry import retry
 from .versions import NO_ARRAY
 
 
@@ -38,5 +38,5 @@ def usage(collections: Collections, path: str) -> Usage:
     sums = {field: {"$sum": f"${field}"} for field in ("versions", "bytes")}
     total = {"$group": {"_id": None, "names": {"$sum": 1}, **sums}}
     files, pipeline = collections.files, [{"$match": selection if path else {}}, each, total]
-    found = persist(files, lambda: list(files.aggregate(pipeline, allowDiskUse=True)))
+    found = retry(files, lambda: list(files.aggregate(pipeline, allowDiskUse=True)))
     return Usage(*(int(found[0][field]) for field in Usage._fields)) if found else Usage(0, 0, 0)

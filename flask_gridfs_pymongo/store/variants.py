@@ -19,7 +19,8 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from .collections import Collections, Index, create_index
+from .collections import Collections
+from .indexes import Index
 
 UNUSED = timedelta(days=30)
 """after which a picture goes"""
@@ -46,7 +47,7 @@ class Variants:
         # What can be made again need not be on a majority of the members.
         self._collection = collections.variants.with_options(write_concern=WriteConcern(w=1))
         self._files = collections.primary.files
-        self._indexed = False
+        self._indexes = collections.indexes
 
     def get(self, tag: str, *, note: bool = True) -> Kept | None:
         """Return the picture with this tag, or None.
@@ -68,7 +69,7 @@ class Variants:
             return
         fields = {"file": file_id, "contentType": content_type, "data": data, "used": datetime.now(UTC)}
         with self._logged():
-            self._ensure_indexes()
+            self._indexes.ensure(INDEXES)
             self._collection.replace_one({"_id": tag}, fields, upsert=True)
             if not self._exists(file_id):  # it was deleted meanwhile
                 self.forget(file_id)
@@ -92,12 +93,6 @@ class Variants:
 
     def _exists(self, file_id: Any) -> bool:
         return self._files.find_one({"_id": {"$eq": file_id}}, {"_id": 1}) is not None
-
-    def _ensure_indexes(self) -> None:
-        for index in () if self._indexed else INDEXES:
-            if error := create_index(self._collection, index):
-                _logger.warning("%s: cannot create the index %s: %a", self._collection.full_name, index.keys, error)
-        self._indexed = True
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from pymongo.errors import OperationFailure
 from . import ids
 from .collections import Collections
 from .model import StoredFile, living
-from .retry import persist
+from .retry import retry
 from .writing.claims import Claims
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -100,7 +100,7 @@ class Versions:
         :param beside: the ``_id`` of one that does not count
         """
         files = self.collections.primary.files
-        found = persist(files, lambda: self.in_order(filename, DESCENDING, 0, 1 if beside is None else 2, files))
+        found = retry(files, lambda: self.in_order(filename, DESCENDING, 0, 1 if beside is None else 2, files))
         return next((file for file in found if beside is None or file.id != beside), None)
 
     def count(self, filename: str, limit: int = 0) -> int:
@@ -163,7 +163,7 @@ class Versions:
             documents = files.find(selection, {"_id": 1}, batch_size=_IDS).sort("uploadDate", ASCENDING)
             return [document["_id"] for document in documents if ids.is_utf8(document["_id"])]
 
-        return [file_id for selection in selections for file_id in persist(files, partial(found, selection))]
+        return [file_id for selection in selections for file_id in retry(files, partial(found, selection))]
 
     def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
         """Return what *document* means; one without a length is an empty file where it has no chunks.
@@ -179,8 +179,8 @@ class Versions:
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; only the primary is believed that there is nothing."""
         files, primary = self.collections.files, self.collections.primary.files
-        found = persist(files, lambda: ask(files))
-        return persist(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
+        found = retry(files, lambda: ask(files))
+        return retry(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
 
     def _joined(self, selection: dict[str, Any]) -> StoredFile | None:
         """The newest revision that matches and its first chunk, in one round trip; None: ask in plain queries.
@@ -200,7 +200,7 @@ class Versions:
         }
         beside = {"coll": files.name, "pipeline": [*by_date, {"$skip": 1}, {"$limit": 1}]}
         pipeline = [*by_date, {"$limit": 1}, {"$lookup": first_chunk}, {"$unionWith": beside}]
-        found = persist(files, lambda: self._aggregated(files, pipeline))
+        found = retry(files, lambda: self._aggregated(files, pipeline))
         if not found or (len(found) == 2 and found[0].get("uploadDate") == found[1].get("uploadDate")):
             return None
         joined = found[0].pop("chunks")

@@ -17,7 +17,7 @@ from ..service.operations import stored
 from ..service.receive import expiring
 from ..service.rights import permit, shown
 from ..signals import file_changed, file_deleted, tell
-from ..store import Full, Page, StoredFile, folders_of
+from ..store import Page, QuotaExceeded, StoredFile, folders_of
 from .errors import as_dav_error, told
 from .files import File
 from .names import is_addressable, is_path, storable
@@ -38,7 +38,7 @@ class Folder(Resource, DAVCollection):
     def get_member_list(self) -> list[File | Folder]:
         """Return the files and folders that this one shows.
 
-        :raises Full: where they are more than :data:`MOST_NAMES`
+        :raises QuotaExceeded: where they are more than :data:`MOST_NAMES`
         """
         top, visible = self.stored_name, shown(self.options)
         permit(self.options, "list", top or None)
@@ -49,7 +49,7 @@ class Folder(Resource, DAVCollection):
             folders.update(page.folders)
             files += [row.file for row in page.rows if is_addressable(row.file)]
             if len(files) + len(folders) > MOST_NAMES:
-                raise Full(f"a folder of more than {MOST_NAMES} names is not listed")
+                raise QuotaExceeded(f"a folder of more than {MOST_NAMES} names is not listed")
         self.provider.prop_manager.read_ahead(top, self.environ)
         return [
             *(Folder(f"/{folder}", self.environ) for folder in sorted(folders) if is_path(folder[:-1])),
@@ -77,7 +77,9 @@ class Folder(Resource, DAVCollection):
                 count += 1
                 yield File(f"/{file.filename}", self.environ, file, versions)
             if count + len(folders) > MOST_NAMES:
-                raise Full(f"more than {MOST_NAMES} files and folders are not moved, copied or deleted at once")
+                raise QuotaExceeded(
+                    f"more than {MOST_NAMES} files and folders are not moved, copied or deleted at once"
+                )
         yield from (Folder(f"/{path}", self.environ) for path in folders)
 
     def _pages(self, *, folded: bool) -> Iterator[Page]:

@@ -25,11 +25,11 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 
 from .. import ids, variants
-from ..clock import Clock
-from ..collections import INDEXES, WITH_PREVIOUS, Collections, index_problem
+from ..collections import Collections
+from ..indexes import INDEXES, WITH_PREVIOUS, index_problem
 from ..integrity import FIELDS, NUMBERS, SIZE, SIZES, ChunkAudit, Problem
 from ..resumable.uploads import Uploads
-from ..retry import Patience, persist, while_known
+from ..retry import RetryBudget, retry, while_known
 from ..versions import Versions
 from ..writing.claims import Claims, build_index
 
@@ -160,7 +160,7 @@ class Check:
         seen = 0  # documents from there on
         # With the collations that the two collections may have their orders would differ.
         options = {"allowDiskUse": True, "batchSize": _BATCH, "collation": {"locale": "simple"}}
-        patience = Patience(collection)
+        patience = RetryBudget(collection)
         while True:
             try:
                 documents = self._walk(collection.aggregate([*begin, *stages, {"$skip": seen}], **options))
@@ -187,7 +187,7 @@ class Check:
         if last and isinstance(file_id, ObjectId) and isinstance(last[0], ObjectId):
             return file_id > last[0]
         either = {"$or": [{"_id": {"$eq": one}} for one in (file_id, *last)]}
-        found = persist(self._files, lambda: list(self._files.find(either, {"_id": 1}, sort=[("_id", ASCENDING)])))
+        found = retry(self._files, lambda: list(self._files.find(either, {"_id": 1}, sort=[("_id", ASCENDING)])))
         return bool(found) and repr(found[-1]["_id"]) == repr(file_id)
 
     def _audit(self, document: Mapping[str, Any], chunks: Iterable[Mapping[str, Any]] = ()) -> Iterator[Finding]:
@@ -206,7 +206,7 @@ class Check:
 
     def _examine(self, document: Mapping[str, Any]) -> Iterator[Finding]:
         """Read the whole file, and repair it."""
-        audit, differing = persist(self._chunks, lambda: self._read(document))
+        audit, differing = retry(self._chunks, lambda: self._read(document))
         problems = audit.problems()
         if {problem.kind for problem in problems} <= {"extra"}:
             problems += [Problem(f"{name} mismatch", 1) for name, differs in differing.items() if differs]
@@ -235,7 +235,7 @@ class Check:
         return audit, {name: hashes[name].hexdigest() != value for name, value in stored.items()}
 
     def _delete(self, selection: Mapping[str, Any]) -> None:
-        persist(self._chunks, lambda: self._chunks.delete_many(selection))
+        retry(self._chunks, lambda: self._chunks.delete_many(selection))
 
     def _expired(self) -> Iterator[Finding]:
         for upload in self._uploads.expired():
@@ -260,7 +260,7 @@ class Check:
 
     def _settle(self, suspects: Mapping[str, Any]) -> Iterator[Finding]:
         """Look again, and once more after a pause, in which a delete in progress takes some of the chunks."""
-        young = Clock(self._chunks).now() - ORPHAN_AGE
+        young = self.collections.clock.now() - ORPHAN_AGE
         dead: dict[str, dict[str, Any]] = {}
         unfinished = self._uploads.unfinished([value for value in suspects.values() if isinstance(value, ObjectId)])
         for found in self._unowned(suspects):
@@ -292,7 +292,7 @@ class Check:
         }  # $in takes patterns
         summed = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
         grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
-        for found in persist(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH)))):
+        for found in retry(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH)))):
             if repr(found["_id"]) in suspects and not self._exists(found["_id"]):
                 yield found
 

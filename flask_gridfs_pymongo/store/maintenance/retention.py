@@ -18,7 +18,6 @@ from typing import Any, Literal, NamedTuple
 from pymongo import ASCENDING, DESCENDING
 
 from ..bucket import Bucket
-from ..clock import Clock
 from ..model import StoredFile
 from ..versions import DATED, Versions
 
@@ -44,7 +43,7 @@ def trim(bucket: Bucket, filename: str, keep: int, most: int = 8) -> list[Stored
     versions = Versions(bucket.collections)
     if versions.count(filename, limit=keep + 1) <= keep:
         return []
-    before = Clock(bucket.files).now() - RETENTION_GRACE
+    before = bucket.collections.clock.now() - RETENTION_GRACE
     old = next(_superseded(versions, filename, keep, before, batch=most), [])
     return old if old and bucket.delete_many([file.id for file in old]) else []
 
@@ -99,7 +98,7 @@ class Sweep:
         """
         versions = Versions(self.bucket.collections)
         files = versions.collections.primary.files
-        now = Clock(files).now()
+        now = versions.collections.clock.now()
         self.waiting = self._expire_old(now) if self.older_than is not None else 0
         self.waiting += files.count_documents({"metadata.expiresAt": {"$gt": now - RETENTION_GRACE, "$lte": now}})
         for document in files.find({"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}}, batch_size=_BATCH):

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from ..errors import FileTooLarge, Overtaken
+from ..errors import FileTooLarge, LeaseLost
 from ..versions import Versions
 from ..writing.commit import CHUNK_SIZE
 from .chunks import UploadChunks
@@ -92,7 +92,7 @@ class Holder:
         """Take the next bytes.
 
         :raises FileTooLarge: past the limit
-        :raises Overtaken: where somebody else has the turn; what is not safe yet does not count
+        :raises LeaseLost: where somebody else has the turn; what is not safe yet does not count
         """
         if self._limit is not None and self.offset + len(data) > self._limit:
             raise FileTooLarge(f"the upload may have at most {self._limit} bytes")
@@ -152,6 +152,6 @@ class Holder:
             self.turn.move(offset, tail, busy)
         except BaseException as error:
             self._failed = True  # these chunks are no longer in memory
-            if isinstance(error, Overtaken):
+            if isinstance(error, LeaseLost):
                 self.chunks.withdraw(chunks)
             raise

@@ -16,8 +16,8 @@ from bson.objectid import ObjectId
 from pymongo.errors import BulkWriteError
 
 from ..collections import Primary
-from ..errors import Overtaken
-from ..retry import persist
+from ..errors import LeaseLost
+from ..retry import retry
 from ..writing.commit import CHUNK_SIZE
 from .lease import Turn
 
@@ -42,26 +42,26 @@ class UploadChunks:
     def insert(self, chunks: _Chunks) -> None:
         """Insert *chunks*, in the place of what a crash or a lost answer has left there.
 
-        :raises Overtaken: where it is not this turn any more
+        :raises LeaseLost: where it is not this turn any more
         """
         own, missing = {chunk["_id"] for chunk in chunks}, chunks
         for _ in range(_ATTEMPTS):
             if not missing:
                 return
             try:
-                persist(self._chunks, partial(self._chunks.insert_many, missing))
+                retry(self._chunks, partial(self._chunks.insert_many, missing))
                 return
             except BulkWriteError as error:
                 if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
                     raise
             there = self._clear({"$in": [chunk["n"] for chunk in chunks]}, own)
             missing = [chunk for chunk in chunks if chunk["_id"] not in there]
-        raise Overtaken
+        raise LeaseLost
 
     def keep(self, count: int) -> None:
         """Delete all but the first *count* chunks.
 
-        :raises Overtaken: where it is not this turn any more
+        :raises LeaseLost: where it is not this turn any more
         """
         self._clear({"$gte": count}, set())
 
@@ -72,11 +72,11 @@ class UploadChunks:
         by place could take a chunk of a later turn.
         """
         selection = {"files_id": self._turn.id, "n": places}
-        found = persist(self._chunks, lambda: list(self._chunks.find(selection, {"_id": 1})))
+        found = retry(self._chunks, lambda: list(self._chunks.find(selection, {"_id": 1})))
         there = {chunk["_id"] for chunk in found}
         self._turn.check()
         if foreign := list(there - own):
-            persist(self._chunks, lambda: self._chunks.delete_many({"_id": {"$in": foreign}}))
+            retry(self._chunks, lambda: self._chunks.delete_many({"_id": {"$in": foreign}}))
         return there
 
     def withdraw(self, chunks: _Chunks) -> None:
@@ -92,13 +92,13 @@ class UploadChunks:
     def stored(self) -> dict[str, Any] | None:
         """Return the files document, where the upload has become a file."""
         own = {"_id": self._turn.id}
-        found: dict[str, Any] | None = persist(self._files, lambda: self._files.find_one(own))
+        found: dict[str, Any] | None = retry(self._files, lambda: self._files.find_one(own))
         return found
 
     def count(self) -> int:
         """Return how many chunks there are."""
         own = {"files_id": self._turn.id}
-        return int(persist(self._chunks, lambda: self._chunks.count_documents(own)))
+        return int(retry(self._chunks, lambda: self._chunks.count_documents(own)))
 
     def remove(self) -> None:
         """Remove all of them."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ... import mimetype
 from ..charset import Utf8
-from ..errors import Overtaken
+from ..errors import LeaseLost
 from ..model import StoredFile
 from ..reader import Reader
 from ..writing.commit import CHUNK_SIZE, Content, commit, preview
@@ -36,7 +36,7 @@ def finish(
     :param inspect: called with the file before anybody can see it; what it raises ends this call
     :return: the file, and whether it was this call that ended the upload
     :raises CorruptFile: where bytes that were safe are gone
-    :raises Overtaken: where somebody else ended the upload meanwhile
+    :raises LeaseLost: where somebody else ended the upload meanwhile
     """
     tail = holder.save()
     with holder.turn.kept(holder.offset, tail):
@@ -56,11 +56,11 @@ def finish(
 def terminate(holder: Holder) -> None:
     """End the upload, and remove its bytes.
 
-    :raises Overtaken: where somebody else goes on with it
+    :raises LeaseLost: where somebody else goes on with it
     """
     holder.settle()
     if not holder.turn.end("gone"):
-        raise Overtaken
+        raise LeaseLost
     if not holder.chunks.stored():  # else who stored it died before the document could say so
         holder.chunks.remove()
 
@@ -97,4 +97,4 @@ def _check_whole(holder: Holder) -> None:
     gone = current is not None and current["state"] == "gone"
     if gone or holder.chunks.count() != _chunks_of(holder):
         holder.chunks.remove_file()
-        raise Overtaken
+        raise LeaseLost

@@ -26,8 +26,8 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from ..clock import Clock
-from ..errors import Overtaken, UploadBusy, UploadEnded
-from ..retry import persist
+from ..errors import LeaseLost, UploadBusy, UploadEnded
+from ..retry import retry
 
 BUSY = 2.0
 """seconds for which a request that receives no byte keeps its turn"""
@@ -52,10 +52,10 @@ def take(uploads: Any, upload_id: ObjectId, clock: Clock) -> dict[str, Any]:
         change = {"$inc": {"epoch": 1}, "$set": {"busy": now + timedelta(seconds=BUSY)}}
         free = {**living, "busy": {"$lte": now}}
         update = partial(uploads.find_one_and_update, free, change, return_document=ReturnDocument.AFTER)
-        document: dict[str, Any] | None = persist(uploads, update)
+        document: dict[str, Any] | None = retry(uploads, update)
         if document is not None:
             return document
-        if persist(uploads, partial(uploads.find_one, living, {"_id": 1})) is None:
+        if retry(uploads, partial(uploads.find_one, living, {"_id": 1})) is None:
             raise UploadEnded
         if time.monotonic() > deadline:
             raise UploadBusy
@@ -89,29 +89,29 @@ class Turn:
     def check(self) -> None:
         """Make sure that the turn has not passed to another request.
 
-        :raises Overtaken: where it has
+        :raises LeaseLost: where it has
         """
-        if persist(self._uploads, lambda: self._uploads.find_one(self._mine, {"_id": 1})) is None:
-            raise Overtaken
+        if retry(self._uploads, lambda: self._uploads.find_one(self._mine, {"_id": 1})) is None:
+            raise LeaseLost
 
     def current(self) -> dict[str, Any] | None:
         """Return the upload's document as it is now, whosever turn it is; None where there is none any more."""
-        found: dict[str, Any] | None = persist(self._uploads, lambda: self._uploads.find_one({"_id": self.id}))
+        found: dict[str, Any] | None = retry(self._uploads, lambda: self._uploads.find_one({"_id": self.id}))
         return found
 
     def set_length(self, length: int) -> None:
         """Say how many bytes the upload is going to have.
 
-        :raises Overtaken: where it is not this turn any more
+        :raises LeaseLost: where it is not this turn any more
         """
         if not self._set(self._mine, {"length": length}):
-            raise Overtaken
+            raise LeaseLost
 
     def move(self, offset: int, tail: bytes, busy: float = BUSY) -> None:
         """Say that *offset* bytes are safe, and that this goes on for *busy* seconds more.
 
         :param tail: the last of these bytes, which fill no chunk yet
-        :raises Overtaken: where it is not this turn any more
+        :raises LeaseLost: where it is not this turn any more
         """
         now = self._clock.now()
         fields: dict[str, Any] = {"offset": offset, "tail": tail, "busy": now + timedelta(seconds=busy)}
@@ -119,7 +119,7 @@ class Turn:
             fields["expires"] = self.expires = now + self._lifetime
         # One whose answer was lost may be carried out late: not once the offset has moved on.
         if not self._set({**self._mine, "offset": {"$in": [self._told, offset]}}, fields):
-            raise Overtaken
+            raise LeaseLost
         self._told = offset
 
     @contextmanager
@@ -128,7 +128,7 @@ class Turn:
         done = Event()
 
         def renew() -> None:
-            with suppress(Overtaken, PyMongoError):  # the end of the upload tells
+            with suppress(LeaseLost, PyMongoError):  # the end of the upload tells
                 while not done.wait(RENEWAL):
                     self.move(offset, tail)
 
@@ -146,8 +146,8 @@ class Turn:
         if self._set(self._mine, {"state": state, "tail": b"", "expires": self.expires}):
             return True
         mine = {**self._mine, "state": state}  # an answer was lost
-        return persist(self._uploads, lambda: self._uploads.find_one(mine, {"_id": 1})) is not None
+        return retry(self._uploads, lambda: self._uploads.find_one(mine, {"_id": 1})) is not None
 
     def _set(self, selection: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
         update = partial(self._uploads.update_one, selection, {"$set": fields})
-        return bool(persist(self._uploads, update).matched_count)
+        return bool(retry(self._uploads, update).matched_count)

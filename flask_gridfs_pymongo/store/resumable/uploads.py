@@ -18,7 +18,6 @@ fails for everybody who was overtaken, moves offset and tail together: an offset
 from __future__ import annotations
 
 import hashlib
-import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,14 +28,13 @@ from typing import Any, NamedTuple
 from bson.objectid import ObjectId
 from pymongo import ASCENDING
 
-from ..clock import Clock
-from ..collections import Index, create_index
-from ..retry import persist
+from ..indexes import INDEXES, Index
+from ..retry import retry
 from ..versions import Versions
 from .append import Holder
 from .lease import Turn, take
 
-LIFETIME = 86_400
+UPLOAD_TTL = 86_400
 """seconds after its last byte for which an upload can go on"""
 _HASHES = 100  # uploads whose hash this process remembers
 _STATES = ["open", "stored", "gone"]
@@ -45,7 +43,6 @@ _INDEXES = (
     Index("uploads", [("token", ASCENDING)], {"unique": True}),
     Index("uploads", [("state", ASCENDING), ("expires", ASCENDING)], {}),
 )
-_logger = logging.getLogger("flask_gridfs_pymongo")
 
 
 @dataclass(frozen=True)
@@ -84,16 +81,15 @@ class Uploads:
 
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
-        self.collection = versions.collections.uploads
+        self.collection, self._clock = versions.collections.uploads, versions.collections.clock
         self._hashes: dict[ObjectId, _Hash] = {}
-        self._indexed = False
 
     def create(
         self,
         filename: str,
         length: int | None,
         *,
-        lifetime: float = LIFETIME,
+        lifetime: float = UPLOAD_TTL,
         details: Mapping[str, Any] | None = None,
     ) -> str:
         """Begin an upload; returns the token that finds it.
@@ -102,8 +98,8 @@ class Uploads:
         :param lifetime: seconds after its last byte
         :param details: what :attr:`Upload.details` is to have
         """
-        self._ensure_indexes()
-        now, token = Clock(self.collection).now(), secrets.token_urlsafe(16)
+        self._versions.collections.indexes.ensure((*INDEXES, *_INDEXES))
+        now, token = self._clock.now(), secrets.token_urlsafe(16)
         document = {
             "_id": ObjectId(),
             "token": _hashed(token),
@@ -119,36 +115,27 @@ class Uploads:
             "details": dict(details or {}),
         }
         again = {"_id": document["_id"]}
-        persist(
+        retry(
             self.collection,
             lambda: self.collection.insert_one(document),
             lambda: self.collection.replace_one(again, document, upsert=True),
         )
         return token
 
-    def _ensure_indexes(self) -> None:
-        self._versions.collections.ensure_indexes()
-        if not self._indexed:
-            for index in _INDEXES:
-                if error := create_index(self.collection, index):
-                    name = self.collection.full_name
-                    _logger.warning("%s: cannot create the index %s: %a", name, index.keys, error)
-            self._indexed = True
-
     def count(self, limit: int) -> int:
         """Return how many uploads can go on, *limit* at most."""
-        living = {"state": "open", "expires": {"$gt": Clock(self.collection).now()}}
+        living = {"state": "open", "expires": {"$gt": self._clock.now()}}
         return int(self.collection.count_documents(living, limit=limit))
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""
-        document = persist(self.collection, lambda: self.collection.find_one({"token": _hashed(token)}, _FIELDS))
-        return _upload(document, Clock(self.collection).now()) if document else None
+        document = retry(self.collection, lambda: self.collection.find_one({"token": _hashed(token)}, _FIELDS))
+        return _upload(document, self._clock.now()) if document else None
 
     def get(self, upload_id: ObjectId) -> Upload | None:
         """Return the upload of the future file with this ``_id``, or None."""
-        document = persist(self.collection, lambda: self.collection.find_one({"_id": upload_id}, _FIELDS))
-        return _upload(document, Clock(self.collection).now()) if document else None
+        document = retry(self.collection, lambda: self.collection.find_one({"_id": upload_id}, _FIELDS))
+        return _upload(document, self._clock.now()) if document else None
 
     @contextmanager
     def hold(self, upload: Upload, *, limit: int | None = None, checked: bool = False) -> Iterator[Holder]:
@@ -159,7 +146,7 @@ class Uploads:
         :raises UploadBusy: where the one whose turn it is goes on
         :raises UploadEnded: where the upload is not open
         """
-        clock = Clock(self.collection)
+        clock = self._clock
         document = take(self.collection, upload.id, clock)
         known = self._hashes.pop(upload.id, None)
         if document["offset"] == 0:
@@ -186,7 +173,7 @@ class Uploads:
     def forget(self, upload: Upload) -> None:
         """Let an upload that is stored be gone; its file stays."""
         stored = {"_id": upload.id, "state": "stored"}
-        persist(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
+        retry(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
 
     def unfinished(self, ids: list[Any]) -> set[ObjectId]:
         """Return those of *ids* that are unfinished uploads', so that their chunks are no file's yet."""
@@ -195,14 +182,14 @@ class Uploads:
 
     def expired(self, limit: int = 0) -> Iterator[Upload]:
         """Iterate over what is left of uploads whose time is over, of *limit* uploads at most (0: of all)."""
-        now = Clock(self.collection).now()
+        now = self._clock.now()
         selection = {"state": {"$in": _STATES}, "expires": {"$lte": now}, "busy": {"$lte": now}}
         for document in self.collection.find(selection, _FIELDS).limit(limit):
             yield _upload(document, now)
 
     def remove(self, upload: Upload) -> None:
         """Remove an expired upload with its bytes; its document stays for as long again, and says that it is gone."""
-        now = Clock(self.collection).now()
+        now = self._clock.now()
         over = {"_id": upload.id, "expires": {"$lte": now}, "busy": {"$lte": now}}
         gone = {
             "$set": {"state": "gone", "tail": b"", "expires": now + timedelta(seconds=upload.lifetime)},

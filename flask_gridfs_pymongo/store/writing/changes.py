@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
 from ..model import StoredFile, living
-from ..retry import persist
+from ..retry import retry
 from ..versions import NO_ARRAY, Versions, check_name
 from .claims import NO_CLAIM
 
@@ -49,8 +49,8 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
     if "metadata" in file.fields:  # it is no mapping
         if file.fields["metadata"] is not None:
             raise TypeError("the file's metadata is not a mapping: another tool put something else there")
-        persist(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
-    changed = persist(files, lambda: files.find_one_and_update(own, update, return_document=ReturnDocument.AFTER))
+        retry(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
+    changed = retry(files, lambda: files.find_one_and_update(own, update, return_document=ReturnDocument.AFTER))
     return StoredFile.from_document(changed, options=collections.codec_options) if changed else None
 
 
@@ -62,7 +62,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
     older = versions.up_to(expired)
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, **takes_keys}
-        persist(files, partial(files.update_many, batch, change))
+        retry(files, partial(files.update_many, batch, change))
 
 
 def _free_name(versions: Versions, expired: StoredFile) -> None:
@@ -71,7 +71,7 @@ def _free_name(versions: Versions, expired: StoredFile) -> None:
     files = versions.collections.primary.files
     gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}
     change = {"$unset": {"filename": "", **NO_CLAIM["$unset"]}}
-    persist(files, partial(files.update_many, gone, change))
+    retry(files, partial(files.update_many, gone, change))
 
 
 def rename(versions: Versions, filename: str, new: str) -> int:
@@ -90,14 +90,14 @@ def rename(versions: Versions, filename: str, new: str) -> int:
     if not new:
         raise ValueError("the new name must not be empty")
     files = versions.collections.primary.files
-    begun = persist(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
+    begun = retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
     newest = versions.stored(begun) if begun else _rename_newest(versions, filename, new)
     older = versions.up_to(replace(newest, filename=filename))
     change = {"$set": {"filename": new}, **NO_CLAIM}
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": filename}
-        persist(files, partial(files.update_many, batch, change))
-    persist(files, partial(files.update_one, {"_id": {"$eq": newest.id}}, {"$unset": {"renamedFrom": ""}}))
+        retry(files, partial(files.update_many, batch, change))
+    retry(files, partial(files.update_one, {"_id": {"$eq": newest.id}}, {"$unset": {"renamedFrom": ""}}))
     return 1 + len(older)
 
 
@@ -110,11 +110,11 @@ def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
     """
     files = versions.collections.primary.files
     wanted = {"filename": {"$in": list(names.values())}}
-    taken = set(persist(files, lambda: files.distinct("filename", wanted)))
+    taken = set(retry(files, lambda: files.distinct("filename", wanted)))
     free = {old: new for old, new in names.items() if new not in taken}
     changes = [UpdateMany({"filename": old}, {"$set": {"filename": new}, **NO_CLAIM}) for old, new in free.items()]
     if changes:
-        persist(files, lambda: files.bulk_write(changes, ordered=False))
+        retry(files, lambda: files.bulk_write(changes, ordered=False))
     return list(free)
 
 
@@ -137,11 +137,11 @@ def _rename_newest(versions: Versions, filename: str, new: str) -> StoredFile:
             _free_name(versions, there)
         own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
         try:
-            renamed = persist(files, partial(files.find_one_and_update, own, change))
+            renamed = retry(files, partial(files.find_one_and_update, own, change))
         except DuplicateKeyError:  # an upload is faster, or a claim was left behind
             claims.release(new, None, taken)
             continue
         if renamed and claims.follows(new, newest.id, None, taken):
             return newest
-        persist(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
+        retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
     raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")

@@ -2,7 +2,7 @@
 
 A new files document names the version that it follows, in ``previous``, which has a unique index: of two writers that
 saw the same newest version one wins. A claim is needed only for as long as a slower writer may act on an older look.
-So those that are older than :data:`LIFETIME` by the server's clock are removed, and documents at rest are plain
+So those that are older than :data:`CLAIM_TTL` by the server's clock are removed, and documents at rest are plain
 GridFS, which can be copied, merged and brought back from a backup::
 
     document |= claims.make("notes.txt", newest)
@@ -21,12 +21,12 @@ from bson.timestamp import Timestamp
 from pymongo.errors import PyMongoError
 
 from .. import ids
-from ..clock import Clock
-from ..collections import WITH_PREVIOUS, Collections, Index, create_index
+from ..collections import Collections
+from ..indexes import WITH_PREVIOUS, Index, create_index
 from ..model import StoredFile
-from ..retry import persist
+from ..retry import retry
 
-LIFETIME = 600
+CLAIM_TTL = 600
 """seconds"""
 NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
 """the update that takes a claim away"""
@@ -39,7 +39,7 @@ class Claims:
     """The claims in the files collection of a bucket."""
 
     def __init__(self, collections: Collections) -> None:
-        self._files = collections.primary.files
+        self._files, self._clock = collections.primary.files, collections.clock
         self._swept: float | None = None
 
     def make(self, filename: str, newest: StoredFile | None) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Claims:
         """
         seen = [file_id, *([newest.id] if newest and ids.is_utf8(newest.id) else [])]
         others = {**later, "_id": {"$nin": seen}}
-        next_one = persist(self._files, lambda: self._files.find_one(others, {"previous": 1}, sort=[("uploadDate", 1)]))
+        next_one = retry(self._files, lambda: self._files.find_one(others, {"previous": 1}, sort=[("uploadDate", 1)]))
         return next_one is None or next_one.get("previous") == {"name": filename, "_id": file_id}
 
     def release(self, filename: str, newest: StoredFile | None, later: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ class Claims:
         That is so when another tool renamed or redated it. A holder among them has won the race, and keeps the place.
         """
         holder = {"previous": self._place(filename, newest), "$nor": [later]}
-        persist(self._files, lambda: self._files.update_one(holder, NO_CLAIM))
+        retry(self._files, lambda: self._files.update_one(holder, NO_CLAIM))
 
     def sweep(self) -> None:
         """Remove old claims now and then: a writer calls this after each commit."""
@@ -76,7 +76,7 @@ class Claims:
             self._swept = None  # there are more: the next call goes on
 
     def remove_old(self) -> int:
-        """Remove claims older than :data:`LIFETIME`, 1,000 at most; returns how many. A failure is logged."""
+        """Remove claims older than :data:`CLAIM_TTL`, 1,000 at most; returns how many. A failure is logged."""
         try:
             return self._remove_old()
         except (PyMongoError, NotImplementedError) as error:  # mongomock, for one
@@ -85,7 +85,7 @@ class Claims:
 
     def _remove_old(self) -> int:
         # $convert would take no timestamp on MongoDB 5.0 and older.
-        since = Timestamp(int(Clock(self._files).now().timestamp()) - LIFETIME, 0)
+        since = Timestamp(int(self._clock.now().timestamp()) - CLAIM_TTL, 0)
         old = {**WITH_PREVIOUS, "previousAt": {"$not": {"$gte": since}}}
         found = self._files.find(old, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
         old_ones = [document["_id"] for document in found]
@@ -102,7 +102,7 @@ class Claims:
 
     def remove_all(self) -> int:
         """Remove every claim, as where nobody writes; returns how many."""
-        return int(persist(self._files, lambda: self._files.update_many(WITH_PREVIOUS, NO_CLAIM)).modified_count)
+        return int(retry(self._files, lambda: self._files.update_many(WITH_PREVIOUS, NO_CLAIM)).modified_count)
 
     @staticmethod
     def _place(filename: str, newest: StoredFile | None) -> Mapping[str, Any]:

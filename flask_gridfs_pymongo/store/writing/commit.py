@@ -21,9 +21,9 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, Write
 
 from ... import mimetype
 from ..charset import split
-from ..errors import IndexConflict, Unconfirmed, Vanished
+from ..errors import ContentDeleted, IndexConflict, Unconfirmed
 from ..model import StoredFile, living
-from ..retry import Patience, persist
+from ..retry import RetryBudget, retry
 from ..versions import Versions
 from .changes import expire_older
 
@@ -74,7 +74,7 @@ def commit(
     :param fields: further fields of the files document
     :param check: called with the version that this one is to follow (None for the first one), again after each lost
         race; what it raises ends the commit, and nothing is stored
-    :raises Vanished: where chunks are gone
+    :raises ContentDeleted: where chunks are gone
     :raises IndexConflict: where a unique index of somebody else refuses the document
     :raises Unconfirmed: where the server does not tell whether it stored the document
     """
@@ -113,13 +113,13 @@ class _Attempts:
             raise
 
     def _placed(self) -> dict[str, Any]:
-        patience = Patience(self._files)
+        budget = RetryBudget(self._files)
         for attempt in range(_ATTEMPTS):
             try:
                 if self._attempt():
                     return self._document
             except PyMongoError as error:
-                if not patience.lasts(error):
+                if not budget.lasts(error):
                     raise
             time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  writers that raced do it no more
         raise IndexConflict(
@@ -151,11 +151,11 @@ class _Attempts:
         place = {name: self._document[name] for name in ("previous", "uploadDate")}
         change = {"$set": place, "$currentDate": {"previousAt": {"$type": "timestamp"}}}
         try:
-            moved = persist(self._files, lambda: self._files.update_one({"_id": self._id}, change))
+            moved = retry(self._files, lambda: self._files.update_one({"_id": self._id}, change))
         except DuplicateKeyError as error:
             return self._give_way(error)
         if not moved.matched_count:
-            raise Vanished(f"{self._filename!r} was deleted while it was uploaded; nothing was stored")
+            raise ContentDeleted(f"{self._filename!r} was deleted while it was uploaded; nothing was stored")
         return self._is_in_place()
 
     @property
@@ -182,7 +182,7 @@ class _Attempts:
             raise
 
     def _is_stored(self) -> bool:
-        stored = persist(self._files, lambda: self._files.find_one({"_id": self._id}))
+        stored = retry(self._files, lambda: self._files.find_one({"_id": self._id}))
         if stored is not None:
             self._document = stored
         return stored is not None
@@ -202,14 +202,14 @@ class _Attempts:
     def _check_chunks(self) -> None:
         """After a commit whose answer was lost somebody may have deleted the file."""
         wanted = -(-self._document["length"] // CHUNK_SIZE)
-        found = persist(self._chunks, lambda: self._chunks.count_documents({"files_id": self._id}))
+        found = retry(self._chunks, lambda: self._chunks.count_documents({"files_id": self._id}))
         if found != wanted:
             if self._sent:
                 self._take_back()
-            raise Vanished(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
+            raise ContentDeleted(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
 
     def _take_back(self) -> None:
-        persist(self._files, lambda: self._files.delete_one({"_id": self._id}))
+        retry(self._files, lambda: self._files.delete_one({"_id": self._id}))
         self._sent = False
 
 

@@ -14,7 +14,7 @@ from pymongo.errors import WriteConcernError
 
 from ..collections import Collections
 from ..errors import Unconfirmed
-from ..retry import persist
+from ..retry import retry
 from ..variants import Variants
 
 
@@ -34,7 +34,7 @@ def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]
         return len(ids)
 
     try:
-        deleted = persist(files, lambda: int(files.delete_many(selection).deleted_count), again)
+        deleted = retry(files, lambda: int(files.delete_many(selection).deleted_count), on_retry=again)
     except WriteConcernError as error:
         raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
     if deleted:

@@ -24,7 +24,7 @@ from ... import mimetype
 from ..charset import Utf8
 from ..errors import FileTooLarge, Unconfirmed
 from ..model import StoredFile
-from ..retry import is_reachable, persist
+from ..retry import is_reachable, retry
 from ..versions import Versions
 from .commit import CHUNK_SIZE, Content, commit, preview
 
@@ -124,7 +124,7 @@ class Writer:
             own = [{name: chunk[name] for name in ("_id", "files_id", "n")} for chunk in documents]
             return chunks.bulk_write([ReplaceOne(*pair, upsert=True) for pair in zip(own, documents, strict=True)])
 
-        persist(chunks, lambda: chunks.insert_many(documents), again)
+        retry(chunks, lambda: chunks.insert_many(documents), on_retry=again)
 
     def _settle(self) -> None:
         inserting, self._inserting = self._inserting, None

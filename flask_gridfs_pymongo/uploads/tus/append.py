@@ -19,7 +19,7 @@ from ...http import tus
 from ...service.bodies import READ_SIZE, Body
 from ...service.options import Options
 from ...service.receive import too_large
-from ...store import FileTooLarge, Holder, Overtaken, Upload, UploadBusy, UploadEnded
+from ...store import FileTooLarge, Holder, LeaseLost, Upload, UploadBusy, UploadEnded
 from . import errors
 
 _SILENCE = 30  # seconds without a byte, after which the connection is taken for dead: nothing is lost with it
@@ -46,7 +46,7 @@ def turn(
             yield holder
     except UploadBusy:
         raise errors.busy() from None
-    except (Overtaken, UploadEnded):
+    except (LeaseLost, UploadEnded):
         current = uploads.get(upload.id)
         if current is None or current.state == "gone":
             raise errors.gone() from None

@@ -1,0 +1,144 @@
+"""The indexes of a bucket: before the first write of a process they are created, and later looked after.
+
+::
+
+    collections.indexes.ensure()
+    collections.files.insert_one(document)
+
+Somebody may drop a bucket while processes write to it. So each look is followed by another one, in the background, ten
+seconds after a later write. Until a look has found them all (:attr:`Indexes.complete`) writers rely on none.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from threading import Timer
+from typing import Any, Literal, NamedTuple
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import OperationFailure, PyMongoError
+
+from .retry import reason, retry
+
+_TIMEOUT = 10  # seconds that a request waits for indexes
+_PERIOD = 10  # seconds between two looks
+_NO_QUORUM = (2, 9, 40415)  # of a standalone, and of servers before MongoDB 4.4
+_logger = logging.getLogger("flask_gridfs_pymongo")
+
+
+class Index(NamedTuple):
+    """An index that a bucket has."""
+
+    collection: Literal["files", "chunks", "uploads", "variants"]
+    keys: list[tuple[str, int]]
+    options: dict[str, Any]
+
+
+WITH_PREVIOUS = {"previous": {"$exists": True}}
+INDEXES = (
+    Index("files", [("filename", ASCENDING), ("uploadDate", ASCENDING)], {}),
+    Index("chunks", [("files_id", ASCENDING), ("n", ASCENDING)], {"unique": True}),
+    Index("files", [("previous", ASCENDING)], {"unique": True, "partialFilterExpression": WITH_PREVIOUS}),
+)
+"""The two that the GridFS specification names, and the one that orders our writers"""
+
+
+class Indexes:
+    """Looks after the indexes of one bucket.
+
+    :param collection_of: returns the collection that an index belongs to, as the primary knows it
+    """
+
+    def __init__(self, collection_of: Callable[[Index], Any]) -> None:
+        self._collection_of = collection_of
+        self._known: list[Index] = []
+        self._refused: list[Index] = []
+        self._sound: list[Index] = []
+        self._next_look = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last look found all :data:`INDEXES`, or created them."""
+        return all(index in self._sound for index in INDEXES)
+
+    def ensure(self, indexes: Sequence[Index] = INDEXES) -> None:
+        """Create *indexes* if this process has not looked at them yet; if it has, look again in the background.
+
+        A request does not wait long for them: a server's refusal, and an index that takes longer than ten seconds, are
+        a warning in the log, once.
+        """
+        if new := [index for index in indexes if index not in self._known]:
+            self._create(new)
+            self._known += [index for index in new if index not in self._known]
+        elif time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _PERIOD
+            timer = Timer(_PERIOD, self._look_again)
+            timer.daemon = True
+            timer.start()
+
+    def _look_again(self) -> None:
+        try:
+            self._create(self._known)
+        except PyMongoError as error:
+            _logger.info("cannot look at the indexes: %s", reason(error))
+
+    def _create(self, indexes: Sequence[Index]) -> None:
+        deadline = time.monotonic() + _TIMEOUT
+        there: dict[str, Mapping[str, Any]] = {}
+        sound = [index for index in self._sound if index not in indexes]
+        for index in indexes:
+            collection = self._collection_of(index)
+            if index.collection not in there:
+                there[index.collection] = retry(collection, collection.index_information)
+                if not there[index.collection]:  # it is new, or was dropped: what was in the way is gone
+                    self._refused = [refused for refused in self._refused if refused.collection != index.collection]
+            problem = index_problem(there[index.collection], index)
+            if problem and index not in self._refused:
+                error = create_index(collection, index, max(deadline - time.monotonic(), 0.001))
+                problem = error and index_problem(collection.index_information(), index)  # None: under another name
+                if problem:
+                    _logger.warning("%s: cannot create the index %s: %a", collection.full_name, index.keys, error)
+                    self._refused.append(index)
+            if not problem:
+                sound.append(index)
+        self._sound = sound
+
+
+def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
+    """What is wrong with *index* among those that are *there* (``index_information()``)."""
+    same = [found for found in there.values() if found["key"] == index.keys]
+    strict = [found for found in same if found.get("unique", False) >= index.options.get("unique", False)]
+    narrowing = ("partialFilterExpression", "sparse", "collation", "expireAfterSeconds")
+    if any(all(found.get(name) == index.options.get(name) for name in narrowing) for found in strict):
+        return None
+    return "other options" if same else "missing"
+
+
+def create_index(collection: Any, index: Index, seconds: float | None) -> str:
+    """Create an index; returns why the server refuses, or an empty string.
+
+    On a replica set it waits for a majority: by default MongoDB waits for every voting member, also for one that is
+    dead (SERVER-65670).
+
+    :param seconds: after which the server gives up; None: never
+    """
+    model = IndexModel(index.keys, **index.options)
+    limit = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
+
+    def create() -> str:
+        try:
+            try:
+                collection.create_indexes([model], commitQuorum="majority", **limit)
+            except TypeError:  # mongomock
+                collection.create_index(index.keys, **index.options)
+            except OperationFailure as error:
+                if error.code not in _NO_QUORUM:
+                    raise
+                collection.create_indexes([model], **limit)
+        except OperationFailure as error:
+            return reason(error)
+        return ""
+
+    return retry(collection, create)
