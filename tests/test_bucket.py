@@ -14,7 +14,7 @@ from bson.timestamp import Timestamp
 from pymongo import monitoring
 
 from flask_gridfs_pymongo.store import Bucket
-from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from .conftest import content, put, read
 

@@ -29,7 +29,7 @@ from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.listing import by_value as orders
 from flask_gridfs_pymongo.store.maintenance import check
 from flask_gridfs_pymongo.store.maintenance.check import Check
-from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from .conftest import ROOT
 from .replica import direct, standalone, until
@@ -251,10 +251,10 @@ def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMo
 
 def test_an_upload_that_can_go_on_is_left_alone_and_an_expired_one_goes(app: Flask, real: PyMongo) -> None:
     store, started = Bucket(real.db), ObjectId.from_datetime(datetime(2026, 1, 1, tzinfo=UTC))
-    token = store.uploads.create("film", 10 * CHUNK_SIZE)
+    token = store.uploads.create("film", 10 * CHUNK_SIZE).token
     upload = store.uploads.find(token)
     assert upload is not None
-    with store.uploads.hold(upload) as holder:
+    with store.uploads.open_for_append(upload) as holder:
         holder.write(DATA)
     for chunk in list(store.chunks.find()):  # an hour ago
         store.chunks.delete_one({"_id": chunk["_id"]})

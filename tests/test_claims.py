@@ -143,6 +143,10 @@ def test_clocks_two_hours_off_make_one_order_while_claims_are_removed(
 class TestAStoppedWriter:
     """It has looked, is stopped for longer than claims live, and goes on."""
 
+    @pytest.fixture(autouse=True)
+    def slow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.watch._SHORT", -1)
+
     @pytest.fixture(params=["before it checks", "before it inserts"])
     def stopped(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
         """``stopped()`` in a writer's ``check`` stops it once; what goes on meanwhile is *meanwhile*."""

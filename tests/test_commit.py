@@ -30,6 +30,12 @@ def client(app: Flask, real: PyMongo) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every upload be one that took longer than a minute."""
+    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.watch._SHORT", -1)
+
+
 def whole(store: Bucket) -> bool:
     """Whether there are no chunks without a file, and no files without chunks."""
     return set(store.chunks.distinct("files_id")) == set(store.files.distinct("_id"))
@@ -123,6 +129,7 @@ class TestALostAnswer:
         assert store.get(saved.id) == saved
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_file_that_has_to_move_is_never_away(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """A delete that saw it takes its chunks, too, and would do so though its document were another one by then."""
     follows, delete_one, places, removed = Claims.follows, pymongo.collection.Collection.delete_one, [False], []
@@ -145,6 +152,7 @@ def test_a_file_that_has_to_move_is_never_away(store: Bucket, monkeypatch: pytes
     assert (store.find("a"), whole(store), removed) == (saved, True, [])
 
 
+@pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("chunks", [True, False], ids=["with its chunks", "its chunks a little later"])
 def test_a_file_that_is_deleted_before_its_place_is_sure_does_not_come_back(
     client: FlaskClient, store: Bucket, monkeypatch: pytest.MonkeyPatch, chunks: bool
@@ -171,7 +179,7 @@ def test_a_commit_of_a_deleted_file_does_not_bring_it_back(store: Bucket) -> Non
     store.delete(id=saved.id)
     content = commit.Content(saved.id, 7, saved.sha256 or "", b"content")
     with pytest.raises(ContentDeleted):
-        commit.commit(store._versions, "a", content)
+        commit.commit(store._versions, store._claims, "a", content)
     assert store.files.count_documents({}) == 0
 
 

@@ -23,7 +23,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.listing.by_value import ORDERS
 from flask_gridfs_pymongo.store.listing.page import Key
-from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from .conftest import Serve
 from .replica import standalone

@@ -280,15 +280,15 @@ def test_an_upload_goes_on_without_the_primary(replicas: ReplicaSet, disturb: Ca
     content = UPLOADS[0]
     with pymongo.MongoClient(f"{replicas.uri}/{uuid4().hex}?replicaSet=tests&{TIMEOUTS}") as client:
         first, second = (Bucket(client.get_default_database()) for _ in range(2))
-        token = first.uploads.create("film", len(content))
+        token = first.uploads.create("film", len(content)).token
         upload, primary = first.uploads.find(token), replicas.one("PRIMARY")
         assert upload is not None
         with away(primary):
-            with first.uploads.hold(upload) as holder:
+            with first.uploads.open_for_append(upload) as holder:
                 holder.write(content[:2_000_000])
                 disturb(primary)
                 holder.write(content[2_000_000:4_000_000])
-            with second.uploads.hold(upload) as holder:
+            with second.uploads.open_for_append(upload) as holder:
                 assert holder.offset == 4_000_000
                 holder.write(content[4_000_000:])
                 file, _ = ending.finish(holder)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flask_gridfs_pymongo.store import Bucket, CorruptFile
-from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from .conftest import content, put
 

@@ -27,16 +27,17 @@ from flask_gridfs_pymongo.store import (
     UploadEnded,
 )
 from flask_gridfs_pymongo.store.resumable.completion import finish, terminate
-from flask_gridfs_pymongo.store.resumable.lease import Turn
-from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.resumable.lease import Lease
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from .conftest import content, read
 from .replica import until
 
 
 def begin(store: Bucket, length: int | None, **options: Any) -> tuple[str, Upload]:
-    token = store.uploads.create("film", length, **options)
-    return token, look(store, token)
+    upload = store.uploads.create("film", length, **options)
+    assert look(store, upload.token) == upload
+    return upload.token, upload
 
 
 def look(store: Bucket, token: str) -> Upload:
@@ -73,10 +74,10 @@ class TestGoingOn:
             process = another(store)
             upload = look(process, token)
             assert upload.offset == start
-            with process.uploads.hold(upload) as holder:
+            with process.uploads.open_for_append(upload) as holder:
                 holder.write(data[start : start + piece])
         process = another(store)
-        with process.uploads.hold(look(process, token)) as holder:
+        with process.uploads.open_for_append(look(process, token)) as holder:
             file, first = finish(holder)
         assert first
         assert file.content_type
@@ -86,31 +87,32 @@ class TestGoingOn:
     def test_one_process_reads_nothing_back(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         data = content(3 * CHUNK_SIZE)
         token, _ = begin(store, len(data))
-        with store.uploads.hold(look(store, token)) as holder:
+        with store.uploads.open_for_append(look(store, token)) as holder:
             holder.write(data[:1000])
-        with store.uploads.hold(look(store, token)) as holder:
+        with store.uploads.open_for_append(look(store, token)) as holder:
             holder.write(data[1000:])
-            assert holder.sha256.hexdigest() == hashlib.sha256(data).hexdigest()
+            assert holder.digest is not None
+            assert holder.digest.sha256.hexdigest() == hashlib.sha256(data).hexdigest()
             finish(holder)
         stored(store, data)
 
     def test_a_hash_is_not_carried_past_another_holder(self, store: Bucket) -> None:
         """Who comes back to the offset that it left, after a rewind elsewhere, knows nothing of what lies before."""
         token, _ = begin(store, 30)
-        with store.uploads.hold(look(store, token)) as holder:
+        with store.uploads.open_for_append(look(store, token)) as holder:
             holder.write(b"1" * 10)
         other = another(store)
-        with other.uploads.hold(look(other, token)) as holder:
+        with other.uploads.open_for_append(look(other, token)) as holder:
             holder.write(b"2" * 10)
-        with store.uploads.hold(look(store, token)) as holder:
-            assert holder.sha256 is None
+        with store.uploads.open_for_append(look(store, token)) as holder:
+            assert holder.digest is None
             holder.write(b"3" * 10)
             finish(holder)
         stored(store, b"1" * 10 + b"2" * 10 + b"3" * 10)
 
     def test_more_than_its_length_is_refused(self, store: Bucket) -> None:
         token, upload = begin(store, 10)
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             holder.write(b"12345")
             with pytest.raises(FileTooLarge):
                 holder.write(b"678901")
@@ -119,7 +121,7 @@ class TestGoingOn:
 
     def test_a_length_that_comes_later(self, store: Bucket) -> None:
         token, upload = begin(store, None)
-        with store.uploads.hold(upload, limit=10) as holder:
+        with store.uploads.open_for_append(upload, limit=10) as holder:
             holder.write(b"12345")
             with pytest.raises(FileTooLarge):
                 holder.write(b"678901")
@@ -132,36 +134,36 @@ class TestGoingOn:
     def test_what_is_checked_counts_once_it_is_accepted(self, store: Bucket) -> None:
         data = content(6 * CHUNK_SIZE)
         token, upload = begin(store, len(data))
-        with store.uploads.hold(upload, checked=True) as holder:
+        with store.uploads.open_for_append(upload, checked=True) as holder:
             holder.write(content(5 * CHUNK_SIZE + 1))
         assert look(store, token).offset == 0
-        with store.uploads.hold(upload, checked=True) as holder:
+        with store.uploads.open_for_append(upload, checked=True) as holder:
             holder.write(data)
             holder.settle()
             assert look(store, token).offset == 0
             holder.accept()
         assert look(store, token).offset == upload.length
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             finish(holder)
         stored(store, data)
 
     def test_chunks_that_never_counted_do_not_stay_behind_the_end(self, store: Bucket) -> None:
         data = content(2 * CHUNK_SIZE + 1)
         _, upload = begin(store, None)
-        with store.uploads.hold(upload, checked=True) as holder:
+        with store.uploads.open_for_append(upload, checked=True) as holder:
             holder.write(content(6 * CHUNK_SIZE))
         assert store.chunks.count_documents({}) == 6
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             holder.write(data)
             finish(holder)
         stored(store, data)
 
 
-class TestTurns:
+class TestLeases:
     def test_a_holder_with_bytes_keeps_its_turn(self, store: Bucket) -> None:
         token, upload = begin(store, 100)
-        with store.uploads.hold(upload) as holder, ThreadPoolExecutor(1) as pool:
-            other = pool.submit(lambda: store.uploads.hold(upload).__enter__())
+        with store.uploads.open_for_append(upload) as holder, ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lambda: store.uploads.open_for_append(upload).__enter__())
             while not other.done():
                 holder.write(b"1")
                 time.sleep(0.2)
@@ -172,12 +174,12 @@ class TestTurns:
     def test_a_stalled_holder_loses_it_in_under_three_seconds(self, store: Bucket) -> None:
         data = content(8 * CHUNK_SIZE)
         _, upload = begin(store, len(data))
-        stalled = store.uploads.hold(upload)
+        stalled = store.uploads.open_for_append(upload)
         old = stalled.__enter__()
         old.write(data[: 5 * CHUNK_SIZE])
         old.settle()
         start = time.monotonic()
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             assert 1 < time.monotonic() - start < 8  # under 3 on a machine that does nothing else
             assert holder.offset == 5 * CHUNK_SIZE
             with pytest.raises(LeaseLost):
@@ -194,7 +196,7 @@ class TestTurns:
             lapse(store)
             until(lambda: store.uploads.collection.find_one({})["busy"].year > 2020)
 
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             holder.write(b"abc")
             assert finish(holder, inspect=inspect)[1]
         stored(store, b"abc")
@@ -205,14 +207,14 @@ class TestTurns:
         """Its answer was lost, and the same was asked for again; the first one reaches the server after that."""
         token, upload = begin(store, 100)
         asked: list[tuple[Any, Any]] = []
-        put_down = Turn._set
+        put_down = Lease._set
 
-        def note(turn: Turn, selection: Any, fields: Any) -> bool:
+        def note(lease: Lease, selection: Any, fields: Any) -> bool:
             asked.append((selection, fields))
-            return put_down(turn, selection, fields)
+            return put_down(lease, selection, fields)
 
-        monkeypatch.setattr(Turn, "_set", note)
-        with store.uploads.hold(upload) as holder:
+        monkeypatch.setattr(Lease, "_set", note)
+        with store.uploads.open_for_append(upload) as holder:
             for length in (10, 20):
                 holder.write(b"1" * length)
                 holder.save()
@@ -224,7 +226,7 @@ class TestTurns:
         token, upload = begin(store, 100)
         for _ in range(20):
             start = time.monotonic()
-            with store.uploads.hold(upload) as holder:
+            with store.uploads.open_for_append(upload) as holder:
                 holder.write(b"1")
             assert time.monotonic() - start < 1.5
         assert look(store, token).offset == 20
@@ -272,7 +274,7 @@ def go_on(store: Bucket, token: str, data: bytes) -> None:
     """Another process takes over, and sends the rest."""
     lapse(store)
     process = another(store)
-    with process.uploads.hold(look(process, token)) as holder:
+    with process.uploads.open_for_append(look(process, token)) as holder:
         holder.write(data[holder.offset :])
         finish(holder)
 
@@ -281,10 +283,10 @@ class TestCrashes:
     def test_between_the_chunks_and_the_offset(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         token, upload = begin(store, 5 * CHUNK_SIZE)
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Turn, "move", crash)
-            with store.uploads.hold(upload) as holder:
-                holder.write(b"x" * 5 * CHUNK_SIZE)
-        assert store.chunks.count_documents({}) == 5
+            patch.setattr(Lease, "move", crash)
+            with store.uploads.open_for_append(upload) as holder:
+                holder.write(b"x" * 4 * CHUNK_SIZE)
+        assert store.chunks.count_documents({}) == 4
         assert look(store, token).offset == 0
         data = content(5 * CHUNK_SIZE)
         go_on(store, token, data)
@@ -302,12 +304,12 @@ class TestCrashes:
         data = content(2 * CHUNK_SIZE + 1)
         token, upload = begin(store, len(data))
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Turn, "end", crash)
-            with store.uploads.hold(upload) as holder:
+            patch.setattr(Lease, "end", crash)
+            with store.uploads.open_for_append(upload) as holder:
                 holder.write(data)
                 finish(holder)
         lapse(store)
-        with another(store).uploads.hold(look(store, token)) as holder:
+        with another(store).uploads.open_for_append(look(store, token)) as holder:
             assert finish(holder, check=crash)[1]
         stored(store, data)
 
@@ -315,12 +317,12 @@ class TestCrashes:
         data = content(CHUNK_SIZE + 1)
         token, upload = begin(store, len(data))
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Turn, "end", crash)
-            with store.uploads.hold(upload) as holder:
+            patch.setattr(Lease, "end", crash)
+            with store.uploads.open_for_append(upload) as holder:
                 holder.write(data)
                 finish(holder)
         lapse(store)
-        with another(store).uploads.hold(look(store, token)) as holder:
+        with another(store).uploads.open_for_append(look(store, token)) as holder:
             terminate(holder)
         stored(store, data)
 
@@ -329,13 +331,13 @@ class TestCrashes:
     ) -> None:
         token, upload = begin(store, 2 * CHUNK_SIZE)
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Turn, "end", crash)
-            with store.uploads.hold(upload) as holder:
+            patch.setattr(Lease, "end", crash)
+            with store.uploads.open_for_append(upload) as holder:
                 holder.write(content(2 * CHUNK_SIZE))
                 finish(holder)
         assert store.delete(id=upload.id)
         lapse(store)
-        with store.uploads.hold(look(store, token)) as holder, pytest.raises(CorruptFile):
+        with store.uploads.open_for_append(look(store, token)) as holder, pytest.raises(CorruptFile):
             finish(holder)
         assert not store.files.count_documents({})
 
@@ -346,10 +348,10 @@ class TestCrashes:
             raise OperationFailure("the disk is full", 14031)
 
         token, upload = begin(store, 10 * CHUNK_SIZE)
-        with pytest.raises(OperationFailure), store.uploads.hold(upload) as holder:
+        with pytest.raises(OperationFailure), store.uploads.open_for_append(upload) as holder:
             holder.write(content(CHUNK_SIZE))
             holder.save()
-            holder.chunks._chunks = After(store.chunks, "insert_many", fail)
+            holder._chunks = After(store.chunks, "insert_many", fail)
             holder.write(content(4 * CHUNK_SIZE))
             with pytest.raises(OperationFailure):
                 holder.settle()
@@ -364,15 +366,15 @@ class TestOvertaken:
         token, upload = begin(store, 5 * CHUNK_SIZE)
         store.chunks.insert_one({"files_id": upload.id, "n": 0, "data": b"of one that crashed"})
         data = content(5 * CHUNK_SIZE)
-        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
-            zombie.chunks._chunks = After(store.chunks, "find", lambda: go_on(store, token, data))
+        with pytest.raises(LeaseLost), store.uploads.open_for_append(upload) as zombie:
+            zombie._chunks = After(store.chunks, "find", lambda: go_on(store, token, data))
             zombie.write(b"x" * 5 * CHUNK_SIZE)
         stored(store, data)
 
     def test_before_it_inserts(self, store: Bucket) -> None:
         data = content(5 * CHUNK_SIZE)
         token, upload = begin(store, len(data))
-        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.open_for_append(upload) as zombie:
             go_on(store, token, data)
             zombie.write(b"x" * 5 * CHUNK_SIZE)
         stored(store, data)
@@ -385,17 +387,17 @@ class TestOvertaken:
             go_on(store, token, data)
             raise AutoReconnect("lost")
 
-        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
-            zombie.turn._uploads = After(store.uploads.collection, "update_one", lose_the_answer)
+        with pytest.raises(LeaseLost), store.uploads.open_for_append(upload) as zombie:
+            zombie.lease._uploads = After(store.uploads.collection, "update_one", lose_the_answer)
             zombie.write(data[: 4 * CHUNK_SIZE])
         stored(store, data)
 
     def test_by_a_termination_nothing_of_it_stays(self, store: Bucket) -> None:
         _, upload = begin(store, 9 * CHUNK_SIZE)
-        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.open_for_append(upload) as zombie:
             zombie.write(content(4 * CHUNK_SIZE))
             lapse(store)
-            with store.uploads.hold(upload) as holder:
+            with store.uploads.open_for_append(upload) as holder:
                 terminate(holder)
             zombie.write(content(4 * CHUNK_SIZE))
         assert not store.chunks.count_documents({})
@@ -404,7 +406,7 @@ class TestOvertaken:
     def test_by_a_commit_before_its_own(self, store: Bucket) -> None:
         data = content(CHUNK_SIZE + 1)
         token, upload = begin(store, len(data))
-        with store.uploads.hold(upload) as zombie:
+        with store.uploads.open_for_append(upload) as zombie:
             zombie.write(data)
             file, first = finish(zombie, check=lambda newest: go_on(store, token, data))
         assert not first
@@ -416,10 +418,10 @@ class TestOvertaken:
 
         def end_it(newest: Any) -> None:
             lapse(store)
-            with another(store).uploads.hold(upload) as holder:
+            with another(store).uploads.open_for_append(upload) as holder:
                 terminate(holder)
 
-        with pytest.raises(LeaseLost), store.uploads.hold(upload) as zombie:
+        with pytest.raises(LeaseLost), store.uploads.open_for_append(upload) as zombie:
             zombie.write(b"abc")
             finish(zombie, check=end_it)
         assert not store.files.count_documents({})
@@ -434,7 +436,7 @@ class TestOvertaken:
         def client(number: int) -> None:
             process = another(store)
             while (upload := look(process, token)).state == "open":
-                with suppress(LeaseLost, UploadBusy, UploadEnded), process.uploads.hold(upload) as holder:
+                with suppress(LeaseLost, UploadBusy, UploadEnded), process.uploads.open_for_append(upload) as holder:
                     for _ in range(chance.randrange(60)):
                         if holder.offset < length:
                             holder.write(bytes([number]) * min(100_000, length - holder.offset))
@@ -451,23 +453,23 @@ class TestOvertaken:
 class TestEnds:
     def test_terminated(self, store: Bucket) -> None:
         token, upload = begin(store, 9)
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             holder.write(content(5))
             terminate(holder)
         assert look(store, token).state == "gone"
         with pytest.raises(UploadEnded):
-            store.uploads.hold(upload).__enter__()
+            store.uploads.open_for_append(upload).__enter__()
 
     def test_expired(self, store: Bucket) -> None:
         token, upload = begin(store, 9 * CHUNK_SIZE)
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             holder.write(content(3 * CHUNK_SIZE))
         assert list(store.uploads.expired()) == []
         assert store.uploads.unfinished([upload.id]) == {upload.id}
         lapse(store, "expires")
         assert look(store, token).state == "gone"
         with pytest.raises(UploadEnded):
-            store.uploads.hold(upload).__enter__()
+            store.uploads.open_for_append(upload).__enter__()
         (expired,) = store.uploads.expired()
         store.uploads.remove(expired)
         assert not store.chunks.count_documents({})
@@ -479,7 +481,7 @@ class TestEnds:
 
     def test_what_gets_bytes_just_now_is_not_taken_for_expired(self, store: Bucket) -> None:
         token, upload = begin(store, 9)
-        with store.uploads.hold(upload) as holder:
+        with store.uploads.open_for_append(upload) as holder:
             lapse(store, "expires")
             assert list(store.uploads.expired()) == []
             store.uploads.remove(upload)
@@ -488,10 +490,10 @@ class TestEnds:
 
     def test_what_was_stored_stays(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         """Also where nobody lived to say so."""
-        for end in (Turn.end, crash):
+        for end in (Lease.end, crash):
             with suppress(Crash), monkeypatch.context() as patch:
-                patch.setattr(Turn, "end", end)
-                with store.uploads.hold(begin(store, 3)[1]) as holder:
+                patch.setattr(Lease, "end", end)
+                with store.uploads.open_for_append(begin(store, 3)[1]) as holder:
                     holder.write(b"abc")
                     finish(holder)
         for _ in range(2):
@@ -506,7 +508,7 @@ class TestEnds:
         token, upload = begin(store, 9, lifetime=100)
         lapse(store, "expires")
         store.uploads.collection.update_one({}, {"$set": {"expires": upload.expires - timedelta(seconds=50)}})
-        with store.uploads.hold(look(store, token)) as holder:
+        with store.uploads.open_for_append(look(store, token)) as holder:
             holder.write(b"1")
         assert look(store, token).expires >= upload.expires
 
@@ -515,7 +517,7 @@ class TestEnds:
         soon = (upload.expires - timedelta(seconds=50)).replace(microsecond=0)
         store.uploads.collection.update_one({}, {"$set": {"expires": soon}})
         for checked in (False, True):  # as a HEAD; as a PATCH whose checksum is wrong
-            with store.uploads.hold(look(store, token), checked=checked) as holder:
+            with store.uploads.open_for_append(look(store, token), checked=checked) as holder:
                 if checked:
                     holder.write(b"1")
             assert look(store, token).expires == soon

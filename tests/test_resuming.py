@@ -24,8 +24,8 @@ from werkzeug.test import TestResponse
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, LeaseLost, Sweep
-from flask_gridfs_pymongo.store.resumable.lease import Turn
-from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.resumable.lease import Lease
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 from flask_gridfs_pymongo.uploads.tus import append as turns
 
 from .conftest import JSON, Client, content, everyone, nothing_stored, serving
@@ -451,7 +451,7 @@ class TestRefusals:
         http = client(expire_after=3600)
         url = create(http, 3)
         with monkeypatch.context() as patched:
-            patched.setattr(Turn, "end", crash)
+            patched.setattr(Lease, "end", crash)
             with pytest.raises(Crash):
                 patch(http, url, 0, b"abc")
         lapse(Bucket(mongo.db))
@@ -554,10 +554,11 @@ class TestRefusals:
         url = create(http, 10)
         patch(http, url, 0, b"abc")
 
-        def overtake(*args: Any) -> None:
+        def overtake(*args: Any, **options: Any) -> None:
             raise LeaseLost
 
-        monkeypatch.setattr(Turn, "move", overtake)
+        monkeypatch.setattr(Lease, "move", overtake)
+        lapse(Bucket(mongo.db))
         for answer in (http.head(url, headers=TUS), http.post(url, headers={**TUS, "X-HTTP-Method-Override": "HEAD"})):
             assert (answer.status_code, answer.headers["Retry-After"]) == (423, "1")
             assert "Upload-Offset" not in answer.headers

@@ -26,7 +26,7 @@ from pymongo.errors import AutoReconnect
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, retry
-from flask_gridfs_pymongo.store.writing.writer import CHUNK_SIZE
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from .conftest import Serve
 from .replica import TIMEOUTS, Mongod, standalone, until
@@ -197,8 +197,11 @@ class TestRaces:
                 assert sum(pool.map(init, range(8))) == 1
         sys.setswitchinterval(interval)
 
-    def test_chunks_that_vanish_before_the_commit_end_the_upload(self, client: FlaskClient, store: Bucket) -> None:
-        """So it is where somebody takes a running upload's chunks for garbage."""
+    def test_chunks_that_vanish_before_the_commit_end_the_upload(
+        self, client: FlaskClient, store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So it is where somebody takes a running upload's chunks for garbage, as it took longer than a minute."""
+        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.watch._SHORT", -1)
         upload = store.writer("a")
         upload.write(bytes(9 * CHUNK_SIZE))
         until(lambda: store.chunks.delete_many({"files_id": upload.id}).deleted_count)

@@ -14,8 +14,8 @@ from bson.objectid import ObjectId
 from pymongo.errors import ConnectionFailure
 
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
-from flask_gridfs_pymongo.store.versions import Versions
-from flask_gridfs_pymongo.store.writing.commit import CHUNK_SIZE, Content, commit
+from flask_gridfs_pymongo.store.writing.commit import Content, commit
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from .conftest import content, put, read
 from .replica import standalone
@@ -124,6 +124,7 @@ def test_an_interrupted_commit_leaves_no_file_without_its_content(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.watch._SHORT", -1)
     monkeypatch.setattr(f"flask_gridfs_pymongo.store.writing.claims.Claims.{step}", interrupt)
     with pytest.raises(KeyboardInterrupt):
         put(store, "a", b"1")
@@ -151,7 +152,7 @@ def test_a_repeated_commit_finds_that_it_was_done(store: Bucket) -> None:
     """Its answer may have been lost."""
     with store.writer("a.txt") as writer:
         writer.write(b"once")
-        first = writer.commit()
+        first, _ = writer.commit()
     content = Content(first.id, 4, first.sha256 or "", b"once")
-    assert commit(Versions(store.collections), "a.txt", content) == first
+    assert commit(store._versions, store._claims, "a.txt", content).file == first
     assert store.count("a.txt") == 1

@@ -35,17 +35,16 @@ def stored(options: Rules, file: StoredFile) -> None:
 
 
 def rename(options: Rules, file: StoredFile, new: str) -> StoredFile:
-    """Rename a file and tell of it; abort with 409 where *new* is taken, with 404 where the file is gone."""
+    """Rename a file and send the signal.
+
+    :raises FileExistsError: if *new* is taken
+    :raises FileNotFoundError: if the file was deleted meanwhile
+    """
     bucket = options.bucket()
-    try:
-        bucket.rename(file.filename, new)
-    except FileExistsError:
-        abort(409, taken(new))
-    except FileNotFoundError:
-        abort(404, "It was deleted meanwhile.")
+    bucket.rename(file.filename, new)
     moved = bucket.newest(new)
     if moved is None:
-        abort(404, "It was deleted meanwhile.")
+        raise FileNotFoundError(f"{new!r} was deleted meanwhile")
     tell(file_changed, file=moved)
     return moved
 

@@ -25,7 +25,8 @@ from ..http.digests import expected
 from ..http.disposition import filename_of
 from ..http.filenames import clean
 from ..http.metadata import Value
-from ..store import Bucket, CorruptFile, FileTooLarge, StoredFile, Writer
+from ..http.response import PRECONDITIONS
+from ..store import Bucket, CorruptFile, FileTooLarge, Saved, StoredFile, Writer
 from .bodies import READ_SIZE, Body
 from .formparser import FormParser, has_loaded
 from .inspection import inspect
@@ -47,10 +48,10 @@ class PartlyStored(Exception):
         self.files = files
 
 
-def save_body(request: Request, options: Rules, filename: str, *, check: _Check) -> StoredFile:
+def save_body(request: Request, options: Rules, filename: str, *, check: _Check) -> Saved:
     """Save the raw body under *filename*, which is clean.
 
-    :param check: as in :meth:`.Writer.commit`; also called once before the body is read
+    :param check: as in :meth:`.Writer.commit`; if the request has preconditions, also called before the body is read
     """
     if request.mimetype == "multipart/form-data":
         abort(415, "PUT takes the bare content; send a form with POST.")
@@ -64,7 +65,7 @@ def save_body(request: Request, options: Rules, filename: str, *, check: _Check)
     except ValueError as error:
         abort(400, Message("%(error)s; nothing was stored.", error=error))
     fields = fields_of(valid(options.keys.of_fields, request.headers), request.content_type)
-    check(bucket.newest(filename))
+    _check_early(request, bucket, filename, check)
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
         others = {name: hashlib.new(name) for name in {digest.algorithm for digest in digests} - {"sha256"}}
         hashes = {**others, "sha256": writer.sha256}
@@ -85,6 +86,12 @@ def save_body(request: Request, options: Rules, filename: str, *, check: _Check)
         inspect(options, bucket, writer.preview(fields=fields))
         permit(options, "write", filename, again=True)
         return writer.commit(fields=fields, check=check)
+
+
+def _check_early(request: Request, bucket: Bucket, filename: str, check: _Check) -> None:
+    """Refuse before the body is read what preconditions refuse; without any the commit's look is enough."""
+    if any(name in request.headers for name in PRECONDITIONS):
+        check(bucket.newest(filename))
 
 
 def save_copy(options: Rules, file: StoredFile, filename: str, check: _Check) -> StoredFile:
@@ -133,7 +140,7 @@ def save_form(
     bucket, max_size = options.bucket(), options.max_size
     if filename is not None and check is not None:
         permit(options, "write", filename)
-        check(bucket.newest(filename))
+        _check_early(request, bucket, filename, check)
     with ExitStack() as uploads:
         parts: list[_Part] = []
 
@@ -178,7 +185,7 @@ def _commit(bucket: Bucket, parts: list[tuple[Writer, dict[str, Any]]], check: _
     saved: list[StoredFile] = []
     try:
         for writer, fields in parts:
-            saved.append(writer.commit(fields=fields, check=check))
+            saved.append(writer.commit(fields=fields, check=check).file)
     except Exception as error:
         kept = [file for file in reversed(saved) if not _taken_back(bucket, file)]
         if kept:

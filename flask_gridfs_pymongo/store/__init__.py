@@ -29,13 +29,14 @@ from .maintenance.retention import Sweep, trim
 from .model import OWN_FIELDS, StoredFile
 from .reader import Reader
 from .resumable import completion
-from .resumable.append import Holder
+from .resumable.append import UploadWriter
 from .resumable.uploads import Upload
 from .retry import DISK_FULL, codes, is_outage, reason
 from .stream import FileReader
 from .variants import Kept
 from .versions import Version
 from .writing.claims import build_index
+from .writing.commit import Saved
 from .writing.sources import Readable
 from .writing.writer import Writer
 
@@ -54,7 +55,6 @@ __all__ = [
     "FileReader",
     "FileTooLarge",
     "Finding",
-    "Holder",
     "Index",
     "IndexConflict",
     "Kept",
@@ -66,6 +66,7 @@ __all__ = [
     "Readable",
     "Reader",
     "Row",
+    "Saved",
     "Shown",
     "StoredFile",
     "Sweep",
@@ -73,6 +74,7 @@ __all__ = [
     "Upload",
     "UploadBusy",
     "UploadEnded",
+    "UploadWriter",
     "Version",
     "Writer",
     "build_index",

@@ -23,12 +23,14 @@ from .listing.by_value import ORDERS, walk
 from .listing.page import EVERYTHING, Having, Key, Page, Shown, first
 from .model import StoredFile, living
 from .reader import Reader
-from .resumable.uploads import Uploads
+from .resumable.uploads import ResumableUploads
 from .stream import FileReader
 from .usage import Usage, usage
 from .variants import Variants
 from .versions import Version, Versions, check_name
 from .writing.changes import rename, rename_many, update_metadata
+from .writing.claims import Claims
+from .writing.commit import Check
 from .writing.deletes import delete_many
 from .writing.sources import Readable, blocks
 from .writing.writer import Writer
@@ -49,7 +51,8 @@ class Bucket:
         self.collections = Collections(database, base)
         self.files, self.chunks = self.collections.files, self.collections.chunks
         self._versions = Versions(self.collections)
-        self.uploads = Uploads(self._versions)
+        self._claims = Claims(self.collections)
+        self.uploads = ResumableUploads(self._versions, self._claims)
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
         self._streams = streams
@@ -193,7 +196,7 @@ class Bucket:
         """Begin an upload under *filename*; *max_size* is in bytes."""
         check_name(filename)
         self.collections.indexes.ensure()
-        return Writer(self._versions, filename, max_size)
+        return Writer(self._versions, self._claims, filename, max_size)
 
     def save(
         self,
@@ -204,7 +207,7 @@ class Bucket:
         fields: Mapping[str, Any] | None = None,
         max_size: int | None = None,
         expires_at: datetime | None = None,
-        check: Callable[[StoredFile | None], None] | None = None,
+        check: Check | None = None,
         inspect: Callable[[StoredFile], None] | None = None,
     ) -> StoredFile:
         """Save what *source* reads or yields as the newest version of *filename*. It sends no signal.
@@ -235,7 +238,7 @@ class Bucket:
                 writer.write(block)
             if inspect is not None:
                 inspect(writer.preview(content_type, fields))
-            return writer.commit(content_type, fields, check)
+            return writer.commit(content_type, fields, check).file
 
     def copy(self, filename: str, new: str, version: int = -1) -> StoredFile:
         """Save a revision, with its type, fields and metadata, as the newest version of the name *new*.
@@ -257,7 +260,7 @@ class Bucket:
         :raises ValueError: for a new name that is empty
         """
         self.collections.indexes.ensure()
-        return rename(self._versions, filename, new)
+        return rename(self._versions, self._claims, filename, new)
 
     def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:
         """Give all versions of several names other ones in one step for the server; a name that is taken stays so.

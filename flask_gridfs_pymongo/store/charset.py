@@ -31,6 +31,15 @@ class Utf8:
             except UnicodeDecodeError:
                 self._decoder = None
 
+    def copy(self) -> Utf8:
+        """Return one that goes its own way from here."""
+        other = Utf8()
+        if self._decoder is None or other._decoder is None:
+            other._decoder = None
+        else:
+            other._decoder.setstate(self._decoder.getstate())
+        return other
+
     def valid(self) -> bool:
         """Whether all of it was UTF-8; nothing follows."""
         self.update(b"", final=True)

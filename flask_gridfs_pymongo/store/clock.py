@@ -27,16 +27,20 @@ class Clock:
         self._asked: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
-        """Return the time in UTC; it may be a minute behind if the process was stopped, and is never ahead."""
+        """Return the time in UTC, to the millisecond as BSON has it.
+
+        It may be a minute behind if the process was stopped, and is never ahead.
+        """
         if self._asked is None or time.monotonic() - self._asked[1] > _FRESH:
             self._asked = self._ask(), time.monotonic()
         asked, began = self._asked
-        return asked + timedelta(seconds=time.monotonic() - began)
+        return asked + timedelta(milliseconds=int(1000 * (time.monotonic() - began)))
 
     def _ask(self) -> datetime:
         admin = self._collection.database.client["admin"]
         try:
             now: datetime = retry(self._collection, lambda: admin.command("hello"))["localTime"]
         except NotImplementedError:  # mongomock
-            return datetime.now(UTC)
+            now = datetime.now(UTC)
+            return now.replace(microsecond=now.microsecond // 1000 * 1000)
         return now if now.tzinfo else now.replace(tzinfo=UTC)

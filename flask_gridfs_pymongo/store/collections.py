@@ -43,7 +43,8 @@ class Collections:
     def __init__(self, database: Any, base: str = "fs") -> None:
         options: dict[str, Any] = {}
         self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS.with_options(tz_aware=True)
-        if isinstance(database.codec_options, CodecOptions):  # mongomock has its own, which need no change
+        self._is_mock = not isinstance(database.codec_options, CodecOptions)
+        if not self._is_mock:  # mongomock has its own, which need no change
             # A document class, naive dates or a lax write concern are the application's for its own collections.
             # A date or a text that Python cannot hold must not keep the whole batch from being read.
             options["codec_options"] = self.codec_options = database.codec_options.with_options(
@@ -72,6 +73,13 @@ class Collections:
             self.files = self.files.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         self.indexes = Indexes(self.of)
         self.clock = Clock(self.primary.files)
+
+    @property
+    def is_replicated(self) -> bool:
+        """Whether the server tells its time with each write, as members of a replica set and mongos do."""
+        if self._is_mock:
+            return False
+        return self.files.database.client.topology_description.topology_type_name not in ("Unknown", "Single")
 
     def of(self, index: Index) -> Any:
         """The collection that *index* belongs to, as the primary knows it."""

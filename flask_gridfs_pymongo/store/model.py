@@ -99,7 +99,7 @@ class StoredFile:
             filename=filename,
             length=int(length) if is_length(length) else 0,
             chunk_size=int(chunk_size) if is_length(chunk_size) else 0,
-            upload_date=_upload_date(document),
+            upload_date=upload_date(document),
             content_type=content_type,
             charset=charset,
             sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
@@ -191,7 +191,8 @@ def _aware(date: datetime) -> datetime:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def _upload_date(document: Mapping[str, Any]) -> datetime:
+def upload_date(document: Mapping[str, Any]) -> datetime:
+    """The date of a files document in UTC; if it has none, when its ObjectId was made, else 1970."""
     date = document.get("uploadDate")
     if isinstance(date, datetime):
         return _aware(date)

@@ -20,9 +20,8 @@ from pymongo.errors import OperationFailure
 
 from . import ids
 from .collections import Collections
-from .model import StoredFile, living
+from .model import StoredFile, living, upload_date
 from .retry import retry
-from .writing.claims import Claims
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
@@ -63,7 +62,6 @@ class Versions:
 
     def __init__(self, collections: Collections) -> None:
         self.collections = collections
-        self.claims = Claims(collections)
         self._joins = True
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
@@ -99,7 +97,13 @@ class Versions:
 
         :param beside: the ``_id`` of one that does not count
         """
+        check_name(filename)
         files = self.collections.primary.files
+        if beside is None:
+            by_date = partial(files.find, {"filename": filename}, sort=[("uploadDate", DESCENDING)], limit=2)
+            plain = retry(files, lambda: list(by_date()))
+            if not plain or _is_plain(plain, filename):
+                return self.stored(plain[0], shares_second=_share_second(plain)) if plain else None
         found = retry(files, lambda: self.in_order(filename, DESCENDING, 0, 1 if beside is None else 2, files))
         return next((file for file in found if beside is None or file.id != beside), None)
 
@@ -154,16 +158,17 @@ class Versions:
 
         Those that no query can ask for (:func:`.ids.is_utf8`) are left out.
         """
-        files, name = self.collections.files, _named(newest.filename)
-        selections: list[dict[str, Any]] = [{**name, **UNDATED}]
-        if newest.dated:
-            selections.append({**name, "uploadDate": {**DATED["uploadDate"], "$lte": newest.upload_date}})
-
-        def found(selection: dict[str, Any]) -> list[Any]:
-            documents = files.find(selection, {"_id": 1}, batch_size=_IDS).sort("uploadDate", ASCENDING)
-            return [document["_id"] for document in documents if ids.is_utf8(document["_id"])]
-
-        return [file_id for selection in selections for file_id in retry(files, partial(found, selection))]
+        files, fields = self.collections.files, {"filename": 1, "uploadDate": 1}
+        by_date = partial(files.find, {"filename": newest.filename}, fields, sort=[("uploadDate", ASCENDING)])
+        undated, dated = list[Any](), list[Any]()
+        for found in retry(files, lambda: list(by_date(batch_size=_IDS))):
+            if isinstance(found["filename"], list) or not ids.is_utf8(found["_id"]):
+                continue  # the server looks into arrays
+            if not isinstance(found.get("uploadDate"), datetime):
+                undated.append(found["_id"])
+            elif newest.dated and upload_date(found) <= newest.upload_date:
+                dated.append(found["_id"])
+        return undated + dated
 
     def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
         """Return what *document* means; one without a length is an empty file where it has no chunks.
@@ -286,3 +291,18 @@ def check_name(filename: Any) -> None:
 def _named(filename: str) -> dict[str, Any]:
     check_name(filename)
     return {"filename": {"$eq": filename, **NO_ARRAY}}
+
+
+def _is_plain(found: list[dict[str, Any]], filename: str) -> bool:
+    """Whether the first of *found*, the two that the server sorts last by date, is the newest without any doubt.
+
+    It is not where one has an array in the place of its name or date, or no date, or where both have the same one.
+    """
+    dates = [document.get("uploadDate") for document in found]
+    named = all(document["filename"] == filename for document in found)
+    return named and all(isinstance(date, datetime) for date in dates) and len(set(dates)) == len(dates)
+
+
+def _share_second(found: list[dict[str, Any]]) -> bool:
+    seconds = [document["uploadDate"].replace(microsecond=0) for document in found]
+    return len(seconds) > len(set(seconds))

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Request, abort, request
-from werkzeug.exceptions import Conflict
 from wsgidav.dav_error import DAVError
 from wsgidav.dav_provider import DAVNonCollection
 
@@ -124,9 +123,11 @@ class File(Resource, DAVNonCollection):
     def move_to(self, new: str) -> None:
         try:
             rename(self.options, self.stored, new)
-        except Conflict:  # the name is taken
+        except FileExistsError:
             self._copy_to(new)
             self.remove()
+        except FileNotFoundError:
+            abort(404, "It was deleted meanwhile.")
         else:
             self.dav.copy_properties(self.stored_name, new)
             self.free()
@@ -147,15 +148,14 @@ class _Put:
 
     def __init__(self, resource: File) -> None:
         self._resource = resource
-        self._followed: StoredFile | None = None
 
     def writelines(self, blocks: Iterable[bytes]) -> None:
         options, name = self._resource.options, storable(self._resource.path)
         permit(options, "write", name)
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
-        self._resource.file = saved = save_body(current, options, name, check=self._check)
+        saved, before = save_body(current, options, name, check=self._check)
+        self._resource.file, bucket = saved, options.bucket()
         stored(options, saved)
-        before, bucket = self._followed, options.bucket()
         # Finder and Explorer make every file as an empty one, which is no version that anybody wants back.
         if before and _is_empty(before, saved) and bucket.count(name, limit=3) == 2:
             bucket.delete_many([before.id])
@@ -166,7 +166,6 @@ class _Put:
     def _check(self, newest: StoredFile | None) -> None:
         check_preconditions("PUT", request.headers, newest)
         self._resource.ensure_unlocked()
-        self._followed = newest
 
 
 def _is_empty(before: StoredFile, saved: StoredFile) -> bool:

@@ -28,7 +28,7 @@ from .. import ids, variants
 from ..collections import Collections
 from ..indexes import INDEXES, WITH_PREVIOUS, index_problem
 from ..integrity import FIELDS, NUMBERS, SIZE, SIZES, ChunkAudit, Problem
-from ..resumable.uploads import Uploads
+from ..resumable.uploads import ResumableUploads
 from ..retry import RetryBudget, retry, while_known
 from ..versions import Versions
 from ..writing.claims import Claims, build_index
@@ -83,7 +83,7 @@ class Check:
     def __post_init__(self) -> None:
         self._files, self._chunks = self.collections.primary
         self._chunks_in_order = True
-        self._uploads = Uploads(Versions(self.collections))
+        self._uploads = ResumableUploads(Versions(self.collections), Claims(self.collections))
 
     def findings(self) -> Iterator[Finding]:
         """Look at everything once; *files*, *chunks*, *bytes* and *uploading* count what was seen.

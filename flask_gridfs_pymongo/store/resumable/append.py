@@ -1,66 +1,76 @@
-"""Adds bytes to an upload: whole chunks are stored first, then the offset moves past them.
+"""Appends bytes to an upload: whole chunks are stored first, then the offset moves past them.
 
-:meth:`.Uploads.hold` makes the :class:`Holder` of a new turn (:mod:`.lease`)::
+:meth:`.ResumableUploads.open_for_append` makes an :class:`UploadWriter` with a new lease (:mod:`.lease`)::
 
-    with bucket.uploads.hold(upload) as holder:
-        holder.write(film[holder.offset :])
+    with bucket.uploads.open_for_append(upload) as writer:
+        writer.write(film[writer.offset :])
+
+Each chunk gets its place, whatever a crash or a slower request has left there.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any
 
+from bson.objectid import ObjectId
+from pymongo.errors import BulkWriteError
+
 from ..errors import FileTooLarge, LeaseLost
+from ..retry import retry
 from ..versions import Versions
-from ..writing.commit import CHUNK_SIZE
-from .chunks import UploadChunks
-from .lease import BUSY, RENEWAL, Turn
+from ..writing.claims import Claims
+from ..writing.pipeline import CHUNK_SIZE, ChunkPipeline, Chunks, Digest
+from .lease import RENEWAL, Lease
 
-_INSERT = 4 * CHUNK_SIZE  # bytes
+_ATTEMPTS = 10
+_DUPLICATE_KEY = 11000
 
 
-class Holder:
-    """Takes the bytes that follow :attr:`offset`; as a context manager it saves them, and gives the turn back.
+class UploadWriter:
+    """Takes the bytes that follow :attr:`offset`; as a context manager it saves them, and gives the lease back.
 
-    :param document: the upload's, as :func:`.lease.take` returned it
-    :param sha256: of all bytes before the offset; None where another process took some of them
+    :param document: the upload's, as :meth:`.Lease.acquire` returned it
+    :param digest: of all bytes before the offset; None if another process took some of them
     :param limit: bytes in the whole upload; one more and :meth:`write` raises :class:`.FileTooLarge`
     :param checked: save nothing for good before :meth:`accept`, as what comes may be wrong
     """
 
     def __init__(
         self,
-        turn: Turn,
+        lease: Lease,
         versions: Versions,
+        claims: Claims,
         document: Mapping[str, Any],
-        sha256: Any = None,
+        digest: Digest | None = None,
         *,
         limit: int | None = None,
         checked: bool = False,
     ) -> None:
-        self.turn, self.versions = turn, versions
-        self.chunks = UploadChunks(turn, versions.collections.primary)
+        self.lease, self.versions, self.claims = lease, versions, claims
         self.filename: str = document["filename"]
         self.length: int | None = document["length"]
-        self.offset: int = document["offset"]
-        """bytes that were taken; once the context is left they are safe"""
-        self.sha256 = sha256
+        self.may_be_stored = self.length is None or document["offset"] >= self.length
+        """whether somebody may have made it a file before, as all bytes were there"""
+        self.digest = digest
         self.saved = False
         """whether the document says what this object says"""
+        self._files, self._chunks = versions.collections.primary
         self._limit, self._checked = limit, checked
-        tail = bytes(document["tail"])
-        self._begin = (self.offset, tail, sha256 and sha256.copy())
-        self._pieces, self._size = [tail], len(tail)
+        self._begin = (document["offset"], bytes(document["tail"]), digest and digest.copy())
+        self._pipeline = ChunkPipeline(lease.id, self._store, *self._begin[:2])
         self._updated = time.monotonic()
-        self._thread: ThreadPoolExecutor | None = None
-        self._saving: Future[None] | None = None
         self._failed = False  # chunks were lost: nothing more can be saved
 
-    def __enter__(self) -> Holder:
+    @property
+    def offset(self) -> int:
+        """Bytes that were taken; once the context is left they are safe."""
+        return self._pipeline.offset
+
+    def __enter__(self) -> UploadWriter:
         return self
 
     def __exit__(
@@ -68,90 +78,131 @@ class Holder:
     ) -> None:
         try:
             self.settle()
-            if not (self._failed or self.turn.over):
+            if not (self._failed or self.lease.over):
                 if self._checked:
                     self.rewind()
                     self._checked = False
-                self.save(0)
+                self.save(give_back=True)
                 self.saved = True
         finally:
-            if self._thread is not None:
-                self._thread.shutdown()
+            self._pipeline.close()
 
     def set_length(self, length: int) -> None:
-        """Say how many bytes the upload is going to have, where it was created without that.
+        """Say how many bytes the upload is going to have, if it was created without that.
 
-        :raises FileTooLarge: where it has more already
+        :raises FileTooLarge: if it has more already
         """
         if length < self.offset:
             raise FileTooLarge(f"the upload has {self.offset} bytes already")
-        self.turn.set_length(length)
+        self.lease.set_length(length)
         self.length = self._limit = length
 
     def write(self, data: bytes) -> None:
         """Take the next bytes.
 
         :raises FileTooLarge: past the limit
-        :raises LeaseLost: where somebody else has the turn; what is not safe yet does not count
+        :raises LeaseLost: if somebody else has acquired a lease; what is not safe yet does not count
         """
         if self._limit is not None and self.offset + len(data) > self._limit:
             raise FileTooLarge(f"the upload may have at most {self._limit} bytes")
-        if self.sha256 is not None:
-            self.sha256.update(data)
-        self._pieces.append(data)
-        self._size += len(data)
-        self.offset += len(data)
-        if self._size >= _INSERT or time.monotonic() - self._updated > RENEWAL:
-            self._save_meanwhile()
+        view = memoryview(data)
+        if self.digest is not None:
+            self.digest.update(view)
+        self._pipeline.write(view)
+        if time.monotonic() - self._updated > RENEWAL:
+            self._updated = time.monotonic()
+            self._pipeline.flush()
 
     def accept(self) -> None:
         """Say that the bytes taken are right, so that they may be saved (*checked*)."""
         self._checked = False
 
     def rewind(self) -> None:
-        """Forget what was taken since the turn began: nobody was told of it."""
+        """Forget what was taken under this lease: nobody was told of it."""
         self.settle()
-        self.offset, tail, self.sha256 = self._begin
-        self._pieces, self._size = [tail], len(tail)
+        offset, tail, self.digest = self._begin
+        self._pipeline.reset(offset, tail)
 
-    def save(self, busy: float = BUSY) -> bytes:
-        """Make safe what was taken, and keep the turn for *busy* seconds more; returns what fills no chunk yet."""
+    def save(self, *, give_back: bool = False) -> bytes:
+        """Make safe what was taken, and renew the lease or give it back; returns what fills no chunk yet."""
         self.settle()
-        chunks, offset, tail = self._cut()
-        self._store(chunks, offset, tail, busy)
+        chunks, offset, tail = self._pipeline.cut()
+        self._store(chunks, offset, tail, give_back=give_back)
         return tail
 
     def settle(self) -> None:
         """Wait for what is being saved."""
-        saving, self._saving = self._saving, None
-        if saving is not None:
-            saving.result()
+        self._pipeline.settle()
 
-    def _save_meanwhile(self) -> None:
-        """Save in a thread, while the next bytes arrive; not more than two inserts are in memory."""
-        self.settle()
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "gridfs-upload")
-        self._saving = self._thread.submit(self._store, *self._cut(), BUSY)
-
-    def _cut(self) -> tuple[list[dict[str, Any]], int, bytes]:
-        """The whole chunks in memory, the offset after all of it, and the tail, which stays in memory."""
+    def _store(self, chunks: Chunks, offset: int, tail: bytes, *, give_back: bool = False) -> None:
         self._updated = time.monotonic()
-        joined = b"".join(self._pieces)
-        first, count = (self.offset - self._size) // CHUNK_SIZE, self._size // CHUNK_SIZE
-        tail = joined[count * CHUNK_SIZE :]
-        self._pieces, self._size = [tail], len(tail)
-        data = (joined[place * CHUNK_SIZE : (place + 1) * CHUNK_SIZE] for place in range(count))
-        return [self.chunks.make(first + place, piece) for place, piece in enumerate(data)], self.offset, tail
-
-    def _store(self, chunks: list[dict[str, Any]], offset: int, tail: bytes, busy: float) -> None:
         try:
-            self.chunks.insert(chunks)
+            self.insert(chunks)
             if self._checked:
                 offset, tail, _ = self._begin
-            self.turn.move(offset, tail, busy)
+            self.lease.move(offset, tail, give_back=give_back)
         except BaseException as error:
             self._failed = True  # these chunks are no longer in memory
             if isinstance(error, LeaseLost):
-                self.chunks.withdraw(chunks)
+                self._withdraw(chunks)
             raise
+
+    def insert(self, chunks: Chunks) -> None:
+        """Insert *chunks*, in the place of what a crash or a lost answer has left there.
+
+        :raises LeaseLost: if somebody else has acquired a lease
+        """
+        own, missing = {chunk["_id"] for chunk in chunks}, chunks
+        for _ in range(_ATTEMPTS):
+            if not missing:
+                return
+            try:
+                retry(self._chunks, partial(self._chunks.insert_many, missing))
+                return
+            except BulkWriteError as error:
+                if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
+                    raise
+            there = self._clear({"$in": [chunk["n"] for chunk in chunks]}, own)
+            missing = [chunk for chunk in chunks if chunk["_id"] not in there]
+        raise LeaseLost
+
+    def complete(self) -> int:
+        """Bring what is in memory to its place as the last chunk, and remove what lies behind it.
+
+        :return: how many chunks there are
+        :raises LeaseLost: if somebody else has acquired a lease
+        """
+        self.insert(self._pipeline.cut(final=True)[0])
+        count = -(-self.offset // CHUNK_SIZE)
+        self._clear({"$gte": count}, set())
+        return count
+
+    def _clear(self, places: Mapping[str, Any], own: set[ObjectId]) -> set[ObjectId]:
+        """Delete the chunks at these *places* that are not the *own* ones; returns the ``_id`` of all found there.
+
+        First find, then check the lease, then delete by ``_id``: what was found before a lease that still holds was
+        checked is older than it. A delete by place could remove a chunk of a later lease.
+        """
+        selection = {"files_id": self.lease.id, "n": places}
+        found = retry(self._chunks, lambda: list(self._chunks.find(selection, {"_id": 1})))
+        there = {chunk["_id"] for chunk in found}
+        if foreign := list(there - own):
+            self.lease.check()
+            retry(self._chunks, lambda: self._chunks.delete_many({"_id": {"$in": foreign}}))
+        return there
+
+    def _withdraw(self, chunks: Chunks) -> None:
+        """After the lease is lost: remove those of its *chunks* that the upload does not count, and never will."""
+        current = self.lease.current()
+        if current is not None and current["state"] != "gone":
+            safe = current["offset"] // CHUNK_SIZE
+            chunks = [chunk for chunk in chunks if chunk["n"] >= safe]
+        elif self.stored():
+            return
+        self._chunks.delete_many({"_id": {"$in": [chunk["_id"] for chunk in chunks]}})
+
+    def stored(self) -> dict[str, Any] | None:
+        """Return the files document if the upload has become a file."""
+        own = {"_id": self.lease.id}
+        found: dict[str, Any] | None = retry(self._files, lambda: self._files.find_one(own))
+        return found

@@ -1,18 +1,18 @@
-"""Uploads that go on where they stopped, in any process and on any machine.
+"""Resumable uploads: they continue where they stopped, in any process and on any machine.
 
-An upload is a document of ``base.uploads``, which says how many bytes are safe (its offset) and whose turn it is (its
-epoch). Nothing else is locked, and nothing has to be released after a crash::
+An upload is a document of ``base.uploads``, which says how many bytes are safe (its offset) and who may append (the
+epoch of its lease). Nothing else is locked, and nothing has to be released after a crash::
 
-    token = bucket.uploads.create("film.mp4", 3_000_000)
-    with bucket.uploads.hold(bucket.uploads.find(token)) as holder:
-        holder.write(beginning)
+    upload = bucket.uploads.create("film.mp4", 3_000_000)
+    with bucket.uploads.open_for_append(upload) as writer:
+        writer.write(beginning)
     ...
-    with bucket.uploads.hold(bucket.uploads.find(token)) as holder:
-        holder.write(film[holder.offset :])
-        ending.finish(holder)
+    with bucket.uploads.open_for_append(bucket.uploads.find(upload.token)) as writer:
+        writer.write(film[writer.offset :])
+        completion.finish(writer)
 
 Only whole chunks go to ``base.chunks``; the bytes that fill none yet are the document's *tail*. One update, which
-fails for everybody who was overtaken, moves offset and tail together: an offset that was told never goes back.
+fails for everybody who has lost the lease, moves offset and tail together: an offset that was told never goes back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -31,14 +31,16 @@ from pymongo import ASCENDING
 from ..indexes import INDEXES, Index
 from ..retry import retry
 from ..versions import Versions
-from .append import Holder
-from .lease import Turn, take
+from ..writing.claims import Claims
+from ..writing.pipeline import Digest
+from .append import UploadWriter
+from .lease import GIVEN_BACK, Lease
 
 UPLOAD_TTL = 86_400
-"""seconds after its last byte for which an upload can go on"""
-_HASHES = 100  # uploads whose hash this process remembers
+"""seconds after its last byte for which an upload can be resumed"""
+_DIGESTS = 100  # uploads whose digest this process remembers
 _STATES = ["open", "stored", "gone"]
-_FIELDS = {"tail": 0}  # what only a holder needs
+_FIELDS = {"tail": 0}  # what only a writer needs
 _INDEXES = (
     Index("uploads", [("token", ASCENDING)], {"unique": True}),
     Index("uploads", [("state", ASCENDING), ("expires", ASCENDING)], {}),
@@ -66,23 +68,27 @@ class Upload:
     """whether it was stored or terminated, before its time was over"""
     details: Mapping[str, Any]
     """whatever its creator wanted to keep with it"""
+    leased: bool
+    """whether somebody may be appending to it"""
+    token: str = field(default="", compare=False, repr=False)
+    """what finds it, where it was created just now; the database knows only its hash"""
 
 
-class _Hash(NamedTuple):
-    """What this process knows of the bytes before an offset, until somebody else has a turn."""
+class _Known(NamedTuple):
+    """What this process knows of the bytes before an offset, until somebody else acquires a lease."""
 
     epoch: int
     offset: int
-    sha256: Any
+    digest: Digest
 
 
-class Uploads:
+class ResumableUploads:
     """The unfinished uploads of one bucket."""
 
-    def __init__(self, versions: Versions) -> None:
-        self._versions = versions
+    def __init__(self, versions: Versions, claims: Claims) -> None:
+        self._versions, self._claims = versions, claims
         self.collection, self._clock = versions.collections.uploads, versions.collections.clock
-        self._hashes: dict[ObjectId, _Hash] = {}
+        self._known: dict[ObjectId, _Known] = {}
 
     def create(
         self,
@@ -91,8 +97,8 @@ class Uploads:
         *,
         lifetime: float = UPLOAD_TTL,
         details: Mapping[str, Any] | None = None,
-    ) -> str:
-        """Begin an upload; returns the token that finds it.
+    ) -> Upload:
+        """Begin an upload; its :attr:`Upload.token` finds it.
 
         :param length: bytes; None where it is not known yet
         :param lifetime: seconds after its last byte
@@ -109,21 +115,21 @@ class Uploads:
             "tail": b"",
             "epoch": 0,
             "state": "open",
-            "busy": now,
+            "busy": GIVEN_BACK,
             "expires": now + timedelta(seconds=lifetime),
             "lifetime": lifetime,
             "details": dict(details or {}),
         }
-        again = {"_id": document["_id"]}
+        own = {"_id": document["_id"]}
         retry(
             self.collection,
             lambda: self.collection.insert_one(document),
-            lambda: self.collection.replace_one(again, document, upsert=True),
+            on_retry=lambda: self.collection.replace_one(own, document, upsert=True),
         )
-        return token
+        return replace(_upload(document, now), token=token)
 
     def count(self, limit: int) -> int:
-        """Return how many uploads can go on, *limit* at most."""
+        """Return how many uploads can be resumed, *limit* at most."""
         living = {"state": "open", "expires": {"$gt": self._clock.now()}}
         return int(self.collection.count_documents(living, limit=limit))
 
@@ -138,37 +144,36 @@ class Uploads:
         return _upload(document, self._clock.now()) if document else None
 
     @contextmanager
-    def hold(self, upload: Upload, *, limit: int | None = None, checked: bool = False) -> Iterator[Holder]:
-        """Take the turn; it is taken from a holder that has received no byte for :data:`.BUSY` seconds.
+    def open_for_append(
+        self, upload: Upload, *, limit: int | None = None, checked: bool = False
+    ) -> Iterator[UploadWriter]:
+        """Acquire the lease, also from a holder that has received no byte for :data:`.LEASE_TTL` seconds.
 
-        :param limit: bytes, where the upload does not say its length
-        :param checked: as :class:`.Holder` has it
-        :raises UploadBusy: where the one whose turn it is goes on
-        :raises UploadEnded: where the upload is not open
+        :param limit: bytes, if the upload does not say its length
+        :param checked: as :class:`.UploadWriter` has it
+        :raises UploadBusy: if somebody has the lease and keeps it
+        :raises UploadEnded: if the upload is not open
         """
-        clock = self._clock
-        document = take(self.collection, upload.id, clock)
-        known = self._hashes.pop(upload.id, None)
+        lease, document = Lease.acquire(self.collection, upload.id, self._clock)
+        known = self._known.pop(upload.id, None)
+        digest = None
         if document["offset"] == 0:
-            sha256 = hashlib.sha256()
+            digest = Digest()
         elif known is not None and (known.epoch + 1, known.offset) == (document["epoch"], document["offset"]):
-            sha256 = known.sha256
-        else:
-            sha256 = None
+            digest = known.digest
         limit = limit if document["length"] is None else document["length"]
-        turn = Turn(self.collection, document, clock)
-        holder = Holder(turn, self._versions, document, sha256, limit=limit, checked=checked)
+        writer = UploadWriter(lease, self._versions, self._claims, document, digest, limit=limit, checked=checked)
         try:
-            with holder:
-                yield holder
+            with writer:
+                yield writer
         finally:
-            if holder.saved and holder.sha256 is not None:
-                self._remember(holder)
+            if writer.saved and writer.digest is not None:
+                self._remember(_Known(lease.epoch, writer.offset, writer.digest), upload.id)
 
-    def _remember(self, holder: Holder) -> None:
-        while len(self._hashes) >= _HASHES:
-            self._hashes.pop(next(iter(self._hashes), holder.turn.id), None)
-        self._hashes[holder.turn.id] = _Hash(holder.turn.epoch, holder.offset, holder.sha256)
+    def _remember(self, known: _Known, upload_id: ObjectId) -> None:
+        while len(self._known) >= _DIGESTS:
+            self._known.pop(next(iter(self._known), upload_id), None)
+        self._known[upload_id] = known
 
     def forget(self, upload: Upload) -> None:
         """Let an upload that is stored be gone; its file stays."""
@@ -197,7 +202,7 @@ class Uploads:
         }
         was = self.collection.find_one_and_update({**over, "state": "open"}, gone)
         current = was or self.collection.find_one(over)
-        if current is None:  # it goes on, or somebody else removed it
+        if current is None:  # somebody appends to it, or else removed it
             return
         collections = self._versions.collections.primary
         if current["state"] != "stored" and not collections.files.find_one({"_id": upload.id}, {"_id": 1}):
@@ -224,4 +229,5 @@ def _upload(document: Mapping[str, Any], now: datetime) -> Upload:
         state=document["state"] if expires > now else "gone",
         ended=document["state"] != "open",
         details=document["details"],
+        leased=document["busy"].replace(tzinfo=UTC) != GIVEN_BACK,
     )

@@ -3,7 +3,7 @@
 ::
 
     update_metadata(collections, file, {"title": "Notes", "draft": None})
-    rename(versions, "notes.txt", "archive/notes.txt")
+    rename(versions, claims, "notes.txt", "archive/notes.txt")
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..collections import Collections
 from ..model import StoredFile, living
 from ..retry import retry
 from ..versions import NO_ARRAY, Versions, check_name
-from .claims import NO_CLAIM
+from .claims import NO_CLAIM, Claims
 
 _ATTEMPTS = 20
 _BATCH = 1000  # documents
@@ -74,7 +74,7 @@ def _free_name(versions: Versions, expired: StoredFile) -> None:
     retry(files, partial(files.update_many, gone, change))
 
 
-def rename(versions: Versions, filename: str, new: str) -> int:
+def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
     """Give all versions of *filename* the name *new*; what is uploaded meanwhile under the old one stays there.
 
     The newest one goes first, and claims the first place of the new name: of an upload there and this one is the
@@ -91,7 +91,7 @@ def rename(versions: Versions, filename: str, new: str) -> int:
         raise ValueError("the new name must not be empty")
     files = versions.collections.primary.files
     begun = retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
-    newest = versions.stored(begun) if begun else _rename_newest(versions, filename, new)
+    newest = versions.stored(begun) if begun else _rename_newest(versions, claims, filename, new)
     older = versions.up_to(replace(newest, filename=filename))
     change = {"$set": {"filename": new}, **NO_CLAIM}
     for start in range(0, len(older), _BATCH):
@@ -118,8 +118,8 @@ def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
     return list(free)
 
 
-def _rename_newest(versions: Versions, filename: str, new: str) -> StoredFile:
-    files, claims = versions.collections.primary.files, versions.claims
+def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) -> StoredFile:
+    files = versions.collections.primary.files
     taken = versions.after(new, None)
     change = {
         "$set": {"filename": new, "renamedFrom": filename, "previous": claims.make(new, None)["previous"]},

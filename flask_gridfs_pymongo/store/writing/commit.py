@@ -2,7 +2,7 @@
 
 ::
 
-    commit(versions, "notes.txt", Content(file_id, length, sha256, head, is_utf8))
+    commit(versions, claims, "notes.txt", Content(file_id, length, sha256, head, is_utf8))
 
 It may be repeated, also by another process: the same content is committed once.
 """
@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any, NamedTuple
 
 from bson.int64 import Int64
@@ -26,13 +27,15 @@ from ..model import StoredFile, living
 from ..retry import RetryBudget, retry
 from ..versions import Versions
 from .changes import expire_older
+from .claims import Claims
+from .pipeline import CHUNK_SIZE
+from .watch import Watch
 
-CHUNK_SIZE = 255 * 1024
-"""bytes; the GridFS specification's default"""
 _ATTEMPTS = 200
 _PAUSE = 0.02  # seconds at most between two of them
 _MILLISECOND = timedelta(milliseconds=1)
 _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
+Check = Callable[["StoredFile | None"], None]
 
 
 class Content(NamedTuple):
@@ -48,6 +51,16 @@ class Content(NamedTuple):
     """the first bytes, which tell the type where the name does not"""
     is_utf8: bool = False
     """whether all of it is, which tells the charset of text"""
+    watch: Watch | None = None
+    """of the whole upload; None: it took long, or may have been committed before"""
+
+
+class Saved(NamedTuple):
+    """What a commit did."""
+
+    file: StoredFile
+    followed: StoredFile | None
+    """the version that was the newest before; None: the name was free"""
 
 
 def preview(
@@ -59,13 +72,14 @@ def preview(
 
 def commit(
     versions: Versions,
+    claims: Claims,
     filename: str,
     content: Content,
     content_type: str | None = None,
     fields: Mapping[str, Any] | None = None,
-    check: Callable[[StoredFile | None], None] | None = None,
-) -> StoredFile:
-    """Make *content* the newest version of *filename*; where a commit of it was stored before, return that.
+    check: Check | None = None,
+) -> Saved:
+    """Make *content* the newest version of *filename*; if a commit of it was stored before, return that.
 
     Versions are totally ordered, and never dated before the one that they follow, whatever the clocks say: see
     :mod:`.claims`.
@@ -78,74 +92,124 @@ def commit(
     :raises IndexConflict: where a unique index of somebody else refuses the document
     :raises Unconfirmed: where the server does not tell whether it stored the document
     """
-    attempts = _Attempts(versions, _document(filename, content, content_type, fields), check)
-    stored = StoredFile.from_document(attempts.run())
-    versions.claims.sweep()
-    return stored
+    attempts = _Commit(versions, claims, _document(filename, content, content_type, fields), content.watch, check)
+    saved = attempts.run()
+    claims.sweep()
+    return saved
 
 
-class _Attempts:
-    """One commit, tried until it is done, is refused, or cannot succeed any more."""
+class _State(Enum):
+    NEW = "the server has no document"
+    SENT = "it may have stored it: there was no answer"
+    MISPLACED = "it has stored it, and another version came between it and the one that it was to follow"
+    PLACED = "the document is where it must be"
+
+
+class _Commit:
+    """One commit, tried until it is done, is refused, or cannot succeed any more.
+
+    ============= ============================= ====================================== ========================
+    state         step                          outcome                                next
+    ============= ============================= ====================================== ========================
+    ``NEW``       look for the newest version,  stored                                 ``PLACED``; if anything
+                  insert                                                               can have happened, verify
+                                                no answer                              ``SENT``
+                                                another writer has the place           ``NEW``
+                                                the same content was committed before  ``PLACED``
+    ``SENT``      ask for the document          it is there                            verify
+                                                it is not                              as ``NEW``, then verify
+    (verify)      count chunks; look for        chunks are gone                        remove it, ContentDeleted
+                  versions in between           it follows                             ``PLACED``
+                                                another one came in between            ``MISPLACED``
+    ``MISPLACED`` look again, move it           moved                                  verify its place
+                                                somebody deleted it                    ContentDeleted
+    ============= ============================= ====================================== ========================
+
+    An error that passes repeats the step. Any other one ends the commit: a refusal of *check* removes a misplaced
+    document; with no answer of the server it is :class:`.Unconfirmed`.
+    """
 
     def __init__(
-        self, versions: Versions, document: dict[str, Any], check: Callable[[StoredFile | None], None] | None
+        self, versions: Versions, claims: Claims, document: dict[str, Any], watch: Watch | None, check: Check | None
     ) -> None:
-        self._versions, self._claims = versions, versions.claims
+        self._versions, self._claims = versions, claims
         self._files, self._chunks = versions.collections.primary
-        self._document, self._check = document, check
+        self._document, self._watch, self._check = document, watch, check
         self._id, self._filename = document["_id"], document["filename"]
         self._newest: StoredFile | None = None  # what the last attempt was to follow
-        self._sent = False  # whether the server may have stored the document
-        self._misplaced = False  # whether it has, and the document is not where it must be
+        self._state = _State.NEW
 
-    def run(self) -> dict[str, Any]:
-        """Return the document as it is stored."""
-        self._check_chunks()
+    def run(self) -> Saved:
+        """Return the file as it is stored."""
+        budget = RetryBudget(self._files)
         try:
-            return self._placed()
+            for attempt in range(_ATTEMPTS):
+                try:
+                    self._step()
+                except PyMongoError as error:
+                    self._doubt()
+                    if not budget.lasts(error):
+                        raise
+                if self._state is _State.PLACED:
+                    return Saved(StoredFile.from_document(self._document), living(self._newest))
+                time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
         except PyMongoError as error:
-            if self._sent:
-                raise Unconfirmed(f"{self._filename!r} may be stored, or not: {error}") from error
-            raise
+            if self._state is _State.NEW:
+                raise
+            raise Unconfirmed(f"{self._filename!r} may be stored, or not: {error}") from error
         except Exception:
-            if self._misplaced:
+            if self._state is _State.MISPLACED:
                 self._take_back()
             raise
-
-    def _placed(self) -> dict[str, Any]:
-        budget = RetryBudget(self._files)
-        for attempt in range(_ATTEMPTS):
-            try:
-                if self._attempt():
-                    return self._document
-            except PyMongoError as error:
-                if not budget.lasts(error):
-                    raise
-            time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  writers that raced do it no more
         raise IndexConflict(
             f"{self._filename!r} found no place after its newest version in {_ATTEMPTS} attempts: the unique index on "
             "previous gave it to others; nothing was stored"
         )
 
-    def _attempt(self) -> bool:
-        if self._misplaced:
-            return self._move()
-        if not (self._sent and self._is_stored()):
-            retried = self._sent
-            self._look()
-            try:
-                self._insert()
-            except DuplicateKeyError as error:
-                return self._is_stored() or self._give_way(error)
-            if retried:
-                self._check_chunks()
-        return self._is_in_place()
+    def _step(self) -> None:
+        if self._state is _State.MISPLACED:
+            self._move()
+        elif self._state is _State.SENT and self._is_stored():
+            self._verify()
+        else:
+            self._insert()
 
-    def _is_in_place(self) -> bool:
-        self._misplaced = not self._claims.follows(self._filename, self._id, self._newest, self._later)
-        return not self._misplaced
+    def _insert(self) -> None:
+        before = self._state
+        self._look()
+        options = {} if self._watch is None else self._watch.options
+        self._state = _State.SENT
+        try:
+            self._files.insert_one(self._document, **options)
+        except (AutoReconnect, WriteConcernError):
+            raise
+        except DuplicateKeyError as error:
+            self._state = before
+            if self._is_stored():
+                self._ensure_whole()
+                self._state = _State.PLACED
+            else:
+                self._give_way(error)
+            return
+        except PyMongoError:  # it was refused
+            self._state = before
+            raise
+        if self._watch is not None:
+            self._watch.note()
+        if self._watch is not None and self._watch.sure:
+            self._state = _State.PLACED
+        else:
+            self._verify()
 
-    def _move(self) -> bool:
+    def _verify(self) -> None:
+        self._ensure_whole()
+        self._verify_place()
+
+    def _verify_place(self) -> None:
+        follows = self._claims.follows(self._filename, self._id, self._newest, self._later)
+        self._state = _State.PLACED if follows else _State.MISPLACED
+
+    def _move(self) -> None:
         """Move the document to the place after the newest; inserted anew, it could lose its chunks to a late delete."""
         self._look()
         place = {name: self._document[name] for name in ("previous", "uploadDate")}
@@ -153,10 +217,11 @@ class _Attempts:
         try:
             moved = retry(self._files, lambda: self._files.update_one({"_id": self._id}, change))
         except DuplicateKeyError as error:
-            return self._give_way(error)
+            self._give_way(error)
+            return
         if not moved.matched_count:
             raise ContentDeleted(f"{self._filename!r} was deleted while it was uploaded; nothing was stored")
-        return self._is_in_place()
+        self._verify_place()
 
     @property
     def _later(self) -> dict[str, Any]:
@@ -164,22 +229,16 @@ class _Attempts:
 
     def _look(self) -> None:
         """Find what the file is to follow, and date it after that."""
-        self._newest = self._versions.newest(self._filename, self._id if self._misplaced else None)
+        self._newest = self._versions.newest(self._filename, self._id if self._state is _State.MISPLACED else None)
         if self._check is not None:
             self._check(living(self._newest))
         if self._newest is not None and self._newest.expired:
             expire_older(self._versions, self._newest)
         self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}
 
-    def _insert(self) -> None:
-        before, self._sent = self._sent, True
-        try:
-            self._files.insert_one(self._document)
-        except (AutoReconnect, WriteConcernError):
-            raise
-        except PyMongoError:  # it was refused
-            self._sent = before
-            raise
+    def _doubt(self) -> None:
+        if self._watch is not None:
+            self._watch.doubt()
 
     def _is_stored(self) -> bool:
         stored = retry(self._files, lambda: self._files.find_one({"_id": self._id}))
@@ -187,8 +246,8 @@ class _Attempts:
             self._document = stored
         return stored is not None
 
-    def _give_way(self, error: DuplicateKeyError) -> bool:
-        """Look again where another writer was faster; returns False."""
+    def _give_way(self, error: DuplicateKeyError) -> None:
+        """Free the place if nobody has it by right; the next step looks again."""
         index = (error.details or {}).get("keyPattern", {"previous": 1})
         if list(index) != ["previous"]:
             fields = ", ".join(index)
@@ -197,20 +256,17 @@ class _Attempts:
                 f"document has the same {fields}; nothing was stored"
             ) from error
         self._claims.release(self._filename, self._newest, self._later)
-        return False
 
-    def _check_chunks(self) -> None:
-        """After a commit whose answer was lost somebody may have deleted the file."""
+    def _ensure_whole(self) -> None:
+        """Take the document back if somebody removed chunks, or the file."""
         wanted = -(-self._document["length"] // CHUNK_SIZE)
         found = retry(self._chunks, lambda: self._chunks.count_documents({"files_id": self._id}))
         if found != wanted:
-            if self._sent:
-                self._take_back()
+            self._take_back()
             raise ContentDeleted(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
 
     def _take_back(self) -> None:
         retry(self._files, lambda: self._files.delete_one({"_id": self._id}))
-        self._sent = False
 
 
 def _document(

@@ -2,17 +2,15 @@
 
 ::
 
-    with Writer(versions, "notes.txt") as writer:
+    with Writer(versions, claims, "notes.txt") as writer:
         writer.write(b"Buy milk")
         writer.commit()
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -20,15 +18,15 @@ from bson.objectid import ObjectId
 from pymongo import ReplaceOne
 from pymongo.errors import ConnectionFailure
 
-from ... import mimetype
-from ..charset import Utf8
 from ..errors import FileTooLarge, Unconfirmed
 from ..model import StoredFile
 from ..retry import is_reachable, retry
 from ..versions import Versions
-from .commit import CHUNK_SIZE, Content, commit, preview
+from .claims import Claims
+from .commit import Check, Content, Saved, commit, preview
+from .pipeline import ChunkPipeline, Chunks, Digest
+from .watch import Watch
 
-_CHUNKS_PER_INSERT = 4
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
@@ -41,26 +39,28 @@ class Writer:
     :param max_size: bytes; one more and :meth:`write` raises :class:`FileTooLarge`
     """
 
-    def __init__(self, versions: Versions, filename: str, max_size: int | None = None) -> None:
+    def __init__(self, versions: Versions, claims: Claims, filename: str, max_size: int | None = None) -> None:
         self.id = ObjectId()
         self.filename = filename
-        self.length = 0
-        self._versions = versions
+        self._versions, self._claims = versions, claims
         self._collections = versions.collections
         self._max_size = max_size
-        self.sha256 = hashlib.sha256()
-        """of what was written so far"""
-        self._head = b""
-        self._utf8 = Utf8()
-        self._pieces: list[bytes] = []  # of the next chunk
-        self._size = 0  # of them together
-        self._chunks: list[dict[str, Any]] = []  # of the next insert
-        self._next = 0
-        self._thread: ThreadPoolExecutor | None = None
-        self._inserting: Future[Any] | None = None
+        self._digest = Digest()
+        self._pipeline = ChunkPipeline(self.id, self._store)
+        self._watch = Watch(self._collections)
         self._content: Content | None = None  # once all of it is stored
         self._open = True
         self._in_doubt = False  # whether the server may have stored the document, which it did not acknowledge
+
+    @property
+    def length(self) -> int:
+        """How many bytes were written."""
+        return self._pipeline.offset
+
+    @property
+    def sha256(self) -> Any:
+        """The hash of what was written so far, as hashlib has it."""
+        return self._digest.sha256
 
     def __enter__(self) -> Writer:
         return self
@@ -78,7 +78,7 @@ class Writer:
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take the next bytes of the content; returns how many.
 
-        :raises TypeError: for what is no bytes
+        :raises TypeError: for anything but bytes
         :raises FileTooLarge: past the limit
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -86,66 +86,38 @@ class Writer:
             raise TypeError(
                 f"the content must be bytes, not {kind}; open a file in binary mode ('rb'), or use io.BytesIO"
             )
-        self.length += len(data)
-        if self._max_size is not None and self.length > self._max_size:
+        view = memoryview(bytes(data))
+        if self._max_size is not None and self.length + len(view) > self._max_size:
             raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
-        self.sha256.update(data)
-        self._utf8.update(data)
-        self._pieces.append(bytes(data))
-        self._size += len(data)
-        if self._size >= CHUNK_SIZE:
-            joined = b"".join(self._pieces)
-            whole = self._size - self._size % CHUNK_SIZE
-            for start in range(0, whole, CHUNK_SIZE):
-                self._add(joined[start : start + CHUNK_SIZE])
-            self._pieces, self._size = [joined[whole:]], self._size - whole
+        self._digest.update(view)
+        self._pipeline.write(view)
         return len(data)
 
-    def _add(self, data: bytes) -> None:
-        self._head = self._head or data[: mimetype.SNIFF_BYTES]
-        self._chunks.append({"_id": ObjectId(), "files_id": self.id, "n": self._next, "data": data})
-        self._next += 1
-        if len(self._chunks) == _CHUNKS_PER_INSERT:
-            self._insert()
-
-    def _insert(self) -> None:
-        """Insert the chunks in a thread, while the next ones arrive; wait for those before them, so that a slow
-        server slows the client and not more than two inserts are in memory."""
-        self._settle()
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "gridfs-writer")
-        self._inserting = self._thread.submit(self._store_chunks, self._chunks)
-        self._chunks = []
-
-    def _store_chunks(self, documents: list[dict[str, Any]]) -> None:
-        chunks = self._collections.chunks
+    def _store(self, chunks: Chunks, offset: int = 0, tail: bytes = b"") -> None:
+        collection = self._collections.chunks
 
         def again() -> Any:
-            own = [{name: chunk[name] for name in ("_id", "files_id", "n")} for chunk in documents]
-            return chunks.bulk_write([ReplaceOne(*pair, upsert=True) for pair in zip(own, documents, strict=True)])
+            self._watch.doubt()
+            own = [{name: chunk[name] for name in ("_id", "files_id", "n")} for chunk in chunks]
+            replaced = [ReplaceOne(*pair, upsert=True) for pair in zip(own, chunks, strict=True)]
+            return collection.bulk_write(replaced, **self._watch.options)
 
-        retry(chunks, lambda: chunks.insert_many(documents), on_retry=again)
-
-    def _settle(self) -> None:
-        inserting, self._inserting = self._inserting, None
-        if inserting is not None:
-            inserting.result()
+        if chunks:
+            retry(collection, lambda: collection.insert_many(chunks, **self._watch.options), on_retry=again)
+            self._watch.note()
 
     def finish(self) -> None:
         """Store what is left of the content; until the commit the writer then holds neither a thread nor chunks."""
-        if last := b"".join(self._pieces):
-            self._add(last)
-        self._pieces, self._size = [], 0
-        self._settle()
-        if self._chunks:
-            self._store_chunks(self._chunks)
-            self._chunks = []
-        self._stop_thread()
+        self._pipeline.settle()
+        self._store(*self._pipeline.cut(final=True))
+        self._pipeline.close()
 
     def _whole(self) -> Content:
         if self._content is None:
             self.finish()
-            self._content = Content(self.id, self.length, self.sha256.hexdigest(), self._head, self._utf8.valid())
+            digest = self._digest
+            hashed, is_utf8 = digest.sha256.hexdigest(), digest.utf8.valid()
+            self._content = Content(self.id, self.length, hashed, digest.head, is_utf8, self._watch)
         return self._content
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:
@@ -156,18 +128,18 @@ class Writer:
         self,
         content_type: str | None = None,
         fields: Mapping[str, Any] | None = None,
-        check: Callable[[StoredFile | None], None] | None = None,
-    ) -> StoredFile:
+        check: Check | None = None,
+    ) -> Saved:
         """Make the file the newest version of its name: see :func:`.commit.commit`."""
         content = self._whole()
         self._in_doubt = True  # also for what comes at any moment: Ctrl-C, the end of a worker
         try:
-            stored = commit(self._versions, self.filename, content, content_type, fields, check)
+            saved = commit(self._versions, self._claims, self.filename, content, content_type, fields, check)
         except Exception as error:
             self._in_doubt = isinstance(error, Unconfirmed)
             raise
         self._close()
-        return stored
+        return saved
 
     def abort(self) -> None:
         """Remove what was written, unless it was committed, or may have been."""
@@ -178,9 +150,5 @@ class Writer:
 
     def _close(self) -> None:
         self._open = False
-        self._stop_thread()
-
-    def _stop_thread(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.shutdown()  # waits for an insert that is under way
+        self._pipeline.close()
+        self._watch.close()

@@ -1,9 +1,9 @@
-"""A request's turn at an upload: it takes the turn, and stores the bytes of its body.
+"""A request that appends to an upload: it acquires the lease, and stores the bytes of its body.
 
 ::
 
-    with turn(options, upload) as holder:
-        receive(options, request, holder, checksum)
+    with lease(options, upload) as writer:
+        receive(options, request, writer, checksum)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...http import tus
 from ...service.bodies import READ_SIZE, Body
 from ...service.options import Options
 from ...service.receive import too_large
-from ...store import FileTooLarge, Holder, LeaseLost, Upload, UploadBusy, UploadEnded
+from ...store import FileTooLarge, LeaseLost, Upload, UploadBusy, UploadEnded, UploadWriter
 from . import errors
 
 _SILENCE = 30  # seconds without a byte, after which the connection is taken for dead: nothing is lost with it
@@ -28,48 +28,48 @@ _SLOW_READ = 1024  # bytes
 
 
 @contextmanager
-def turn(
+def lease(
     options: Options,
     upload: Upload,
     *,
     checked: bool = False,
-    overtaken: Callable[[int], errors.Refusal] = errors.conflict,
-) -> Iterator[Holder]:
-    """Take the turn; where that is impossible the client gets an error that says how to go on.
+    lost: Callable[[int], errors.Refusal] = errors.conflict,
+) -> Iterator[UploadWriter]:
+    """Acquire the lease; if that is impossible the client gets an error that says how to go on.
 
-    :param checked: as in :meth:`.Uploads.hold`
-    :param overtaken: makes the error for a turn that has passed to another request, from the offset by then
+    :param checked: as in :meth:`.ResumableUploads.open_for_append`
+    :param lost: makes the error for a lease that was lost to another request, from the offset by then
     """
     uploads = options.bucket().uploads
     try:
-        with uploads.hold(upload, limit=options.max_size, checked=checked) as holder:
-            yield holder
+        with uploads.open_for_append(upload, limit=options.max_size, checked=checked) as writer:
+            yield writer
     except UploadBusy:
         raise errors.busy() from None
     except (LeaseLost, UploadEnded):
         current = uploads.get(upload.id)
         if current is None or current.state == "gone":
             raise errors.gone() from None
-        raise overtaken(current.offset) from None
+        raise lost(current.offset) from None
 
 
-def set_length(options: Options, holder: Holder, length: int) -> None:
+def set_length(options: Options, writer: UploadWriter, length: int) -> None:
     """Take the length of an upload that was created without one."""
-    if holder.length is None:
+    if writer.length is None:
         if options.max_size is not None and length > options.max_size:
             raise too_large(options.max_size)
         try:
-            holder.set_length(length)
+            writer.set_length(length)
         except FileTooLarge:
-            raise errors.too_long(holder.offset, length) from None
-    elif length != holder.length:
-        raise errors.Refusal(400, f"The length of this upload is {holder.length}, and does not change.")
+            raise errors.too_long(writer.offset, length) from None
+    elif length != writer.length:
+        raise errors.Refusal(400, f"The length of this upload is {writer.length}, and does not change.")
 
 
-def receive(options: Options, request: Request, holder: Holder, checksum: tus.Checksum | None) -> None:
+def receive(options: Options, request: Request, writer: UploadWriter, checksum: tus.Checksum | None) -> None:
     """Take the body: all of it where it has a checksum, else what comes."""
-    begin, announced = holder.offset, request.content_length
-    limit = options.max_size if holder.length is None else holder.length
+    begin, announced = writer.offset, request.content_length
+    limit = options.max_size if writer.length is None else writer.length
     if announced is not None and limit is not None and begin + announced > limit:
         raise errors.too_long(begin, limit)
     kept = "what came is kept" if checksum is None else "nothing of it is kept"
@@ -77,17 +77,17 @@ def receive(options: Options, request: Request, holder: Holder, checksum: tus.Ch
     with Body(request, options.upload_timeout, kept, silence=_SILENCE) as body:
         try:
             for block in _blocks(body):
-                holder.write(block)
+                writer.write(block)
                 if computed is not None:
                     computed.update(block)
         except FileTooLarge:
-            holder.rewind()
+            writer.rewind()
             raise errors.too_long(begin, limit) from None
-    if announced is not None and holder.offset - begin != announced:
-        raise errors.Refusal(400, f"The body ended after {holder.offset - begin} of {announced} bytes; {kept}.")
+    if announced is not None and writer.offset - begin != announced:
+        raise errors.Refusal(400, f"The body ended after {writer.offset - begin} of {announced} bytes; {kept}.")
     if checksum is not None and computed is not None and computed.digest() != checksum.digest:
         raise errors.wrong_checksum()
-    holder.accept()
+    writer.accept()
 
 
 def _blocks(body: Body) -> Iterator[bytes]:

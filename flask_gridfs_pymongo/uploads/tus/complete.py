@@ -2,8 +2,8 @@
 
 ::
 
-    with turn(options, upload) as holder:
-        fields = finish(options, upload, holder)
+    with lease(options, upload) as writer:
+        fields = finish(options, upload, writer)
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ...service.operations import check_preconditions, stored
 from ...service.options import Options
 from ...service.receive import expiring
 from ...service.rights import permit
-from ...store import CorruptFile, Holder, IndexConflict, StoredFile, Upload, completion
+from ...store import CorruptFile, IndexConflict, StoredFile, Upload, UploadWriter, completion
 from .. import pages
 from . import errors
 
 
-def finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
+def finish(options: Options, upload: Upload, writer: UploadWriter) -> dict[str, str]:
     """Commit the upload; returns the header fields that tell of the file.
 
     A refusal is final, and ends the upload; after a failure that may pass, the next request tries again.
@@ -33,20 +33,20 @@ def finish(options: Options, upload: Upload, holder: Holder) -> dict[str, str]:
 
     try:
         file, first = completion.finish(
-            holder,
+            writer,
             fields=expiring(options, upload.details["fields"]),
             check=check,
             inspect=lambda unseen: inspect(options, options.bucket(), unseen),
         )
     except CorruptFile:
-        completion.terminate(holder)
+        completion.terminate(writer)
         raise errors.gone() from None
     except IndexConflict:
-        completion.terminate(holder)
+        completion.terminate(writer)
         raise
     except HTTPException as refusal:
         if refusal.code is None or refusal.code < 500:
-            completion.terminate(holder)
+            completion.terminate(writer)
         raise
     if first:
         stored(options, file)

@@ -2,7 +2,7 @@
 
 ::
 
-    raise errors.conflict(holder.offset)
+    raise errors.conflict(writer.offset)
 
 The texts are for programs, which is why they are not translated.
 """

@@ -26,7 +26,7 @@ from ..arguments import folder
 from ..target import Target, target_of
 from ..write.file import clean_or_400
 from . import errors
-from .append import receive, set_length, turn
+from .append import lease, receive, set_length
 from .complete import finish, state_of_stored
 
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
@@ -63,20 +63,19 @@ def create(options: Options, request: Request, target: Target) -> Response:
         "conditions": conditions,
     }
     bucket = options.bucket()
-    check_preconditions("PUT", conditions, bucket.newest(name))
+    if conditions:
+        check_preconditions("PUT", conditions, bucket.newest(name))
     _make_room(options)
-    token = bucket.uploads.create(name, length, lifetime=options.upload_expires, details=details)
-    upload = bucket.uploads.find(token)
-    assert upload is not None  # noqa: S101 (it was stored just now)
+    upload = bucket.uploads.create(name, length, lifetime=options.upload_expires, details=details)
     told = tus.state(0, length, upload.expires)
     if has_body or length == 0:
         try:
             told = _append(options, request, upload, 0)
         except HTTPException:  # its client will never know its URL
-            with suppress(HTTPException), turn(options, upload) as holder:
-                completion.terminate(holder)
+            with suppress(HTTPException), lease(options, upload) as writer:
+                completion.terminate(writer)
             raise
-    return pages.empty(201, {"Location": urls.index({"upload": token})} | told)
+    return pages.empty(201, {"Location": urls.index({"upload": upload.token})} | told)
 
 
 def answer(options: Options, request: Request, target: Target) -> Response:
@@ -101,13 +100,15 @@ def answer(options: Options, request: Request, target: Target) -> Response:
 
 
 def _head(options: Options, request: Request, upload: Upload) -> Response:
-    """Tell the offset: from now on nobody else moves it. An upload that is complete is finished."""
+    """Tell the offset: no request that came before moves it any more. An upload that is complete is finished."""
     told = {"Upload-Metadata": upload.details["metadata"]} if upload.details["metadata"] else {}
     if upload.state == "stored":
         return pages.empty(200, told | state_of_stored(options, upload))
-    with turn(options, upload, overtaken=lambda offset: errors.busy()) as holder:
-        finished = finish(options, upload, holder) if holder.offset == holder.length else {}
-    return pages.empty(200, told | tus.state(holder.offset, holder.length, holder.turn.expires) | finished)
+    if not upload.leased and upload.offset != upload.length:
+        return pages.empty(200, told | tus.state(upload.offset, upload.length, upload.expires))
+    with lease(options, upload, lost=lambda offset: errors.busy()) as writer:
+        finished = finish(options, upload, writer) if writer.offset == writer.length else {}
+    return pages.empty(200, told | tus.state(writer.offset, writer.length, writer.lease.upload_expires) | finished)
 
 
 def _patch(options: Options, request: Request, upload: Upload) -> Response:
@@ -132,8 +133,8 @@ def _delete(options: Options, request: Request, upload: Upload) -> Response:
     if upload.state == "stored":
         options.bucket().uploads.forget(upload)
     else:
-        with turn(options, upload) as holder:
-            completion.terminate(holder)
+        with lease(options, upload) as writer:
+            completion.terminate(writer)
     return pages.empty(204)
 
 
@@ -172,11 +173,11 @@ def _append(options: Options, request: Request, upload: Upload, offset: int) -> 
     """Add the body at *offset*; returns the fields that tell how far the upload is."""
     checksum = valid(tus.checksum, request.headers)
     length = valid(lambda fields: tus.number(fields, "Upload-Length"), request.headers)
-    with turn(options, upload, checked=checksum is not None) as holder:
-        if holder.offset != offset:
-            raise errors.conflict(holder.offset)
+    with lease(options, upload, checked=checksum is not None) as writer:
+        if writer.offset != offset:
+            raise errors.conflict(writer.offset)
         if length is not None:
-            set_length(options, holder, length)
-        receive(options, request, holder, checksum)
-        finished = finish(options, upload, holder) if holder.offset == holder.length else {}
-    return tus.state(holder.offset, holder.length, holder.turn.expires) | finished
+            set_length(options, writer, length)
+        receive(options, request, writer, checksum)
+        finished = finish(options, upload, writer) if writer.offset == writer.length else {}
+    return tus.state(writer.offset, writer.length, writer.lease.upload_expires) | finished

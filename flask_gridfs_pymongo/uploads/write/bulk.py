@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from flask import Request, abort
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
@@ -59,8 +58,10 @@ def move(options: Options, request: Request, target: Target) -> Response:
     for file in files:
         try:
             moved.append(rename(options, file, targets[file.filename]))
-        except Conflict:
+        except FileExistsError:
             taken.append(targets[file.filename])
+        except FileNotFoundError:
+            abort(404, "It was deleted meanwhile.")
     if not pages.is_browser():
         return pages.json_of({"files": [pages.describe(file) for file in moved], "taken": taken})
     text = ngettext("%(num)s file was moved.", "%(num)s files were moved.", len(moved))

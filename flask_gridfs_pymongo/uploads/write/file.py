@@ -5,6 +5,8 @@ What a query flag asks of a POST is a row of a table: ``?restore`` makes an old 
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Request, Response, abort
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -33,17 +35,11 @@ def put(options: Options, request: Request, target: Target) -> Response:
     if "Content-Range" in request.headers or target.is_version:
         abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")
     permit(options, "write", name)
-    followed: list[StoredFile | None] = []
-
-    def check(newest: StoredFile | None) -> None:
-        check_preconditions(request.method, request.headers, newest)
-        followed.append(newest)
-
-    saved = save_body(request, options, name, check=check)
-    stored(options, saved)
-    fields = {"Content-Location": pages.permanent_url(saved) or "", "ETag": f'"{saved.etag}"'}
-    if followed[-1] is None:
-        return pages.empty(201, fields | {"Location": pages.url_of(saved) or ""})
+    file, followed = save_body(request, options, name, check=partial(check_preconditions, "PUT", request.headers))
+    stored(options, file)
+    fields = {"Content-Location": pages.permanent_url(file) or "", "ETag": f'"{file.etag}"'}
+    if followed is None:
+        return pages.empty(201, fields | {"Location": pages.url_of(file) or ""})
     return pages.empty(204, fields)
 
 
@@ -64,12 +60,9 @@ def upload(options: Options, request: Request, target: Target) -> BaseResponse:
     if after is not None and not origin.is_local(after):
         abort(400, "?next must be a path of this site, such as /profile.")
     name = None if target.name is None else clean_or_400(target.name)
-
-    def check(newest: StoredFile | None) -> None:
-        check_preconditions(request.method, request.headers, newest)
-
+    check = None if name is None else partial(check_preconditions, request.method, request.headers)
     try:
-        saved = save_form(request, options, filename=name, folder=folder(target) or "", check=check if name else None)
+        saved = save_form(request, options, filename=name, folder=folder(target) or "", check=check)
     except PartlyStored as partly:
         for file in partly.files:
             tell(file_saved, file=file)

@@ -30,7 +30,12 @@ def move(options: Options, request: Request, target: Target) -> Response:
         abort(400, "All versions of a file move together: send it without ?version and ?id.")
     file, new = _asked(options, request, target, "move")
     permit(options, "delete", file.filename)
-    moved = rename(options, file, new)
+    try:
+        moved = rename(options, file, new)
+    except FileExistsError:
+        abort(409, taken(new))
+    except FileNotFoundError:
+        abort(404, "It was deleted meanwhile.")
     return _answer(request, moved, gettext("%(old)s is now %(new)s.", old=file.filename, new=new))
 
 

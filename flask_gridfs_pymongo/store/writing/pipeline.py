@@ -1,0 +1,119 @@
+"""Bytes into chunks: they are cut, and inserted in a thread while the next ones arrive.
+
+::
+
+    pipeline = ChunkPipeline(file_id, store)
+    pipeline.write(data)
+    pipeline.settle()
+    chunks, tail = pipeline.cut()
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
+from typing import Any
+
+from bson.objectid import ObjectId
+
+from ... import mimetype
+from ..charset import Utf8
+
+CHUNK_SIZE = 255 * 1024
+"""bytes; the GridFS specification's default"""
+_INSERT = 4 * CHUNK_SIZE  # bytes
+Chunks = list[dict[str, Any]]
+
+
+class Digest:
+    """What is known of content whose bytes have all been seen."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+        self.head = b""
+        """the first bytes, which tell the type if the name does not"""
+        self.utf8 = Utf8()
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Look at the next bytes."""
+        self.sha256.update(data)
+        self.utf8.update(data)
+        if len(self.head) < mimetype.SNIFF_BYTES:
+            self.head += bytes(data[: mimetype.SNIFF_BYTES - len(self.head)])
+
+    def copy(self) -> Digest:
+        """Return one that goes its own way from here."""
+        other = copy(self)
+        other.sha256, other.utf8 = self.sha256.copy(), self.utf8.copy()
+        return other
+
+
+class ChunkPipeline:
+    """The chunks of one file. At most two inserts are in memory, so that a slow server slows the client.
+
+    :param file_id: the file's
+    :param store: called in the thread with whole chunks, the offset after all that was taken, and its last bytes, which
+        fill no chunk yet
+    :param offset: where the bytes to come begin
+    :param tail: those before the offset that fill no chunk yet
+    """
+
+    def __init__(
+        self, file_id: ObjectId, store: Callable[[Chunks, int, bytes], None], offset: int = 0, tail: bytes = b""
+    ) -> None:
+        self._file_id, self._store = file_id, store
+        self._thread: ThreadPoolExecutor | None = None
+        self._storing: Future[None] | None = None
+        self.reset(offset, tail)
+
+    def reset(self, offset: int, tail: bytes) -> None:
+        """Begin at *offset*, and forget what is in memory."""
+        self.offset = offset
+        """after the last byte that was taken"""
+        self._pieces, self._size = [memoryview(tail)], len(tail)
+
+    def write(self, data: memoryview) -> None:
+        """Take the next bytes, which nobody changes."""
+        is_large = self._size + len(data) >= _INSERT
+        while data:
+            piece = data[: _INSERT - self._size]
+            data = data[len(piece) :]
+            self._pieces.append(piece)
+            self._size += len(piece)
+            self.offset += len(piece)
+            if is_large and self._size >= CHUNK_SIZE:
+                self.flush()
+
+    def flush(self) -> None:
+        """Store the whole chunks in memory in the thread, when those before them are stored."""
+        self.settle()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "gridfs-writer")
+        self._storing = self._thread.submit(self._store, *self.cut())
+
+    def cut(self, *, final: bool = False) -> tuple[Chunks, int, bytes]:
+        """Return what *store* is given; *final*: the tail is the last chunk."""
+        joined = b"".join(self._pieces)
+        first = (self.offset - self._size) // CHUNK_SIZE
+        whole = len(joined) if final else len(joined) - len(joined) % CHUNK_SIZE
+        chunks = [
+            {"_id": ObjectId(), "files_id": self._file_id, "n": n, "data": joined[start : start + CHUNK_SIZE]}
+            for n, start in enumerate(range(0, whole, CHUNK_SIZE), first)
+        ]
+        tail = joined[whole:]
+        self._pieces, self._size = [memoryview(tail)], len(tail)
+        return chunks, self.offset, tail
+
+    def settle(self) -> None:
+        """Wait for what is being stored, and raise what it raised."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            storing.result()
+
+    def close(self) -> None:
+        """Give the thread back; waits for an insert that is under way."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown()

@@ -1,0 +1,81 @@
+"""Whether an upload went as almost all do, so that nothing can have happened to it that has to be looked for.
+
+What an upload relies on lives for ten minutes at least: its claim, and chunks that have no files document yet. So one
+that took less than a minute, without an error, need not ask again whether they are there::
+
+    watch = Watch(collections)
+    chunks.insert_many(documents, **watch.options)
+    watch.note()
+    ...
+    watch.sure
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bson.timestamp import Timestamp
+from pymongo.client_session import ClientSession
+
+from ..collections import Collections
+
+_SHORT = 60  # seconds
+
+
+class Watch:
+    """Watches one upload from its beginning: how long it takes, also while its process or machine is paused.
+
+    A paused virtual machine may show only in the server's time: replica sets and mongos tell theirs with each write.
+    """
+
+    def __init__(self, collections: Collections) -> None:
+        self._indexes = collections.indexes
+        self._doubtful = False
+        self._began = _counters()
+        self._first: Timestamp | None = None
+        self._last: Timestamp | None = None
+        self._session: ClientSession | None = None
+        if collections.is_replicated:
+            self._session = collections.files.database.client.start_session(causal_consistency=False)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the upload's writes are given."""
+        return {} if self._session is None else {"session": self._session}
+
+    def note(self) -> None:
+        """A write was acknowledged."""
+        if self._session is not None:
+            self._last = self._session.operation_time
+            self._first = self._first or self._last
+
+    def doubt(self) -> None:
+        """Something failed, or is done once more."""
+        self._doubtful = True
+
+    @property
+    def sure(self) -> bool:
+        """Whether nothing can have happened."""
+        if self._doubtful or not self._indexes.complete or self._seconds() > _SHORT:
+            return False
+        if self._session is None:
+            return True
+        if self._first is None or self._last is None or self._first == self._last:
+            return False  # of one write alone nothing tells how long before it the upload began
+        return bool(self._last.time - self._first.time <= _SHORT)
+
+    def _seconds(self) -> float:
+        return max(now - then for now, then in zip(_counters(), self._began, strict=True))
+
+    def close(self) -> None:
+        """The upload is over."""
+        if self._session is not None:
+            self._session.end_session()
+
+
+def _counters() -> tuple[float, ...]:
+    """Clocks of this machine, in seconds: the one that also counts while it sleeps, else two that together may."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return (time.clock_gettime(time.CLOCK_BOOTTIME),)
+    return time.monotonic(), time.time()
