@@ -10,13 +10,13 @@ import random
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import gridfs
@@ -295,7 +295,7 @@ class TestOthersAtWork:
 
         looking = Check(Bucket(db).collections, repair=True)
         if moment == "pause":
-            monkeypatch.setattr(time, "sleep", act)
+            monkeypatch.setattr(check, "time", SimpleNamespace(sleep=act))  # the driver's threads sleep, too
         else:
             monkeypatch.setattr(check, "_PAUSE", 0)
             looking.advance = lambda _: act(0) if looking.chunks else None
