@@ -87,7 +87,7 @@ class Claims:
         # $convert would take no timestamp on MongoDB 5.0 and older.
         since = Timestamp(int(self._clock.now().timestamp()) - CLAIM_TTL, 0)
         old = {**WITH_PREVIOUS, "previousAt": {"$not": {"$gte": since}}}
-        found = self._files.find(old, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
+        found = self._files.find(old, {"_id": 1}).limit(_BATCH).batch_size(_BATCH).max_time_ms(1000)
         old_ones = [document["_id"] for document in found]
         if old_ones:
             self._files.update_many({"_id": {"$in": old_ones}}, NO_CLAIM)
