@@ -24,6 +24,8 @@ from .errors import CorruptFile
 from .integrity import damage, is_length, is_utf8
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
+TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "metadata.mimetype")
+"""where tools write the content type"""
 _KNOWN = frozenset(
     "_id filename length chunkSize uploadDate contentType sha256 previous previousAt renamedFrom".split()
 )

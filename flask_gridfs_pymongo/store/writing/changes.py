@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from ..model import StoredFile, living
 from ..retry import retry
 from ..versions import NO_ARRAY, Versions, check_name
 from .claims import NO_CLAIM, Claims
+from .watch import Watch
 
 _ATTEMPTS = 20
 _BATCH = 1000  # documents
@@ -90,8 +92,7 @@ def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
     if not new:
         raise ValueError("the new name must not be empty")
     files = versions.collections.primary.files
-    begun = retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
-    newest = versions.stored(begun) if begun else _rename_newest(versions, claims, filename, new)
+    newest = _rename_newest(versions, claims, filename, new)
     older = versions.up_to(replace(newest, filename=filename))
     change = {"$set": {"filename": new}, **NO_CLAIM}
     for start in range(0, len(older), _BATCH):
@@ -127,21 +128,27 @@ def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) 
     }
     back = {"$set": {"filename": filename}, "$unset": {**NO_CLAIM["$unset"], "renamedFrom": ""}}
     for _ in range(_ATTEMPTS):
-        newest = living(versions.newest(filename))
-        if newest is None:
-            raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
-        there = versions.newest(new)
-        if there is not None and not there.expired:
-            break
-        if there is not None:
-            _free_name(versions, there)
-        own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
-        try:
-            renamed = retry(files, partial(files.find_one_and_update, own, change))
-        except DuplicateKeyError:  # an upload is faster, or a claim was left behind
-            claims.release(new, None, taken)
-            continue
-        if renamed and claims.follows(new, newest.id, None, taken):
-            return newest
-        retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
+        with closing(Watch(versions.collections)) as watch:
+            there = versions.newest(new)
+            begun = there and retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
+            if begun:
+                return versions.stored(begun)
+            newest = living(versions.newest(filename))
+            if newest is None:
+                raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
+            if there is not None and not there.expired:
+                break
+            if there is not None:
+                _free_name(versions, there)
+            own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
+            take = partial(files.find_one_and_update, own, change, **watch.options)
+            try:
+                renamed = retry(files, take, on_retry=watch.doubting(take))
+            except DuplicateKeyError:  # an upload is faster, or a claim was left behind
+                claims.release(new, None, taken)
+                continue
+            watch.note()
+            if renamed and (watch.sure or claims.follows(new, newest.id, None, taken)):
+                return newest
+            retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
     raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")
