@@ -29,12 +29,12 @@ _BATCH = 1000  # documents
 
 
 def update_metadata(collections: Collections, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
-    """Set keys of a revision's metadata, each by itself: of two changes to different keys none is lost.
+    """Set keys of a version's metadata, each by itself: of two changes to different keys none is lost.
 
     :param changes: new values; None removes a key
-    :return: the revision as it is then; None where it was deleted meanwhile
+    :return: the version as it is then; None if it was deleted meanwhile
     :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
-    :raises TypeError: where another tool stored something else than a mapping
+    :raises TypeError: if another tool stored something else than a mapping
     """
     for key in changes:
         if not isinstance(key, str) or not key or key.startswith("$") or "." in key or "\0" in key:
@@ -48,7 +48,7 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
     if not update:
         return file
     files, own = collections.files, {"_id": {"$eq": file.id}}
-    if "metadata" in file.fields:  # it is no mapping
+    if "metadata" in file.fields:  # not a mapping
         if file.fields["metadata"] is not None:
             raise TypeError("the file's metadata is not a mapping: another tool put something else there")
         retry(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
@@ -68,7 +68,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
 
 
 def _free_name(versions: Versions, expired: StoredFile) -> None:
-    """Take the name from all that is gone with *expired*; reads that have begun go on until it is deleted."""
+    """Take the name from all that is gone with *expired*; reads that have begun continue until it is deleted."""
     expire_older(versions, expired)
     files = versions.collections.primary.files
     gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}
@@ -81,11 +81,11 @@ def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
 
     The newest one goes first, and claims the first place of the new name: of an upload there and this one is the
     first, and the other one follows it, or finds the name taken. It notes where it came from until the others are
-    there, too: where that broke off, the same call completes it.
+    there, too: if that broke off, the same call completes it.
 
     :return: how many versions were renamed
-    :raises FileNotFoundError: where there is no such file
-    :raises FileExistsError: where *new* is taken; by a version that has expired it is not
+    :raises FileNotFoundError: if there is no such file
+    :raises FileExistsError: if *new* is taken; by a version that has expired it is not
     :raises ValueError: for a new name that is empty
     """
     check_name(new)

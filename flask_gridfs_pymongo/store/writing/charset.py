@@ -43,6 +43,6 @@ class Utf8:
 
 
 def with_charset(content_type: str, is_utf8: bool) -> str:
-    """Name the charset of text that is UTF-8, where the type has no parameter yet."""
+    """Name the charset of text that is UTF-8, if the type has no parameter yet."""
     is_text = content_type.lower().startswith("text/") and ";" not in content_type
     return f"{content_type}; charset=utf-8" if is_text and is_utf8 else content_type

@@ -48,7 +48,7 @@ class Content(NamedTuple):
     sha256: str
     """in hexadecimal"""
     head: bytes
-    """the first bytes, which tell the type where the name does not"""
+    """the first bytes, which tell the type if the name does not"""
     is_utf8: bool = False
     """whether all of it is, which tells the charset of text"""
     watch: Watch | None = None
@@ -84,13 +84,13 @@ def commit(
     Versions are totally ordered, and never dated before the one that they follow, whatever the clocks say: see
     :mod:`.claims`.
 
-    :param content_type: guessed from the name and the first bytes where None
+    :param content_type: guessed from the name and the first bytes if None
     :param fields: further fields of the files document
     :param check: called with the version that this one is to follow (None for the first one), again after each lost
         race; what it raises ends the commit, and nothing is stored
-    :raises ContentDeleted: where chunks are gone
-    :raises IndexConflict: where a unique index of somebody else refuses the document
-    :raises Unconfirmed: where the server does not tell whether it stored the document
+    :raises ContentDeleted: if chunks are gone
+    :raises IndexConflict: if a unique index of somebody else refuses the document
+    :raises Unconfirmed: if the server does not tell whether it stored the document
     """
     attempts = _Commit(versions, claims, _document(filename, content, content_type, fields), content.watch, check)
     saved = attempts.run()

@@ -19,12 +19,12 @@ from ..variants import Variants
 
 
 def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
-    """Delete revisions with their content and the pictures made of them; returns how many.
+    """Delete versions with their content and the pictures made of them; returns how many.
 
-    Where that had to be repeated all of them count, as the first try may have done it.
+    If that had to be repeated all of them count, as the first try may have done it.
 
     :param pictures: those of which pictures may have been made
-    :raises Unconfirmed: where the server does not tell whether their documents are gone
+    :raises Unconfirmed: if the server does not tell whether their documents are gone
     """
     files: Any = collections.files
     # A single id may come from outside, and in $in a pattern would match many.
