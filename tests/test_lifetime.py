@@ -30,9 +30,7 @@ def age(store: Bucket, file: StoredFile, hours: float) -> None:
 
 def expire(store: Bucket, file: StoredFile, hours: float) -> None:
     """Let *file* have expired some hours ago."""
-    store.files.update_one(
-        {"_id": file.id}, {"$set": {"metadata.expiresAt": datetime.now(UTC) - hours * HOUR}}
-    )
+    store.files.update_one({"_id": file.id}, {"$set": {"metadata.expiresAt": datetime.now(UTC) - hours * HOUR}})
 
 
 def contents(store: Bucket, name: str = "a") -> list[bytes]:
