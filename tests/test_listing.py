@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import shlex
 import struct
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import bson
 import pytest
-from bson import Binary, Code, DatetimeMS
+from bson import Binary, Code, DatetimeMS, ObjectId
+from bson.raw_bson import RawBSONDocument
 from flask import Flask
 from flask.testing import FlaskClient
 from pymongo.errors import ExecutionTimeout
@@ -54,6 +57,16 @@ def nested(levels: int) -> str:
         document = struct.pack("<i", len(document) + 8) + b"\3a\0" + document + b"\0"
     text = document.replace(b"\3a\0", b"\3_id\0", 1)
     return "~" + base64.urlsafe_b64encode(struct.pack("<i", len(text)) + text[4:]).rstrip(b"=").decode()
+
+
+def store_raw(files: Any, names: list[str]) -> None:
+    """Insert files with *names*, also such that are not UTF-8, which no driver sends."""
+    for number, name in enumerate(names):
+        octets = name.encode(errors="surrogateescape")
+        stand_in = "x" * len(octets)
+        document = {"_id": ObjectId(), "filename": stand_in, "length": number % 2, "chunkSize": 5}
+        encoded = bson.encode(document | {"uploadDate": START, "contentType": "text/plain"})
+        files.insert_one(RawBSONDocument(encoded.replace(stand_in.encode() + b"\0", octets + b"\0", 1)))
 
 
 A_CURSOR = cursor(b"a", 5)
@@ -306,7 +319,7 @@ class TestQueryString:
         monkeypatch.setattr(orders, "_candidates", slow)
         answer = client.get("/u/?order=newest", headers={"Accept": accept})
         assert answer.status_code == 503
-        assert "flask gridfs index" in answer.text
+        assert "flask gridfs index newest" in answer.text
         assert "exceeded" not in answer.text
 
     @pytest.mark.parametrize(
@@ -361,6 +374,47 @@ class TestQueryString:
             url = page["next"]
             assert len(found) <= len(names)
         assert found == names
+
+    @pytest.mark.parametrize("query", ["order=name", "order=newest", "order=-type&folder=", "order=size&prefix=a"])
+    @pytest.mark.parametrize("name", ["a", "e\udce9", "a\0b", "Ä/ö"])
+    def test_a_page_begins_after_any_name(self, app: Flask, real: PyMongo, query: str, name: str) -> None:
+        store_raw(real.db.fs.files, ["0", name, "z"])
+        app.register_blueprint(real.uploads_blueprint(url_prefix="/u", read_only=True))
+        client, url, ids = app.test_client(), f"/u/?{query}&limit=1", []
+        while url:
+            page = client.get(url, headers=JSON).json
+            ids += [row["id"] for row in page["files"]] + [row["name"] for row in page["folders"]]
+            url = page["next"]
+            assert not url or ("cursor=" in url and "after" not in url)
+        everything = client.get(f"/u/?{query}", headers=JSON).json
+        assert ids == [row["id"] for row in everything["files"]] + [row["name"] for row in everything["folders"]]
+
+    def test_a_deeply_nested_cursor_of_a_file_without_a_name_is_refused_or_found(self, client: FlaskClient) -> None:
+        statuses = {client.get(f"/u/?cursor={nested(levels)}").status_code for levels in range(600, 1700, 50)}
+        assert statuses == {400}
+
+    @pytest.mark.parametrize("base", ["fs", "pictures of ann"])
+    def test_the_command_that_an_error_names_makes_the_indexes(
+        self, app: Flask, real: PyMongo, monkeypatch: pytest.MonkeyPatch, base: str
+    ) -> None:
+        Bucket(real.db, base).save("a.txt", [b"a"], metadata={"taken_by": "Ann"})
+        app.register_blueprint(real.uploads_blueprint(url_prefix="/u", base=base, metadata=["taken_by"]))
+
+        def slow(*args: Any, **options: Any) -> None:
+            raise ExecutionTimeout("operation exceeded time limit", 50)
+
+        url = "/u/?order=-size&metadata.Taken-By=Ann"
+        with monkeypatch.context() as patched:
+            patched.setattr(orders, "_candidates", slow)
+            answer = app.test_client().get(url, headers=JSON)
+        assert answer.status_code == 503
+        program, *arguments = shlex.split(answer.json["detail"].partition("An index helps: ")[2])
+        assert program == "flask"
+        assert app.test_cli_runner().invoke(args=arguments).exit_code == 0
+        found = [index["key"] for index in real.db[base].files.index_information().values()]
+        assert [("length", -1), ("filename", 1)] in found
+        assert [("metadata.taken_by", 1), ("filename", 1), ("uploadDate", 1)] in found
+        assert [row["filename"] for row in app.test_client().get(url, headers=JSON).json["files"]] == ["a.txt"]
 
     def test_folders_are_shown_to_those_who_may_list_them(self, app: Flask, mongo: PyMongo, store: Bucket) -> None:
         asked: list[tuple[str, str | None]] = []

@@ -34,7 +34,7 @@ from . import pages
 from .pages import flash
 from .pages.icons import kind
 from .pages.upload_form import upload_target
-from .read import variant
+from .read import listing, variant
 from .tus import views as tus
 from .views import Uploads
 
@@ -96,9 +96,10 @@ def _damaged(error: CorruptFile | UnicodeEncodeError) -> Response:
     return pages.problem(500, "The stored file is damaged.")
 
 
-def _too_slow(error: ExecutionTimeout) -> Response:
+def _too_slow(options: Options, error: ExecutionTimeout) -> Response:
     detail = Message(
-        "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: flask gridfs index."
+        "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: %(command)s",
+        command=listing.index_command(options.bucket(), request.args, options.metadata),
     )
     return pages.problem(503, detail, {"Retry-After": "5"})
 
@@ -201,7 +202,7 @@ def uploads_blueprint(options: Options, name: str, url_prefix: str | None) -> Up
         blueprint.register_error_handler(error, _problem)
     blueprint.register_error_handler(PyMongoError, _unavailable)
     blueprint.register_error_handler(DocumentTooLarge, _unavailable)
-    blueprint.register_error_handler(ExecutionTimeout, _too_slow)
+    blueprint.register_error_handler(ExecutionTimeout, partial(_too_slow, options))
     blueprint.register_error_handler(Unconfirmed, _unconfirmed)
     for error_class in (CorruptFile, UnicodeEncodeError):  # what is not UTF-8 in a stored _id cannot be sent back
         blueprint.register_error_handler(error_class, _damaged)

@@ -16,6 +16,7 @@ from .render import (
     problem,
     readable,
     url_of,
+    url_of_name,
     versions,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "problem",
     "readable",
     "url_of",
+    "url_of_name",
     "versions",
 ]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timezone
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from flask import Response, current_app, json, render_template, request, url_for
 
@@ -26,6 +27,7 @@ _FOLDER = "flask_gridfs_pymongo"
 _PAGE_SIZE = 100  # versions
 _JSON = ("application/json", "application/problem+json")
 _FRAMED = "application/pdf"
+_PATH_SAFE, _QUERY_SAFE = "!$&'()*+,/:;=@", "!$'()*,/:;?@"  # what url_for leaves as it is, beside what quote does
 _OUR_PHRASES = {460: "Checksum Mismatch"}  # of tus
 
 
@@ -169,8 +171,31 @@ def url_of(file: StoredFile, **query: Any) -> str | None:
     None where that takes an ``_id`` that is too long for a URL.
     """
     if file.named and survives_url(file.filename):
-        return url_for(".file", filename=file.filename, **query)
+        return url_of_name(file.filename, **query)
     return url_for(".index", **{**query, "id": file.key}) if file.key else None
+
+
+def url_of_name(name: str, **query: Any) -> str:
+    """The URL of a name, or of a folder, that survives one (:func:`.filenames.survives_url`)."""
+    prefix = _prefix()
+    if prefix is None:
+        return url_for(".file", filename=name, **query)
+    asked = urlencode({key: value for key, value in query.items() if value is not None}, safe=_QUERY_SAFE)
+    return f"{prefix}{quote(name, safe=_PATH_SAFE)}{'?' if asked else ''}{asked}"
+
+
+def _prefix() -> str | None:
+    """What the URLs of all names begin with in this request: a router takes its time for each.
+
+    None if a function of the application's own (``url_defaults``) may have a say in them.
+    """
+    key = "flask_gridfs_pymongo.prefix"
+    if key not in request.environ:
+        functions = current_app.url_default_functions
+        is_fixed = sum(len(functions.get(name, ())) for name in (None, *request.blueprints)) == 1  # the blueprint's own
+        request.environ[key] = url_for(".file", filename="x")[:-1] if is_fixed else None
+    prefix: str | None = request.environ[key]
+    return prefix
 
 
 def permanent_url(file: StoredFile) -> str | None:
