@@ -162,10 +162,11 @@ def newest_of(versions: Versions, names: Collection[str], budget: Budget, *field
         {"filename": {"$in": wanted}}, ["filename", "uploadDate", *fields], batch_size=limit
     )
     found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(limit)
-    documents = [found for found in found.max_time_ms(budget.left()) if type(found["filename"]) is str]
-    groups = {name: list(group) for name, group in groupby(documents, key=lambda document: document["filename"])}
-    if len(documents) == limit:
-        groups.popitem()  # which may have been cut
+    documents = list(found.max_time_ms(budget.left()))
+    texts = (document for document in documents if type(document["filename"]) is str)
+    groups = {name: list(group) for name, group in groupby(texts, key=lambda document: document["filename"])}
+    if groups and len(documents) == limit:
+        groups.popitem()  # which may have been cut off
     return {name: latest for name, group in groups.items() if (latest := _latest(group))}
 
 
