@@ -12,7 +12,9 @@ import json
 import threading
 import tracemalloc
 import unicodedata
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -20,12 +22,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pymongo import monitoring
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, mimetype
 from flask_gridfs_pymongo.http.filenames import MAX_CHARACTERS
 
-from .conftest import HTML, Client, everyone, form, nothing_stored
+from .conftest import HTML, JSON, Client, everyone, form, nothing_stored
 
 MARKS = "a" + "\u0300" * 10_000 + "\u0316" * 10_000
 CHARACTERS = len(MARKS)
@@ -295,3 +298,78 @@ def test_a_type_is_guessed_from_2048_bytes() -> None:
     finally:
         mimetype._sniffer = before
     assert seen == [2048]
+
+
+# The most round trips of a page: of a bucket of 1,100 names (/one/), and of one in which each has two versions (/two/).
+# A page for people has one more: it asks first whether the database is there.
+LISTING_TRIPS: list[tuple[str, dict[str, str], int]] = [
+    ("/one/", JSON, 1),
+    ("/one/?flat=1", HTML, 2),
+    ("/one/?folder=f/", JSON, 1),
+    ("/one/f/", HTML, 2),
+    ("/one/?order=-name", JSON, 2),  # files without a name come first
+    ("/one/?q=9", JSON, 1),
+    ("/one/?limit=1000", JSON, 1),
+    ("/one/?metadata.tags=even", JSON, 2),
+    ("/one/?order=newest", JSON, 2),
+    ("/one/?order=newest", HTML, 3),
+    ("/one/?order=-newest", JSON, 4),
+    ("/one/?order=size&limit=1000", JSON, 2),
+    ("/one/?order=type", JSON, 3),
+    ("/one/?order=-type", JSON, 4),
+    ("/one/?order=newest&folder=f/", JSON, 2),
+    ("/one/?order=newest&metadata.tags=even", JSON, 2),
+    ("/two/", JSON, 2),
+    ("/two/?limit=1000", JSON, 3),
+    ("/two/?metadata.tags=even", JSON, 4),
+    ("/two/?order=newest", JSON, 2),
+    ("/two/?order=size", JSON, 6),
+    ("/two/?order=type", JSON, 7),
+]
+
+
+class Trips(CommandListener):
+    """Counts the commands that are sent, but those that end a cursor, whose answer nobody needs."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name != "killCursors":
+            self.commands.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def listings(mongod: str) -> Iterator[tuple[FlaskClient, Trips]]:
+    app, trips = Flask("listings"), Trips()
+    mongo = PyMongo(app, uri=f"{mongod}/listings_{uuid.uuid4().hex}", event_listeners=[trips])
+    cli = app.test_cli_runner()
+    for versions, base in enumerate(["one", "two"], 1):
+        mongo.db[base].files.insert_many(
+            {"filename": f"{'fg'[number > 550]}/{number:04}", "uploadDate": date, "length": number, "chunkSize": 5}
+            | {"contentType": "text/plain", "metadata": {"tags": ["odd", "even"][number % 2]}}
+            for version in range(versions)
+            for number in range(1100)
+            for date in [datetime(2020 + version, 1, 1, tzinfo=UTC) + timedelta(seconds=number)]
+        )
+        made = cli.invoke(args=["gridfs", "index", "newest", "size", "type", "metadata.tags", "--bucket", base])
+        assert made.exit_code == 0
+        options: dict[str, Any] = {"base": base, "read_only": True, "metadata": ["tags"]}
+        app.register_blueprint(mongo.uploads_blueprint(base, url_prefix=f"/{base}", **options))
+    yield app.test_client(), trips
+    mongo.cx.drop_database(mongo.db.name)
+    mongo.cx.close()
+
+
+@pytest.mark.parametrize(("url", "accept", "most"), LISTING_TRIPS)
+def test_a_page_of_a_listing_takes_a_few_round_trips(
+    listings: tuple[FlaskClient, Trips], url: str, accept: dict[str, str], most: int
+) -> None:
+    client, trips = listings
+    trips.commands.clear()
+    assert client.get(url, headers=accept).status_code == 200
+    assert len(trips.commands) <= most, trips.commands

@@ -27,7 +27,6 @@ from ..store import (
     is_outage,
     reason,
 )
-from .texts import Message
 
 RETRY_AFTER = "5"
 """seconds, for what may pass"""
@@ -68,14 +67,7 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     ),
     (
         _is(ExecutionTimeout),
-        Failure(
-            503,
-            Message(
-                "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: "
-                "flask gridfs index."
-            ),
-            passes=True,
-        ),
+        Failure(503, "This takes too long here.", passes=True),
     ),
     (
         lambda error: isinstance(error, PyMongoError) and is_outage(error),

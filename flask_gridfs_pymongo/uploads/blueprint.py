@@ -15,6 +15,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
+from pymongo.errors import ExecutionTimeout
 from werkzeug.exceptions import HTTPException
 
 from ..http import cors
@@ -28,11 +29,12 @@ from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, tel
 from ..service.guard import guard
 from ..service.options import Options
 from ..service.rights import listable
+from ..service.texts import Message
 from . import pages, urls
 from .pages import flash
 from .pages.icons import kind
 from .pages.upload_form import upload_target
-from .read import variant
+from .read import listing, variant
 from .target import remember, target_of
 from .tus import views as tus
 from .views import answer
@@ -63,13 +65,19 @@ def _problem(error: HTTPException) -> Any:
     return pages.problem(error.code, reason, fields)
 
 
-def _failed(error: Exception) -> Response:
+def _failed(options: Options, error: Exception) -> Response:
     failure = failure_of(error)
     log_failure(failure, error)
+    text = failure.text
+    if isinstance(error, ExecutionTimeout):
+        text = Message(
+            "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: %(command)s",
+            command=listing.index_command(options.bucket(), request.args, options.keys),
+        )
     # If versions may have been renumbered, a repeated request would change another one.
     repeatable = request.method == "GET" or target_of(request).version is None
     fields = {"Retry-After": RETRY_AFTER} if failure.passes and repeatable else {}
-    return pages.problem(failure.status, failure.text, fields)
+    return pages.problem(failure.status, text, fields)
 
 
 def _guard(options: Options, response: Response) -> Response:
@@ -162,7 +170,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)
     for error_class in FAILURES:
-        blueprint.register_error_handler(error_class, _failed)
+        blueprint.register_error_handler(error_class, partial(_failed, options))
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:

@@ -20,7 +20,7 @@ from pymongo import ASCENDING, DESCENDING
 from ..integrity import LONGEST, is_utf8
 from ..model import StoredFile
 from ..versions import CALENDAR, NO_ARRAY, Versions
-from .by_name import by_name, newest_of, row_of, unnamed
+from .by_name import by_name, is_same, newest_of, row_of, unnamed
 from .names import Edge
 from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Shown, Walk, named
 
@@ -177,7 +177,9 @@ def ordered(
                     row_of(versions, filename, documents[filename], latest) if shown.named(filename) else None
                 )
             found = rows[filename]
-            if found and having.matches(found.file) and position(order, found.file.document.get(field)) == key.value:
+            if found is None or not having.matches(found.file):
+                continue
+            if is_same(found.file.id, document["_id"]) or position(order, found.file.document.get(field)) == key.value:
                 rows[filename] = None
                 yield key, found
                 budget.give_back()

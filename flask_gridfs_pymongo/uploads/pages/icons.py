@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _KINDS = {
     "image": r"image/.*",
@@ -19,6 +20,7 @@ _KINDS = {
 }
 
 
+@lru_cache(1000)
 def kind(content_type: str) -> str:
     """Return the name of the icon for a media type; ``folder`` is one, too."""
     if content_type == "folder":

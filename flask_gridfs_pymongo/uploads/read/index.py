@@ -41,11 +41,12 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
         return redirect_to_slash(request)
     permit(options, "list", folder(target) or None)
     data = listing.build(options.bucket(), request, target, options.keys, shown(options))
+    if pages.prefers_json():
+        return pages.page("listing.html", data)
     template = "listing.html" if pages.is_browser() else "index.html"
     deep = data["q"] or data["order"] != "name"  # else each file is in this very folder, as its name says
     carried = listing.kept({**request.args, "folder": data["folder"] or "" if deep else ""})
-    href = listing.hrefs(request, data["folder"])
-    return pages.page(template, data, href=href, carried=carried, **_choices(options, data))
+    return pages.page(template, data, **listing.links(request, data, carried), **_choices(options, data))
 
 
 def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
