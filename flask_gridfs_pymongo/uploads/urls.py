@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from flask import url_for
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
-_SAFE = "!$'()*,/:;?@"  # in a query (RFC 3986 section 3.4)
+_SAFE_CHARS = "!$'()*,/:;?@"  # in a query (RFC 3986 section 3.4)
 
 
 def index(query: Mapping[str, Any] = _EMPTY, endpoint: str = ".index") -> str:
@@ -33,7 +33,7 @@ def file(filename: str, query: Mapping[str, Any] = _EMPTY) -> str:
 
 def with_query(url: str, query: Mapping[str, Any]) -> str:
     """Return *url* with *query* behind it, as :func:`index` has it."""
-    text = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True, safe=_SAFE)
+    text = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True, safe=_SAFE_CHARS)
     if not text:
         return url
     return f"{url}{'&' if '?' in url else '?'}{text}"
