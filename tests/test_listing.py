@@ -47,7 +47,7 @@ BY_NAME = ["a.txt", "b.txt", "photos/2024/y.png", "photos/x.png", "photos0", "Ä
 
 
 def cursor(*key: Any) -> str:
-    return ids.to_text([*key], longest=16_000) or ""
+    return ids.to_text([*key], max_length=16_000) or ""
 
 
 def nested(levels: int) -> str:

@@ -33,7 +33,7 @@ from .resumable.append import UploadWriter
 from .resumable.uploads import Upload
 from .retry import DISK_FULL, codes, is_outage, reason
 from .stream import FileReader
-from .variants import Kept
+from .variants import StoredVariant
 from .versions import Version
 from .writing.claims import build_index
 from .writing.commit import Saved
@@ -57,7 +57,6 @@ __all__ = [
     "Finding",
     "Index",
     "IndexConflict",
-    "Kept",
     "Key",
     "LeaseLost",
     "Lock",
@@ -69,6 +68,7 @@ __all__ = [
     "Saved",
     "Shown",
     "StoredFile",
+    "StoredVariant",
     "Sweep",
     "Unconfirmed",
     "Upload",

@@ -22,7 +22,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from .retry import reason, retry
 
-_TIMEOUT = 10  # seconds that a request waits for indexes
+_INDEX_TIMEOUT = 10  # seconds that a request waits for indexes
 _PERIOD = 10  # seconds between two looks
 _NO_QUORUM = (2, 9, 40415)  # of a standalone, and of servers before MongoDB 4.4
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -85,7 +85,7 @@ class Indexes:
             _logger.info("cannot look at the indexes: %s", reason(error))
 
     def _create(self, indexes: Sequence[Index]) -> None:
-        deadline = time.monotonic() + _TIMEOUT
+        deadline = time.monotonic() + _INDEX_TIMEOUT
         there: dict[str, Mapping[str, Any]] = {}
         sound = [index for index in self._sound if index not in indexes]
         for index in indexes:

@@ -25,7 +25,7 @@ DISK_FULL = 14031
 """the server's code OutOfDiskSpace"""
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
-_PASSING = {
+_TRANSIENT = {
     6,  # HostUnreachable
     7,  # HostNotFound
     24,  # LockTimeout
@@ -61,11 +61,11 @@ def reason(error: PyMongoError) -> str:
     return str(error).partition(", full error")[0].partition(", Topology Description")[0]
 
 
-def passes(error: PyMongoError) -> bool:
+def is_transient(error: PyMongoError) -> bool:
     """Whether the same operation may succeed a little later, and was not done yet where the server answered."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
         return True
-    return not is_unconfirmed(error) and not _PASSING.isdisjoint(codes(error))
+    return not is_unconfirmed(error) and not _TRANSIENT.isdisjoint(codes(error))
 
 
 def is_unconfirmed(error: PyMongoError) -> bool:
@@ -77,7 +77,7 @@ def is_unconfirmed(error: PyMongoError) -> bool:
 
 def is_outage(error: PyMongoError) -> bool:
     """Whether the database could not answer, or not confirm in time, so that a later request may succeed."""
-    return isinstance(error, ConnectionFailure) or is_unconfirmed(error) or passes(error)
+    return isinstance(error, ConnectionFailure) or is_unconfirmed(error) or is_transient(error)
 
 
 def is_reachable(collection: Any) -> bool:
@@ -106,7 +106,7 @@ class RetryBudget:
 
     def lasts(self, error: PyMongoError) -> bool:
         """Return whether to try again after *error*; if so, after a short pause."""
-        if not passes(error):
+        if not is_transient(error):
             return False
         now = time.monotonic()
         self._failed = now if self._failed is None else self._failed

@@ -23,16 +23,15 @@ from ..http.headers import is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
 from ..mimetype import PICTURES
-from ..service import send_timeout as stalls
-from ..service import texts
-from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, tell_refusal
+from ..service import send_timeout, texts
+from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, report_refusal
 from ..service.guard import guard
 from ..service.options import Options
 from ..service.rights import listable
 from ..service.texts import Message
 from . import pages, urls
 from .pages import flash
-from .pages.icons import kind
+from .pages.icons import icon_name
 from .pages.upload_form import upload_target
 from .read import listing, variant
 from .target import remember, target_of
@@ -51,7 +50,7 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     **texts.TEMPLATE_GLOBALS,
     "_upload_target": upload_target,
     "_notice": flash.take,
-    "_kind": kind,
+    "_kind": icon_name,
     "_index_url": urls.index,
 }
 
@@ -60,7 +59,7 @@ def _problem(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
         return error
     reason = error.description or ""
-    tell_refusal(error.code, reason, target_of(request).path or None)
+    report_refusal(error.code, reason, target_of(request).path or None)
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return pages.problem(error.code, reason, fields)
 
@@ -76,7 +75,7 @@ def _failed(options: Options, error: Exception) -> Response:
         )
     # If versions may have been renumbered, a repeated request would change another one.
     repeatable = request.method == "GET" or target_of(request).version is None
-    fields = {"Retry-After": RETRY_AFTER} if failure.passes and repeatable else {}
+    fields = {"Retry-After": RETRY_AFTER} if failure.transient and repeatable else {}
     return pages.problem(failure.status, text, fields)
 
 
@@ -131,7 +130,7 @@ def _context(options: Options) -> dict[str, Any]:
     return {
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
-        "smaller": variant.smaller(options),
+        "smaller": variant.uncropped_widths(options),
         "pictures": PICTURES | {"image/svg+xml"},
         "made_smaller": TYPES,
         "opens": partial(is_shown, inline_types=options.inline_types),
@@ -163,7 +162,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     if options.resumable:
         blueprint.after_request(tus.mark)
     if options.send_timeout is not None:
-        blueprint.after_request(partial(stalls.bound, options.send_timeout))
+        blueprint.after_request(partial(send_timeout.bound, options.send_timeout))
     blueprint.context_processor(lambda: _context(options))
     for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)

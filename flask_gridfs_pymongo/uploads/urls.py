@@ -16,7 +16,7 @@ from flask import current_app, request, url_for
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _PATH_SAFE = "!$&'()*+,/:;=@"  # in a path (RFC 3986 section 3.3), as Werkzeug leaves them
-_SAFE = "!$'()*,/:;?@"  # in a query (RFC 3986 section 3.4)
+_SAFE_CHARS = "!$'()*,/:;?@"  # in a query (RFC 3986 section 3.4)
 
 
 def index(query: Mapping[str, Any] = _EMPTY, endpoint: str = ".index") -> str:
@@ -50,7 +50,7 @@ def _prefix() -> str | None:
 
 def with_query(url: str, query: Mapping[str, Any]) -> str:
     """Return *url* with *query* behind it, as :func:`index` has it."""
-    text = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True, safe=_SAFE)
+    text = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True, safe=_SAFE_CHARS)
     if not text:
         return url
     return f"{url}{'&' if '?' in url else '?'}{text}"

@@ -26,7 +26,7 @@ from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, sends_all
 from ..service.bodies import read_all
 from ..service.download import send
-from ..service.errors import tell_refusal
+from ..service.errors import report_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, Rules
@@ -208,7 +208,7 @@ def _text(field: str) -> str:
 def _refusal(current: Request, told: DAVError) -> BaseResponse:
     # Each client asks once without a password.
     if 400 <= told.value < 500 and (told.value != 401 or "Authorization" in current.headers):
-        tell_refusal(told.value, str(told.context_info or ""), current.path.strip("/") or None)
+        report_refusal(told.value, str(told.context_info or ""), current.path.strip("/") or None)
     cause = told.src_exception
     if not isinstance(cause, HTTPException):
         if told.err_condition:

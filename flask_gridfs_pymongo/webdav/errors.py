@@ -36,5 +36,5 @@ def as_dav_error(error: Exception) -> DAVError:
     failure = failure_of(error)
     if failure.status >= 500:
         log_failure(failure, error)
-    passing = ServiceUnavailable(failure.text, retry_after=int(RETRY_AFTER)) if failure.passes else None
+    passing = ServiceUnavailable(failure.text, retry_after=int(RETRY_AFTER)) if failure.transient else None
     return DAVError(failure.status, failure.text, src_exception=passing)

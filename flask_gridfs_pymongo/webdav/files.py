@@ -11,10 +11,10 @@ from wsgidav.dav_error import DAVError
 from wsgidav.dav_provider import DAVNonCollection
 
 from ..http.headers import media_type
-from ..service.operations import check_preconditions, rename, stored
+from ..service.operations import after_save, check_preconditions, rename
 from ..service.receive import save_body, save_copy
 from ..service.rights import permit
-from ..signals import file_deleted, tell
+from ..signals import file_deleted, send
 from ..store import FileReader, StoredFile
 from .errors import told
 from .names import storable
@@ -117,7 +117,7 @@ class File(Resource, DAVNonCollection):
     def remove(self) -> None:
         permit(self.options, "delete", self.stored_name)
         if deleted := self.options.bucket().delete_all(self.stored):
-            tell(file_deleted, file=self.stored, versions=deleted)
+            send(file_deleted, file=self.stored, versions=deleted)
         self.free()
 
     def move_to(self, new: str) -> None:
@@ -139,7 +139,7 @@ class File(Resource, DAVNonCollection):
             File(f"/{new}", self.environ, newest).ensure_unlocked()
 
         permit(self.options, "write", new)
-        stored(self.options, save_copy(self.options, self.stored, new, check))
+        after_save(self.options, save_copy(self.options, self.stored, new, check))
         self.dav.copy_properties(self.stored_name, new)
 
 
@@ -155,7 +155,7 @@ class _Put:
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
         saved, before = save_body(current, options, name, check=self._check)
         self._resource.file, bucket = saved, options.bucket()
-        stored(options, saved)
+        after_save(options, saved)
         # Finder and Explorer make every file as an empty one, which is no version that anybody wants back.
         if before and _is_empty(before, saved) and bucket.count(name, limit=3) == 2:
             bucket.delete_many([before.id])

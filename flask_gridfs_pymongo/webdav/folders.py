@@ -13,10 +13,10 @@ from flask import abort, request
 from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
-from ..service.operations import stored
-from ..service.receive import expiring
-from ..service.rights import permit, shown
-from ..signals import file_changed, file_deleted, tell
+from ..service.operations import after_save
+from ..service.receive import with_expiry
+from ..service.rights import permit, visibility_of
+from ..signals import file_changed, file_deleted, send
 from ..store import Page, QuotaExceeded, StoredFile, folders_of
 from .errors import as_dav_error, told
 from .files import File
@@ -40,7 +40,7 @@ class Folder(Resource, DAVCollection):
 
         :raises QuotaExceeded: where they are more than :data:`MOST_NAMES`
         """
-        top, visible = self.stored_name, shown(self.options)
+        top, visible = self.stored_name, visibility_of(self.options)
         permit(self.options, "list", top or None)
         remembered = self.dav.folders(top, MOST_NAMES + 1)
         below = {top + path[len(top) :].partition("/")[0] + "/" for path in remembered if path != top}
@@ -68,7 +68,7 @@ class Folder(Resource, DAVCollection):
         return members[::-1] if depth_first else members
 
     def _below(self) -> Iterator[File | Folder]:
-        top, visible, count = self.stored_name, shown(self.options), 0
+        top, visible, count = self.stored_name, visibility_of(self.options), 0
         remembered = self.dav.folders(top, MOST_NAMES + 1)
         folders = {path for path in remembered if path != top and not visible.hidden_folder(path)}
         for page in self._pages(folded=False):
@@ -84,7 +84,7 @@ class Folder(Resource, DAVCollection):
 
     def _pages(self, *, folded: bool) -> Iterator[Page]:
         """The names that begin with this folder's path; each page may take the time of one."""
-        bucket, visible, after = self.options.bucket(), shown(self.options), None
+        bucket, visible, after = self.options.bucket(), visibility_of(self.options), None
         while True:
             page = bucket.list(after=after, limit=_PAGE, prefix=self.stored_name, folded=folded, shown=visible)
             yield page
@@ -105,9 +105,9 @@ class Folder(Resource, DAVCollection):
             self.ensure_unlocked()
             if self.provider.lock_manager.get_indirect_url_lock_list(made.get_ref_url()):
                 raise DAVError(HTTP_LOCKED)
-            fields = expiring(self.options, {})
+            fields = with_expiry(self.options, {})
             made.file = self.options.bucket().save(made.stored_name, [], fields=fields, check=_ensure_free)
-            stored(self.options, made.file)
+            after_save(self.options, made.file)
         return made
 
     def support_recursive_delete(self) -> bool:
@@ -132,7 +132,7 @@ class Folder(Resource, DAVCollection):
     def _delete_single(self, files: list[File]) -> None:
         if self.options.bucket().delete_many([file.stored.id for file in files]):
             for file in files:
-                tell(file_deleted, file=file.stored, versions=1)
+                send(file_deleted, file=file.stored, versions=1)
 
     def _end(self, gone: list[File]) -> None:
         """Drop what belonged to files that are gone from below here."""
@@ -184,7 +184,7 @@ class Folder(Resource, DAVCollection):
             if file.stored_name in with_properties:
                 self.dav.copy_properties(file.stored_name, targets[file])
             document = {**file.stored.document, "filename": targets[file]}
-            tell(file_changed, file=replace(file.stored, filename=targets[file], document=document))
+            send(file_changed, file=replace(file.stored, filename=targets[file], document=document))
         return done
 
     def remove(self) -> None:

@@ -17,7 +17,7 @@ from bson.code import Code
 from bson.decimal128 import Decimal128
 from pymongo import ASCENDING, DESCENDING
 
-from ..integrity import LONGEST, is_utf8
+from ..integrity import MAX_INT64, is_utf8
 from ..model import StoredFile
 from ..versions import CALENDAR, NO_ARRAY, Versions
 from .by_name import by_name, is_same, newest_of, row_of, unnamed
@@ -56,7 +56,7 @@ class Values(NamedTuple):
 
 ORDERS: dict[str, tuple[str, int, Values]] = {
     "newest": ("uploadDate", DESCENDING, Values((datetime,), *CALENDAR)),
-    "size": ("length", DESCENDING, Values((int, float, Decimal128), 0, LONGEST)),
+    "size": ("length", DESCENDING, Values((int, float, Decimal128), 0, MAX_INT64)),
     "type": ("contentType", ASCENDING, Values((str,), "")),
 }
 """The orders beside the one by name: the field of the files document, its direction, the values that it goes by"""

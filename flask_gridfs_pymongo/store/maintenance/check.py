@@ -101,7 +101,7 @@ class Check:
         yield from self._pictures()
 
     def _indexes(self) -> Iterator[Finding]:
-        for index in (*INDEXES, *variants.INDEXES):
+        for index in (*INDEXES, *variants.VARIANT_INDEXES):
             collection = self.collections.of(index)
             there = collection.index_information()  # empty if the collection is not there yet
             problem = index_problem(there, index) if there else None

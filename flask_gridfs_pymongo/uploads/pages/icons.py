@@ -21,7 +21,7 @@ _KINDS = {
 
 
 @lru_cache(1000)
-def kind(content_type: str) -> str:
+def icon_name(content_type: str) -> str:
     """Return the name of the icon for a media type; ``folder`` is one, too."""
     if content_type == "folder":
         return "folder"

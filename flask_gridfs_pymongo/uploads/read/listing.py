@@ -32,7 +32,7 @@ _LONGEST_URL = 2000  # characters: gunicorn takes a request line of 4,094
 _LONGEST = {"q": 100, "prefix": 1000}  # characters
 
 
-def kept(args: Mapping[str, str]) -> dict[str, Any]:
+def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
     """Return the part of a query string that says which listing somebody came from: its folder, order and view."""
     return {name: args[name] for name in _KEPT if args.get(name)}
 
@@ -162,7 +162,7 @@ def _next(
 ) -> str | None:
     if page.next is None:
         return None
-    query = kept(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
+    query = listing_query(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
 
     def url(place: Mapping[str, Any]) -> str:
