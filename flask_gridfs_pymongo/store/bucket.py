@@ -25,9 +25,10 @@ from .model import TYPE_FIELDS, StoredFile, living
 from .reader import Reader
 from .resumable.uploads import ResumableUploads
 from .stream import FileReader
+from .strict import check_name
 from .usage import Usage, usage
 from .variants import Variants
-from .versions import Version, Versions, check_name
+from .versions import Version, Versions
 from .writing.changes import rename, rename_many, update_metadata
 from .writing.claims import Claims
 from .writing.commit import Check

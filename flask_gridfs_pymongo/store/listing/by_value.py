@@ -19,7 +19,8 @@ from pymongo import ASCENDING, DESCENDING
 
 from ..integrity import MAX_INT64, is_utf8
 from ..model import StoredFile
-from ..versions import CALENDAR, NO_ARRAY, Versions
+from ..strict import CALENDAR, NO_ARRAY
+from ..versions import Versions
 from .by_name import by_name, is_same, newest_of, row_of, unnamed
 from .names import Edge
 from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Shown, Walk, named

@@ -19,7 +19,8 @@ from pymongo import ASCENDING, DESCENDING
 
 from ..bucket import Bucket
 from ..model import StoredFile
-from ..versions import DATED, Versions
+from ..strict import DATED
+from ..versions import Versions
 
 RETENTION_GRACE = timedelta(hours=1)
 """how long what was superseded or has expired stays, for reads that began before"""

@@ -20,7 +20,8 @@ from pymongo.errors import DuplicateKeyError
 from ..collections import Collections
 from ..model import StoredFile, living
 from ..retry import retry
-from ..versions import NO_ARRAY, Versions, check_name
+from ..strict import NO_ARRAY, check_name
+from ..versions import Versions
 from .claims import NO_CLAIM, Claims
 from .watch import Watch
 
