@@ -12,12 +12,15 @@ import json
 import threading
 import tracemalloc
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
+from pymongo import monitoring
+from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, mimetype
 from flask_gridfs_pymongo.http.filenames import MAX_CHARACTERS
@@ -47,6 +50,97 @@ def normalised(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def little(normalised: list[int]) -> bool:
     """Whether no text was long, and all together were not longer than one such name."""
     return max(normalised, default=0) <= MAX_CHARACTERS and sum(normalised) <= CHARACTERS
+
+
+class Commands(monitoring.CommandListener):
+    """What the driver sends to the server."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.seen.append(f"{event.command_name} {event.command.get(event.command_name)}")
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+@pytest.fixture
+def counted(app: Flask, uri: str) -> Iterator[tuple[FlaskClient, list[str]]]:
+    """A client of ``/uploads`` that has sent an upload of each kind, and the commands from then on."""
+    commands = Commands()
+    mongo = PyMongo(app, uri=uri, event_listeners=[commands])
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone, metadata=["title"]))
+    http = app.test_client()
+    for name in ("taken", "taken", "renamed", "copied", "deleted"):
+        http.put(f"/uploads/{name}", data=b"content")
+    http.post("/uploads/", headers={**TUS, "Upload-Metadata": f"filename {encoded('warm')}"})
+    commands.seen.clear()
+    yield http, commands.seen
+    mongo.cx.close()
+
+
+TUS_BODY = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+
+
+def created(http: FlaskClient, body: bytes = b"") -> str:
+    """Create an upload of seven bytes, the first ones in *body*; returns its URL."""
+    fields = (TUS_BODY if body else TUS) | {"Upload-Length": "7"}
+    return http.post("/uploads/film", data=body, headers=fields).headers["Location"]
+
+
+def nothing(http: FlaskClient) -> None:
+    """Nothing comes before."""
+
+
+def patched(http: FlaskClient, url: str, offset: int, body: bytes) -> TestResponse:
+    return http.patch(url, data=body, headers={**TUS_BODY, "Upload-Offset": str(offset)})
+
+
+PATCH_TYPE = "application/merge-patch+json"
+# How many commands a request sends at most. What has to come before it is not counted; its result is given to it.
+TRIPS: dict[str, tuple[int, Callable[..., TestResponse], Callable[[FlaskClient], Any]]] = {
+    "PUT, new": (3, lambda http: http.put("/uploads/new", data=b"x" * 10_000), nothing),
+    "PUT, taken": (3, lambda http: http.put("/uploads/taken", data=b"x"), nothing),
+    "PUT, If-None-Match": (
+        4,
+        lambda http: http.put("/uploads/new", data=b"x", headers={"If-None-Match": "*"}),
+        nothing,
+    ),
+    "PUT of 5 MiB": (8, lambda http: http.put("/uploads/large", data=bytes(5 << 20)), nothing),
+    "form": (3, lambda http: http.post("/uploads/", data=form((b"x", "new"))), nothing),
+    "form, a name": (3, lambda http: http.post("/uploads/new", data=form((b"x", "x"))), nothing),
+    "DELETE": (4, lambda http: http.delete("/uploads/deleted"), nothing),
+    "tus create": (5, lambda http: http.post("/uploads/film", headers={**TUS, "Upload-Length": "7"}), nothing),
+    "tus HEAD": (1, lambda http, url: http.head(url, headers=TUS), created),
+    "tus PATCH": (3, lambda http, url: patched(http, url, 0, b"abc"), created),
+    "tus last PATCH": (10, lambda http, url: patched(http, url, 3, b"defg"), lambda http: created(http, b"abc")),
+    "tus creation with data": (
+        14,
+        lambda http: http.post("/uploads/film", data=b"abcdefg", headers={**TUS_BODY, "Upload-Length": "7"}),
+        nothing,
+    ),
+    "copy": (7, lambda http: http.post("/uploads/copied?copy=copy"), nothing),
+    "move": (7, lambda http: http.post("/uploads/renamed?move=moved"), nothing),
+    "PATCH metadata": (
+        4,
+        lambda http: http.patch("/uploads/taken", data='{"title": "x"}', headers={"Content-Type": PATCH_TYPE}),
+        nothing,
+    ),
+}
+
+
+@pytest.mark.parametrize("request_of", TRIPS)
+def test_round_trips(counted: tuple[FlaskClient, list[str]], request_of: str) -> None:
+    """No guard is added unseen."""
+    http, commands = counted
+    most, ask, before = TRIPS[request_of]
+    given = before(http)
+    commands.clear()
+    answer = ask(http) if given is None else ask(http, given)
+    assert answer.status_code < 300, answer.text
+    assert len(commands) <= most, commands
 
 
 @pytest.mark.parametrize("allowed", [True, False])

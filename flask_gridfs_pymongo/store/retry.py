@@ -124,7 +124,7 @@ def retry(collection: Any, operation: Callable[[], T], on_retry: Callable[[], T]
     takes more.
 
     :param on_retry: what to do from then on in its place, as the server may have done it without our knowing
-    :raises pymongo.errors.PyMongoError: what does not pass, or goes on for longer than :class:`RetryBudget` lasts
+    :raises pymongo.errors.PyMongoError: what does not pass, or lasts longer than :class:`RetryBudget`
     """
     budget = RetryBudget(collection)
     while True:

@@ -10,7 +10,7 @@ Nothing is lost with them: what is gone is made again::
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,8 +19,10 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from ..images import TYPES
 from .collections import Collections
 from .indexes import Index
+from .model import StoredFile
 
 UNUSED = timedelta(days=30)
 """after which a picture goes"""
@@ -78,6 +80,11 @@ class Variants:
         """Delete the pictures of files; what goes wrong with it is a line in the log."""
         with self._logged():
             self._collection.delete_many({"file": {"$in": file_ids}})
+
+    @staticmethod
+    def may_exist(document: Mapping[str, Any]) -> bool:
+        """Whether there may be pictures of a file, by the type that its document tells."""
+        return StoredFile.from_document(document).content_type.partition(";")[0].strip().lower() in TYPES
 
     def count(self, file_id: Any) -> int:
         """Return how many pictures of a file there are."""

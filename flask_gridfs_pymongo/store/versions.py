@@ -115,13 +115,15 @@ class Versions:
     def number(self, file: StoredFile) -> int:
         """Return the number of *file* among the versions of its name: 0 is the first one."""
         files, name = self.collections.files, _named(file.filename)
-        undated = {**name, **UNDATED}
         if not file.dated:
-            return self._place(undated, file)
-        earlier = {**name, "uploadDate": {**DATED["uploadDate"], "$lt": file.upload_date}}
-        same_date = {**name, "uploadDate": {"$eq": file.upload_date, **NO_ARRAY}}
-        before = sum(int(files.count_documents(selection)) for selection in (undated, earlier))
-        return before + self._place(same_date, file)
+            return self._place({**name, **UNDATED}, file)
+        date = file.upload_date
+        before = [{"uploadDate": {"$not": {"$gte": date}}}, *UNDATED["$or"][1:]]
+        if ids.is_utf8(file.id):
+            before.append({"uploadDate": date, "$expr": {"$lt": ["$_id", {"$literal": file.id}]}})
+            return int(files.count_documents({**name, "$or": before}))
+        same_date = {**name, "uploadDate": {"$eq": date, **NO_ARRAY}}
+        return int(files.count_documents({**name, "$or": before})) + self._place(same_date, file)
 
     def _place(self, selection: Mapping[str, Any], file: StoredFile) -> int:
         """How many of *selection* come before *file* in the server's order of ``_id``, whatever types they have."""
@@ -158,16 +160,20 @@ class Versions:
 
         Those that no query can ask for (:func:`.ids.is_utf8`) are left out.
         """
-        files, fields = self.collections.files, {"filename": 1, "uploadDate": 1}
+        return [document["_id"] for document in self.documents_up_to(newest)]
+
+    def documents_up_to(self, newest: StoredFile, *more: str) -> list[dict[str, Any]]:
+        """Return the documents of :meth:`up_to` with the fields ``filename``, ``uploadDate`` and *more*."""
+        files, fields = self.collections.files, ["filename", "uploadDate", *more]
         by_date = partial(files.find, {"filename": newest.filename}, fields, sort=[("uploadDate", ASCENDING)])
-        undated, dated = list[Any](), list[Any]()
+        undated, dated = list[dict[str, Any]](), list[dict[str, Any]]()
         for found in retry(files, lambda: list(by_date(batch_size=_IDS))):
             if isinstance(found["filename"], list) or not ids.is_utf8(found["_id"]):
                 continue  # the server looks into arrays
             if not isinstance(found.get("uploadDate"), datetime):
-                undated.append(found["_id"])
+                undated.append(found)
             elif newest.dated and upload_date(found) <= newest.upload_date:
-                dated.append(found["_id"])
+                dated.append(found)
         return undated + dated
 
     def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:

@@ -32,7 +32,7 @@ from ..retry import retry
 LEASE_TTL = 2.0
 """seconds for which a request that receives no byte keeps its lease"""
 RENEWAL = 0.5
-"""seconds between two updates of the document where bytes come slowly"""
+"""seconds between two updates of the document if bytes come slowly"""
 GIVEN_BACK = datetime(1970, 1, 1, tzinfo=UTC)
 """when a lease expires that its holder has given back: nothing of it is under way any more"""
 _WAIT = LEASE_TTL + 0.5  # seconds

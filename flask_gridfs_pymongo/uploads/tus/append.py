@@ -35,7 +35,7 @@ def lease(
     checked: bool = False,
     lost: Callable[[int], errors.Refusal] = errors.conflict,
 ) -> Iterator[UploadWriter]:
-    """Acquire the lease; if that is impossible the client gets an error that says how to go on.
+    """Acquire the lease; if that is impossible the client gets an error that says how to continue.
 
     :param checked: as in :meth:`.ResumableUploads.open_for_append`
     :param lost: makes the error for a lease that was lost to another request, from the offset by then

@@ -1,4 +1,4 @@
-"""tus 1.0.0: uploads that go on where they stopped, a function for each verb.
+"""tus 1.0.0: uploads that continue where they stopped, a function for each verb.
 
 A POST with Tus-Resumable creates one; HEAD, PATCH and DELETE of its URL, ``/?upload=TOKEN``, ask for its offset, add
 bytes and end it. With the last byte it is committed like any other upload.

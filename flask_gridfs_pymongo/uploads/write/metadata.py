@@ -61,7 +61,7 @@ def edit(options: Options, request: Request, target: Target) -> BaseResponse:
 def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | None]) -> StoredFile:
     permit(options, "write", file.filename, again=True)
     try:
-        changed = options.bucket().update_metadata(None, changes, id=file.id)
+        changed = options.bucket().update_metadata(file, changes)
     except FileNotFoundError:
         abort(404, "It was deleted meanwhile.")
     except TypeError as error:
