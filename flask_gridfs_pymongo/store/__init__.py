@@ -6,7 +6,7 @@
 from . import ids
 from .bucket import Bucket
 from .collections import Collections
-from .dav import MOST_PROPERTIES, Dav, Lock
+from .dav import MAX_PROPERTIES, Dav, Lock
 from .errors import (
     ContentDeleted,
     CorruptFile,
@@ -43,7 +43,7 @@ from .writing.writer import Writer
 __all__ = [
     "DISK_FULL",
     "INDEXES",
-    "MOST_PROPERTIES",
+    "MAX_PROPERTIES",
     "ORDERS",
     "OWN_FIELDS",
     "Bucket",
