@@ -18,6 +18,7 @@ from threading import Timer
 from typing import Any, Literal, NamedTuple
 
 from pymongo import ASCENDING, IndexModel
+from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 
 from .retry import reason, retry
@@ -116,7 +117,7 @@ def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
     return "other options" if same else "missing"
 
 
-def create_index(collection: Any, index: Index, seconds: float | None) -> str:
+def create_index(collection: Collection[Any], index: Index, seconds: float | None) -> str:
     """Create an index; returns why the server refuses, or an empty string.
 
     On a replica set it waits for a majority: by default MongoDB waits for every voting member, also for one that is
@@ -125,7 +126,7 @@ def create_index(collection: Any, index: Index, seconds: float | None) -> str:
     :param seconds: after which the server gives up; None: never
     """
     model = IndexModel(index.keys, **index.options)
-    limit = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
+    limit: dict[str, Any] = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
 
     def create() -> str:
         try:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -80,7 +81,7 @@ def is_outage(error: PyMongoError) -> bool:
     return isinstance(error, ConnectionFailure) or is_unconfirmed(error) or is_transient(error)
 
 
-def is_reachable(collection: Any) -> bool:
+def is_reachable(collection: Collection[Any]) -> bool:
     """Whether the driver knows a server that can answer for *collection*."""
     topology = collection.database.client.topology_description
     return bool(topology.has_readable_server(collection.read_preference))
@@ -95,7 +96,7 @@ class RetryBudget:
     :param collection: the operation's collection
     """
 
-    def __init__(self, collection: Any) -> None:
+    def __init__(self, collection: Collection[Any]) -> None:
         self._collection = collection
         self.renew()
 
@@ -117,7 +118,7 @@ class RetryBudget:
         return True
 
 
-def retry(collection: Any, operation: Callable[[], T], on_retry: Callable[[], T] | None = None) -> T:
+def retry(collection: Collection[Any], operation: Callable[[], T], on_retry: Callable[[], T] | None = None) -> T:
     """Return what *operation* returns, also where the database goes away meanwhile.
 
     The driver tries again once, and index builds and a single server's writes not at all; an election or a restart

@@ -17,7 +17,7 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING
 
 from . import ids
-from .collections import Collections
+from .collections import Collections, Documents
 from .model import StoredFile
 
 NO_ARRAY = {"$not": {"$type": "array"}}
@@ -45,7 +45,7 @@ class Strict:
     def __init__(self, collections: Collections, stored: Callable[..., StoredFile]) -> None:
         self._collections, self._stored = collections, stored
 
-    def at(self, filename: str, version: int, files: Any) -> StoredFile | None:
+    def at(self, filename: str, version: int, files: Documents) -> StoredFile | None:
         """Return version *version* of *filename*: 0 the first, -1 the newest."""
         if abs(version) >= 2**31:
             return None  # past what the server can skip
@@ -70,7 +70,7 @@ class Strict:
         found = self._collections.files.find(selection, {"_id": 1}).sort([("filename", ASCENDING), ("_id", ASCENDING)])
         return next((place for place, other in enumerate(found) if other["_id"] == file.id), 0)
 
-    def in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
+    def in_order(self, filename: str, direction: int, skip: int, limit: int, files: Documents) -> list[StoredFile]:
         """Return the revisions at places *skip* to *skip + limit* of the total order, or of its reverse.
 
         :param files: the files collection to ask
@@ -89,7 +89,7 @@ class Strict:
         return found
 
     def _by_id(
-        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Any
+        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Documents
     ) -> list[StoredFile]:
         # The name is the same for all; without it the server might walk along all ids of the bucket.
         order = [("filename", ASCENDING), ("_id", direction)]
@@ -97,7 +97,7 @@ class Strict:
         return [self._stored(document, shares_second=True) for document in found]
 
     def _by_date(
-        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Any
+        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Documents
     ) -> list[StoredFile]:
         """In order of the upload date, then of the ``_id``.
 

@@ -92,7 +92,7 @@ class Variants:
 
     def unowned(self) -> Iterator[Any]:
         """Yield the ``_id`` of each file that is gone though there are pictures of it."""
-        grouped = [{"$sort": {"file": 1}}, {"$group": {"_id": "$file"}}]
+        grouped: list[dict[str, Any]] = [{"$sort": {"file": 1}}, {"$group": {"_id": "$file"}}]
         with self._collection.aggregate(grouped, allowDiskUse=True) as found:
             for group in found:
                 if not self._exists(group["_id"]):

@@ -20,7 +20,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
 from . import ids
-from .collections import Collections
+from .collections import Collections, Documents
 from .model import StoredFile, living, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
@@ -70,7 +70,7 @@ class Versions:
             return living(self._surely(lambda files: self._newest(files, filename, first_chunk)))
         return living(self._surely(lambda files: self._at(files, filename, version, first_chunk)))
 
-    def _newest(self, files: Any, filename: str, first_chunk: bool = False) -> StoredFile | None:
+    def _newest(self, files: Documents, filename: str, first_chunk: bool = False) -> StoredFile | None:
         found = self._documents(files, {"filename": filename}, first_chunk)
         if not found:  # whatever the strict way asks for is among what this asked for
             return None
@@ -78,7 +78,7 @@ class Versions:
             return self._with_chunk(found[0], shares_second=_share_second(*found))
         return self._strict.at(filename, -1, files)
 
-    def _at(self, files: Any, filename: str, version: int, first_chunk: bool) -> StoredFile | None:
+    def _at(self, files: Documents, filename: str, version: int, first_chunk: bool) -> StoredFile | None:
         keys = self._keys(files, filename)
         if keys is not None:
             place = version if version >= 0 else version + len(keys)
@@ -90,7 +90,7 @@ class Versions:
         found_strictly = self._strict.at(filename, version, files)
         return found_strictly if found_strictly and living(self._strict.at(filename, -1, files)) else None
 
-    def _keys(self, files: Any, filename: str) -> list[dict[str, Any]] | None:
+    def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
         """The names and dates of all versions, the oldest first; None if they do not tell the order, or are many."""
         by_date = files.find({"filename": filename}, _KEY, sort=_NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
         keys = list(by_date)[::-1]
@@ -117,7 +117,7 @@ class Versions:
 
     def count(self, filename: str, limit: int = 0) -> int:
         """Return how many revisions there are, at most *limit*; 0: count all."""
-        options = {"limit": limit} if limit else {}
+        options: dict[str, Any] = {"limit": limit} if limit else {}
         return int(self.collections.files.count_documents(named(filename), **options))
 
     def number(self, file: StoredFile) -> int:
@@ -131,7 +131,7 @@ class Versions:
         """
         return self._surely(lambda files: self._before(files, filename, number, limit) or None) or []
 
-    def _before(self, files: Any, filename: str, number: int | None, limit: int) -> list[Version]:
+    def _before(self, files: Documents, filename: str, number: int | None, limit: int) -> list[Version]:
         keys = self._keys(files, filename)
         if keys is None:
             newest, total = self._strict.at(filename, -1, files), self.count(filename)
@@ -152,7 +152,7 @@ class Versions:
         return []
 
     def _between(
-        self, files: Any, keys: list[dict[str, Any]], first: int, stop: int
+        self, files: Documents, keys: list[dict[str, Any]], first: int, stop: int
     ) -> Iterator[tuple[int, StoredFile]]:
         """The versions *first* to *stop* (exclusive) of those that *keys* tell, with their numbers."""
         numbers = {key["uploadDate"]: first + place for place, key in enumerate(keys[first:stop])}
@@ -213,7 +213,7 @@ class Versions:
 
     def _documents(
         self,
-        files: Any,
+        files: Documents,
         selection: dict[str, Any],
         first_chunk: bool,
         order: list[tuple[str, int]] | None = _NEWEST_FIRST,

@@ -280,7 +280,7 @@ class Check:
         chosen = {
             "$match": {"$or": [{"files_id": {"$eq": value}} for value in suspects.values()]}
         }  # $in takes patterns
-        summed = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
+        summed: dict[str, Any] = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
         grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
         groups = retry(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH))))
         missing = suspects.keys() - self._those_of(*suspects.values())

@@ -95,7 +95,7 @@ class Claims:
 
     def remove_doubled(self) -> None:
         """Remove the claims that several documents have, so that their index can be built."""
-        grouped = {"$group": {"_id": "$previous", "count": {"$sum": 1}}}
+        grouped: dict[str, Any] = {"$group": {"_id": "$previous", "count": {"$sum": 1}}}
         doubled = [{"$match": WITH_PREVIOUS}, grouped, {"$match": {"count": {"$gt": 1}}}]
         for group in self._files.aggregate(doubled, allowDiskUse=True):
             self._files.update_many({"previous": {"$eq": group["_id"]}}, NO_CLAIM)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pymongo.errors import WriteConcernError
 
-from ..collections import Collections
+from ..collections import Collections, Documents
 from ..errors import Unconfirmed
 from ..retry import retry
 from ..variants import Variants
@@ -26,7 +26,7 @@ def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]
     :param pictures: those of which pictures may have been made
     :raises Unconfirmed: if the server does not tell whether their documents are gone
     """
-    files: Any = collections.files
+    files: Documents = collections.files
     # A single id may come from outside, and in $in a pattern would match many.
     selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
 
