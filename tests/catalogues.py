@@ -21,7 +21,7 @@ from flask_gridfs_pymongo.service.texts import DOMAIN, TRANSLATIONS
 PACKAGE = TRANSLATIONS.parent
 TEMPLATE = TRANSLATIONS / f"{DOMAIN}.pot"
 LOCALES = ("de", "es")
-METHODS = [("uploads/**.py", "python"), ("templates/**.html", "jinja2")]
+METHODS = [("service/**.py", "python"), ("uploads/**.py", "python"), ("templates/**.html", "jinja2")]
 _DATE = datetime(2026, 11, 25, tzinfo=timezone.utc)  # one that does not change with each run
 _FACTS: dict[str, Any] = {
     "domain": DOMAIN,
