@@ -87,7 +87,7 @@ def test_fields_of_a_put(fields: list[tuple[str, str]], expected: dict[str, Any]
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("X-Metadata-Colour", "red", "not one of those that are kept here: title, tags, Taken-By"),
+        ("X-Metadata-Colour", "red", "not one of those accepted here: title, tags, Taken-By"),
         ("X-Metadata-", "red", "not one of"),
         ("X-Metadata-Title.x", "red", "not one of"),
         ("X-Metadata-Title", "\xc3\xbc", "not ASCII"),
@@ -110,7 +110,7 @@ def test_fields_that_are_refused(name: str, value: str, why: str) -> None:
 
 
 def test_without_keys_every_field_is_refused() -> None:
-    with pytest.raises(ValueError, match="kept here: none"):
+    with pytest.raises(ValueError, match="accepted here: none"):
         Keys().of_fields({"X-Metadata-Title": "x"})
     assert Keys().of_form([("title", "x")]) == {}
 
