@@ -51,7 +51,7 @@ def bucket_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--bucket`` and ``--config-prefix``, which is also taken by its old name ``--prefix``."""
     prefix_help = "The config_prefix of the PyMongo object.  [default: MONGO, or the only one]"
     command = click.option("--config-prefix", "prefix", help=prefix_help)(command)
-    command = click.option("--prefix", hidden=True, is_eager=True, expose_value=False, callback=_renamed)(command)
+    command = click.option("--prefix", "_", hidden=True, is_eager=True, expose_value=False, callback=_renamed)(command)
     return click.option("--bucket", default="fs", show_default=True, help="The name of the bucket.")(command)
 
 

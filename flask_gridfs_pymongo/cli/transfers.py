@@ -47,7 +47,7 @@ class Transfers:
             for block in self.report.counted(name, size, blocks):
                 writer.write(block)
             with self._interrupts.deferred():
-                file = writer.commit()
+                file = writer.commit().file
         send(file_saved, file=file)
 
     def put_file(self, path: str, name: str) -> None:
