@@ -129,7 +129,7 @@ def test_files_of_others(app: Flask, real: PyMongo) -> None:
     lines = call(app, "stat", "theirs").lines
     assert lines[1] == '      id: {"k": 1}'
     assert lines[-2:] == ["  sha256: not stored", 'metadata: {"a": {"$binary": {"base64": "/w==", "subType": "00"}}}']
-    assert "    size: damaged: its length is no number of bytes" in call(app, "stat", "broken").lines
+    assert "    size: damaged: its length is not a number of bytes" in call(app, "stat", "broken").lines
     assert call(app, "du").lines == ["              9 bytes  files 4  versions 4  /"]
 
 

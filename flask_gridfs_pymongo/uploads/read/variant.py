@@ -65,10 +65,10 @@ def get(options: Options, request: Request, target: Target) -> Response:
 
 
 def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: str | None, tag: str) -> StoredVariant:
-    bucket, keeps = options.bucket(), not options.read_only
-    if kept := bucket.variants.get(tag, note=keeps):
-        return kept
-    making = _workers(os.getpid()).submit(_make, bucket, file, variant, wanted, tag, keeps)
+    bucket, may_store = options.bucket(), not options.read_only
+    if stored := bucket.variants.get(tag, note=may_store):
+        return stored
+    making = _workers(os.getpid()).submit(_make, bucket, file, variant, wanted, tag, may_store)
     try:
         return making.result(_RENDER_TIMEOUT)
     except TimeoutError:
@@ -82,14 +82,14 @@ def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: s
 
 
 def _make(
-    bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None, tag: str, keeps: bool
+    bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None, tag: str, may_store: bool
 ) -> StoredVariant:
-    if kept := bucket.variants.get(tag, note=False):  # another request has made it
-        return kept
+    if stored := bucket.variants.get(tag, note=False):  # another request has made it
+        return stored
     if file.length > MOST_BYTES:
         raise TooLarge(f"the picture has {file.length} bytes")
     picture = make(b"".join(bucket.read(file)), variant, wanted)
-    if keeps:
+    if may_store:
         bucket.variants.put(tag, file.id, *picture)
     return StoredVariant(*picture)
 
