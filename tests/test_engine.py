@@ -6,6 +6,7 @@ import io
 import random
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -251,13 +252,18 @@ def test_an_upload_is_bounded_in_memory(real: PyMongo) -> None:
             return insert(documents)
 
     store.collections.chunks = Chunks()
+    held: list[int] = []
     with store.writer("a") as writer:
-        for _ in range(100):
-            writer.write(LARGE[:100_000])
-            assert len(writer._chunks) < 4
-            assert writer._size < CHUNK_SIZE
+        tracemalloc.start()
+        try:
+            for _ in range(200):
+                writer.write(LARGE[:100_000])
+                held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
         writer.commit()
     assert max(waiting) <= 4
+    assert max(held) < 16 * CHUNK_SIZE
 
 
 def test_benchmarks_know_their_rows(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from flask.blueprints import BlueprintSetupState
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
 from pymongo.errors import ExecutionTimeout
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from ..http import cors
 from ..http.headers import is_shown
@@ -150,9 +151,12 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     blueprint = UploadsBlueprint(options.name, __name__, url_prefix=options.url_prefix)
     blueprint.options = options
     rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
-    view = partial(answer, options)
-    blueprint.add_url_rule("/", "index", view, strict_slashes=False, **rules)
-    blueprint.add_url_rule("/<path:filename>", "file", view, **rules)
+
+    def uploads(**variables: Any) -> BaseResponse:  # Flask-WTF asks for its __name__, which a partial has not
+        return answer(options)
+
+    blueprint.add_url_rule("/", "index", uploads, strict_slashes=False, **rules)
+    blueprint.add_url_rule("/<path:filename>", "file", uploads, **rules)
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.url_value_preprocessor(_resolve)

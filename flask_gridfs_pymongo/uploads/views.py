@@ -7,7 +7,7 @@ A row is a method, the kinds of targets, and a flag of the query: ``POST /NAME?m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flask import Request, abort, request
 from werkzeug.exceptions import MethodNotAllowed
@@ -71,13 +71,8 @@ ROUTES = (
 )
 
 
-def answer(options: Options, /, filename: str | None = None, **variables: Any) -> Response:
-    """Answer any request to a blueprint.
-
-    :param filename: the URL's: see :mod:`.target`
-    :param variables: those of a ``url_prefix`` such as ``/<user>/files``; ``authorize`` finds them in
-        ``request.view_args``
-    """
+def answer(options: Options) -> Response:
+    """Answer the current request, whatever its method and target."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]
     target = target_of(current)
     check_encoding(current)

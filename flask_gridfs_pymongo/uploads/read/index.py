@@ -18,7 +18,7 @@ from ...service.rights import may, permit, visibility_of
 from ...store import is_descending
 from .. import pages
 from ..arguments import folder
-from ..target import Kind, Target
+from ..target import Target
 from . import archive, listing
 from .listing import listing_query
 
@@ -38,7 +38,7 @@ def asset(options: Options, request: Request, target: Target) -> BaseResponse:
 def get(options: Options, request: Request, target: Target) -> BaseResponse:
     """Send the listing of a folder, or of everything."""
     pages.check_reachable(options)
-    if target.kind is not Kind.FOLDER and not request.path.endswith("/"):
+    if "filename" not in (request.view_args or {}) and not request.path.endswith("/"):  # not dot segments
         return redirect_to_slash(request)
     permit(options, "list", folder(target) or None)
     data = listing.build(options.bucket(), request, target, options.keys, visibility_of(options))
