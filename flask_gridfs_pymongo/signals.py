@@ -22,6 +22,6 @@ request_refused = _signals.signal("request-refused")
 """A request to a blueprint was refused: *status*, *reason*, and *filename*, None at the root."""
 
 
-def tell(signal: Signal, **facts: Any) -> None:
+def send(signal: Signal, **facts: Any) -> None:
     """Send *signal* for the current application, with *facts* as its arguments."""
     signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]

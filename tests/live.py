@@ -46,5 +46,5 @@ def drive_app(**options: Any) -> Flask:
 
 def impatient_app() -> Flask:
     """A refused body is read for two seconds at most."""
-    bodies.DRAINED_SECONDS = 2
+    bodies.DRAIN_TIMEOUT = 2
     return create_app()

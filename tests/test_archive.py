@@ -202,7 +202,7 @@ class TestTrouble:
     def test_too_many_files(self, client: Client, ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         uploads = client()
         for most, status in ((5, 200), (4, 413)):
-            monkeypatch.setattr(archive, "MOST_FILES", most)
+            monkeypatch.setattr(archive, "MAX_FILES", most)
             monkeypatch.setattr("flask_gridfs_pymongo.store.bucket._PAGE", 2)
             assert uploads.get("/uploads/?zip").status_code == status
 

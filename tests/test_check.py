@@ -20,9 +20,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import gridfs
+import pymongo
 import pytest
-from bson.objectid import ObjectId
+from bson import Decimal128, Int64, ObjectId, Regex, Timestamp
+from bson.tz_util import utc
 from flask import Flask
+from pymongo import monitoring
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
@@ -103,6 +106,22 @@ def db(real: PyMongo) -> Any:
     file(real.db, sha256=hashlib.sha256(DIGITS).hexdigest())
     real.db.fs.chunks.insert_one({"files_id": "empty", "n": 0, "data": b""})  # some drivers do
     return real.db
+
+
+class Commands(monitoring.CommandListener):
+    """Keeps each command that is sent, after *act* had its say."""
+
+    def __init__(self, act: Callable[[Any], object] = bool) -> None:
+        self.seen: list[Any] = []
+        self._act = act
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.seen.append(event.command)
+        self._act(event.command)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 IT = "file 'name' 'it': 1 "
@@ -244,7 +263,7 @@ def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMo
         said = "fs: 0 files (0 bytes), 4 chunks (4 of uploads that go on); 0 problems, 0 repaired"
         assert call(app, "check", "--repair") == (0, [f"{real.db.name}.{said}"])
         writer.write(DATA)
-        saved = writer.commit()
+        saved, _ = writer.commit()
     assert b"".join(store.read(saved)) == DATA * 3
     assert call(app, "check", "--verify")[0] == 0
 
@@ -277,6 +296,96 @@ def test_an_upload_that_can_go_on_is_left_alone_and_an_expired_one_goes(app: Fla
     assert not store.uploads.collection.count_documents({})
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_the_order_of_all_types_of_ids(db: Any, uri: str, verify: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files with chunks, files without and chunks without a file alternate, and lie across batches."""
+    monkeypatch.setattr(check, "_BATCH", 4)
+    monkeypatch.setattr(check, "_PAUSE", 0)
+    driver, files, gone = gridfs.GridFSBucket(db, chunk_size_bytes=4), [], []
+    of_types: list[Callable[[int], Any]] = [
+        int,
+        lambda n: n + 0.5,
+        lambda n: Decimal128(f"{n}.25"),
+        lambda n: Int64(10**12 + n),
+        lambda n: f"text {n}",
+        lambda n: {"path": n},
+        lambda n: bytes([n]),
+        lambda n: ObjectId(f"{n:024x}"),
+        lambda n: bool(n % 2) if n < 2 else Timestamp(n, 1),
+        lambda n: datetime(2026, 1, 1 + n, tzinfo=utc),
+        lambda n: Regex(f"^{n}"),
+    ]
+    for make in of_types:
+        for n in range(20, 31) if make is int else range(12):
+            if n % 4 == 3 or isinstance(file_id := make(n), Regex):
+                put(db, make(n), 0)
+                gone.append(repr(make(n)))
+            else:
+                driver.upload_from_stream_with_id(file_id, "name", io.BytesIO(DIGITS if n % 4 else b""))
+                files.append(file_id)
+    damaged = [
+        repr(files[place]) for place in range(1, len(files), 7) if db.fs.chunks.find_one({"files_id": files[place]})
+    ]
+    for file_id in files[1::7]:
+        db.fs.chunks.delete_many({"files_id": file_id})
+    listener = Commands()
+    with pymongo.MongoClient[Any](uri, event_listeners=[listener]) as client:
+        looking = Check(Bucket(client.get_default_database()).collections, verify=verify)
+        found = [(finding.subject, repr(finding.id)) for finding in looking.findings()]
+    read = [command for command in listener.seen if command.get("find") == "fs.chunks"]
+    assert len(read) == (looking.files if verify else len(damaged))  # nothing whole was suspected
+    assert sorted(found) == sorted([("file", one) for one in damaged] + [("chunks", one) for one in gone])
+    assert looking.files == len(files) + 8
+    assert looking.chunks == db.fs.chunks.count_documents({})
+
+
+def test_collections_of_different_collations(real: PyMongo, uri: str) -> None:
+    """The server sorts by a collection's own collation if it is not told another one."""
+    listener = Commands()
+    real.db.create_collection("fs.files", collation={"locale": "en", "strength": 2})
+    driver = gridfs.GridFSBucket(real.db)
+    for file_id in ("B", "_", "a", "C", "d"):
+        driver.upload_from_stream_with_id(file_id, "name", io.BytesIO(DIGITS))
+    with pymongo.MongoClient[Any](uri, event_listeners=[listener]) as client:
+        looking = Check(Bucket(client.get_default_database()).collections)
+        assert {finding.subject for finding in looking.findings()} == {"index"}
+    assert not [command for command in listener.seen if "find" in command and command["find"] == "fs.chunks"]
+
+
+def test_round_trips_do_not_grow_with_the_files(real: PyMongo, uri: str) -> None:
+    listener = Commands()
+    ids = [ObjectId() for _ in range(2500)]
+    real.db.fs.files.insert_many([{"_id": one, "filename": "a", "length": 4, "chunkSize": 4} for one in ids])
+    real.db.fs.chunks.insert_many([{"files_id": one, "n": 0, "data": b"data"} for one in ids])
+    with pymongo.MongoClient[Any](uri, event_listeners=[listener]) as client:
+        looking = Check(Bucket(client.get_default_database()).collections, repair=True)
+        assert {finding.subject for finding in looking.findings()} == {"index"}
+        assert (looking.files, looking.chunks) == (2500, 2500)
+    assert len(listener.seen) < 40
+
+
+def test_cursors_that_the_server_closes(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does so with those that are not asked for ten minutes, as while a large file is read."""
+    monkeypatch.setattr(check, "_BATCH", 3)
+    monkeypatch.setattr(check, "_PAUSE", 0)
+    put(lose(db, 1), "gone", *range(7))
+    admin, killed = db.client.admin, 0
+
+    def kill(count: int) -> None:
+        nonlocal killed
+        if count == 1:  # of the content, which is read as a whole again
+            return
+        for idle in admin.aggregate([{"$currentOp": {"idleCursors": True}}, {"$match": {"type": "idleCursor"}}]):
+            base, _, collection = idle["ns"].partition(".")
+            if base == db.name:
+                db.client[base].command("killCursors", collection, cursors=[idle["cursor"]["cursorId"]])
+                killed += 1
+
+    looking = Check(Bucket(db).collections, verify=True, advance=kill)
+    assert [(finding.subject, finding.id) for finding in looking.findings()] == [("file", "it"), ("chunks", "gone")]
+    assert (looking.files, looking.chunks, killed > 5) == (8, 25, True)
+
+
 class TestOthersAtWork:
     """What others do between two looks; they do it when *advance* is called, or during the pause."""
 
@@ -304,6 +413,19 @@ class TestOthersAtWork:
         dead = (moment, event) == ("advance", "shrinks")  # a delete that did not go on
         assert [finding.repaired for finding in looking.findings()] == [True] * dead
         assert db.fs.chunks.count_documents({"files_id": "busy"}) == (0 if dead else left)
+
+    def test_a_file_that_is_stored_while_its_chunks_are_deleted(
+        self, db: Any, uri: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As after the sleep of a machine: nobody can say that all was repaired."""
+        monkeypatch.setattr(check, "_PAUSE", 0)
+        put(db, "late", 0)
+        late = {"_id": "late", "filename": "late", "length": 4, "chunkSize": 4}
+        listener = Commands(lambda command: "delete" in command and db.fs.files.insert_one(late))
+        with pymongo.MongoClient[Any](uri, event_listeners=[listener]) as client:
+            (finding,) = Check(Bucket(client.get_default_database()).collections, repair=True).findings()
+        assert (finding.id, finding.repaired) == ("late", False)
+        assert "stored while" in finding.note
 
     @pytest.mark.parametrize("verify", [False, True])
     def test_a_file_that_is_deleted_meanwhile_is_no_damage(

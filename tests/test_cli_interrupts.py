@@ -110,9 +110,9 @@ class TestInterrupts:
     def test_a_commit_is_not_disturbed(self) -> None:
         steps = []
         with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:  # noqa: PT012
-            with interrupts.held():
+            with interrupts.deferred():
                 steps.append("begun")
-            with interrupts.held():
+            with interrupts.deferred():
                 signal.raise_signal(signal.SIGINT)
                 steps.append("committed")
             steps.append("no")

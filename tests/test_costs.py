@@ -12,17 +12,23 @@ import json
 import threading
 import tracemalloc
 import unicodedata
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
+from pymongo import monitoring
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, mimetype
 from flask_gridfs_pymongo.http.filenames import MAX_CHARACTERS
 
-from .conftest import HTML, Client, everyone, form, nothing_stored
+from .conftest import HTML, JSON, Client, everyone, form, nothing_stored
 
 MARKS = "a" + "\u0300" * 10_000 + "\u0316" * 10_000
 CHARACTERS = len(MARKS)
@@ -47,6 +53,97 @@ def normalised(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def little(normalised: list[int]) -> bool:
     """Whether no text was long, and all together were not longer than one such name."""
     return max(normalised, default=0) <= MAX_CHARACTERS and sum(normalised) <= CHARACTERS
+
+
+class Commands(monitoring.CommandListener):
+    """What the driver sends to the server."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.seen.append(f"{event.command_name} {event.command.get(event.command_name)}")
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+@pytest.fixture
+def counted(app: Flask, uri: str) -> Iterator[tuple[FlaskClient, list[str]]]:
+    """A client of ``/uploads`` that has sent an upload of each kind, and the commands from then on."""
+    commands = Commands()
+    mongo = PyMongo(app, uri=uri, event_listeners=[commands])
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone, metadata=["title"]))
+    http = app.test_client()
+    for name in ("taken", "taken", "renamed", "copied", "deleted"):
+        http.put(f"/uploads/{name}", data=b"content")
+    http.post("/uploads/", headers={**TUS, "Upload-Metadata": f"filename {encoded('warm')}"})
+    commands.seen.clear()
+    yield http, commands.seen
+    mongo.cx.close()
+
+
+TUS_BODY = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+
+
+def created(http: FlaskClient, body: bytes = b"") -> str:
+    """Create an upload of seven bytes, the first ones in *body*; returns its URL."""
+    fields = (TUS_BODY if body else TUS) | {"Upload-Length": "7"}
+    return http.post("/uploads/film", data=body, headers=fields).headers["Location"]
+
+
+def nothing(http: FlaskClient) -> None:
+    """Nothing comes before."""
+
+
+def patched(http: FlaskClient, url: str, offset: int, body: bytes) -> TestResponse:
+    return http.patch(url, data=body, headers={**TUS_BODY, "Upload-Offset": str(offset)})
+
+
+PATCH_TYPE = "application/merge-patch+json"
+# How many commands a request sends at most. What has to come before it is not counted; its result is given to it.
+TRIPS: dict[str, tuple[int, Callable[..., TestResponse], Callable[[FlaskClient], Any]]] = {
+    "PUT, new": (3, lambda http: http.put("/uploads/new", data=b"x" * 10_000), nothing),
+    "PUT, taken": (3, lambda http: http.put("/uploads/taken", data=b"x"), nothing),
+    "PUT, If-None-Match": (
+        4,
+        lambda http: http.put("/uploads/new", data=b"x", headers={"If-None-Match": "*"}),
+        nothing,
+    ),
+    "PUT of 5 MiB": (8, lambda http: http.put("/uploads/large", data=bytes(5 << 20)), nothing),
+    "form": (3, lambda http: http.post("/uploads/", data=form((b"x", "new"))), nothing),
+    "form, a name": (3, lambda http: http.post("/uploads/new", data=form((b"x", "x"))), nothing),
+    "DELETE": (4, lambda http: http.delete("/uploads/deleted"), nothing),
+    "tus create": (5, lambda http: http.post("/uploads/film", headers={**TUS, "Upload-Length": "7"}), nothing),
+    "tus HEAD": (1, lambda http, url: http.head(url, headers=TUS), created),
+    "tus PATCH": (3, lambda http, url: patched(http, url, 0, b"abc"), created),
+    "tus last PATCH": (10, lambda http, url: patched(http, url, 3, b"defg"), lambda http: created(http, b"abc")),
+    "tus creation with data": (
+        14,
+        lambda http: http.post("/uploads/film", data=b"abcdefg", headers={**TUS_BODY, "Upload-Length": "7"}),
+        nothing,
+    ),
+    "copy": (7, lambda http: http.post("/uploads/copied?copy=copy"), nothing),
+    "move": (7, lambda http: http.post("/uploads/renamed?move=moved"), nothing),
+    "PATCH metadata": (
+        4,
+        lambda http: http.patch("/uploads/taken", data='{"title": "x"}', headers={"Content-Type": PATCH_TYPE}),
+        nothing,
+    ),
+}
+
+
+@pytest.mark.parametrize("request_of", TRIPS)
+def test_round_trips(counted: tuple[FlaskClient, list[str]], request_of: str) -> None:
+    """No guard is added unseen."""
+    http, commands = counted
+    most, ask, before = TRIPS[request_of]
+    given = before(http)
+    commands.clear()
+    answer = ask(http) if given is None else ask(http, given)
+    assert answer.status_code < 300, answer.text
+    assert len(commands) <= most, commands
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -201,3 +298,78 @@ def test_a_type_is_guessed_from_2048_bytes() -> None:
     finally:
         mimetype._sniffer = before
     assert seen == [2048]
+
+
+# The most round trips of a page: of a bucket of 1,100 names (/one/), and of one in which each has two versions (/two/).
+# A page for people has one more: it asks first whether the database is there.
+LISTING_TRIPS: list[tuple[str, dict[str, str], int]] = [
+    ("/one/", JSON, 1),
+    ("/one/?flat=1", HTML, 2),
+    ("/one/?folder=f/", JSON, 1),
+    ("/one/f/", HTML, 2),
+    ("/one/?order=-name", JSON, 2),  # files without a name come first
+    ("/one/?q=9", JSON, 1),
+    ("/one/?limit=1000", JSON, 1),
+    ("/one/?metadata.tags=even", JSON, 2),
+    ("/one/?order=newest", JSON, 2),
+    ("/one/?order=newest", HTML, 3),
+    ("/one/?order=-newest", JSON, 4),
+    ("/one/?order=size&limit=1000", JSON, 2),
+    ("/one/?order=type", JSON, 3),
+    ("/one/?order=-type", JSON, 4),
+    ("/one/?order=newest&folder=f/", JSON, 2),
+    ("/one/?order=newest&metadata.tags=even", JSON, 2),
+    ("/two/", JSON, 2),
+    ("/two/?limit=1000", JSON, 3),
+    ("/two/?metadata.tags=even", JSON, 4),
+    ("/two/?order=newest", JSON, 2),
+    ("/two/?order=size", JSON, 6),
+    ("/two/?order=type", JSON, 7),
+]
+
+
+class Trips(CommandListener):
+    """Counts the commands that are sent, but those that end a cursor, whose answer nobody needs."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name != "killCursors":
+            self.commands.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def listings(mongod: str) -> Iterator[tuple[FlaskClient, Trips]]:
+    app, trips = Flask("listings"), Trips()
+    mongo = PyMongo(app, uri=f"{mongod}/listings_{uuid.uuid4().hex}", event_listeners=[trips])
+    cli = app.test_cli_runner()
+    for versions, base in enumerate(["one", "two"], 1):
+        mongo.db[base].files.insert_many(
+            {"filename": f"{'fg'[number > 550]}/{number:04}", "uploadDate": date, "length": number, "chunkSize": 5}
+            | {"contentType": "text/plain", "metadata": {"tags": ["odd", "even"][number % 2]}}
+            for version in range(versions)
+            for number in range(1100)
+            for date in [datetime(2020 + version, 1, 1, tzinfo=UTC) + timedelta(seconds=number)]
+        )
+        made = cli.invoke(args=["gridfs", "index", "newest", "size", "type", "metadata.tags", "--bucket", base])
+        assert made.exit_code == 0
+        options: dict[str, Any] = {"base": base, "read_only": True, "metadata": ["tags"]}
+        app.register_blueprint(mongo.uploads_blueprint(base, url_prefix=f"/{base}", **options))
+    yield app.test_client(), trips
+    mongo.cx.drop_database(mongo.db.name)
+    mongo.cx.close()
+
+
+@pytest.mark.parametrize(("url", "accept", "most"), LISTING_TRIPS)
+def test_a_page_of_a_listing_takes_a_few_round_trips(
+    listings: tuple[FlaskClient, Trips], url: str, accept: dict[str, str], most: int
+) -> None:
+    client, trips = listings
+    trips.commands.clear()
+    assert client.get(url, headers=accept).status_code == 200
+    assert len(trips.commands) <= most, trips.commands

@@ -8,7 +8,7 @@ import pytest
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
-from flask_gridfs_pymongo.uploads.pages.excerpts import PART, decode, excerpt
+from flask_gridfs_pymongo.uploads.pages.excerpts import PART_SIZE, decode, excerpt
 
 from .conftest import HTML, Client, everyone, put
 from .test_pages import PNG
@@ -31,12 +31,12 @@ LINES = "".join(f"line {number} — ünïcödé\n" for number in range(9000))
     [
         (b"x", "x"),
         (LINES.encode(), LINES),
-        (("x" * (PART - 1) + "ä" + "y" * PART).encode(), "x" * (PART - 1) + "ä" + "y" * PART),
-        (("x" * (PART - 3) + "😀" * PART).encode(), "x" * (PART - 3) + "😀" * PART),
+        (("x" * (PART_SIZE - 1) + "ä" + "y" * PART_SIZE).encode(), "x" * (PART_SIZE - 1) + "ä" + "y" * PART_SIZE),
+        (("x" * (PART_SIZE - 3) + "😀" * PART_SIZE).encode(), "x" * (PART_SIZE - 3) + "😀" * PART_SIZE),
         (LINES.replace("—", "-").encode("latin-1"), LINES.replace("—", "-")),
         (("\ufeff" + LINES).encode("utf-16-le"), LINES),
         (("\ufeff" + LINES).encode("utf-16-be"), LINES),
-        (("\ufeff" + "😀" * PART).encode("utf-16-le"), "😀" * PART),
+        (("\ufeff" + "😀" * PART_SIZE).encode("utf-16-le"), "😀" * PART_SIZE),
         (("\ufeff" + LINES).encode(), LINES),
     ],
     ids=["one", "lines", "cut-2", "cut-4", "latin-1", "utf-16-le", "utf-16-be", "pairs", "bom"],
@@ -45,7 +45,7 @@ def test_the_parts_are_the_whole_text(store: Bucket, content: bytes, text: str) 
     assert "".join(parts(store, put(store, "a.txt", content))) == text
 
 
-@pytest.mark.parametrize("size", [PART - 1, PART, PART + 4096, PART + 4097, 2 * PART + 4097])
+@pytest.mark.parametrize("size", [PART_SIZE - 1, PART_SIZE, PART_SIZE + 4096, PART_SIZE + 4097, 2 * PART_SIZE + 4097])
 def test_sizes_around_a_parts_end(store: Bucket, size: int) -> None:
     content = (b"a line\n" * (size // 7 + 1))[:size]
     found = parts(store, put(store, "a.txt", content))

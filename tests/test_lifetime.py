@@ -25,12 +25,12 @@ HOUR = timedelta(hours=1)
 
 def age(store: Bucket, file: StoredFile, hours: float) -> None:
     """Let *file* have been uploaded some hours ago."""
-    store.files.update_one({"_id": file.id}, {"$set": {"uploadDate": NOW - hours * HOUR}})
+    store.files.update_one({"_id": file.id}, {"$set": {"uploadDate": datetime.now(UTC) - hours * HOUR}})
 
 
 def expire(store: Bucket, file: StoredFile, hours: float) -> None:
     """Let *file* have expired some hours ago."""
-    store.files.update_one({"_id": file.id}, {"$set": {"metadata.expiresAt": NOW - hours * HOUR}})
+    store.files.update_one({"_id": file.id}, {"$set": {"metadata.expiresAt": datetime.now(UTC) - hours * HOUR}})
 
 
 def contents(store: Bucket, name: str = "a") -> list[bytes]:

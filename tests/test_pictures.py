@@ -255,7 +255,7 @@ class TestCosts:
                     busy[0] -= 1
 
         monkeypatch.setattr(pictures, "make", counted)
-        monkeypatch.setattr(pictures, "_PATIENCE", 60)
+        monkeypatch.setattr(pictures, "_RENDER_TIMEOUT", 60)
         with ThreadPoolExecutor(20) as clients:
             urls = [f"/uploads/{number % 5}.jpg?variant=thumb" for number in range(20)]
             answers = list(clients.map(lambda url: app.test_client().get(url), urls))
@@ -278,14 +278,14 @@ class TestCosts:
                 ended.release()
 
         monkeypatch.setattr(pictures, "_make", slow)
-        monkeypatch.setattr(pictures, "_PATIENCE", 0.2)
+        monkeypatch.setattr(pictures, "_RENDER_TIMEOUT", 0.2)
         for number in range(3):
             answer = app.test_client().get(f"/uploads/{number}.jpg?variant=thumb")
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         go_on.set()
         assert ended.acquire(timeout=60)
         assert ended.acquire(timeout=60)
-        monkeypatch.setattr(pictures, "_PATIENCE", 60)
+        monkeypatch.setattr(pictures, "_RENDER_TIMEOUT", 60)
         assert kept(real) == 2  # nobody waited for the third one any more when its turn came
         assert {app.test_client().get(f"/uploads/{n}.jpg?variant=thumb").status_code for n in range(3)} == {200}
 
@@ -313,7 +313,7 @@ class TestKeeping:
 
     def test_unused_ones_expire(self, real: PyMongo) -> None:
         bucket = real.bucket()
-        bucket.variants.keep("tag", bucket.save("a", [b"x"]).id, "image/png", b"data")
+        bucket.variants.put("tag", bucket.save("a", [b"x"]).id, "image/png", b"data")
         indexes = real.db.fs.variants.index_information()
         assert indexes["used_1"]["expireAfterSeconds"] == 30 * 86_400
         assert "file_1" in indexes
@@ -356,7 +356,7 @@ class TestKeeping:
         bucket = real.bucket()
         file = bucket.save("a", [b"x"])
         for length, count in ((15 * 1024 * 1024 + 1, 0), (15 * 1024 * 1024, 1)):
-            bucket.variants.keep("tag", file.id, "image/png", b"x" * length)
+            bucket.variants.put("tag", file.id, "image/png", b"x" * length)
             assert kept(real) == count
 
     @pytest.mark.parametrize("repair", [False, True])
@@ -364,7 +364,7 @@ class TestKeeping:
         bucket = real.bucket()
         stays, goes = bucket.save("stays", [b"x"]), bucket.save("goes", [b"x"])
         for number, file_id in enumerate((stays.id, goes.id, goes.id)):
-            bucket.variants.keep(str(number), file_id, "image/png", b"data")
+            bucket.variants.put(str(number), file_id, "image/png", b"data")
         assert not list(Check(bucket.collections).findings())
         real.db.fs.files.delete_one({"_id": goes.id})  # as another tool does it
         real.db.fs.chunks.delete_many({"files_id": goes.id})

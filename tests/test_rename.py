@@ -93,7 +93,7 @@ class TestRename:
         monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes._BATCH", 1)
         left = after
 
-        def retry(collection: Any, operation: Callable[[], Any]) -> Any:
+        def retry(collection: Any, operation: Callable[[], Any], **options: Any) -> Any:
             nonlocal left
             if "Collection.find_one of" not in repr(operation):
                 left -= 1
@@ -152,7 +152,7 @@ class TestRename:
         """Let something happen elsewhere before the first *write* of a rename."""
         left = [happens]
 
-        def retry(collection: Any, operation: Callable[[], Any]) -> Any:
+        def retry(collection: Any, operation: Callable[[], Any], **options: Any) -> Any:
             if f"Collection.{write} of" in repr(operation) and left:
                 left.pop()()
             return operation()
@@ -163,6 +163,7 @@ class TestRename:
         self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As it is for one who was stopped for longer than claims live."""
+        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.watch._SHORT", -1)
         put(real_store, "a", b"0")
 
         def upload() -> None:

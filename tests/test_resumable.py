@@ -147,6 +147,20 @@ class TestGoingOn:
             finish(holder)
         stored(store, data)
 
+    def test_a_finish_that_fails_takes_nothing_away(self, store: Bucket) -> None:
+        def fail(file: StoredFile) -> None:
+            raise OSError("no scanner")
+
+        data = content(CHUNK_SIZE + 3)
+        token, upload = begin(store, len(data))
+        with pytest.raises(OSError, match="no scanner"), store.uploads.open_for_append(upload) as holder:
+            holder.write(data)
+            finish(holder, inspect=fail)
+        assert store.uploads.collection.find_one({})["tail"] == data[-3:]
+        with store.uploads.open_for_append(look(store, token)) as holder:
+            finish(holder)
+        stored(store, data)
+
     def test_chunks_that_never_counted_do_not_stay_behind_the_end(self, store: Bucket) -> None:
         data = content(2 * CHUNK_SIZE + 1)
         _, upload = begin(store, None)

@@ -678,7 +678,7 @@ class TestOnTheWire:
     def test_a_dead_connection_gives_its_thread_back(
         self, app: Flask, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(turns, "_SILENCE", 0.3)
+        monkeypatch.setattr(turns, "_IDLE_TIMEOUT", 0.3)
         http = app.test_client()
         url = create(http, 100)
         with (

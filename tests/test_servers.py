@@ -21,6 +21,8 @@ from flask_gridfs_pymongo.store import Bucket
 from .replica import until
 from .servers import APP, COMMANDS, GUNICORN, running
 
+pytestmark = pytest.mark.clients
+
 LARGE = random.Random(8).randbytes(20_000_011)
 UPLOAD = LARGE[:5_000_001]
 CONNECTIONS = {"sync": 6, "werkzeug": 6, "waitress": 2}  # for six requests; waitress closes after each 304

@@ -62,6 +62,30 @@ class TestVersions:
                 before = page[-1].number
             assert numbers == [(n, expected[n]) for n in reversed(range(size))]
 
+    @pytest.mark.parametrize("first_chunk", [False, True])
+    def test_a_twin_behind_an_array_is_found(self, store: Bucket, first_chunk: bool) -> None:
+        """The server looks into arrays: it sorts one between two twins, and hides the second of them."""
+        date, ids = datetime(2020, 1, 1, tzinfo=UTC), sorted((ObjectId(), ObjectId()), reverse=True)
+        store.files.create_index([("filename", 1), ("uploadDate", 1)])
+        for file_id, stored in [(ids[0], date), (ObjectId(), [date, 1]), (ids[1], date)]:
+            document = {"_id": file_id, "filename": "t", "length": 0, "chunkSize": 5, "uploadDate": stored}
+            store.files.insert_one(document)
+        assert next(iter(store.files.find({"filename": "t"}).sort("uploadDate", -1)))["_id"] == ids[1]
+        found = [store.find("t", version, first_chunk=first_chunk) for version in (-1, -2)]
+        assert [file.id for file in found if file] == ids
+
+    @pytest.mark.parametrize("keys", [3, 1000])
+    def test_names_of_many_versions_are_numbered_alike(
+        self, store: Bucket, monkeypatch: pytest.MonkeyPatch, keys: int
+    ) -> None:
+        monkeypatch.setattr("flask_gridfs_pymongo.store.versions._KEYS", keys)
+        expected = self.tied(store, "abcdef")
+        found = [store.find("t", version) for version in range(-7, 7)]
+        assert [file and file.id for file in found] == [None, *expected, *expected, None]
+        assert [store.number(file) for file in found[7:13] if file] == list(range(6))
+        page = store.versions("t", 5, 4)
+        assert [(version.number, version.file.id) for version in page] == [(n, expected[n]) for n in (4, 3, 2, 1)]
+
     def test_equal_dates_in_the_listing(self, store: Bucket) -> None:
         expected = self.tied(store, "abbb")
         (row,) = store.list().rows

@@ -171,7 +171,7 @@ class TestFolders:
         assert [client.status(method, "a/gone") for method in ("GET", "PROPFIND", "DELETE")] == [404, 403, 404]
 
     def test_limits(self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(folders, "MOST_NAMES", 5)
+        monkeypatch.setattr(folders, "MAX_NAMES", 5)
         put(mongo, *(f"a/{number}" for number in range(4)))
         client = drive()
         assert client.status("MKCOL", "a/new") == 201
@@ -825,7 +825,7 @@ class TestLocks:
         assert text(mongo, "a") == b"a"
 
     def test_limits(self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MOST_LOCKS", 2)
+        monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MAX_LOCKS", 2)
         client = drive()
         client.lock("a")
         client.lock("b")
@@ -926,7 +926,7 @@ class TestProperties:
         assert mongo.db["fs.dav"].count_documents({}) == 1
 
     def test_limits(self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MOST_PROPERTIES", 1)
+        monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MAX_PROPERTIES", 1)
         put(mongo, "a")
         client = drive()
         deep = PROPPATCH.replace(b"red", b"<a>" * 9000 + b"</a>" * 9000)

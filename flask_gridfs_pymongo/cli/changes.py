@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from ..signals import file_changed, file_deleted, file_saved, tell
+from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, StoredFile
 from .group import bucket_options, gridfs, plain
-from .places import folder, is_folder, name_given, name_into, stored
+from .paths import folder, is_folder, name_given, name_into, stored_files
 from .transfers import Transfers, transferring
 
-_NAMED = 5  # files at most in a question
+_MAX_NAMED = 5  # files at most in a question
 
 
 @gridfs.command("rm")
@@ -44,7 +44,7 @@ def rm_command(
             what = "all versions" if all_versions else "the newest version"
             click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
         seen = set()  # a file may be named twice, and only one version of it is to go
-        for one in stored(store, wanted, report):
+        for one in stored_files(store, wanted, report):
             with report.trying(one.name):
                 if one.file.named and one.file.filename in seen:
                     continue
@@ -52,11 +52,11 @@ def rm_command(
                 every = all_versions and one.file.named
                 deleted = store.delete_all(one.file) if every else store.delete(id=one.file.id)
                 if deleted:
-                    tell(file_deleted, file=one.file, versions=deleted)
+                    send(file_deleted, file=one.file, versions=deleted)
 
 
 def _amount(bucket: Bucket, names: Sequence[str]) -> str:
-    if len(names) > _NAMED:
+    if len(names) > _MAX_NAMED:
         return f"{len(names):,} files and folders"
     folders = {name: bucket.usage(folder(name)).names for name in names if is_folder(bucket, name)}
     return ", ".join(f"{folders[name]:,} files in {name!r}" if name in folders else repr(name) for name in names)
@@ -64,9 +64,9 @@ def _amount(bucket: Bucket, names: Sequence[str]) -> str:
 
 @gridfs.command("mv")
 @click.argument("sources", nargs=-1, required=True, type=name_given, metavar="SRC...")
-@click.argument("place", type=name_given, metavar="DST")
+@click.argument("destination", type=name_given, metavar="DST")
 @bucket_options
-def mv_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
+def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Give files another name, with all their versions; a name that is taken is refused.
 
     As with rsync, SRC/ is the contents of a folder, SRC the file of this name, else the folder itself. DST is a folder
@@ -82,17 +82,17 @@ def mv_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | 
     def move(bucket: Bucket, file: StoredFile, new: str) -> None:
         bucket.rename(file.filename, new)
         if moved := bucket.newest(new):
-            tell(file_changed, file=moved)
+            send(file_changed, file=moved)
 
     with transferring(prefix, bucket) as transfers:
-        _each(transfers, sources, place, move)
+        _each(transfers, sources, destination, move)
 
 
 @gridfs.command("cp")
 @click.argument("sources", nargs=-1, required=True, type=name_given, metavar="SRC...")
-@click.argument("place", type=name_given, metavar="DST")
+@click.argument("destination", type=name_given, metavar="DST")
 @bucket_options
-def cp_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
+def cp_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Copy the newest versions of files, with their types and metadata.
 
     Nothing is replaced: under a name that is taken the copy becomes the newest version. SRC and DST are as for mv.
@@ -105,25 +105,25 @@ def cp_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | 
     """
 
     def copy(bucket: Bucket, file: StoredFile, new: str) -> None:
-        tell(file_saved, file=bucket.copy(file.filename, new))
+        send(file_saved, file=bucket.copy(file.filename, new))
 
     with transferring(prefix, bucket) as transfers:
-        _each(transfers, sources, place, copy)
+        _each(transfers, sources, destination, copy)
 
 
 def _each(
-    transfers: Transfers, sources: tuple[str, ...], place: str, act: Callable[[Bucket, StoredFile, str], None]
+    transfers: Transfers, sources: tuple[str, ...], destination: str, act: Callable[[Bucket, StoredFile, str], None]
 ) -> None:
     store, report = transfers.bucket, transfers.report
-    is_place = len(sources) > 1 or is_folder(store, place)
+    into_folder = len(sources) > 1 or is_folder(store, destination)
     for name in sources:
-        if is_folder(store, name) and folder(place).startswith(folder(name)):
-            report.failed(name, f"it cannot go into itself, to {place!r}")
+        if is_folder(store, name) and folder(destination).startswith(folder(name)):
+            report.failed(name, f"it cannot go into itself, to {destination!r}")
             continue
-        for one in stored(store, [name], report):
+        for one in stored_files(store, [name], report):
             with report.trying(one.name):
                 one.ensure_named()
-                new = name_into(place, one, is_place)
+                new = name_into(destination, one, into_folder)
                 if new == one.file.filename:
                     raise ValueError("this is its name already")
                 act(store, one.file, new)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import click
 
-from ..signals import file_deleted, tell
+from ..signals import file_deleted, send
 from ..store import Sweep
 from .group import bucket_options, gridfs, open_bucket
 
@@ -49,7 +49,7 @@ def expire_command(
             counts[reason] += 1
             counts["bytes"] += file.length
             if not dry_run:
-                tell(file_deleted, file=file, versions=1)
+                send(file_deleted, file=file, versions=1)
     if as_json:
         click.echo(json.dumps({"bucket": store.collections.name, **counts, "waiting": sweep.waiting}))
         return

@@ -4,7 +4,7 @@
 
     with Interrupts() as interrupts:
         ...  # KeyboardInterrupt may come here
-        with interrupts.held():
+        with interrupts.deferred():
             ...  # and not here
 """
 
@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_CLEANING = 10  # seconds in which a second signal does not disturb what the first one began
+_CLEANUP_TIMEOUT = 10  # seconds in which a second signal does not disturb what the first one began
 
 
 class Interrupts:
@@ -41,11 +41,11 @@ class Interrupts:
     def _stop(self, number: int | None = None, frame: FrameType | None = None) -> None:
         self._came = self._holds
         if not self._holds and time.monotonic() >= self._until:
-            self._until = time.monotonic() + _CLEANING
+            self._until = time.monotonic() + _CLEANUP_TIMEOUT
             raise KeyboardInterrupt
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def deferred(self) -> Iterator[None]:
         """Put signals off until the block is done."""
         self._holds = True
         try:

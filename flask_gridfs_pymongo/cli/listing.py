@@ -11,7 +11,7 @@ import click
 
 from ..store import Bucket, StoredFile, Version, ids
 from .group import bucket_options, gridfs
-from .places import TOP, folder, is_folder, name_given, name_of, version_of
+from .paths import TOP, folder, is_folder, name_given, name_of, version_of
 from .transfers import transferring
 
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from ..http.filenames import WINDOWS_DEVICE
 
-BLOCK = 256 * 1024
+BLOCK_SIZE = 256 * 1024
 """bytes that are read at once"""
 _PART = re.compile(r"\.gridfs-[0-9a-f]{16}\.part")
 _NOWHERE = [  # what no name may have that becomes a path, and why
@@ -181,6 +181,6 @@ def sha256(path: str) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     hashed = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(BLOCK):
+        while block := file.read(BLOCK_SIZE):
             hashed.update(block)
     return hashed.hexdigest()

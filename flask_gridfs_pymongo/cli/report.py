@@ -32,8 +32,8 @@ class Report:
         self.status = 0
         """the command's exit status: 1 where something went wrong"""
         self._terminal = sys.stderr.isatty()
-        self._begun = time.monotonic()
-        self._told = self._begun  # when the progress was told last
+        self._started = time.monotonic()
+        self._last_shown = self._started  # when the progress was told last
         self._files = self._bytes = 0
         self._is_shown = False
 
@@ -75,23 +75,23 @@ class Report:
 
         :param size: bytes of all of them; None: nobody knows
         """
-        read, begun = 0, time.monotonic()
+        read, started = 0, time.monotonic()
         for block in blocks:
             yield block
             read += len(block)
             self._bytes += len(block)
-            if self._terminal and time.monotonic() - self._told >= _PAUSE:
-                self._show(name, read, size, time.monotonic() - begun)
+            if self._terminal and time.monotonic() - self._last_shown >= _PAUSE:
+                self._show(name, read, size, time.monotonic() - started)
         self._files += 1
 
     def _show(self, name: str, read: int, size: int | None, seconds: float) -> None:
-        self._told, self._is_shown = time.monotonic(), True
+        self._last_shown, self._is_shown = time.monotonic(), True
         part = f"{min(100, 100 * read // size)} % of " if size else ""
         ending = f", {_clock(max(0, size - read) * seconds / max(1, read))} left" if size else ""
         click.echo(_LINE.format(plain(f"{self._so_far()}: {part}{name}{ending}")), err=True, nl=False)
 
     def _so_far(self) -> str:
-        seconds = time.monotonic() - self._begun
+        seconds = time.monotonic() - self._started
         rate = _size(self._bytes / max(seconds, 0.001))
         return f"{self._files:,} files, {_size(self._bytes)} in {_clock(seconds)} ({rate}/s)"
 

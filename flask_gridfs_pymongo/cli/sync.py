@@ -13,7 +13,7 @@ import click
 from ..store import Bucket, CorruptFile, StoredFile
 from . import local
 from .group import bucket_options, gridfs
-from .places import Stored, below, check_folder, folder, name_of
+from .paths import StoredMatch, below, check_folder, folder, name_of
 from .transfers import Transfers, transferring
 
 _STORE = "gridfs:"
@@ -21,10 +21,10 @@ _STORE = "gridfs:"
 
 @gridfs.command("sync")
 @click.argument("source", metavar="SRC")
-@click.argument("place", metavar="DST")
+@click.argument("destination", metavar="DST")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @bucket_options
-def sync_command(source: str, place: str, dry_run: bool, bucket: str, prefix: str | None) -> None:
+def sync_command(source: str, destination: str, dry_run: bool, bucket: str, prefix: str | None) -> None:
     """Bring what DST lacks from SRC; one of them is a folder of this machine, the other one gridfs:FOLDER.
 
     Both stand for their contents, with a slash at the end or without; gridfs: alone is the whole bucket. Files
@@ -38,21 +38,21 @@ def sync_command(source: str, place: str, dry_run: bool, bucket: str, prefix: st
       1  a file is damaged, could not be read or written, or its name is not UTF-8 or no path
       2  the command line is wrong, or the database does not answer
     """
-    if source.startswith(_STORE) == place.startswith(_STORE):
+    if source.startswith(_STORE) == destination.startswith(_STORE):
         raise click.UsageError(f"give a folder of this machine and {_STORE}FOLDER")
     with transferring(prefix, bucket) as transfers:
-        if place.startswith(_STORE):
-            _send(transfers, source, _folder(place), dry_run)
+        if destination.startswith(_STORE):
+            _send(transfers, source, _folder(destination), dry_run)
         else:
-            check_folder(place)
-            _bring(transfers, _folder(source), place, dry_run)
+            check_folder(destination)
+            _bring(transfers, _folder(source), destination, dry_run)
 
 
-def _folder(place: str) -> str:
+def _folder(argument: str) -> str:
     try:
-        return folder(local.stored_name(place.removeprefix(_STORE)))
+        return folder(local.stored_name(argument.removeprefix(_STORE)))
     except ValueError as error:
-        raise click.UsageError(f"{place!r}: {error}") from None
+        raise click.UsageError(f"{argument!r}: {error}") from None
 
 
 def _send(transfers: Transfers, source: str, top: str, dry_run: bool) -> None:
@@ -79,12 +79,12 @@ def _beside(paths: Iterable[str], bucket: Bucket, top: str) -> Iterator[tuple[st
             yield first[2], second[0][3] if second else None
 
 
-def _bring(transfers: Transfers, top: str, place: str, dry_run: bool) -> None:
+def _bring(transfers: Transfers, top: str, destination: str, dry_run: bool) -> None:
     report = transfers.report
     for file in below(transfers.bucket, top):
         with report.trying(name_of(file)):
-            Stored(file, "").ensure_named()
-            path = local.path_below(place, file.filename.removeprefix(top))
+            StoredMatch(file, "").ensure_named()
+            path = local.path_below(destination, file.filename.removeprefix(top))
             if os.path.isfile(path) and _is_same(transfers.bucket, file, path):
                 continue
             if not dry_run:

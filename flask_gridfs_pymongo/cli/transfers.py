@@ -13,12 +13,22 @@ from typing import BinaryIO
 
 import click
 
-from ..signals import file_saved, tell
+from ..signals import file_saved, send
 from ..store import Bucket, CorruptFile, StoredFile
 from .group import bucket_options, gridfs, open_bucket, plain
 from .interrupts import Interrupts
-from .local import BLOCK
-from .places import check_folder, file_into, is_folder, local, name_given, name_into, name_of, stored, version_of
+from .local import BLOCK_SIZE
+from .paths import (
+    check_folder,
+    file_into,
+    is_folder,
+    local_files,
+    name_given,
+    name_into,
+    name_of,
+    stored_files,
+    version_of,
+)
 from .report import Report
 
 
@@ -32,13 +42,13 @@ class Transfers:
 
     def put(self, source: BinaryIO, name: str, size: int | None) -> None:
         """Store what *source* reads as the newest version of *name*; *size* is in bytes."""
-        blocks = iter(partial(source.read, BLOCK), b"")
+        blocks = iter(partial(source.read, BLOCK_SIZE), b"")
         with self.bucket.writer(name) as writer:
             for block in self.report.counted(name, size, blocks):
                 writer.write(block)
-            with self._interrupts.held():
+            with self._interrupts.deferred():
                 file = writer.commit()
-        tell(file_saved, file=file)
+        send(file_saved, file=file)
 
     def put_file(self, path: str, name: str) -> None:
         """Store a file of this machine."""
@@ -101,9 +111,9 @@ def _print(pieces: Iterable[bytes]) -> None:
 
 @gridfs.command("get")
 @click.argument("sources", nargs=-1, required=True, type=name_given, metavar="SRC...")
-@click.argument("place", metavar="DST")
+@click.argument("destination", metavar="DST")
 @bucket_options
-def get_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
+def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Write the newest versions of stored files to DST, a file or folder of this machine.
 
     As with rsync, SRC/ is the contents of a folder, SRC the file of this name, else the folder itself; / is everything.
@@ -118,23 +128,23 @@ def get_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str |
       1  a file is not there, damaged, or could not be written
       2  the command line is wrong, or the database does not answer
     """
-    if place in ("", "-"):
+    if destination in ("", "-"):
         raise click.UsageError("DST is a file or a folder; flask gridfs cat writes to the standard output")
     with transferring(prefix, bucket) as transfers:
-        is_place = len(sources) > 1 or place.endswith(("/", os.sep)) or os.path.isdir(place)
-        if is_place or is_folder(transfers.bucket, sources[0]):
-            check_folder(place)
-        for one in stored(transfers.bucket, sources, transfers.report):
+        into_folder = len(sources) > 1 or destination.endswith(("/", os.sep)) or os.path.isdir(destination)
+        if into_folder or is_folder(transfers.bucket, sources[0]):
+            check_folder(destination)
+        for one in stored_files(transfers.bucket, sources, transfers.report):
             with transfers.report.trying(one.name):
                 one.ensure_named()
-                transfers.get(one.file, file_into(place, one, is_place))
+                transfers.get(one.file, file_into(destination, one, into_folder))
 
 
 @gridfs.command("put")
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
-@click.argument("place", type=name_given, metavar="DST")
+@click.argument("destination", type=name_given, metavar="DST")
 @bucket_options
-def put_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str | None) -> None:
+def put_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Store files of this machine as DST, a name or folder of the store.
 
     Nothing is replaced: under a name that is taken it becomes the newest version. SRC - is the standard input. As with
@@ -148,12 +158,12 @@ def put_command(sources: tuple[str, ...], place: str, bucket: str, prefix: str |
       2  the command line is wrong, or the database does not answer
     """
     with transferring(prefix, bucket) as transfers:
-        is_place = len(sources) > 1 or is_folder(transfers.bucket, place)
-        if "-" in sources and is_place:
+        into_folder = len(sources) > 1 or is_folder(transfers.bucket, destination)
+        if "-" in sources and into_folder:
             raise click.UsageError("the standard input has no name: give DST as the name of a file, and no other SRC")
-        for one in local(sources, transfers.report):
+        for one in local_files(sources, transfers.report):
             with transfers.report.trying(one.path):
-                name = name_into(place, one, is_place)
+                name = name_into(destination, one, into_folder)
                 if one.path == "-":
                     transfers.put(sys.stdin.buffer, name, None)
                 else:

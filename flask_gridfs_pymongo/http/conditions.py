@@ -19,20 +19,20 @@ from werkzeug.datastructures import Headers
 Fields = Headers | Mapping[str, str]
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_DAY, _LONG_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)", "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_WEEKDAY, _LONG_WEEKDAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)", "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
 _MONTH, _TIME = f"(?P<month>{'|'.join(_MONTHS)})", r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 _DATES = [
     re.compile(pattern, re.ASCII)
     for pattern in (
-        rf"{_DAY}, (?P<day>\d\d) {_MONTH} (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
-        rf"{_LONG_DAY}, (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
-        rf"{_DAY} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
+        rf"{_WEEKDAY}, (?P<day>\d\d) {_MONTH} (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
+        rf"{_LONG_WEEKDAY}, (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
+        rf"{_WEEKDAY} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
     )
 ]
-_TAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
+_ETAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
 # What modules that compress an answer append to its tag (Apache, ...), and do not remove from the next request.
-_CODED = re.compile(r"(?:-(?:gzip|br|zstd)|;gzip)\Z")
-_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
+_CODING_SUFFIX = re.compile(r"(?:-(?:gzip|br|zstd)|;gzip)\Z")
+_ETAGS = re.compile(rf"[ \t,]*{_ETAG}(?:[ \t]*,[ \t,]*{_ETAG})*[ \t,]*")
 
 
 class Outcome(Enum):
@@ -73,9 +73,9 @@ def parse_tags(value: str) -> list[tuple[bool, str]]:
 
     Empty where the list is broken anywhere: then no tag of it matches.
     """
-    if not _TAGS.fullmatch(value):
+    if not _ETAGS.fullmatch(value):
         return []
-    return [(bool(weak), tag) for weak, tag in re.findall(_TAG, value)]
+    return [(bool(weak), tag) for weak, tag in re.findall(_ETAG, value)]
 
 
 def last_modified(date: datetime) -> datetime:
@@ -99,7 +99,7 @@ def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime 
     elif (since := _date(headers, "If-Unmodified-Since")) and modified and modified > since:
         return Outcome.FAILED
     if (value := _field(headers, "If-None-Match")) is not None:
-        if _matches(value, etag, weakly=True, coded=reading):
+        if _matches(value, etag, weakly=True, ignore_coding=reading):
             return Outcome.NOT_MODIFIED if reading else Outcome.FAILED
     elif reading and (since := _date(headers, "If-Modified-Since")) and modified and modified <= since:
         return Outcome.NOT_MODIFIED
@@ -121,10 +121,10 @@ def range_applies(headers: Fields, etag: str, modified: datetime | None) -> bool
     return value == f'"{etag}"'
 
 
-def _matches(value: str, etag: str | None, weakly: bool, coded: bool = False) -> bool:
+def _matches(value: str, etag: str | None, weakly: bool, ignore_coding: bool = False) -> bool:
     if etag is None:
         return False
-    tags = [(weak, _CODED.sub("", tag) if coded else tag) for weak, tag in parse_tags(value)]
+    tags = [(weak, _CODING_SUFFIX.sub("", tag) if ignore_coding else tag) for weak, tag in parse_tags(value)]
     return value == "*" or any(tag == etag and (weakly or not weak) for weak, tag in tags)
 
 

@@ -12,7 +12,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from urllib.parse import unquote
 
-_LONGEST = 1024  # characters of an encoded name
+_MAX_NAME_LENGTH = 1024  # characters of an encoded name
 _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 _EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[^']*'(.+)", re.IGNORECASE)
 _ENCODED = re.compile(r"\s*(?:=\?[\w-]+\?[BbQq]\?[^?]*\?=\s*)+")
@@ -46,7 +46,7 @@ def _unquoted(value: str) -> str:
 
 
 def _decoded(name: str) -> str:
-    if len(name) > _LONGEST or not _ENCODED.fullmatch(name):
+    if len(name) > _MAX_NAME_LENGTH or not _ENCODED.fullmatch(name):
         return name
     try:
         return str(make_header(decode_header(name)))

@@ -17,7 +17,7 @@ from .paths import has_dot_segments
 
 MAX_CHARACTERS = 1024
 """Longer texts are not normalised: CPython takes quadratic time for it and holds its lock (python/cpython#149079)."""
-_MAX_BYTES = 255
+_MAX_NAME_BYTES = 255
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
 # What nobody sees (Unicode's Default_Ignorable_Code_Point), with the overrides of text direction (MITRE T1036.002).
 _INVISIBLE = re.compile(
@@ -55,14 +55,14 @@ def _clean_once(name: str) -> str:
     return _cut("/".join(segment for segment in segments if segment not in ("", ".", "..")))
 
 
-def _cut(name: str, longest: int = _MAX_BYTES) -> str:
-    if len(name.encode()) <= longest:
+def _cut(name: str, max_bytes: int = _MAX_NAME_BYTES) -> str:
+    if len(name.encode()) <= max_bytes:
         return name
     stem, dot, extension = name.rpartition(".")
     ending = (dot + extension).encode()
-    if "/" in extension or len(ending) > longest // 2:
+    if "/" in extension or len(ending) > max_bytes // 2:
         stem, ending = name, b""
-    kept = stem.encode()[: longest - len(ending)].decode(errors="ignore")
+    kept = stem.encode()[: max_bytes - len(ending)].decode(errors="ignore")
     return kept + ending.decode()
 
 

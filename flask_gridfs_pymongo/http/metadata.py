@@ -22,10 +22,10 @@ Value = str | list[str]
 PATCH_TYPE = "application/merge-patch+json"
 """RFC 7396"""
 
-_FIELD = "x-metadata-"
+_HEADER = "x-metadata-"
 _QUERY = "metadata."
 _RESERVED = ("contentType", "_contentType", "mimetype", "clientContentType", "expiresAt")  # they mean something already
-_MAX_BYTES = 1024  # of a text in UTF-8
+_MAX_TEXT_BYTES = 1024  # of a text in UTF-8
 _MAX_TEXTS = 20
 _EXT_VALUE = re.compile(r"utf-8'[a-z0-9-]*'((?:[a-z0-9!#$&+.^_`|~-]|%[0-9a-f]{2})*)", re.IGNORECASE | re.ASCII)
 
@@ -67,7 +67,7 @@ class Keys:
 
         :raises ValueError: for a key that is not declared, or a value that breaks the rules
         """
-        found = {name[len(_FIELD) :]: value for name, value in fields.items() if name.lower().startswith(_FIELD)}
+        found = {name[len(_HEADER) :]: value for name, value in fields.items() if name.lower().startswith(_HEADER)}
         return {self._key(name): _checked(name, _field_value(name, value)) for name, value in found.items()}
 
     def of_form(self, fields: Iterable[tuple[str, str]]) -> dict[str, Value]:
@@ -144,8 +144,8 @@ def _checked(name: str, value: Any) -> Value:
     for text in texts:
         if not isinstance(text, str):
             raise ValueError(f"Metadata {name[:100]!r}: a value is a text or a list of texts")
-        if len(text.encode(errors="surrogatepass")) > _MAX_BYTES:
-            raise ValueError(f"Metadata {name[:100]!r}: a text has at most {_MAX_BYTES} bytes of UTF-8")
+        if len(text.encode(errors="surrogatepass")) > _MAX_TEXT_BYTES:
+            raise ValueError(f"Metadata {name[:100]!r}: a text has at most {_MAX_TEXT_BYTES} bytes of UTF-8")
         if re.search("[\0\ud800-\udfff]", text):
             raise ValueError(f"Metadata {name[:100]!r}: a text has neither NUL nor half of a surrogate pair")
     checked: Value = value

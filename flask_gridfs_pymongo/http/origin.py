@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from .conditions import Fields
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # As browsers write it (RFC 6454 section 6.2): lower case, no user, no path.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -28,7 +28,7 @@ def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = 
     :param host: the request's Host field as it was sent
     :param trusted: origins (``https://example.com``) that may change things too
     """
-    if method in _SAFE:
+    if method in _SAFE_METHODS:
         return True
     origin = headers.get("Origin")
     if origin is not None and origin in trusted:

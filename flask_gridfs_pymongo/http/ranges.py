@@ -2,7 +2,7 @@
 
 ::
 
-    select("bytes=0-4,-5", 100)  # [ByteRange(0, 5), ByteRange(95, 100)]
+    parse_range("bytes=0-4,-5", 100)  # [ByteRange(0, 5), ByteRange(95, 100)]
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ByteRange(NamedTuple):
         return f"bytes {self.start}-{self.stop - 1}/{length}"
 
 
-def select(header: str, length: int) -> list[ByteRange] | None:
+def parse_range(header: str, length: int) -> list[ByteRange] | None:
     """Select the ranges that *header*, a Range field's value, asks of a representation of *length* bytes.
 
     Overlapping and adjacent ranges become one; the rest keep their order (section 15.3.7.2).

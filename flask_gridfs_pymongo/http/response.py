@@ -79,7 +79,7 @@ def respond(request: Request, representation: Representation, response_class: ty
     strong_date = modified if representation.date_is_strong else None
     if field is not None and not conditions.range_applies(request.headers, representation.etag, strong_date):
         field = None
-    selected = None if field is None else ranges.select(field, length)
+    selected = None if field is None else ranges.parse_range(field, length)
     if selected == []:
         return _bare(response_class, 416, guard | validators | {"Content-Range": f"bytes */{length}"})
     if selected is not None and len(selected) > 1:

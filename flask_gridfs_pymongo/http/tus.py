@@ -36,8 +36,8 @@ ANSWER_FIELDS = (
 """Its response fields"""
 
 _EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination,checksum"
-_NAMES = ("relativePath", "filename", "name")  # of Uppy, tus-js-client and tuspy
-_TYPES = ("filetype", "type", "contentType")
+_NAME_KEYS = ("relativePath", "filename", "name")  # of Uppy, tus-js-client and tuspy
+_TYPE_KEYS = ("filetype", "type", "contentType")
 _MAX_METADATA = 8192  # characters
 
 
@@ -120,7 +120,7 @@ def name_of(found: Mapping[str, str]) -> str:
 
     :raises ValueError: for a name that is no UTF-8
     """
-    named = [found[key] for key in _NAMES if found.get(key)]
+    named = [found[key] for key in _NAME_KEYS if found.get(key)]
     name = next((name for name in named if name != "null"), named[0] if named else "")
     return _utf8("file name", name)
 
@@ -130,7 +130,7 @@ def type_of(found: Mapping[str, str]) -> str | None:
 
     :raises ValueError: for one that is no UTF-8
     """
-    return next((_utf8("media type", found[key]) for key in _TYPES if found.get(key)), None)
+    return next((_utf8("media type", found[key]) for key in _TYPE_KEYS if found.get(key)), None)
 
 
 def _utf8(what: str, text: str) -> str:

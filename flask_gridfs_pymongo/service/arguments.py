@@ -14,7 +14,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from functools import wraps
+from functools import cache, wraps
 from itertools import pairwise
 from textwrap import fill
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -63,14 +63,19 @@ def takes(
 
 def docstrings(options: Any) -> dict[str, str]:
     """Return what stands below each field of a class, which Python does not keep; nothing without the source."""
-    try:
-        module = ast.parse(inspect.getsource(sys.modules[options.__module__]))
-    except OSError:
-        return {}
-    classes = {node.name: node.body for node in module.body if isinstance(node, ast.ClassDef)}
+    classes = _classes(options.__module__)
     return {
         ast.unparse(field.target): " ".join(ast.literal_eval(text.value).split())
         for parent in reversed(options.__mro__)
         for field, text in pairwise(classes.get(parent.__name__, []))
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
+
+
+@cache
+def _classes(module: str) -> dict[str, list[ast.stmt]]:
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except OSError:
+        return {}
+    return {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}

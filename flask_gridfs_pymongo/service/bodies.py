@@ -26,10 +26,10 @@ from .formparser import has_loaded
 from .texts import Message
 
 READ_SIZE = 64 * 1024  # bytes; Werkzeug's form parser is fastest with reads of this size
-_LARGEST_FORM = 1024 * 1024  # bytes
-DRAINED_BYTES = 128 * 1024 * 1024
-DRAINED_SECONDS = 20
-SILENCE = 3
+_MAX_FORM_BYTES = 1024 * 1024  # bytes
+MAX_DRAINED_BYTES = 128 * 1024 * 1024
+DRAIN_TIMEOUT = 20
+IDLE_TIMEOUT = 3
 """seconds without a byte"""
 
 
@@ -37,7 +37,7 @@ class Body:
     """The request's body, read with errors that tell the client what is wrong, for *timeout* seconds at most.
 
     :param outcome: what the errors say of the bytes that came
-    :param silence: for how many seconds a read may wait, where the server tells its socket
+    :param idle_timeout: for how many seconds a read may wait, where the server tells its socket
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Body:
         timeout: float | None,
         outcome: str = "nothing was stored",
         *,
-        silence: float | None = None,
+        idle_timeout: float | None = None,
     ) -> None:
         self._outcome, self._limit = outcome, request.max_content_length
         # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
@@ -59,7 +59,7 @@ class Body:
         self._timeout = timeout
         self._bounds = ExitStack()
         self._deadline = _Deadline(connection_of(request), timeout)
-        self._socket_timeout = _SocketTimeout(connection_of(request), silence)
+        self._socket_timeout = _SocketTimeout(connection_of(request), idle_timeout)
 
     def __enter__(self) -> Body:
         self._bounds.enter_context(self._deadline)
@@ -92,13 +92,13 @@ class Body:
             raise RequestTimeout(f"The body took longer than {self._timeout} seconds; {self._outcome}.")
 
 
-def read_all(request: Request, timeout: float | None, largest: int) -> bytes:
+def read_all(request: Request, timeout: float | None, max_bytes: int) -> bytes:
     """Return the body: all of it, or abort with 400, 408 or 413.
 
     :param timeout: in seconds, for the whole body
-    :param largest: bytes
+    :param max_bytes: bytes
     """
-    request.max_content_length = min(request.max_content_length or largest, largest)
+    request.max_content_length = min(request.max_content_length or max_bytes, max_bytes)
     with Body(request, timeout, "nothing was changed") as body:
         data = b"".join(iter(lambda: body.read(READ_SIZE), b""))
     if request.content_length not in (None, len(data)):  # a server may take a client's going away for the end
@@ -106,7 +106,7 @@ def read_all(request: Request, timeout: float | None, largest: int) -> bytes:
     return data
 
 
-def small_form(request: Request, timeout: float | None, largest: int = _LARGEST_FORM) -> MultiDict[str, str]:
+def small_form(request: Request, timeout: float | None, max_bytes: int = _MAX_FORM_BYTES) -> MultiDict[str, str]:
     """Return the fields of a form without files, read as by :func:`read_all`.
 
     Werkzeug bounds the memory for a form's fields only if it is multipart/form-data.
@@ -114,26 +114,30 @@ def small_form(request: Request, timeout: float | None, largest: int = _LARGEST_
     if has_loaded(request, "form"):
         return request.form
     try:
-        data = read_all(request, timeout, largest)
+        data = read_all(request, timeout, max_bytes)
     except RequestEntityTooLarge:
-        abort(413, Message("This form may have at most %(size)s bytes: choose fewer files.", size=largest))
+        abort(413, Message("This form may have at most %(size)s bytes: choose fewer files.", size=max_bytes))
     parser = request.make_form_data_parser()
     form: MultiDict[str, str] = parser.parse(io.BytesIO(data), request.mimetype, len(data), request.mimetype_params)[1]
     return form
 
 
 def drain(request: Request) -> None:
-    """Read what is left of the body and drop it: :data:`DRAINED_BYTES` at most, for :data:`DRAINED_SECONDS`, until
-    nothing came for :data:`SILENCE`. What is longer is not touched: its client would not wait for the answer.
+    """Read what is left of the body and drop it: :data:`MAX_DRAINED_BYTES` at most, for :data:`DRAIN_TIMEOUT`, until
+    nothing came for :data:`IDLE_TIMEOUT`. What is longer is not touched: its client would not wait for the answer.
 
     A client that sent ``Expect: 100-continue`` holds its body back while nothing asks for it (RFC 9110 section 10.1.1).
     """
     left = _left(request)
-    if not left or left > DRAINED_BYTES:
+    if not left or left > MAX_DRAINED_BYTES:
         return
     # Past request.stream, which refuses to read on beyond its limit.
     stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request)
-    with suppress(Exception), _SocketTimeout(connection, SILENCE), _Deadline(connection, DRAINED_SECONDS) as deadline:
+    with (
+        suppress(Exception),
+        _SocketTimeout(connection, IDLE_TIMEOUT),
+        _Deadline(connection, DRAIN_TIMEOUT) as deadline,
+    ):
         while left > 0 and not deadline.passed and (block := stream.read(min(left, READ_SIZE))):
             left -= len(block)
 
@@ -145,8 +149,8 @@ def _left(request: Request) -> int:
         return 0
     if not has_loaded(request, "stream"):
         waits = request.headers.get("Expect", "").strip().lower() == "100-continue"
-        return 0 if waits else DRAINED_BYTES if length is None else length
-    return DRAINED_BYTES if terminated or length is None else length - request.stream.tell()
+        return 0 if waits else MAX_DRAINED_BYTES if length is None else length
+    return MAX_DRAINED_BYTES if terminated or length is None else length - request.stream.tell()
 
 
 def connection_of(request: Request) -> Any:

@@ -15,7 +15,7 @@ from bson.errors import InvalidDocument
 from flask import current_app, request
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from ..signals import request_refused, tell
+from ..signals import request_refused, send
 from ..store import (
     DISK_FULL,
     ContentDeleted,
@@ -27,7 +27,6 @@ from ..store import (
     is_outage,
     reason,
 )
-from .texts import Message
 
 RETRY_AFTER = "5"
 """seconds, for what may pass"""
@@ -40,7 +39,7 @@ class Failure(NamedTuple):
     status: int
     text: str
     """empty: the error's own, which is written for clients"""
-    passes: bool = False
+    transient: bool = False
     """whether the same request may succeed later"""
 
 
@@ -63,29 +62,22 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
             503,
             "The database did not confirm this in time. A new file may still appear, complete, and a deleted one may "
             "be gone.",
-            passes=True,
+            transient=True,
         ),
     ),
     (
         _is(ExecutionTimeout),
-        Failure(
-            503,
-            Message(
-                "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: "
-                "flask gridfs index."
-            ),
-            passes=True,
-        ),
+        Failure(503, "This takes too long here.", transient=True),
     ),
     (
         lambda error: isinstance(error, PyMongoError) and is_outage(error),
-        Failure(503, "The database does not answer; try again.", passes=True),
+        Failure(503, "The database does not answer; try again.", transient=True),
     ),
     (
         _is(PyMongoError, InvalidDocument),
         Failure(500, "The database refused this; the log of the application says why."),
     ),
-    (_is(TimeoutError), Failure(503, "Other clients keep changing this; try again.", passes=True)),
+    (_is(TimeoutError), Failure(503, "Other clients keep changing this; try again.", transient=True)),
 )
 FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, QuotaExceeded)
 """the classes of errors that a door answers with the table; every other one is a fault of the package"""
@@ -106,7 +98,7 @@ def log_failure(failure: Failure, error: Exception) -> None:
     current_app.logger.error("%d %s: %a", failure.status, type(error).__name__, text, exc_info=unknown)
 
 
-def tell_refusal(status: int, reason: str, filename: str | None) -> None:
+def report_refusal(status: int, reason: str, filename: str | None) -> None:
     """Log a refused request and send the signal; a request for what is not there is no refusal."""
     if status in _NOT_REFUSED:
         return
@@ -115,4 +107,4 @@ def tell_refusal(status: int, reason: str, filename: str | None) -> None:
     current_app.logger.warning(
         "refused %s %a: %d %a", request.method, f"?upload={token}..." if token else filename, status, reason
     )
-    tell(request_refused, status=status, reason=reason, filename=filename)
+    send(request_refused, status=status, reason=reason, filename=filename)

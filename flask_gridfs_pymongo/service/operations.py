@@ -6,7 +6,7 @@ from flask import abort, current_app
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from ..http.conditions import Fields, Outcome, evaluate, last_modified
-from ..signals import file_changed, file_deleted, file_saved, tell
+from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, Shown, StoredFile, trim
 from .options import Rules
 from .texts import Message
@@ -20,9 +20,9 @@ def check_preconditions(method: str, headers: Fields, current: StoredFile | None
         abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
 
 
-def stored(options: Rules, file: StoredFile) -> None:
+def after_save(options: Rules, file: StoredFile) -> None:
     """Finish any upload: send its signal, and delete old versions beyond ``keep_versions``."""
-    tell(file_saved, file=file)
+    send(file_saved, file=file)
     if options.keep_versions is None:
         return
     try:
@@ -31,7 +31,7 @@ def stored(options: Rules, file: StoredFile) -> None:
         current_app.logger.warning("old versions of %a stay for now: %s", file.filename, error)
         return
     for old in deleted:
-        tell(file_deleted, file=old, versions=1)
+        send(file_deleted, file=old, versions=1)
 
 
 def rename(options: Rules, file: StoredFile, new: str) -> StoredFile:
@@ -45,11 +45,11 @@ def rename(options: Rules, file: StoredFile, new: str) -> StoredFile:
     moved = bucket.newest(new)
     if moved is None:
         raise FileNotFoundError(f"{new!r} was deleted meanwhile")
-    tell(file_changed, file=moved)
+    send(file_changed, file=moved)
     return moved
 
 
-def taken(name: str) -> Message:
+def name_taken(name: str) -> Message:
     """Say that a name is taken."""
     return Message("There is a file with the name %(name)s already; nothing was changed.", name=repr(name))
 

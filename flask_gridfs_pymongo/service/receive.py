@@ -64,7 +64,7 @@ def save_body(request: Request, options: Rules, filename: str, *, check: _Check)
         digests = expected(request.headers)
     except ValueError as error:
         abort(400, Message("%(error)s; nothing was stored.", error=error))
-    fields = fields_of(valid(options.keys.of_fields, request.headers), request.content_type)
+    fields = fields_of(or_400(options.keys.of_fields, request.headers), request.content_type)
     _check_early(request, bucket, filename, check)
     with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
         others = {name: hashlib.new(name) for name in {digest.algorithm for digest in digests} - {"sha256"}}
@@ -82,7 +82,7 @@ def save_body(request: Request, options: Rules, filename: str, *, check: _Check)
         for digest in digests:
             if hashes[digest.algorithm].digest() != digest.digest:
                 abort(400, Message("The body does not match its %(field)s; nothing was stored.", field=digest.field))
-        fields = expiring(options, fields)
+        fields = with_expiry(options, fields)
         inspect(options, bucket, writer.preview(fields=fields))
         permit(options, "write", filename, again=True)
         return writer.commit(fields=fields, check=check)
@@ -110,7 +110,7 @@ def save_copy(options: Rules, file: StoredFile, filename: str, check: _Check) ->
             filename,
             bucket.read(file),
             content_type=file.media_type,
-            fields=expiring(options, {**file.fields, "metadata": file.metadata}),
+            fields=with_expiry(options, {**file.fields, "metadata": file.metadata}),
             check=may_follow,
             inspect=lambda copied: inspect(options, bucket, copied),
         )
@@ -150,7 +150,7 @@ def save_form(
             own = clean(name or "")
             target = (clean(f"{folder}/{own}") if own else "") if filename is None else filename
             if not target:
-                abort(400, nothing_left(name))
+                abort(400, no_name_left(name))
             permit(options, "write", target)
             parts.append(_Part(uploads.enter_context(bucket.writer(target, max_size)), claim))
             return parts[-1]
@@ -171,8 +171,8 @@ def save_form(
             raise too_large(max_size) from None
         if not parts:
             abort(400, _NO_FILE)
-        metadata = valid(options.keys.of_form, form.items(multi=True))
-        fields = [expiring(options, fields_of(metadata, part.claim)) for part in parts]
+        metadata = or_400(options.keys.of_form, form.items(multi=True))
+        fields = [with_expiry(options, fields_of(metadata, part.claim)) for part in parts]
         for part, own in zip(parts, fields, strict=True):
             inspect(options, bucket, part.writer.preview(fields=own))
         for part in parts:
@@ -258,7 +258,7 @@ class _Unnamed(io.BytesIO):
         return 0
 
 
-def nothing_left(name: str | None) -> Message:
+def no_name_left(name: str | None) -> Message:
     """Say that cleaning *name* left no name to store under."""
     return Message("The file name %(name)s has nothing left when it is cleaned; choose another one.", name=repr(name))
 
@@ -273,7 +273,7 @@ def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any
     return {"metadata": {**metadata, **claimed}}
 
 
-def expiring(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
+def with_expiry(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Add the date at which a file expires to the further fields of its document, where ``expire_after`` is set."""
     if options.expire_after is None:
         return dict(fields)
@@ -281,7 +281,7 @@ def expiring(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, "metadata": {**fields.get("metadata", {}), "expiresAt": date}}
 
 
-def valid(read: Callable[[T], R], source: T) -> R:
+def or_400(read: Callable[[T], R], source: T) -> R:
     """Return what *read* makes of *source*; what it finds wrong there is a 400."""
     try:
         return read(source)

@@ -62,7 +62,7 @@ def listable(options: Rules, path: str) -> str | None:
     return next((folder for folder in reversed(above) if may(options, "list", folder or None)), None)
 
 
-def shown(options: Rules) -> Shown:
+def visibility_of(options: Rules) -> Shown:
     """What a listing may show: files that may be read, in folders that may be listed."""
     return Shown(partial(may, options, "read"), partial(may, options, "list"))
 

@@ -82,10 +82,13 @@ def size(length: int) -> str:
     return f"{number(length / 1024**power, 1)} {_UNITS[power - 1]}"
 
 
+_ENGLISH = NullTranslations()
+
+
 def _catalogue() -> NullTranslations:
     babel = current_app.extensions.get("babel")
     if babel is None:
-        return NullTranslations()
+        return _ENGLISH
     found: NullTranslations = _domain(tuple(babel.translation_directories)).get_translations()
     return found
 

@@ -6,7 +6,7 @@
 from . import ids
 from .bucket import Bucket
 from .collections import Collections
-from .dav import MOST_PROPERTIES, Dav, Lock
+from .dav import MAX_PROPERTIES, Dav, Lock
 from .errors import (
     ContentDeleted,
     CorruptFile,
@@ -33,7 +33,7 @@ from .resumable.append import UploadWriter
 from .resumable.uploads import Upload
 from .retry import DISK_FULL, codes, is_outage, reason
 from .stream import FileReader
-from .variants import Kept
+from .variants import StoredVariant
 from .versions import Version
 from .writing.claims import build_index
 from .writing.commit import Saved
@@ -43,7 +43,7 @@ from .writing.writer import Writer
 __all__ = [
     "DISK_FULL",
     "INDEXES",
-    "MOST_PROPERTIES",
+    "MAX_PROPERTIES",
     "ORDERS",
     "OWN_FIELDS",
     "Bucket",
@@ -57,7 +57,6 @@ __all__ = [
     "Finding",
     "Index",
     "IndexConflict",
-    "Kept",
     "Key",
     "LeaseLost",
     "Lock",
@@ -69,6 +68,7 @@ __all__ = [
     "Saved",
     "Shown",
     "StoredFile",
+    "StoredVariant",
     "Sweep",
     "Unconfirmed",
     "Upload",

@@ -21,13 +21,14 @@ from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
 from .listing.page import EVERYTHING, Having, Key, Page, Shown, first
-from .model import StoredFile, living
+from .model import TYPE_FIELDS, StoredFile, living
 from .reader import Reader
 from .resumable.uploads import ResumableUploads
 from .stream import FileReader
+from .strict import check_name
 from .usage import Usage, usage
 from .variants import Variants
-from .versions import Version, Versions, check_name
+from .versions import Version, Versions
 from .writing.changes import rename, rename_many, update_metadata
 from .writing.claims import Claims
 from .writing.commit import Check
@@ -166,18 +167,18 @@ class Bucket:
         return hashed.hexdigest()
 
     def update_metadata(
-        self, filename: str | None, changes: Mapping[str, Any], version: int = -1, *, id: Any = None
+        self, filename: str | StoredFile | None, changes: Mapping[str, Any], version: int = -1, *, id: Any = None
     ) -> StoredFile:
         """Change keys of a revision's ``metadata``; the others stay, and so does its entity tag.
 
-        :param filename: the name of the revision; None where *id* tells it
+        :param filename: the name of the version, or the version itself; None if *id* tells it
         :param changes: new values; None removes a key
         :return: the revision as it is then
         :raises FileNotFoundError: where there is no such file or version
         :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
         :raises TypeError: where another tool stored something else than a mapping
         """
-        file = self._one(filename, version, id)
+        file = filename if isinstance(filename, StoredFile) else self._one(filename, version, id)
         changed = update_metadata(self.collections, file, changes)
         if changed is None:
             raise FileNotFoundError(f"{file.filename!r} was deleted meanwhile")
@@ -294,8 +295,12 @@ class Bucket:
 
         What was uploaded since the caller looked is newer, and stays.
         """
-        ids = self._versions.up_to(newest)
-        return sum(self.delete_many(ids[start : start + _BATCH]) for start in range(0, len(ids), _BATCH))
+        found, deleted = self._versions.documents_up_to(newest, *TYPE_FIELDS), 0
+        for start in range(0, len(found), _BATCH):
+            batch = found[start : start + _BATCH]
+            pictures = [one["_id"] for one in batch if self.variants.may_exist(one)]
+            deleted += delete_many(self.collections, self.variants, [one["_id"] for one in batch], pictures)
+        return deleted
 
     def delete_many(self, ids: Sequence[Any]) -> int:
         """Delete revisions, their documents first; returns how many.
@@ -304,4 +309,4 @@ class Bucket:
 
         :raises Unconfirmed: where the server does not tell whether their documents are gone
         """
-        return delete_many(self.collections, self.variants, ids)
+        return delete_many(self.collections, self.variants, ids, pictures=ids)

@@ -11,6 +11,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pymongo.collection import Collection
+
 from .retry import retry
 
 _FRESH = 60  # seconds for which an answer is good
@@ -22,7 +24,7 @@ class Clock:
     :param collection: one of the database's
     """
 
-    def __init__(self, collection: Any) -> None:
+    def __init__(self, collection: Collection[Any]) -> None:
         self._collection = collection
         self._asked: tuple[datetime, float] | None = None
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pymongo
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, DatetimeConversion
 from pymongo import ReadPreference
+from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
@@ -26,11 +27,14 @@ _WRITE_TIMEOUT = 10  # seconds for a write's majority
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
+Documents = Collection[dict[str, Any]]
+
+
 class Primary(NamedTuple):
     """The collections as the primary knows them: a secondary may lag."""
 
-    files: Any
-    chunks: Any
+    files: Documents
+    chunks: Documents
 
 
 class Collections:
@@ -55,14 +59,14 @@ class Collections:
             )
             options["write_concern"] = _durable(database.write_concern)
         self.name = f"{database.name}.{base}"
-        self.files = database[f"{base}.files"].with_options(**options)
-        self.chunks = database[f"{base}.chunks"].with_options(**options)
+        self.files: Documents = database[f"{base}.files"].with_options(**options)
+        self.chunks: Documents = database[f"{base}.chunks"].with_options(**options)
         primary = ReadPreference.PRIMARY
-        self.uploads = database[f"{base}.uploads"].with_options(**options, read_preference=primary)
+        self.uploads: Documents = database[f"{base}.uploads"].with_options(**options, read_preference=primary)
         """resumable uploads (:mod:`.uploads`)"""
-        self.variants = database[f"{base}.variants"].with_options(**options, read_preference=primary)
+        self.variants: Documents = database[f"{base}.variants"].with_options(**options, read_preference=primary)
         """pictures made of files (:mod:`.variants`)"""
-        self.dav = database[f"{base}.dav"].with_options(**options, read_preference=primary)
+        self.dav: Documents = database[f"{base}.dav"].with_options(**options, read_preference=primary)
         """what WebDAV has beside files (:mod:`.dav`)"""
         self.primary = Primary(
             self.files.with_options(read_preference=primary), self.chunks.with_options(read_preference=primary)
@@ -81,10 +85,11 @@ class Collections:
             return False
         return self.files.database.client.topology_description.topology_type_name not in ("Unknown", "Single")
 
-    def of(self, index: Index) -> Any:
+    def of(self, index: Index) -> Documents:
         """The collection that *index* belongs to, as the primary knows it."""
         beside = {"uploads": self.uploads, "variants": self.variants}
-        return {**self.primary._asdict(), **beside}[index.collection]
+        found: Documents = {**self.primary._asdict(), **beside}[index.collection]
+        return found
 
     def check_reachable(self, seconds: float) -> None:
         """Ask the database for a sign of life.

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DeleteOne, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from .collections import Collections
@@ -25,15 +26,16 @@ from .errors import QuotaExceeded
 from .listing.names import parent_of, successor
 from .retry import retry
 
-MOST_LOCKS = 1000
-MOST_PROPERTIES = 100
+MAX_LOCKS = 1000
+MAX_PROPERTIES = 100
 """of a file or folder"""
-LARGEST_PROPERTY = 64 * 1024
+MAX_PROPERTY_SIZE = 64 * 1024
 """bytes"""
 # Beginnings of an _id. With a folder's path, or the parent's of what has a property, they begin a range of its index.
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
 _SWEPT = 4  # properties looked at in one sweep
 _ATTEMPTS = 100
+_BATCH = 500  # paths
 _PAUSE = 0.02  # seconds at most between two of them
 Lock = Mapping[str, Any]
 """``token``, ``expires`` (a date by the server's clock), and what its owner puts in"""
@@ -47,15 +49,15 @@ class Dav:
         self._files = collections.primary.files
         self._swept = _PROPERTY
 
-    def remember(self, folder: str) -> None:
-        """Keep *folder* though there may be no file in it; the top is always there."""
-        if folder:
-            key = {"_id": _FOLDER + folder}
-            self._retry(lambda: self._collection.update_one(key, {"$setOnInsert": key}, upsert=True))
+    def remember(self, *folders: str) -> None:
+        """Keep *folders* though there may be no file in them; the top is always there."""
+        keys = [{"_id": _FOLDER + folder} for folder in folders if folder]
+        self._write([UpdateOne(key, {"$setOnInsert": key}, upsert=True) for key in keys])
 
-    def forget(self, folder: str) -> None:
-        """Keep *folder* only where there are files in it, or folders that are remembered."""
-        self._retry(lambda: self._collection.delete_one({"_id": _FOLDER + folder}))
+    def forget(self, paths: Iterable[str]) -> None:
+        """Take away what is kept of files and folders that are gone: that they are remembered, and properties."""
+        self._write([DeleteOne({"_id": _FOLDER + path}) for path in paths if path.endswith("/")])
+        self._remove_properties(paths)
 
     def folders(self, top: str, limit: int) -> list[str]:
         """Return the remembered folders below *top*, *top* among them, at most *limit*."""
@@ -69,18 +71,14 @@ class Dav:
         """Return those of all that is directly in *folder*, by path and name."""
         return _by_path(self._find(_below(f"{_PROPERTY}{folder}\0")))
 
-    def paths_with_properties(self, top: str) -> set[str]:
-        """Return the paths below the folder *top* that have any."""
-        return {_path_and_name(found["_id"])[0] for found in self._find(_below(_PROPERTY + top))}
-
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
 
-        :raises QuotaExceeded: where it has :data:`MOST_PROPERTIES`, or *value* is longer than :data:`LARGEST_PROPERTY`
+        :raises QuotaExceeded: where it has :data:`MAX_PROPERTIES`, or *value* is longer than :data:`MAX_PROPERTY_SIZE`
         """
         there = self.properties(path)
-        if (name not in there and len(there) >= MOST_PROPERTIES) or len(name) + len(value) > LARGEST_PROPERTY:
-            raise QuotaExceeded(f"a file has at most {MOST_PROPERTIES} properties of {LARGEST_PROPERTY} bytes")
+        if (name not in there and len(there) >= MAX_PROPERTIES) or len(name) + len(value) > MAX_PROPERTY_SIZE:
+            raise QuotaExceeded(f"a file has at most {MAX_PROPERTIES} properties of {MAX_PROPERTY_SIZE} bytes")
         key = {"_id": _key(path) + name}
         self._retry(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
 
@@ -88,16 +86,18 @@ class Dav:
         """Take a property away, if it is there."""
         self._retry(lambda: self._collection.delete_one({"_id": _key(path) + name}))
 
-    def remove_properties(self, path: str) -> None:
-        """Take all properties of a file or folder away."""
-        self._retry(lambda: self._collection.delete_many(_below(_key(path))))
+    def copy_properties(self, paths: Mapping[str, str]) -> None:
+        """Give other files and folders the properties of these, and no others.
 
-    def copy_properties(self, path: str, new: str) -> None:
-        """Give *new* the properties of *path*, and no others."""
-        there = self.properties(path)
-        self.remove_properties(new)
-        for name, value in there.items():
-            self.set_property(new, name, value)
+        :param paths: for each path the other one
+        """
+        there = [(key["_id"], key["value"]) for own in _any_property(paths) for key in self._find(own)]
+        self._remove_properties(paths.values())
+        changes = []
+        for key, value in there:
+            path, name = _path_and_name(key)
+            changes.append(UpdateOne({"_id": _key(paths[path]) + name}, {"$set": {"value": value}}, upsert=True))
+        self._write(changes)
 
     def sweep(self) -> None:
         """Take away a few properties whose file or folder is gone: others delete it without knowing of them."""
@@ -116,13 +116,13 @@ class Dav:
 
         :param change: is given those that have not expired, and returns those there shall be; it may be called again
             with its own change done, and what it raises ends the change
-        :raises QuotaExceeded: where there would be more than :data:`MOST_LOCKS`
+        :raises QuotaExceeded: where there would be more than :data:`MAX_LOCKS`
         """
         for attempt in range(_ATTEMPTS):
             stored = self._locks()
             locks = list(change(self._living(stored)))
-            if len(locks) > MOST_LOCKS:
-                raise QuotaExceeded(f"a bucket has at most {MOST_LOCKS} locks")
+            if len(locks) > MAX_LOCKS:
+                raise QuotaExceeded(f"a bucket has at most {MAX_LOCKS} locks")
             if self._replace(stored, locks):
                 return
             time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  those that raced do it no more
@@ -151,6 +151,14 @@ class Dav:
         own = {"_id": _LOCKS, "version": version}
         return bool(self._retry(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
 
+    def _remove_properties(self, paths: Iterable[str]) -> None:
+        for selection in _any_property(paths):
+            self._retry(partial(self._collection.delete_many, selection))
+
+    def _write(self, changes: list[Any]) -> None:
+        if changes:
+            self._retry(lambda: self._collection.bulk_write(changes, ordered=False))
+
     def _find(self, selection: Mapping[str, Any], limit: int = 0) -> list[dict[str, Any]]:
         return list(self._retry(lambda: list(self._collection.find(selection).sort("_id", ASCENDING).limit(limit))))
 
@@ -173,6 +181,12 @@ def _key(path: str) -> str:
 def _path_and_name(key: str) -> tuple[str, str]:
     parent, last, name = key.removeprefix(_PROPERTY).split("\0", 2)
     return parent + last, name
+
+
+def _any_property(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Selections that together find all properties of *paths*."""
+    ranges = [_below(_key(path)) for path in paths]
+    return ({"$or": ranges[start : start + _BATCH]} for start in range(0, len(ranges), _BATCH))
 
 
 def _by_path(found: list[dict[str, Any]]) -> dict[str, dict[str, bytes]]:

@@ -30,12 +30,12 @@ class UploadBusy(Exception):
 
 
 class UploadEnded(Exception):
-    """The upload does not go on: it is stored, or it was terminated or expired."""
+    """The upload cannot be resumed: it is stored, or it was terminated or expired."""
 
 
 class LeaseLost(Exception):
-    """Another request has gone on with the upload, or ended it."""
+    """Another request has acquired the lease on the upload, or ended it."""
 
 
 class QuotaExceeded(Exception):
-    """There is no room for one more lock or property."""
+    """One more lock, property or name would be too many."""

@@ -19,23 +19,25 @@ from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from bson.errors import BSONError
 from bson.objectid import ObjectId
 
-LONGEST = 1024
+MAX_ID_LENGTH = 1024
 """characters of the text"""
 
 
-def to_text(file_id: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS, longest: int = LONGEST) -> str | None:
+def to_text(
+    file_id: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS, max_length: int = MAX_ID_LENGTH
+) -> str | None:
     """Write an ``_id``, or another value, for a URL.
 
     :param options: the client's: they say how a UUID is stored
-    :param longest: characters of the text
+    :param max_length: characters of the text
     :return: the 24 digits of an ObjectId; of any other type ``~`` and the BSON document ``{"_id": value}`` in base64url
-        without padding (RFC 4648 section 5); None if that is longer than *longest*
+        without padding (RFC 4648 section 5); None if that is longer than *max_length*
     :raises UnicodeEncodeError: for a text in it that is not UTF-8
     """
     if isinstance(file_id, ObjectId):
         return str(file_id)
     text = f"~{urlsafe_b64encode(bson.encode({'_id': file_id}, codec_options=options)).rstrip(b'=').decode()}"
-    return text if len(text) <= longest else None
+    return text if len(text) <= max_length else None
 
 
 def is_utf8(file_id: Any) -> bool:
@@ -49,24 +51,24 @@ def is_utf8(file_id: Any) -> bool:
     return True
 
 
-def from_text(text: str, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS, longest: int = LONGEST) -> Any:
+def from_text(text: str, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS, max_length: int = MAX_ID_LENGTH) -> Any:
     """Read what :func:`to_text` wrote.
 
     :raises ValueError: for every other text: each ``_id`` has one
     """
     try:
-        value = _value(text, options, longest)
-        if to_text(value, options, longest) == text:
+        value = _value(text, options, max_length)
+        if to_text(value, options, max_length) == text:
             return value
     except (ArithmeticError, BSONError, LookupError, RecursionError, TypeError, ValueError):
         pass
     raise ValueError("an id is 24 hexadecimal digits, or ~ and the base64url of the BSON document that has it as _id")
 
 
-def _value(text: str, options: CodecOptions[Any], longest: int) -> Any:
+def _value(text: str, options: CodecOptions[Any], max_length: int) -> Any:
     if not text.startswith("~"):
         return ObjectId(text)
-    if len(text) > longest or not re.fullmatch("~[A-Za-z0-9_-]+", text):
+    if len(text) > max_length or not re.fullmatch("~[A-Za-z0-9_-]+", text):
         raise ValueError
     padding = "=" * (-len(text[1:]) % 4)
     return bson.decode(urlsafe_b64decode(text[1:] + padding), codec_options=options)["_id"]

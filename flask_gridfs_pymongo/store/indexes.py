@@ -18,11 +18,12 @@ from threading import Timer
 from typing import Any, Literal, NamedTuple
 
 from pymongo import ASCENDING, IndexModel
+from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 
 from .retry import reason, retry
 
-_TIMEOUT = 10  # seconds that a request waits for indexes
+_INDEX_TIMEOUT = 10  # seconds that a request waits for indexes
 _PERIOD = 10  # seconds between two looks
 _NO_QUORUM = (2, 9, 40415)  # of a standalone, and of servers before MongoDB 4.4
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -85,7 +86,7 @@ class Indexes:
             _logger.info("cannot look at the indexes: %s", reason(error))
 
     def _create(self, indexes: Sequence[Index]) -> None:
-        deadline = time.monotonic() + _TIMEOUT
+        deadline = time.monotonic() + _INDEX_TIMEOUT
         there: dict[str, Mapping[str, Any]] = {}
         sound = [index for index in self._sound if index not in indexes]
         for index in indexes:
@@ -116,7 +117,7 @@ def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
     return "other options" if same else "missing"
 
 
-def create_index(collection: Any, index: Index, seconds: float | None) -> str:
+def create_index(collection: Collection[Any], index: Index, seconds: float | None) -> str:
     """Create an index; returns why the server refuses, or an empty string.
 
     On a replica set it waits for a majority: by default MongoDB waits for every voting member, also for one that is
@@ -125,7 +126,7 @@ def create_index(collection: Any, index: Index, seconds: float | None) -> str:
     :param seconds: after which the server gives up; None: never
     """
     model = IndexModel(index.keys, **index.options)
-    limit = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
+    limit: dict[str, Any] = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
 
     def create() -> str:
         try:

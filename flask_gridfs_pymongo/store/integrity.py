@@ -20,7 +20,7 @@ NUMBERS = {"_id": 0, "files_id": 1, "n": 1}
 """a projection of a chunk: what its index tells"""
 SIZES = {**NUMBERS, "size": SIZE}
 """a projection of a chunk: what a :class:`ChunkAudit` takes"""
-LONGEST = 2**63 - 1
+MAX_INT64 = 2**63 - 1
 """bytes: the largest integer of BSON"""
 
 
@@ -41,7 +41,7 @@ def document_error(document: Mapping[str, Any]) -> str | None:
 
 def is_length(value: Any) -> TypeGuard[int | float]:
     """Whether *value* is a whole number that can be a length in bytes, whatever numeric type it has."""
-    return _is_whole(value) and bool(value <= LONGEST)
+    return _is_whole(value) and bool(value <= MAX_INT64)
 
 
 def is_utf8(text: str) -> bool:

@@ -25,6 +25,8 @@ from .errors import CorruptFile
 from .integrity import document_error, is_length, is_utf8
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
+TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "metadata.mimetype")
+"""where tools write the content type"""
 OWN_FIELDS = frozenset(
     "_id filename length chunkSize uploadDate contentType charset sha256 previous previousAt renamedFrom".split()
 )

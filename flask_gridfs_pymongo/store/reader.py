@@ -20,6 +20,7 @@ from pymongo import ReadPreference
 from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 
+from .collections import Documents
 from .errors import CorruptFile
 from .model import StoredFile
 from .retry import RetryBudget, while_known
@@ -43,7 +44,9 @@ class Reader:
     :raises CorruptFile: where the file is damaged, or a chunk is missing or has another length than it must
     """
 
-    def __init__(self, chunks: Any, file: StoredFile, start: int, stop: int, streams: Semaphore | None = None) -> None:
+    def __init__(
+        self, chunks: Documents, file: StoredFile, start: int, stop: int, streams: Semaphore | None = None
+    ) -> None:
         file.ensure_sound()
         self._pieces = _pieces(chunks, file, start, stop, streams)
         self._first = next(self._pieces, None)
@@ -61,7 +64,7 @@ class Reader:
 
 
 def _pieces(
-    chunks: Any, file: StoredFile, start: int, stop: int, streams: Semaphore | None
+    chunks: Documents, file: StoredFile, start: int, stop: int, streams: Semaphore | None
 ) -> Generator[bytes, None, None]:
     if start >= stop:
         return
@@ -105,7 +108,7 @@ def _pieces(
 
 @contextmanager
 def _documents(
-    chunks: Any, file: StoredFile, first: int, last: int, streams: Semaphore | None
+    chunks: Documents, file: StoredFile, first: int, last: int, streams: Semaphore | None
 ) -> Iterator[Iterator[dict[str, Any]]]:
     """The chunks *first* to *last* in order, or the first of them.
 

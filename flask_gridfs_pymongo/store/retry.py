@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -25,7 +26,7 @@ DISK_FULL = 14031
 """the server's code OutOfDiskSpace"""
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
-_PASSING = {
+_TRANSIENT = {
     6,  # HostUnreachable
     7,  # HostNotFound
     24,  # LockTimeout
@@ -61,11 +62,11 @@ def reason(error: PyMongoError) -> str:
     return str(error).partition(", full error")[0].partition(", Topology Description")[0]
 
 
-def passes(error: PyMongoError) -> bool:
+def is_transient(error: PyMongoError) -> bool:
     """Whether the same operation may succeed a little later, and was not done yet where the server answered."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
         return True
-    return not is_unconfirmed(error) and not _PASSING.isdisjoint(codes(error))
+    return not is_unconfirmed(error) and not _TRANSIENT.isdisjoint(codes(error))
 
 
 def is_unconfirmed(error: PyMongoError) -> bool:
@@ -77,10 +78,10 @@ def is_unconfirmed(error: PyMongoError) -> bool:
 
 def is_outage(error: PyMongoError) -> bool:
     """Whether the database could not answer, or not confirm in time, so that a later request may succeed."""
-    return isinstance(error, ConnectionFailure) or is_unconfirmed(error) or passes(error)
+    return isinstance(error, ConnectionFailure) or is_unconfirmed(error) or is_transient(error)
 
 
-def is_reachable(collection: Any) -> bool:
+def is_reachable(collection: Collection[Any]) -> bool:
     """Whether the driver knows a server that can answer for *collection*."""
     topology = collection.database.client.topology_description
     return bool(topology.has_readable_server(collection.read_preference))
@@ -95,7 +96,7 @@ class RetryBudget:
     :param collection: the operation's collection
     """
 
-    def __init__(self, collection: Any) -> None:
+    def __init__(self, collection: Collection[Any]) -> None:
         self._collection = collection
         self.renew()
 
@@ -106,7 +107,7 @@ class RetryBudget:
 
     def lasts(self, error: PyMongoError) -> bool:
         """Return whether to try again after *error*; if so, after a short pause."""
-        if not passes(error):
+        if not is_transient(error):
             return False
         now = time.monotonic()
         self._failed = now if self._failed is None else self._failed
@@ -117,14 +118,14 @@ class RetryBudget:
         return True
 
 
-def retry(collection: Any, operation: Callable[[], T], on_retry: Callable[[], T] | None = None) -> T:
+def retry(collection: Collection[Any], operation: Callable[[], T], on_retry: Callable[[], T] | None = None) -> T:
     """Return what *operation* returns, also where the database goes away meanwhile.
 
     The driver tries again once, and index builds and a single server's writes not at all; an election or a restart
     takes more.
 
     :param on_retry: what to do from then on in its place, as the server may have done it without our knowing
-    :raises pymongo.errors.PyMongoError: what does not pass, or goes on for longer than :class:`RetryBudget` lasts
+    :raises pymongo.errors.PyMongoError: what does not pass, or lasts longer than :class:`RetryBudget`
     """
     budget = RetryBudget(collection)
     while True:

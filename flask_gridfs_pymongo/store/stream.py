@@ -16,8 +16,8 @@ from typing import Any
 from .model import StoredFile
 from .reader import Reader
 
-_BUFFER = 256 * 1024  # bytes at least
-_LARGEST_BUFFER = 16 * 1024 * 1024  # bytes, as long as the largest chunk there can be
+_MIN_BUFFER = 256 * 1024  # bytes at least
+_MAX_BUFFER = 16 * 1024 * 1024  # bytes, as long as the largest chunk there can be
 
 
 class FileReader(io.BufferedReader):
@@ -32,8 +32,8 @@ class FileReader(io.BufferedReader):
 
     def __init__(self, file: StoredFile, read: Callable[[StoredFile, int, int], Reader]) -> None:
         chunk_size = max(1, file.chunk_size)
-        whole_chunks = -(-_BUFFER // chunk_size) * chunk_size
-        super().__init__(_Raw(file, read), max(1, min(whole_chunks, file.length, _LARGEST_BUFFER)))
+        whole_chunks = -(-_MIN_BUFFER // chunk_size) * chunk_size
+        super().__init__(_Raw(file, read), max(1, min(whole_chunks, file.length, _MAX_BUFFER)))
         self.file = file
         """the :class:`.StoredFile`"""
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .collections import Collections
 from .listing.names import successor
 from .retry import retry
-from .versions import NO_ARRAY
+from .strict import NO_ARRAY
 
 
 class Usage(NamedTuple):

@@ -3,14 +3,14 @@
 Each is one document with its bytes in it, so that MongoDB's TTL index can take away those that nobody looks at.
 Nothing is lost with them: what is gone is made again::
 
-    bucket.variants.keep("5d41402a", file.id, "image/webp", data)
+    bucket.variants.put("5d41402a", file.id, "image/webp", data)
     bucket.variants.get("5d41402a")
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,21 +19,23 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from ..images import TYPES
 from .collections import Collections
 from .indexes import Index
+from .model import StoredFile
 
-UNUSED = timedelta(days=30)
+UNUSED_TTL = timedelta(days=30)
 """after which a picture goes"""
-INDEXES = (
-    Index("variants", [("used", ASCENDING)], {"expireAfterSeconds": int(UNUSED.total_seconds())}),
+VARIANT_INDEXES = (
+    Index("variants", [("used", ASCENDING)], {"expireAfterSeconds": int(UNUSED_TTL.total_seconds())}),
     Index("variants", [("file", ASCENDING)], {}),
 )
-_DAY = timedelta(days=1)
-_LARGEST = 15 * 1024 * 1024  # bytes; a document has at most 16 MiB
+_NOTE_PERIOD = timedelta(days=1)
+_MAX_VARIANT_BYTES = 15 * 1024 * 1024  # bytes; a document has at most 16 MiB
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
-class Kept(NamedTuple):
+class StoredVariant(NamedTuple):
     """A picture that was kept."""
 
     content_type: str
@@ -49,7 +51,7 @@ class Variants:
         self._files = collections.primary.files
         self._indexes = collections.indexes
 
-    def get(self, tag: str, *, note: bool = True) -> Kept | None:
+    def get(self, tag: str, *, note: bool = True) -> StoredVariant | None:
         """Return the picture with this tag, or None.
 
         :param note: whether to write down, once a day, that it is used
@@ -58,18 +60,18 @@ class Variants:
         if found is None:
             return None
         now = datetime.now(UTC)
-        if note and found["used"] < now - _DAY:
+        if note and found["used"] < now - _NOTE_PERIOD:
             with self._logged():
                 self._collection.update_one({"_id": tag}, {"$set": {"used": now}})
-        return Kept(found["contentType"], found["data"])
+        return StoredVariant(found["contentType"], found["data"])
 
-    def keep(self, tag: str, file_id: Any, content_type: str, data: bytes) -> None:
+    def put(self, tag: str, file_id: Any, content_type: str, data: bytes) -> None:
         """Keep a picture of the file *file_id*."""
-        if len(data) > _LARGEST:
+        if len(data) > _MAX_VARIANT_BYTES:
             return
         fields = {"file": file_id, "contentType": content_type, "data": data, "used": datetime.now(UTC)}
         with self._logged():
-            self._indexes.ensure(INDEXES)
+            self._indexes.ensure(VARIANT_INDEXES)
             self._collection.replace_one({"_id": tag}, fields, upsert=True)
             if not self._exists(file_id):  # it was deleted meanwhile
                 self.forget(file_id)
@@ -79,13 +81,18 @@ class Variants:
         with self._logged():
             self._collection.delete_many({"file": {"$in": file_ids}})
 
+    @staticmethod
+    def may_exist(document: Mapping[str, Any]) -> bool:
+        """Whether there may be pictures of a file, by the type that its document tells."""
+        return StoredFile.from_document(document).content_type.partition(";")[0].strip().lower() in TYPES
+
     def count(self, file_id: Any) -> int:
         """Return how many pictures of a file there are."""
         return int(self._collection.count_documents({"file": {"$eq": file_id}}))
 
     def unowned(self) -> Iterator[Any]:
         """Yield the ``_id`` of each file that is gone though there are pictures of it."""
-        grouped = [{"$sort": {"file": 1}}, {"$group": {"_id": "$file"}}]
+        grouped: list[dict[str, Any]] = [{"$sort": {"file": 1}}, {"$group": {"_id": "$file"}}]
         with self._collection.aggregate(grouped, allowDiskUse=True) as found:
             for group in found:
                 if not self._exists(group["_id"]):

@@ -3,28 +3,34 @@
 The order is total and the same for everybody: version 0 is the first one uploaded, -1 the newest::
 
     Versions(Collections(database)).find("notes.txt", -2)
+
+What is asked is the simplest question that an index answers; whether its answer can be trusted is seen in the answer.
+If it cannot (dates that tie or are none, arrays in place of values), :mod:`.strict` asks again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
-from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
 from . import ids
-from .collections import Collections
+from .collections import Collections, Documents
 from .model import StoredFile, living, upload_date
 from .retry import retry
+from .strict import DATED, Strict, check_name, named
 
 _logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
+_NEWEST_FIRST = [("uploadDate", DESCENDING)]
+_KEY = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
+_CHUNK = "first chunk, joined"  # a field that no document has
+_KEYS = 1000  # of one name; beyond that each version is looked for on its own
 # What a server that lacks the join says; mongomock has no code. Other errors may pass.
 _UNSUPPORTED = {
     None,
@@ -34,20 +40,6 @@ _UNSUPPORTED = {
     28769,  # of a sharded collection
 }
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
-NO_ARRAY = {"$not": {"$type": "array"}}
-"""for what is compared with a value: the server looks into arrays"""
-CALENDAR = _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-"""the first and the last date"""
-DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **NO_ARRAY}}
-"""Revisions that have an upload date: a BSON date within the years 1 to 9999"""
-# The rest. Each branch is a stretch of the index; $nor with the above would be a walk through all versions of a name.
-UNDATED: dict[str, Any] = {
-    "$or": [
-        {"uploadDate": {"$not": {"$gte": _FIRST}}},
-        {"uploadDate": {"$not": {"$lte": _LAST}}},
-        {"uploadDate": {"$type": "array"}},
-    ]
-}
 
 
 class Version(NamedTuple):
@@ -62,6 +54,8 @@ class Versions:
 
     def __init__(self, collections: Collections) -> None:
         self.collections = collections
+        self._strict = Strict(collections, self.stored)
+        self.in_order = self._strict.in_order
         self._joins = True
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
@@ -71,26 +65,43 @@ class Versions:
 
         :param first_chunk: the first chunk is going to be read: fetch it too, where that costs no further round trip
         """
-        if version == -1 and first_chunk and (found := self._joined({**_named(filename), **DATED})):
-            return living(found)
-        found = self._at(filename, version)
-        if found is not None and version != -1 and living(self._at(filename, -1)) is None:
-            return None
-        return living(found)
+        check_name(filename)
+        if version == -1:
+            return living(self._surely(lambda files: self._newest(files, filename, first_chunk)))
+        return living(self._surely(lambda files: self._at(files, filename, version, first_chunk)))
 
-    def _at(self, filename: str, version: int) -> StoredFile | None:
-        if abs(version) >= 2**31:
-            return None  # past what the server can skip
-        direction, skip = (ASCENDING, version) if version >= 0 else (DESCENDING, -version - 1)
-        return self._surely(lambda files: next(iter(self.in_order(filename, direction, skip, 1, files)), None))
+    def _newest(self, files: Documents, filename: str, first_chunk: bool = False) -> StoredFile | None:
+        found = self._documents(files, {"filename": filename}, first_chunk)
+        if not found:  # whatever the strict way asks for is among what this asked for
+            return None
+        if _is_newest(found, filename):
+            return self._with_chunk(found[0], shares_second=_share_second(*found))
+        return self._strict.at(filename, -1, files)
+
+    def _at(self, files: Documents, filename: str, version: int, first_chunk: bool) -> StoredFile | None:
+        keys = self._keys(files, filename)
+        if keys is not None:
+            place = version if version >= 0 else version + len(keys)
+            if not 0 <= place < len(keys) or StoredFile.from_document(keys[-1]).expired:
+                return None
+            own = {"filename": filename, "uploadDate": keys[place]["uploadDate"]}
+            if found := self._documents(files, own, first_chunk):
+                return self._with_chunk(found[0], shares_second=_share_second(*keys[max(0, place - 1) : place + 2]))
+        found_strictly = self._strict.at(filename, version, files)
+        return found_strictly if found_strictly and living(self._strict.at(filename, -1, files)) else None
+
+    def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
+        """The names and dates of all versions, the oldest first; None if they do not tell the order, or are many."""
+        by_date = files.find({"filename": filename}, _KEY, sort=_NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
+        keys = list(by_date)[::-1]
+        dates = {key.get("uploadDate") if _is_dated(key, filename) else None for key in keys}
+        return keys if None not in dates and len(dates) == len(keys) <= _KEYS else None
 
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
         """Return the revision with this ``_id``, of any type; *first_chunk* as in :meth:`find`."""
         selection = {"_id": {"$eq": file_id}}  # a value, though it may look like an operator
-        if first_chunk and (found := self._joined(selection)):
-            return living(found)
-        document = self._surely(lambda files: files.find_one(selection))
-        return living(self.stored(document)) if document else None
+        found = self._surely(lambda files: self._documents(files, selection, first_chunk, order=None) or None)
+        return living(self._with_chunk(found[0])) if found else None
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired.
@@ -100,74 +111,83 @@ class Versions:
         check_name(filename)
         files = self.collections.primary.files
         if beside is None:
-            by_date = partial(files.find, {"filename": filename}, sort=[("uploadDate", DESCENDING)], limit=2)
-            plain = retry(files, lambda: list(by_date()))
-            if not plain or _is_plain(plain, filename):
-                return self.stored(plain[0], shares_second=_share_second(plain)) if plain else None
-        found = retry(files, lambda: self.in_order(filename, DESCENDING, 0, 1 if beside is None else 2, files))
-        return next((file for file in found if beside is None or file.id != beside), None)
+            return retry(files, lambda: self._newest(files, filename))
+        found = retry(files, lambda: self.in_order(filename, DESCENDING, 0, 2, files))
+        return next((file for file in found if file.id != beside), None)
 
     def count(self, filename: str, limit: int = 0) -> int:
         """Return how many revisions there are, at most *limit*; 0: count all."""
-        options = {"limit": limit} if limit else {}
-        return int(self.collections.files.count_documents(_named(filename), **options))
+        options: dict[str, Any] = {"limit": limit} if limit else {}
+        return int(self.collections.files.count_documents(named(filename), **options))
 
     def number(self, file: StoredFile) -> int:
         """Return the number of *file* among the versions of its name: 0 is the first one."""
-        files, name = self.collections.files, _named(file.filename)
-        undated = {**name, **UNDATED}
-        if not file.dated:
-            return self._place(undated, file)
-        earlier = {**name, "uploadDate": {**DATED["uploadDate"], "$lt": file.upload_date}}
-        same_date = {**name, "uploadDate": {"$eq": file.upload_date, **NO_ARRAY}}
-        before = sum(int(files.count_documents(selection)) for selection in (undated, earlier))
-        return before + self._place(same_date, file)
-
-    def _place(self, selection: Mapping[str, Any], file: StoredFile) -> int:
-        """How many of *selection* come before *file* in the server's order of ``_id``, whatever types they have."""
-        found = self.collections.files.find(selection, {"_id": 1}).sort([("filename", ASCENDING), ("_id", ASCENDING)])
-        return next((place for place, other in enumerate(found) if other["_id"] == file.id), 0)
+        return self._strict.number(file)
 
     def before(self, filename: str, number: int | None = None, limit: int = 100) -> list[Version]:
         """Return the *limit* revisions of *filename* before version *number* (None: the newest ones), newest first.
 
         Fewer where some of them have expired.
         """
-        if living(self._at(filename, -1)) is None:
-            return []
-        total = self.count(filename)
+        return self._surely(lambda files: self._before(files, filename, number, limit) or None) or []
+
+    def _before(self, files: Documents, filename: str, number: int | None, limit: int) -> list[Version]:
+        keys = self._keys(files, filename)
+        if keys is None:
+            newest, total = self._strict.at(filename, -1, files), self.count(filename)
+        else:
+            newest, total = StoredFile.from_document(keys[-1]) if keys else None, len(keys)
         top = total if number is None else max(0, min(number, total))
-        while top:
+        while top and living(newest):
             first = max(0, top - limit)  # counted from the oldest: what is uploaded meanwhile changes no number
-            found = self.in_order(filename, ASCENDING, first, top - first, self.collections.files)
-            versions = [Version(first + place, file) for place, file in enumerate(found) if not file.expired]
+            found = (
+                enumerate(self.in_order(filename, ASCENDING, first, top - first, files), first)
+                if keys is None
+                else self._between(files, keys, first, top)
+            )
+            versions = [Version(place, file) for place, file in found if not file.expired]
             if versions:
                 return versions[::-1]
             top = first
         return []
 
+    def _between(
+        self, files: Documents, keys: list[dict[str, Any]], first: int, stop: int
+    ) -> Iterator[tuple[int, StoredFile]]:
+        """The versions *first* to *stop* (exclusive) of those that *keys* tell, with their numbers."""
+        numbers = {key["uploadDate"]: first + place for place, key in enumerate(keys[first:stop])}
+        dates = {"$gte": min(numbers), "$lte": max(numbers)}
+        selection = {"filename": keys[0]["filename"], "uploadDate": dates}
+        for document in files.find(selection, sort=[("uploadDate", ASCENDING)], batch_size=len(numbers) + 1):
+            if document["uploadDate"] in numbers:
+                yield numbers[document["uploadDate"]], self.stored(document)
+
     def after(self, filename: str, newest: StoredFile | None) -> dict[str, Any]:
         """Return a query for the revisions of *filename* that come after *newest*; None: for all of them."""
         if newest is None:
-            return _named(filename)
+            return named(filename)
         dates = {**DATED["uploadDate"], "$gt": newest.upload_date} if newest.dated else DATED["uploadDate"]
-        return {**_named(filename), "uploadDate": dates}
+        return {**named(filename), "uploadDate": dates}
 
     def up_to(self, newest: StoredFile) -> list[Any]:
         """Return the ``_id`` of *newest* and of every revision of its name before it, the oldest first.
 
         Those that no query can ask for (:func:`.ids.is_utf8`) are left out.
         """
-        files, fields = self.collections.files, {"filename": 1, "uploadDate": 1}
+        return [document["_id"] for document in self.documents_up_to(newest)]
+
+    def documents_up_to(self, newest: StoredFile, *more: str) -> list[dict[str, Any]]:
+        """Return the documents of :meth:`up_to` with the fields ``filename``, ``uploadDate`` and *more*."""
+        files, fields = self.collections.files, ["filename", "uploadDate", *more]
         by_date = partial(files.find, {"filename": newest.filename}, fields, sort=[("uploadDate", ASCENDING)])
-        undated, dated = list[Any](), list[Any]()
+        undated, dated = list[dict[str, Any]](), list[dict[str, Any]]()
         for found in retry(files, lambda: list(by_date(batch_size=_IDS))):
             if isinstance(found["filename"], list) or not ids.is_utf8(found["_id"]):
                 continue  # the server looks into arrays
             if not isinstance(found.get("uploadDate"), datetime):
-                undated.append(found["_id"])
+                undated.append(found)
             elif newest.dated and upload_date(found) <= newest.upload_date:
-                dated.append(found["_id"])
+                dated.append(found)
         return undated + dated
 
     def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
@@ -181,128 +201,57 @@ class Versions:
                 document = {**document, "length": 0}
         return StoredFile.from_document(document, options=self.collections.codec_options, **more)
 
+    def _with_chunk(self, document: dict[str, Any], **more: Any) -> StoredFile:
+        joined = document.pop(_CHUNK, None)
+        return self.stored(document, first_chunk=joined[0].get("data") if joined else None, **more)
+
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; only the primary is believed that there is nothing."""
         files, primary = self.collections.files, self.collections.primary.files
         found = retry(files, lambda: ask(files))
         return retry(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
 
-    def _joined(self, selection: dict[str, Any]) -> StoredFile | None:
-        """The newest revision that matches and its first chunk, in one round trip; None: ask in plain queries.
-
-        The document beside it comes along too: where their dates tie, plain queries sort it out.
-        """
-        if not self._joins:
-            return None
-        files, chunks = self.collections.files, self.collections.chunks
-        by_date: list[dict[str, Any]] = [{"$match": selection}, {"$sort": {"uploadDate": DESCENDING}}]
-        first_chunk = {
-            "from": chunks.name,
-            "localField": "_id",
-            "foreignField": "files_id",
-            "pipeline": [{"$match": {"n": 0}}],
-            "as": "chunks",
-        }
-        beside = {"coll": files.name, "pipeline": [*by_date, {"$skip": 1}, {"$limit": 1}]}
-        pipeline = [*by_date, {"$limit": 1}, {"$lookup": first_chunk}, {"$unionWith": beside}]
-        found = retry(files, lambda: self._aggregated(files, pipeline))
-        if not found or (len(found) == 2 and found[0].get("uploadDate") == found[1].get("uploadDate")):
-            return None
-        joined = found[0].pop("chunks")
-        return self.stored(found[0], first_chunk=joined[0].get("data") if joined else None)
-
-    def _aggregated(self, files: Any, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What the server answers; nothing where it refuses."""
-        try:
-            return list(files.aggregate(pipeline))
-        except (NotImplementedError, OperationFailure) as error:
-            if getattr(error, "code", None) in _UNSUPPORTED:
-                _logger.info("%s: first chunks are read on their own: %a", files.full_name, str(error))
-                self._joins = False
-            return []
-
-    def in_order(self, filename: str, direction: int, skip: int, limit: int, files: Any) -> list[StoredFile]:
-        """Return the revisions at places *skip* to *skip + limit* of the total order, or of its reverse.
-
-        :param files: the files collection to ask
-        """
-        found: list[StoredFile] = []
-        stretches = [(UNDATED, self._by_id), (DATED, self._by_date)]
-        for stretch, walk in stretches[::direction]:
-            selection = {**_named(filename), **stretch}
-            if stretch is UNDATED and files.find_one(selection, {"_id": 1}) is None:
-                continue  # as almost always; the server would have to sort
-            part = walk(selection, direction, skip, limit - len(found), files)
-            found += part
-            if len(found) == limit:
-                break
-            skip = max(0, skip - files.count_documents(selection)) if skip and not part else 0
-        return found
-
-    def _by_id(
-        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Any
-    ) -> list[StoredFile]:
-        # The name is the same for all; without it the server might walk along all ids of the bucket.
-        order = [("filename", ASCENDING), ("_id", direction)]
-        found = files.find(selection).sort(order).skip(skip).limit(limit)
-        return [self.stored(document, shares_second=True) for document in found]
-
-    def _by_date(
-        self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Any
-    ) -> list[StoredFile]:
-        """In order of the upload date, then of the ``_id``.
-
-        The index gives the order by date. The neighbours tell where dates tie; only there the server sorts, and only
-        the documents of that date.
-        """
-        lead = min(skip, 1)
-        found = list(files.find(selection).sort("uploadDate", direction).skip(skip - lead).limit(lead + limit + 1))
-        ordered: list[dict[str, Any]] = []
-        place = 0
-        for date, group in groupby(found, key=lambda document: document["uploadDate"]):
-            tied = list(group)
-            wanted = min(place + len(tied), lead + limit) - max(place, lead)
-            if wanted > 0 and len(tied) > 1:
-                first = 0
-                if place == 0 and skip > 0:  # the group may have begun before what was fetched
-                    earlier = {**selection["uploadDate"], "$lt" if direction == ASCENDING else "$gt": date}
-                    first = max(0, skip - files.count_documents({**selection, "uploadDate": earlier}))
-                same_date = {**selection, "uploadDate": {"$eq": date, **NO_ARRAY}}
-                ordered += files.find(same_date).sort("_id", direction).skip(first).limit(wanted)
-            elif wanted > 0:
-                ordered += tied
-            place += len(tied)
-        seconds = Counter(document["uploadDate"].replace(microsecond=0) for document in found)
-        return [
-            self.stored(document, shares_second=seconds[document["uploadDate"].replace(microsecond=0)] > 1)
-            for document in ordered
-        ]
+    def _documents(
+        self,
+        files: Documents,
+        selection: dict[str, Any],
+        first_chunk: bool,
+        order: list[tuple[str, int]] | None = _NEWEST_FIRST,
+    ) -> list[dict[str, Any]]:
+        """The first two documents that match, each with its first chunk where that was wanted and the server joins."""
+        if first_chunk and self._joins:
+            sort = [{"$sort": dict(order)}] if order else []
+            first = {
+                "from": self.collections.chunks.name,
+                "localField": "_id",
+                "foreignField": "files_id",
+                "pipeline": [{"$match": {"n": 0}}],
+                "as": _CHUNK,
+            }
+            try:
+                return list(files.aggregate([{"$match": selection}, *sort, {"$limit": 2}, {"$lookup": first}]))
+            except (NotImplementedError, OperationFailure) as error:
+                if getattr(error, "code", None) in _UNSUPPORTED:
+                    _logger.info("%s: first chunks are read on their own: %a", files.full_name, str(error))
+                    self._joins = False
+        return list(files.find(selection, sort=order, limit=2))
 
 
-def check_name(filename: Any) -> None:
-    """Refuse a name that is not a str.
-
-    :raises TypeError: where it is none
-    """
-    if not isinstance(filename, str):
-        raise TypeError(f"filename must be str, not {type(filename).__name__}; an _id is given as id=")
-
-
-def _named(filename: str) -> dict[str, Any]:
-    check_name(filename)
-    return {"filename": {"$eq": filename, **NO_ARRAY}}
-
-
-def _is_plain(found: list[dict[str, Any]], filename: str) -> bool:
+def _is_newest(found: list[dict[str, Any]], filename: str) -> bool:
     """Whether the first of *found*, the two that the server sorts last by date, is the newest without any doubt.
 
-    It is not where one has an array in the place of its name or date, or no date, or where both have the same one.
+    It is not if one has an array in the place of its name or date, or no date, or if both have the same one.
     """
     dates = [document.get("uploadDate") for document in found]
-    named = all(document["filename"] == filename for document in found)
-    return named and all(isinstance(date, datetime) for date in dates) and len(set(dates)) == len(dates)
+    return _is_dated(found[0], filename) and not isinstance(dates[-1], list) and dates[0] not in dates[1:]
 
 
-def _share_second(found: list[dict[str, Any]]) -> bool:
-    seconds = [document["uploadDate"].replace(microsecond=0) for document in found]
+def _is_dated(document: Mapping[str, Any], filename: str) -> bool:
+    """Whether it is a version with a date; the server looks into arrays, too."""
+    return document["filename"] == filename and isinstance(document.get("uploadDate"), datetime)
+
+
+def _share_second(*neighbours: Mapping[str, Any]) -> bool:
+    dates = [document.get("uploadDate") for document in neighbours]
+    seconds = [date.replace(microsecond=0) for date in dates if isinstance(date, datetime)]
     return len(seconds) > len(set(seconds))

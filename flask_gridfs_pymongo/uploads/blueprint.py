@@ -15,6 +15,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, has_request_context, request
 from flask.blueprints import BlueprintSetupState
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
+from pymongo.errors import ExecutionTimeout
 from werkzeug.exceptions import HTTPException
 
 from ..http import cors
@@ -22,17 +23,17 @@ from ..http.headers import is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..images import TYPES
 from ..mimetype import PICTURES
-from ..service import send_timeout as stalls
-from ..service import texts
-from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, tell_refusal
+from ..service import send_timeout, texts
+from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, report_refusal
 from ..service.guard import guard
 from ..service.options import Options
 from ..service.rights import listable
+from ..service.texts import Message
 from . import pages, urls
 from .pages import flash
-from .pages.icons import kind
+from .pages.icons import icon_name
 from .pages.upload_form import upload_target
-from .read import variant
+from .read import listing, variant
 from .target import remember, target_of
 from .tus import views as tus
 from .views import answer
@@ -49,7 +50,7 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     **texts.TEMPLATE_GLOBALS,
     "_upload_target": upload_target,
     "_notice": flash.take,
-    "_kind": kind,
+    "_kind": icon_name,
     "_index_url": urls.index,
 }
 
@@ -58,18 +59,24 @@ def _problem(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
         return error
     reason = error.description or ""
-    tell_refusal(error.code, reason, target_of(request).path or None)
+    report_refusal(error.code, reason, target_of(request).path or None)
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return pages.problem(error.code, reason, fields)
 
 
-def _failed(error: Exception) -> Response:
+def _failed(options: Options, error: Exception) -> Response:
     failure = failure_of(error)
     log_failure(failure, error)
+    text = failure.text
+    if isinstance(error, ExecutionTimeout):
+        text = Message(
+            "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: %(command)s",
+            command=listing.index_command(options.bucket(), request.args, options.keys),
+        )
     # If versions may have been renumbered, a repeated request would change another one.
     repeatable = request.method == "GET" or target_of(request).version is None
-    fields = {"Retry-After": RETRY_AFTER} if failure.passes and repeatable else {}
-    return pages.problem(failure.status, failure.text, fields)
+    fields = {"Retry-After": RETRY_AFTER} if failure.transient and repeatable else {}
+    return pages.problem(failure.status, text, fields)
 
 
 def _guard(options: Options, response: Response) -> Response:
@@ -123,7 +130,7 @@ def _context(options: Options) -> dict[str, Any]:
     return {
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
-        "smaller": variant.smaller(options),
+        "smaller": variant.uncropped_widths(options),
         "pictures": PICTURES | {"image/svg+xml"},
         "made_smaller": TYPES,
         "opens": partial(is_shown, inline_types=options.inline_types),
@@ -155,14 +162,14 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     if options.resumable:
         blueprint.after_request(tus.mark)
     if options.send_timeout is not None:
-        blueprint.after_request(partial(stalls.bound, options.send_timeout))
+        blueprint.after_request(partial(send_timeout.bound, options.send_timeout))
     blueprint.context_processor(lambda: _context(options))
     for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)
     for error in (*_OURS, HTTPException):
         blueprint.register_error_handler(error, _problem)
     for error_class in FAILURES:
-        blueprint.register_error_handler(error_class, _failed)
+        blueprint.register_error_handler(error_class, partial(_failed, options))
 
     @blueprint.record
     def warn(state: BlueprintSetupState) -> None:

@@ -1,8 +1,20 @@
-"""A bucket as a network drive: WebDAV (RFC 4918), by WsgiDAV.
+"""A bucket as a network drive: WebDAV (RFC 4918), in part by WsgiDAV.
 
-WsgiDAV speaks the protocol. Files, rights, limits and header fields are those of the blueprint *uploads*::
+Files, rights, limits and header fields are those of the blueprint *uploads*::
 
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": mongo.webdav_app(rules=uploads)})
+
+The order of calls::
+
+    WebDAV.__call__
+        _answer                 host, login, origin, method, path
+            _download           GET and HEAD
+            _change             DELETE, COPY and MOVE, in :mod:`.changes`
+            _by_wsgidav         PROPFIND, PROPPATCH, MKCOL, PUT, LOCK and UNLOCK: WsgiDAV parses them, and calls
+                                :class:`.Provider`, :class:`.File`, :class:`.Folder`, and for locks and properties
+                                :class:`.LockStorage` and :class:`.PropertyManager`
+        _refusal                for any error
+        guard                   fields of every answer
 """
 
 from __future__ import annotations
@@ -12,13 +24,14 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, cast
 
-from flask import Flask, Request, Response, abort, request
+from flask import Flask, Request, abort, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadGateway, BadRequest, HTTPException, MethodNotAllowed, Unauthorized
-from werkzeug.wrappers import Response as BaseResponse
-from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth
+from werkzeug.wrappers import Response
+from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth, get_http_status_string
 from wsgidav.request_resolver import RequestResolver
 from wsgidav.wsgidav_app import WsgiDAVApp
+from wsgidav.xml_tools import etree, make_multistatus_el, xml_to_bytes
 
 from ..http import dav
 from ..http.headers import Caching
@@ -26,22 +39,22 @@ from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, sends_all
 from ..service.bodies import read_all
 from ..service.download import send
-from ..service.errors import tell_refusal
+from ..service.errors import report_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, Rules
+from .changes import Errors, Member, delete, transfer
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
 from .locks import LockStorage
-from .names import for_wsgidav
 from .properties import PropertyManager
 from .provider import Provider
 
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
-_LARGEST_XML, _LARGEST_LOCK = 1024 * 1024, 2048  # bytes; a lock's owner is kept
-_LONGEST_FIELD = 4000  # characters: WsgiDAV takes quadratic time for an If
+_MAX_XML, _MAX_LOCK = 1024 * 1024, 2048  # bytes; a lock's owner is kept
+_MAX_FIELD_LENGTH = 4000  # characters: WsgiDAV takes quadratic time for an If
 
 
 class WebDAV:
@@ -85,13 +98,12 @@ class WebDAV:
             guard(current, response)
         return response(environ, start_response)
 
-    def _answer(self, current: Request) -> BaseResponse:
+    def _answer(self, current: Request) -> Response:
         # As Flask's dispatch does: its Host is not one of TRUSTED_HOSTS. That no view has its path is no error here.
         if isinstance(current.routing_exception, BadRequest):
             raise current.routing_exception
         check_encoding(current)
         user = self._user(current)
-        host = current.headers.get("Host", "")
         check_origin(current)
         methods = _READING if self._options.read_only else (*_READING, *_WRITING)
         if current.method not in methods:
@@ -103,7 +115,10 @@ class WebDAV:
             abort(400, "A path with a segment . or .., or with a fragment, is nothing here.")
         if current.method in ("GET", "HEAD"):
             return self._download(current)
-        return self._by_wsgidav(current, self._environ(current, user, host))
+        environ = self._environ(current, user)
+        if current.method in ("DELETE", "COPY", "MOVE"):
+            return self._change(current, environ)
+        return self._by_wsgidav(current, environ)
 
     def _user(self, current: Request) -> str:
         """Return the name of the user; abort with 401 where one must log in, and did not."""
@@ -131,7 +146,7 @@ class WebDAV:
             file = bucket.get(file.id, first_chunk=True) or file
         return send(current, bucket, file, caching=Caching(None), own_frames_only=True)
 
-    def _found(self, current: Request) -> File | Folder | None:
+    def _found(self, current: Request) -> Member | None:
         return self._provider.get_resource_inst(current.path, self._bare_environ)
 
     def _without_secrets(self, error: Exception) -> Exception:
@@ -145,56 +160,98 @@ class WebDAV:
             error.err_condition.hrefs = [one.get_href() for one in found if one]
         return error
 
-    def _environ(self, current: Request, user: str, host: str) -> dict[str, Any]:
-        """What WsgiDAV sees of the request."""
-        if any(len(current.headers.get(name, "")) > _LONGEST_FIELD for name in ("Destination", "If", "Timeout")):
-            abort(400, f"Destination, If and Timeout have at most {_LONGEST_FIELD} characters.")
+    def _environ(self, current: Request, user: str) -> dict[str, Any]:
+        """What WsgiDAV, and the resources, see of the request."""
+        if any(len(current.headers.get(name, "")) > _MAX_FIELD_LENGTH for name in ("Destination", "If", "Timeout")):
+            abort(400, f"Destination, If and Timeout have at most {_MAX_FIELD_LENGTH} characters.")
         current.environ["wsgidav.auth.user_name"] = user
-        environ = {**current.environ, "wsgidav.all_input_read": 1}
-        root = current.script_root
-        for name, rewritten in (("HTTP_DESTINATION", _destination), ("HTTP_IF", dav.tags_as_paths)):
-            if name in environ:
-                environ[name] = rewritten(_text(environ[name]), host, root)
+        environ = {
+            **current.environ,
+            "wsgidav.all_input_read": 1,
+            "wsgidav.provider": self._provider,
+            "wsgidav.user_name": user,
+        }
+        if "HTTP_IF" in environ:
+            host = current.headers.get("Host", "")
+            environ["HTTP_IF"] = dav.tags_as_paths(_text(environ["HTTP_IF"]), host, current.script_root)
         for name in PRECONDITIONS:
             environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
         if current.method == "PUT":
             if current.path.endswith("/"):
                 abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
         else:
-            body = read_all(current, 60, _LARGEST_LOCK if current.method == "LOCK" else _LARGEST_XML)
+            body = read_all(current, 60, _MAX_LOCK if current.method == "LOCK" else _MAX_XML)
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return environ
 
-    def _by_wsgidav(self, current: Request, environ: dict[str, Any]) -> BaseResponse:
-        if current.method in ("DELETE", "MOVE", "COPY") and not current.path.strip("/"):
+    def _change(self, current: Request, environ: dict[str, Any]) -> Response:
+        if not current.path.strip("/"):
             abort(403, "The top stays as it is.")
+        found = self._provider.get_resource_inst(current.path, environ)
+        _check_preconditions(current, found)
+        if found is None:
+            abort(404, "There is no such file.")
+        depth, is_copy = current.headers.get("Depth", "infinity").lower(), current.method == "COPY"
+        if isinstance(found, Folder) and depth != "infinity" and not (is_copy and depth == "0"):
+            abort(400, f"The Depth of {current.method} for a folder is infinity{', or 0' if is_copy else ''}.")
+        if current.method == "DELETE":
+            if environ["CONTENT_LENGTH"] != "0":
+                abort(415, "DELETE has no body.")
+            replaced, errors = True, delete(found)
+        else:
+            overwrite = current.headers.get("Overwrite", "T").upper()
+            if overwrite not in ("T", "F"):
+                abort(400, "Overwrite is T or F.")
+            path, deep = _destination(current), depth == "infinity"
+            replaced, errors = transfer(found, path, is_move=not is_copy, overwrite=overwrite == "T", deep=deep)
+        if [*errors] == [found]:
+            raise errors[found]
+        return _multistatus(errors) if errors else Response(status=204 if replaced else 201)
+
+    def _by_wsgidav(self, current: Request, environ: dict[str, Any]) -> Response:
         if current.method == "PROPFIND" and current.headers.get("Depth", "infinity").lower() == "infinity":
             if not isinstance(self._found(current), File):
                 raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
             environ["HTTP_DEPTH"] = "0"
         if current.method != "PUT" and any(name in current.headers for name in PRECONDITIONS):
-            found = self._found(current)
-            if not isinstance(found, Folder):
-                check_preconditions(current.method, current.headers, found and found.file)
+            _check_preconditions(current, self._found(current))
         if current.method == "UNLOCK" and (found := self._found(current)) and found.prevent_locking():
             abort(403, "Who may not write here may not end a lock.")
-        response = BaseResponse.from_app(self._wsgidav, environ, buffered=True)
+        response = Response.from_app(self._wsgidav, environ, buffered=True)
         if response.mimetype == "text/html":  # about WsgiDAV
             response.set_data(b"")
             del response.headers["Content-Type"]
         return response
 
 
-def _destination(value: str, host: str, root: str) -> str:
+def _check_preconditions(current: Request, found: Member | None) -> None:
+    if not isinstance(found, Folder):
+        check_preconditions(current.method, current.headers, found and found.file)
+
+
+def _destination(current: Request) -> str:
+    if "Destination" not in current.headers:
+        abort(400, "Destination is missing.")
+    value, host = _text(current.environ["HTTP_DESTINATION"]), current.headers.get("Host", "")
     try:
-        path = dav.destination(value, host, root)
+        path = dav.destination(value, host, current.script_root)
     except dav.Elsewhere as error:
         raise BadGateway(f"{error}.") from None
     except ValueError as error:
         abort(400, f"Destination is no URL of a file: {error}.")
     if path == "/":
         abort(403, "The top stays as it is.")
-    return for_wsgidav(path)
+    return path
+
+
+def _multistatus(errors: Errors) -> Response:
+    """Say which files and folders stayed, and why (RFC 4918 section 13)."""
+    root = make_multistatus_el()
+    for member, error in errors.items():
+        response = etree.SubElement(root, "{DAV:}response")
+        etree.SubElement(response, "{DAV:}href").text = member.get_href()
+        etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
+    return Response(xml_to_bytes(root), 207, content_type="application/xml; charset=utf-8")
 
 
 def _text(field: str) -> str:
@@ -205,17 +262,17 @@ def _text(field: str) -> str:
         abort(400, "A header field is not UTF-8.")
 
 
-def _refusal(current: Request, told: DAVError) -> BaseResponse:
+def _refusal(current: Request, error: DAVError) -> Response:
     # Each client asks once without a password.
-    if 400 <= told.value < 500 and (told.value != 401 or "Authorization" in current.headers):
-        tell_refusal(told.value, str(told.context_info or ""), current.path.strip("/") or None)
-    cause = told.src_exception
+    if 400 <= error.value < 500 and (error.value != 401 or "Authorization" in current.headers):
+        report_refusal(error.value, str(error.context_info or ""), current.path.strip("/") or None)
+    cause = error.src_exception
     if not isinstance(cause, HTTPException):
-        if told.err_condition:
-            content_type, body = told.get_response_page()
-            return Response(body, told.value, content_type=content_type)
-        return Response(f"{told.context_info or ''}\n", told.value, mimetype="text/plain")
+        if error.err_condition:
+            content_type, body = error.get_response_page()
+            return Response(body, error.value, content_type=content_type)
+        return Response(f"{error.context_info or ''}\n", error.value, mimetype="text/plain")
     if cause.response is not None:
-        return cast("BaseResponse", cause.response)
+        return cast("Response", cause.response)
     fields = [(name, value) for name, value in cause.get_headers() if name.lower() != "content-type"]
-    return Response(f"{told.context_info}\n", told.value, fields, mimetype="text/plain")
+    return Response(f"{error.context_info}\n", error.value, fields, mimetype="text/plain")

@@ -2,7 +2,7 @@
 
 ::
 
-    with told():
+    with as_dav_errors():
         permit(options, "write", name)
 """
 
@@ -18,7 +18,7 @@ from ..service.errors import RETRY_AFTER, failure_of, log_failure
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_dav_errors() -> Iterator[None]:
     """Turn any error into a DAVError: WsgiDAV puts these into its answers about several resources."""
     try:
         yield
@@ -36,5 +36,5 @@ def as_dav_error(error: Exception) -> DAVError:
     failure = failure_of(error)
     if failure.status >= 500:
         log_failure(failure, error)
-    passing = ServiceUnavailable(failure.text, retry_after=int(RETRY_AFTER)) if failure.passes else None
+    passing = ServiceUnavailable(failure.text, retry_after=int(RETRY_AFTER)) if failure.transient else None
     return DAVError(failure.status, failure.text, src_exception=passing)

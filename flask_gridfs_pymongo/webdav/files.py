@@ -6,17 +6,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from flask import Request, abort, request
-from wsgidav.dav_error import DAVError
+from flask import Request, request
 from wsgidav.dav_provider import DAVNonCollection
 
 from ..http.headers import media_type
-from ..service.operations import check_preconditions, rename, stored
-from ..service.receive import save_body, save_copy
+from ..service.operations import after_save, check_preconditions
+from ..service.receive import save_body
 from ..service.rights import permit
-from ..signals import file_deleted, tell
 from ..store import FileReader, StoredFile
-from .errors import told
 from .names import storable
 from .resource import Resource
 
@@ -67,80 +64,15 @@ class File(Resource, DAVNonCollection):
             return f'"{self.stored.etag}"'
         return super().get_property_value(name)
 
+    def tree(self) -> list[Any]:
+        """Return this file, as a folder returns all that is in it."""
+        return [self]
+
     def get_content(self) -> FileReader:
         return self.options.bucket().open(id=self.stored.id)
 
     def begin_write(self, *, content_type: str | None = None) -> _Put:
         return _Put(self)
-
-    def handle_delete(self) -> bool:
-        """Delete it here: WsgiDAV then looks whether nothing is at the path, where a folder may be still."""
-        with told():
-            self.ensure_unlocked()
-        self.delete()
-        return True
-
-    def delete(self) -> None:
-        with told():
-            self.remove()
-            self.keep_parent()
-
-    def handle_copy(self, dest_path: str, *, depth_infinity: bool) -> bool:
-        """Copy onto another file, which gets one more version; returns False where there is none."""
-        return self._over_a_file(dest_path, is_move=False)
-
-    def handle_move(self, dest_path: str) -> bool:
-        """Move onto another file, which gets one more version and keeps its own; returns False where there is none."""
-        return self._over_a_file(dest_path, is_move=True)
-
-    def _over_a_file(self, path: str, *, is_move: bool) -> bool:
-        self.ensure_replaces(path, is_move=is_move)
-        if not isinstance(self.provider.get_resource_inst(path, self.environ), File):
-            return False
-        self.copy_move_single(path, is_move=is_move)
-        return True
-
-    def move_recursive(self, dest_path: str) -> list[tuple[str, DAVError]]:
-        self.copy_move_single(dest_path, is_move=True)
-        return []
-
-    def copy_move_single(self, dest_path: str, *, is_move: bool) -> None:
-        with told():
-            new = storable(dest_path)
-            if is_move:
-                self.ensure_may_go(new, is_move=True)
-                self.move_to(new)
-                self.keep_parent()
-            else:
-                self._copy_to(new)
-
-    def remove(self) -> None:
-        permit(self.options, "delete", self.stored_name)
-        if deleted := self.options.bucket().delete_all(self.stored):
-            tell(file_deleted, file=self.stored, versions=deleted)
-        self.free()
-
-    def move_to(self, new: str) -> None:
-        try:
-            rename(self.options, self.stored, new)
-        except FileExistsError:
-            self._copy_to(new)
-            self.remove()
-        except FileNotFoundError:
-            abort(404, "It was deleted meanwhile.")
-        else:
-            self.dav.copy_properties(self.stored_name, new)
-            self.free()
-
-    def _copy_to(self, new: str) -> None:
-        def check(newest: StoredFile | None) -> None:
-            if newest is not None and self.environ["HTTP_OVERWRITE"] == "F":
-                abort(412, "There is a file already; nothing was changed.")
-            File(f"/{new}", self.environ, newest).ensure_unlocked()
-
-        permit(self.options, "write", new)
-        stored(self.options, save_copy(self.options, self.stored, new, check))
-        self.dav.copy_properties(self.stored_name, new)
 
 
 class _Put:
@@ -155,7 +87,7 @@ class _Put:
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
         saved, before = save_body(current, options, name, check=self._check)
         self._resource.file, bucket = saved, options.bucket()
-        stored(options, saved)
+        after_save(options, saved)
         # Finder and Explorer make every file as an empty one, which is no version that anybody wants back.
         if before and _is_empty(before, saved) and bucket.count(name, limit=3) == 2:
             bucket.delete_many([before.id])
@@ -165,7 +97,7 @@ class _Put:
 
     def _check(self, newest: StoredFile | None) -> None:
         check_preconditions("PUT", request.headers, newest)
-        self._resource.ensure_unlocked()
+        self._resource.check_unlocked(again=True)
 
 
 def _is_empty(before: StoredFile, saved: StoredFile) -> bool:

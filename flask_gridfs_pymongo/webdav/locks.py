@@ -17,7 +17,7 @@ from wsgidav.util import is_child_uri
 
 from ..store import Dav, Lock
 
-LONGEST = 3600
+MAX_LOCK_TIMEOUT = 3600
 """seconds for which a lock is made or renewed at once"""
 _Locks = list[Lock]
 
@@ -34,16 +34,16 @@ class LockStorage:
     def open(self) -> None:
         """Do nothing, as WsgiDAV asks for it: the driver connects."""
 
-    close = cleanup = clear = open
+    def close(self) -> None:
+        """Do nothing, as WsgiDAV asks for it when it ends."""
 
-    def refreshed(self) -> LockStorage:
-        """Read the locks again, as the next one to ask needs those of this very moment."""
+    def reread(self) -> None:
+        """Read the locks again when they are asked for the next time in this request."""
         self._known.pop(id(self), None)
-        return self
 
     def get(self, token: str) -> dict[str, Any] | None:
         """Return the lock with this token, or None."""
-        return next((self._told(lock) for lock in self._locks() if lock["token"] == token), None)
+        return next((self._for_wsgidav(lock) for lock in self._locks() if lock["token"] == token), None)
 
     def get_lock_list(
         self, path: str, *, include_root: bool, include_children: bool, token_only: bool
@@ -51,7 +51,7 @@ class LockStorage:
         """Return the locks whose root is *path*, or lies below it."""
         root = normalize_lock_root(path)
         return [
-            self._told(lock)
+            self._for_wsgidav(lock)
             for lock in self._locks()
             if (include_root and lock["root"] == root) or (include_children and is_child_uri(root, lock["root"]))
         ]
@@ -102,6 +102,12 @@ class LockStorage:
             self._change(lambda locks: [lock for lock in locks if lock["token"] != token])
         return found
 
+    def release(self, urls: Iterable[str]) -> None:
+        """End the locks of files and folders that are gone."""
+        roots = {normalize_lock_root(url) for url in urls}
+        if any(lock["root"] in roots for lock in self._locks()):
+            self._change(lambda locks: [lock for lock in locks if lock["root"] not in roots])
+
     @property
     def _known(self) -> dict[int, _Locks]:
         known: dict[int, _Locks] = request.environ.setdefault("flask_gridfs_pymongo.locks", {})
@@ -114,19 +120,19 @@ class LockStorage:
 
     def _change(self, change: Callable[[_Locks], Iterable[Lock]]) -> None:
         self._dav().change_locks(change)
-        self.refreshed()
+        self.reread()
 
     def _expires(self, timeout: float) -> Any:
         return self._dav().now() + timedelta(seconds=timeout)
 
-    def _told(self, lock: Lock) -> dict[str, Any]:
+    def _for_wsgidav(self, lock: Lock) -> dict[str, Any]:
         """The lock as WsgiDAV has it: with an end by this machine's clock."""
         left = (lock["expires"] - self._dav().now()).total_seconds()
         return {**lock, "expire": time.time() + left}
 
 
 def _bounded(timeout: float | None) -> float:
-    return LONGEST if timeout is None or not 0 < timeout <= LONGEST else timeout
+    return MAX_LOCK_TIMEOUT if timeout is None or not 0 < timeout <= MAX_LOCK_TIMEOUT else timeout
 
 
 def _exclude(lock: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

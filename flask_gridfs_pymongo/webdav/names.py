@@ -14,19 +14,10 @@ from flask import abort
 from ..http.filenames import clean, compose, survives_url
 from ..store import StoredFile
 
-# WsgiDAV ends the path of a Destination at these, after it has decoded it. No name has surrogates.
-_STAND_INS = {ord(sign): chr(0xDC00 + ord(sign)) for sign in "?;"}
-_STOOD_FOR = {0xDC00 + sign: chr(sign) for sign in _STAND_INS}
-
-
-def for_wsgidav(path: str) -> str:
-    """Return the path of a Destination in a form that WsgiDAV leaves whole."""
-    return path.replace("%", "%25").translate(_STAND_INS)
-
 
 def spelled(path: str) -> str:
-    """Return the name that a path means for WsgiDAV, without a slash at its end; empty for the top."""
-    return re.sub("/+", "/", path.translate(_STOOD_FOR)).strip("/")
+    """Return the name that a path means, without a slash at its end; empty for the top."""
+    return re.sub("/+", "/", path).strip("/")
 
 
 def storable(path: str) -> str:

@@ -14,7 +14,7 @@ from werkzeug.exceptions import Forbidden
 from ..http.filenames import compose, survives_url
 from ..service.operations import is_folder
 from ..service.options import Rules
-from ..service.rights import permit, shown
+from ..service.rights import permit, visibility_of
 from ..store import folders_of
 from .files import File
 from .folders import Folder
@@ -40,7 +40,7 @@ class Provider(BucketProvider):
         return None
 
     def _has_folder(self, name: str) -> bool:
-        path, visible = f"{name}/", shown(self.options)
+        path, visible = f"{name}/", visibility_of(self.options)
         if not survives_url(name) or any(_hidden(self.options, "list", folder) for folder in folders_of(path)):
             return False
         bucket = self.options.bucket()

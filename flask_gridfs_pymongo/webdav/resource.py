@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 from flask import abort, request
 from wsgidav.dav_provider import DAVProvider
+from wsgidav.util import get_uri_parent, parse_if_header_dict, test_if_header_dict
 
 from ..service.options import Rules
 from ..service.rights import may, permit
-from ..store import MOST_PROPERTIES, Dav, parent_of
-from .errors import told
+from ..store import MAX_PROPERTIES, Dav, StoredFile
+from .errors import as_dav_errors
 from .locks import LockStorage
-from .names import storable
 
-_LONGEST_NAMES = 4000  # characters of all properties that are asked for
+_MAX_NAMES_LENGTH = 4000  # characters of all properties that are asked for
 
 
 class BucketProvider(DAVProvider):
@@ -36,6 +37,10 @@ class Resource:
     path: str
     environ: dict[str, Any]
     provider: BucketProvider
+    file: StoredFile | None = None
+    """the newest version of a file, if it is stored already"""
+    get_ref_url: Callable[[], str]
+    """WsgiDAV's: the quoted path"""
     _changes = 0  # of properties
 
     @property
@@ -60,77 +65,55 @@ class Resource:
         return not self.stored_name or not may(self.options, "write", self.stored_name)
 
     def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
-        with told():
+        with as_dav_errors():
             if not self.stored_name:
                 abort(403, "The top has no properties of its own.")
             permit(self.options, "write", self.stored_name)
-            self._changes += dry_run
-            if self._changes > MOST_PROPERTIES:
-                abort(400, f"Change at most {MOST_PROPERTIES} properties at once.")
+            if dry_run:  # WsgiDAV tries all changes before it makes any
+                self._changes += 1
+            if self._changes > MAX_PROPERTIES:
+                abort(400, f"Change at most {MAX_PROPERTIES} properties at once.")
             super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
 
     def get_properties(self, mode: str, *, name_list: list[str] | None = None) -> list[tuple[str, Any]]:
         asked = name_list or []
         # Each of perhaps 10,000 files tells them.
-        if len(asked) > MOST_PROPERTIES or sum(map(len, asked)) > _LONGEST_NAMES:
-            abort(400, f"Ask for at most {MOST_PROPERTIES} properties of {_LONGEST_NAMES} characters in all.")
+        if len(asked) > MAX_PROPERTIES or sum(map(len, asked)) > _MAX_NAMES_LENGTH:
+            abort(400, f"Ask for at most {MAX_PROPERTIES} properties of {_MAX_NAMES_LENGTH} characters in all.")
         found: list[tuple[str, Any]] = super().get_properties(mode, name_list=name_list)  # type: ignore[misc]
         return found
 
-    def ensure_unlocked(self) -> None:
-        """Look once more, just before something is stored: a lock may have been made since WsgiDAV looked.
+    def check_if(self) -> None:
+        """Abort with 412 unless the request's If field holds for this (RFC 4918 section 10.4)."""
+        parse_if_header_dict(self.environ)
+        url, conditions = self.get_ref_url(), self.environ["wsgidav.conditions.if"]
+        if conditions is not None:
+            user = self.environ["wsgidav.user_name"]
+            held = self.provider.lock_manager.get_indirect_url_lock_list(url, principal=user)
+            tokens, etag = [lock["token"] for lock in held], self.file.etag if self.file else "[]"
+            if not test_if_header_dict(self, conditions, url, tokens, etag):
+                abort(412, "The condition in If does not hold; nothing was changed.")
 
+    def check_unlocked(self, depth: str = "0", *, again: bool = False) -> None:
+        """Look for locks whose tokens the request does not give.
+
+        :param depth: ``infinity``: also look for those of what is in this folder
+        :param again: read the locks again, as one may have been made since the request began
         :raises wsgidav.dav_error.DAVError: 423
         """
-        self.provider.locks.refreshed()
+        if again:
+            self.provider.locks.reread()
+        self._check_unlocked(self.get_ref_url(), depth)
+
+    def check_parent_unlocked(self) -> None:
+        """Look for a lock of the folder that this is in, like :meth:`check_unlocked`."""
+        self._check_unlocked(get_uri_parent(self.get_ref_url()), "0")
+
+    def _check_unlocked(self, url: str, depth: str) -> None:
+        parse_if_header_dict(self.environ)
         self.provider.lock_manager.check_write_permission(
-            url=self.get_ref_url(),  # type: ignore[attr-defined]
-            depth="0",
+            url=url,
+            depth=depth,
             token_list=self.environ["wsgidav.ifLockTokenList"],
             principal=self.environ["wsgidav.user_name"],
         )
-
-    def support_recursive_move(self, dest_path: str) -> bool:
-        return True
-
-    def handle_copy(self, dest_path: str, *, depth_infinity: bool) -> bool:
-        self.ensure_replaces(dest_path, is_move=False)
-        return False
-
-    def handle_move(self, dest_path: str) -> bool:
-        self.ensure_replaces(dest_path, is_move=True)
-        return False
-
-    def ensure_replaces(self, dest_path: str, *, is_move: bool) -> None:
-        """Look before WsgiDAV deletes what is at *dest_path*: it would be gone though nothing took its place."""
-        with told():
-            own, new = self.stored_name.removesuffix("/"), storable(dest_path)
-            if f"{own}/".startswith(f"{new}/") or f"{new}/".startswith(f"{own}/"):
-                abort(403, "Nothing goes onto itself, into itself, or onto a folder that it is in.")
-            if self.provider.get_resource_inst(dest_path, self.environ):
-                for member in self.get_descendants(add_self=True):  # type: ignore[attr-defined]
-                    member.ensure_may_go(new + member.stored_name[len(own) :], is_move=is_move)
-
-    def ensure_may_go(self, new: str, *, is_move: bool) -> None:
-        """Refuse a copy or move to *new* that is not permitted, or not to a clean name; a move also deletes here."""
-        if is_move:
-            permit(self.options, "delete", self.stored_name)
-        permit(self.options, "write", new)
-        storable(new)
-
-    def remove(self) -> None:
-        """Delete this one alone."""
-        raise NotImplementedError
-
-    def move_to(self, new: str) -> None:
-        """Give this one alone another name; it is movable there."""
-        raise NotImplementedError
-
-    def free(self) -> None:
-        """Drop the properties and locks of a path that nothing is at any more."""
-        self.remove_all_properties(recursive=True)  # type: ignore[attr-defined]
-        self.remove_all_locks(recursive=False)  # type: ignore[attr-defined]
-
-    def keep_parent(self) -> None:
-        """Keep the folder that this was in, though it may be empty now."""
-        self.dav.remember(parent_of(self.stored_name))

@@ -91,7 +91,9 @@ class _Names:
 
     def step_over(self, name: str, *, folder: bool = False) -> None:
         """Continue after *name*, and if it is a *folder* after all that it holds."""
-        edge = Edge.after(name, self._backwards, folder=folder)
+        self._continue(Edge.after(name, self._backwards, folder=folder))
+
+    def _continue(self, edge: Edge) -> None:
         if self._edge is None or edge.is_behind(self._edge):
             self._edge = edge
 
@@ -99,27 +101,31 @@ class _Names:
         selection, skip = self._selection(), 0
         while True:
             documents = self._piece(selection, skip)
-            cut_off = documents[-1]["filename"] if len(documents) == self._size else None
             groups = {
                 filename: list(found)[:: -1 if self._backwards else 1]
                 for filename, found in groupby(documents, key=lambda document: document["filename"])
             }
-            if self._having.metadata:  # they have been selected by it, and so they may not be all
-                newest = newest_of(self._versions, groups, self.budget)
-            else:
-                newest = {
-                    name: found for name, group in groups.items() if name != cut_off and (found := _latest(group))
-                }
-            for filename, group in groups.items():
-                latest = newest.get(filename)
-                is_older = latest is not None and latest.document["_id"] != group[-1]["_id"]
+            last = groups.popitem() if len(documents) == self._size else None  # which has perhaps been cut off
+            for filename, latest in self._newest(groups).items():
+                is_older = latest is not None and not is_same(latest.document["_id"], groups[filename][-1]["_id"])
                 if not is_older and not self._is_behind(filename) and self.budget.left():
-                    yield filename, group, latest
-            if cut_off is None:
+                    yield filename, groups[filename], latest
+            if last is None:
                 return
-            self.step_over(cut_off)
+            if groups and is_utf8(last[0]):
+                self._continue(Edge.at(last[0], self._backwards))
+            else:
+                if not self._is_behind(last[0]):
+                    yield *last, None
+                self.step_over(last[0])
             before, selection = selection, self._selection()
             skip = skip + self._size if selection == before else 0  # no query can begin with what is not UTF-8
+
+    def _newest(self, groups: dict[str, list[dict[str, Any]]]) -> dict[str, Latest | None]:
+        if not self._having.metadata:
+            return {filename: _latest(group) for filename, group in groups.items()}
+        newest = newest_of(self._versions, groups, self.budget)  # which may have other metadata
+        return {filename: newest.get(filename) for filename in groups}
 
     def _is_behind(self, filename: str) -> bool:
         return self._edge is not None and self._edge.has_passed(filename)
@@ -141,16 +147,26 @@ def _latest(group: list[dict[str, Any]]) -> Latest | None:
     return Latest(group[-1], len(group)) if is_sure else None
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two ``_id`` are one: NaN is itself, and True is not 1."""
+    return repr(one) == repr(other)
+
+
 def newest_of(versions: Versions, names: Collection[str], budget: Budget, *fields: str) -> dict[str, Latest]:
     """Return ``_id`` and *fields* of the newest version of *names*, as far as one query tells them for sure."""
-    selection = {"filename": {"$in": [name for name in names if is_utf8(name)]}}
-    limit = _VERSIONS * len(names)
-    found = versions.collections.files.find(selection, ["filename", "uploadDate", *fields], batch_size=limit)
+    wanted = [name for name in names if is_utf8(name)]
+    if not wanted:
+        return {}
+    limit = _VERSIONS * len(wanted)
+    found = versions.collections.files.find(
+        {"filename": {"$in": wanted}}, ["filename", "uploadDate", *fields], batch_size=limit
+    )
     found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(limit)
-    documents = [found for found in found.max_time_ms(budget.left()) if type(found["filename"]) is str]
-    groups = {name: list(group) for name, group in groupby(documents, key=lambda document: document["filename"])}
-    if len(documents) == limit:
-        groups.popitem()  # which may have been cut
+    documents = list(found.max_time_ms(budget.left()))
+    texts = (document for document in documents if type(document["filename"]) is str)
+    groups = {name: list(group) for name, group in groupby(texts, key=lambda document: document["filename"])}
+    if groups and len(documents) == limit:
+        groups.popitem()  # which may have been cut off
     return {name: latest for name, group in groups.items() if (latest := _latest(group))}
 
 
@@ -160,7 +176,7 @@ def row_of(versions: Versions, filename: str, documents: list[dict[str, Any]], l
         newest, count = versions.find(filename), len(documents)
         count = count if count > MANY else versions.count(filename, limit=MANY)
     else:
-        same = (document for document in documents if document["_id"] == latest.document["_id"])
+        same = (document for document in documents if is_same(document["_id"], latest.document["_id"]))
         document, count = next(same, None), latest.versions
         newest = living(versions.stored(document)) if document else versions.find(filename)
     return None if newest is None else Row(newest, min(count, MANY))
@@ -180,6 +196,6 @@ def unnamed(
         found = (found.max(bound) if backwards else found.min(bound)).hint([("_id", ASCENDING)])
     for document in found:
         file = versions.stored(document)
-        seen = after is not None and repr(after.value) == repr(file.id)
+        seen = after is not None and is_same(after.value, file.id)
         if file.key and not seen and having.matches(file):
             yield Key(None, file.id), Row(file, 1)

@@ -17,10 +17,11 @@ from bson.code import Code
 from bson.decimal128 import Decimal128
 from pymongo import ASCENDING, DESCENDING
 
-from ..integrity import LONGEST, is_utf8
+from ..integrity import MAX_INT64, is_utf8
 from ..model import StoredFile
-from ..versions import CALENDAR, NO_ARRAY, Versions
-from .by_name import by_name, newest_of, row_of, unnamed
+from ..strict import CALENDAR, NO_ARRAY
+from ..versions import Versions
+from .by_name import by_name, is_same, newest_of, row_of, unnamed
 from .names import Edge
 from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Shown, Walk, named
 
@@ -56,7 +57,7 @@ class Values(NamedTuple):
 
 ORDERS: dict[str, tuple[str, int, Values]] = {
     "newest": ("uploadDate", DESCENDING, Values((datetime,), *CALENDAR)),
-    "size": ("length", DESCENDING, Values((int, float, Decimal128), 0, LONGEST)),
+    "size": ("length", DESCENDING, Values((int, float, Decimal128), 0, MAX_INT64)),
     "type": ("contentType", ASCENDING, Values((str,), "")),
 }
 """The orders beside the one by name: the field of the files document, its direction, the values that it goes by"""
@@ -177,7 +178,9 @@ def ordered(
                     row_of(versions, filename, documents[filename], latest) if shown.named(filename) else None
                 )
             found = rows[filename]
-            if found and having.matches(found.file) and position(order, found.file.document.get(field)) == key.value:
+            if found is None or not having.matches(found.file):
+                continue
+            if is_same(found.file.id, document["_id"]) or position(order, found.file.document.get(field)) == key.value:
                 rows[filename] = None
                 yield key, found
                 budget.give_back()

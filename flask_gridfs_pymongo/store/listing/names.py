@@ -50,6 +50,11 @@ class Edge(NamedTuple):
             return cls(octets(name), True)
         return cls(octets(successor(name) if folder else name + "\0"), False)
 
+    @classmethod
+    def at(cls, name: str, backwards: bool = False) -> Edge:
+        """Return the edge that *name* is the first one after."""
+        return cls(octets(name + "\0" if backwards else name), backwards)
+
     def has_passed(self, name: str) -> bool:
         """Whether the walk has passed *name*."""
         return (octets(name) >= self.octets) if self.backwards else octets(name) < self.octets

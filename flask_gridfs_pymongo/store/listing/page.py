@@ -18,7 +18,7 @@ from bson.regex import Regex
 from pymongo.errors import ExecutionTimeout
 
 from ..model import StoredFile
-from ..versions import NO_ARRAY
+from ..strict import NO_ARRAY
 from .names import Edge, folders_of, octets, successor
 
 MANY = 100

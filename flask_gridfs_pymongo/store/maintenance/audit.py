@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from pymongo.errors import OperationFailure
 
+from ..collections import Documents
 from ..integrity import SIZES, ChunkAudit
 from ..model import StoredFile
 
@@ -21,7 +21,7 @@ SCAN_TIMEOUT = 5
 _BATCH = 100  # files
 
 
-def damaged(chunks: Any, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
+def damaged(chunks: Documents, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
     """Return those of *files* that have missing, short or doubled chunks, as far as :data:`SCAN_TIMEOUT` allows.
 
     The server tells numbers and sizes; no content is read.

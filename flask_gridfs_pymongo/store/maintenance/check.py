@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Any, Literal, NamedTuple
 
 from bson.objectid import ObjectId
@@ -101,7 +101,7 @@ class Check:
         yield from self._pictures()
 
     def _indexes(self) -> Iterator[Finding]:
-        for index in (*INDEXES, *variants.INDEXES):
+        for index in (*INDEXES, *variants.VARIANT_INDEXES):
             collection = self.collections.of(index)
             there = collection.index_information()  # empty if the collection is not there yet
             problem = index_problem(there, index) if there else None
@@ -116,9 +116,13 @@ class Check:
 
     def _files_and_chunks(self) -> Iterator[Finding]:
         """Give each file its chunks, and collect the chunks that have no file."""
-        groups = groupby(self._all_chunks(), lambda chunk: (repr(chunk.get("files_id")), chunk.get("files_id")))
+        by_file, project = {"$sort": {"files_id": 1, "n": 1}}, {"$project": NUMBERS if self.verify else SIZES}
+        # If no index gives the order, the server has to sort, best without the data.
+        stages = (by_file, project) if self._chunks_in_order else (project, by_file)
+        all_chunks = chain.from_iterable(self._batches("chunks", "files_id", *stages))
+        groups = groupby(all_chunks, lambda chunk: (repr(chunk.get("files_id")), chunk.get("files_id")))
         group, unowned = None, dict[str, Any]()
-        for batch in self._all_files():
+        for batch in chain(self._batches("files", "_id", {"$sort": {"_id": 1}}, {"$project": FIELDS}), [[]]):
             ahead = OrderedDict((repr(document["_id"]), document) for document in batch)
             while group := group or next(groups, None):
                 (key, file_id), chunks = group
@@ -138,24 +142,9 @@ class Check:
                 yield from self._audit(document)
         yield from self._settle(unowned)
 
-    def _all_files(self) -> Iterator[list[dict[str, Any]]]:
-        for batch in self._batches(self._files, "_id", {"$sort": {"_id": 1}}, {"$project": FIELDS}):
-            self.files += len(batch)
-            self.advance(len(batch))
-            yield batch
-        yield []  # no file comes after the last one
-
-    def _all_chunks(self) -> Iterator[dict[str, Any]]:
-        sort, project = {"$sort": {"files_id": 1, "n": 1}}, {"$project": NUMBERS if self.verify else SIZES}
-        # If no index gives the order, the server has to sort, best without the data.
-        stages = (sort, project) if self._chunks_in_order else (project, sort)
-        for batch in self._batches(self._chunks, "files_id", *stages):
-            self.chunks += len(batch)
-            self.advance(len(batch))
-            yield from batch
-
-    def _batches(self, collection: Any, field: str, *stages: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
-        """All documents in the order of *field*; if a cursor is lost, another one continues after what was seen."""
+    def _batches(self, name: str, field: str, *stages: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        """All files or chunks in the order of *field*; if a cursor is lost, another one continues from there."""
+        collection = getattr(self.collections.primary, name)
         begin: list[dict[str, Any]] = []
         seen = 0  # documents from there on
         # With the collations that the two collections may have their orders would differ.
@@ -165,6 +154,8 @@ class Check:
             try:
                 documents = self._walk(collection.aggregate([*begin, *stages, {"$skip": seen}], **options))
                 while batch := list(islice(documents, _BATCH)):
+                    setattr(self, name, getattr(self, name) + len(batch))
+                    self.advance(len(batch))
                     yield batch
                     patience.renew()
                     last = batch[-1].get(field)
@@ -183,12 +174,11 @@ class Check:
         """Whether a file *file_id* comes after those of *batch*; the server knows the order of all types."""
         if not batch or not ids.is_utf8(file_id):
             return False
-        last = [document["_id"] for document in batch if ids.is_utf8(document["_id"])][-1:]
-        if last and isinstance(file_id, ObjectId) and isinstance(last[0], ObjectId):
-            return file_id > last[0]
-        either = {"$or": [{"_id": {"$eq": one}} for one in (file_id, *last)]}
-        found = retry(self._files, lambda: list(self._files.find(either, {"_id": 1}, sort=[("_id", ASCENDING)])))
-        return bool(found) and repr(found[-1]["_id"]) == repr(file_id)
+        last = next((document["_id"] for document in reversed(batch) if ids.is_utf8(document["_id"])), file_id)
+        if isinstance(file_id, ObjectId) and isinstance(last, ObjectId):
+            return file_id >= last
+        found = self._those_of(last, file_id)
+        return bool(found) and found[-1] == repr(file_id)
 
     def _audit(self, document: Mapping[str, Any], chunks: Iterable[Mapping[str, Any]] = ()) -> Iterator[Finding]:
         audit = ChunkAudit(document)
@@ -273,7 +263,7 @@ class Check:
         if dead:
             time.sleep(_PAUSE)
         for found in self._unowned({key: chunks["_id"] for key, chunks in dead.items()}):
-            if found != dead[repr(found["_id"])]:
+            if found != dead[repr(found["_id"])] or self._exists(found["_id"]):
                 continue
             note = "" if self.idle or isinstance(found["newest"], ObjectId) else "nothing tells their age"
             if repaired := self.repair and not note:
@@ -290,11 +280,17 @@ class Check:
         chosen = {
             "$match": {"$or": [{"files_id": {"$eq": value}} for value in suspects.values()]}
         }  # $in takes patterns
-        summed = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
+        summed: dict[str, Any] = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
         grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
-        for found in retry(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH)))):
-            if repr(found["_id"]) in suspects and not self._exists(found["_id"]):
-                yield found
+        groups = retry(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH))))
+        missing = suspects.keys() - self._those_of(*suspects.values())
+        yield from (found for found in groups if repr(found["_id"]) in missing)
 
     def _exists(self, file_id: Any) -> bool:
-        return self._files.find_one({"_id": {"$eq": file_id}}, {"_id": 1}) is not None
+        return bool(self._those_of(file_id))
+
+    def _those_of(self, *file_ids: Any) -> list[str]:
+        """The files with these ids, in the server's order."""
+        chosen = {"$or": [{"_id": {"$eq": file_id}} for file_id in file_ids]}
+        found = retry(self._files, lambda: list(self._files.find(chosen, {"_id": 1}, sort=[("_id", 1)])))
+        return [repr(file["_id"]) for file in found]

@@ -18,8 +18,10 @@ from typing import Any, Literal, NamedTuple
 from pymongo import ASCENDING, DESCENDING
 
 from ..bucket import Bucket
+from ..collections import Documents
 from ..model import StoredFile
-from ..versions import DATED, Versions
+from ..strict import DATED
+from ..versions import Versions
 
 RETENTION_GRACE = timedelta(hours=1)
 """how long what was superseded or has expired stays, for reads that began before"""
@@ -130,7 +132,7 @@ class Sweep:
                 yield [versions.stored(document) for document in versions.collections.primary.files.find(selection)]
         yield [file]
 
-    def _crowded(self, files: Any) -> Iterator[str]:
+    def _crowded(self, files: Documents) -> Iterator[str]:
         """The names with more than *keep* revisions."""
         if self.keep is None:
             return

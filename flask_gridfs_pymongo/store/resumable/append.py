@@ -166,16 +166,15 @@ class UploadWriter:
             missing = [chunk for chunk in chunks if chunk["_id"] not in there]
         raise LeaseLost
 
-    def complete(self) -> int:
-        """Bring what is in memory to its place as the last chunk, and remove what lies behind it.
+    def complete(self, tail: bytes) -> None:
+        """Store the last chunk, and remove what lies behind it.
 
-        :return: how many chunks there are
+        :param tail: what :meth:`save` returned; it stays the document's, too
         :raises LeaseLost: if somebody else has acquired a lease
         """
         self.insert(self._pipeline.cut(final=True)[0])
-        count = -(-self.offset // CHUNK_SIZE)
-        self._clear({"$gte": count}, set())
-        return count
+        self._pipeline.reset(self.offset, tail)
+        self._clear({"$gte": -(-self.offset // CHUNK_SIZE)}, set())
 
     def _clear(self, places: Mapping[str, Any], own: set[ObjectId]) -> set[ObjectId]:
         """Delete the chunks at these *places* that are not the *own* ones; returns the ``_id`` of all found there.

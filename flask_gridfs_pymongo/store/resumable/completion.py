@@ -44,7 +44,7 @@ def finish(
         if document is not None:
             file = StoredFile.from_document(document)
         else:
-            content = _content(writer)
+            content = _content(writer, tail)
             if inspect is not None:
                 inspect(preview(writer.filename, content, content_type, fields))
             saved = commit(writer.versions, writer.claims, writer.filename, content, content_type, fields, check)
@@ -67,9 +67,9 @@ def terminate(writer: UploadWriter) -> None:
         _remove_chunks(writer)
 
 
-def _content(writer: UploadWriter) -> Content:
+def _content(writer: UploadWriter, tail: bytes) -> Content:
     """Bring the last chunk to its place, and look at what is stored unless this process saw all of it."""
-    writer.complete()
+    writer.complete(tail)
     file_id, length, digest = writer.lease.id, writer.offset, writer.digest
     if digest is None:
         now, digest = datetime.now(UTC), Digest()

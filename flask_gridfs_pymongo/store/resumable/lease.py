@@ -26,13 +26,14 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from ..clock import Clock
+from ..collections import Documents
 from ..errors import LeaseLost, UploadBusy, UploadEnded
 from ..retry import retry
 
 LEASE_TTL = 2.0
 """seconds for which a request that receives no byte keeps its lease"""
 RENEWAL = 0.5
-"""seconds between two updates of the document where bytes come slowly"""
+"""seconds between two updates of the document if bytes come slowly"""
 GIVEN_BACK = datetime(1970, 1, 1, tzinfo=UTC)
 """when a lease expires that its holder has given back: nothing of it is under way any more"""
 _WAIT = LEASE_TTL + 0.5  # seconds
@@ -47,7 +48,7 @@ class Lease:
     :param clock: the server's time
     """
 
-    def __init__(self, uploads: Any, document: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(self, uploads: Documents, document: Mapping[str, Any], clock: Clock) -> None:
         self.id: ObjectId = document["_id"]
         """the upload's, and the future file's"""
         self.epoch: int = document["epoch"]
@@ -60,7 +61,7 @@ class Lease:
         self._offset: int = document["offset"]  # as the document has it
 
     @classmethod
-    def acquire(cls, uploads: Any, upload_id: ObjectId, clock: Clock) -> tuple[Lease, dict[str, Any]]:
+    def acquire(cls, uploads: Documents, upload_id: ObjectId, clock: Clock) -> tuple[Lease, dict[str, Any]]:
         """Begin a lease when the one before was given back or has expired; returns it with the upload's document.
 
         :raises UploadBusy: if the one before is renewed all the time

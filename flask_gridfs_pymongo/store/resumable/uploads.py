@@ -55,7 +55,7 @@ class Upload:
     """the future file's"""
     filename: str
     length: int | None
-    """bytes; None where it is not known yet"""
+    """bytes; None if it is not known yet"""
     offset: int
     """bytes that are safe"""
     expires: datetime
@@ -63,7 +63,7 @@ class Upload:
     lifetime: float
     """seconds after its last byte"""
     state: str
-    """``open``, ``stored``, or ``gone`` where it was terminated or expired"""
+    """``open``, ``stored``, or ``gone`` if it was terminated or expired"""
     ended: bool
     """whether it was stored or terminated, before its time was over"""
     details: Mapping[str, Any]
@@ -71,7 +71,7 @@ class Upload:
     leased: bool
     """whether somebody may be appending to it"""
     token: str = field(default="", compare=False, repr=False)
-    """what finds it, where it was created just now; the database knows only its hash"""
+    """what finds it, if it was created just now; the database knows only its hash"""
 
 
 class _Known(NamedTuple):
@@ -100,7 +100,7 @@ class ResumableUploads:
     ) -> Upload:
         """Begin an upload; its :attr:`Upload.token` finds it.
 
-        :param length: bytes; None where it is not known yet
+        :param length: bytes; None if it is not known yet
         :param lifetime: seconds after its last byte
         :param details: what :attr:`Upload.details` is to have
         """

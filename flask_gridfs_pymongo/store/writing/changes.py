@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,20 +20,22 @@ from pymongo.errors import DuplicateKeyError
 from ..collections import Collections
 from ..model import StoredFile, living
 from ..retry import retry
-from ..versions import NO_ARRAY, Versions, check_name
+from ..strict import NO_ARRAY, check_name
+from ..versions import Versions
 from .claims import NO_CLAIM, Claims
+from .watch import Watch
 
 _ATTEMPTS = 20
 _BATCH = 1000  # documents
 
 
 def update_metadata(collections: Collections, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
-    """Set keys of a revision's metadata, each by itself: of two changes to different keys none is lost.
+    """Set keys of a version's metadata, each by itself: of two changes to different keys none is lost.
 
     :param changes: new values; None removes a key
-    :return: the revision as it is then; None where it was deleted meanwhile
+    :return: the version as it is then; None if it was deleted meanwhile
     :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
-    :raises TypeError: where another tool stored something else than a mapping
+    :raises TypeError: if another tool stored something else than a mapping
     """
     for key in changes:
         if not isinstance(key, str) or not key or key.startswith("$") or "." in key or "\0" in key:
@@ -46,7 +49,7 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
     if not update:
         return file
     files, own = collections.files, {"_id": {"$eq": file.id}}
-    if "metadata" in file.fields:  # it is no mapping
+    if "metadata" in file.fields:  # not a mapping
         if file.fields["metadata"] is not None:
             raise TypeError("the file's metadata is not a mapping: another tool put something else there")
         retry(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
@@ -66,7 +69,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
 
 
 def _free_name(versions: Versions, expired: StoredFile) -> None:
-    """Take the name from all that is gone with *expired*; reads that have begun go on until it is deleted."""
+    """Take the name from all that is gone with *expired*; reads that have begun continue until it is deleted."""
     expire_older(versions, expired)
     files = versions.collections.primary.files
     gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}
@@ -79,19 +82,18 @@ def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
 
     The newest one goes first, and claims the first place of the new name: of an upload there and this one is the
     first, and the other one follows it, or finds the name taken. It notes where it came from until the others are
-    there, too: where that broke off, the same call completes it.
+    there, too: if that broke off, the same call completes it.
 
     :return: how many versions were renamed
-    :raises FileNotFoundError: where there is no such file
-    :raises FileExistsError: where *new* is taken; by a version that has expired it is not
+    :raises FileNotFoundError: if there is no such file
+    :raises FileExistsError: if *new* is taken; by a version that has expired it is not
     :raises ValueError: for a new name that is empty
     """
     check_name(new)
     if not new:
         raise ValueError("the new name must not be empty")
     files = versions.collections.primary.files
-    begun = retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
-    newest = versions.stored(begun) if begun else _rename_newest(versions, claims, filename, new)
+    newest = _rename_newest(versions, claims, filename, new)
     older = versions.up_to(replace(newest, filename=filename))
     change = {"$set": {"filename": new}, **NO_CLAIM}
     for start in range(0, len(older), _BATCH):
@@ -127,21 +129,27 @@ def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) 
     }
     back = {"$set": {"filename": filename}, "$unset": {**NO_CLAIM["$unset"], "renamedFrom": ""}}
     for _ in range(_ATTEMPTS):
-        newest = living(versions.newest(filename))
-        if newest is None:
-            raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
-        there = versions.newest(new)
-        if there is not None and not there.expired:
-            break
-        if there is not None:
-            _free_name(versions, there)
-        own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
-        try:
-            renamed = retry(files, partial(files.find_one_and_update, own, change))
-        except DuplicateKeyError:  # an upload is faster, or a claim was left behind
-            claims.release(new, None, taken)
-            continue
-        if renamed and claims.follows(new, newest.id, None, taken):
-            return newest
-        retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
+        with closing(Watch(versions.collections)) as watch:
+            there = versions.newest(new)
+            begun = there and retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
+            if begun:
+                return versions.stored(begun)
+            newest = living(versions.newest(filename))
+            if newest is None:
+                raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
+            if there is not None and not there.expired:
+                break
+            if there is not None:
+                _free_name(versions, there)
+            own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
+            take = partial(files.find_one_and_update, own, change, **watch.options)
+            try:
+                renamed = retry(files, take, on_retry=watch.doubting(take))
+            except DuplicateKeyError:  # an upload is faster, or a claim was left behind
+                claims.release(new, None, taken)
+                continue
+            watch.note()
+            if renamed and (watch.sure or claims.follows(new, newest.id, None, taken)):
+                return newest
+            retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
     raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")

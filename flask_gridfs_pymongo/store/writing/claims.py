@@ -48,11 +48,11 @@ class Claims:
         return {"previous": self._place(filename, newest), "previousAt": Timestamp(0, 0)}
 
     def follows(self, filename: str, file_id: Any, newest: StoredFile | None, later: Mapping[str, Any]) -> bool:
-        """Whether the revision *file_id* really comes next after *newest*.
+        """Whether the version *file_id* really comes next after *newest*.
 
-        It does not where its writer was stopped for so long that the claim of another one was removed meanwhile.
+        It does not if its writer was stopped for so long that the claim of another one was removed meanwhile.
 
-        :param later: a query for all revisions after *newest*
+        :param later: a query for all versions after *newest*
         """
         seen = [file_id, *([newest.id] if newest and ids.is_utf8(newest.id) else [])]
         others = {**later, "_id": {"$nin": seen}}
@@ -60,7 +60,7 @@ class Claims:
         return next_one is None or next_one.get("previous") == {"name": filename, "_id": file_id}
 
     def release(self, filename: str, newest: StoredFile | None, later: Mapping[str, Any]) -> None:
-        """Free the place after *newest* where its holder is none of the *later* ones.
+        """Free the place after *newest* if its holder is none of the *later* ones.
 
         That is so when another tool renamed or redated it. A holder among them has won the race, and keeps the place.
         """
@@ -73,7 +73,7 @@ class Claims:
             return
         self._swept = time.monotonic()
         if self.remove_old() == _BATCH:
-            self._swept = None  # there are more: the next call goes on
+            self._swept = None  # there are more: the next call continues
 
     def remove_old(self) -> int:
         """Remove claims older than :data:`CLAIM_TTL`, 1,000 at most; returns how many. A failure is logged."""
@@ -87,7 +87,7 @@ class Claims:
         # $convert would take no timestamp on MongoDB 5.0 and older.
         since = Timestamp(int(self._clock.now().timestamp()) - CLAIM_TTL, 0)
         old = {**WITH_PREVIOUS, "previousAt": {"$not": {"$gte": since}}}
-        found = self._files.find(old, {"_id": 1}).limit(-_BATCH).max_time_ms(1000)
+        found = self._files.find(old, {"_id": 1}).limit(_BATCH).batch_size(_BATCH).max_time_ms(1000)
         old_ones = [document["_id"] for document in found]
         if old_ones:
             self._files.update_many({"_id": {"$in": old_ones}}, NO_CLAIM)
@@ -95,13 +95,13 @@ class Claims:
 
     def remove_doubled(self) -> None:
         """Remove the claims that several documents have, so that their index can be built."""
-        grouped = {"$group": {"_id": "$previous", "count": {"$sum": 1}}}
+        grouped: dict[str, Any] = {"$group": {"_id": "$previous", "count": {"$sum": 1}}}
         doubled = [{"$match": WITH_PREVIOUS}, grouped, {"$match": {"count": {"$gt": 1}}}]
         for group in self._files.aggregate(doubled, allowDiskUse=True):
             self._files.update_many({"previous": {"$eq": group["_id"]}}, NO_CLAIM)
 
     def remove_all(self) -> int:
-        """Remove every claim, as where nobody writes; returns how many."""
+        """Remove every claim, which is safe if nobody writes; returns how many."""
         return int(retry(self._files, lambda: self._files.update_many(WITH_PREVIOUS, NO_CLAIM)).modified_count)
 
     @staticmethod

@@ -48,7 +48,7 @@ class Content(NamedTuple):
     sha256: str
     """in hexadecimal"""
     head: bytes
-    """the first bytes, which tell the type where the name does not"""
+    """the first bytes, which tell the type if the name does not"""
     is_utf8: bool = False
     """whether all of it is, which tells the charset of text"""
     watch: Watch | None = None
@@ -84,13 +84,13 @@ def commit(
     Versions are totally ordered, and never dated before the one that they follow, whatever the clocks say: see
     :mod:`.claims`.
 
-    :param content_type: guessed from the name and the first bytes where None
+    :param content_type: guessed from the name and the first bytes if None
     :param fields: further fields of the files document
     :param check: called with the version that this one is to follow (None for the first one), again after each lost
         race; what it raises ends the commit, and nothing is stored
-    :raises ContentDeleted: where chunks are gone
-    :raises IndexConflict: where a unique index of somebody else refuses the document
-    :raises Unconfirmed: where the server does not tell whether it stored the document
+    :raises ContentDeleted: if chunks are gone
+    :raises IndexConflict: if a unique index of somebody else refuses the document
+    :raises Unconfirmed: if the server does not tell whether it stored the document
     """
     attempts = _Commit(versions, claims, _document(filename, content, content_type, fields), content.watch, check)
     saved = attempts.run()
@@ -134,7 +134,8 @@ class _Commit:
     ) -> None:
         self._versions, self._claims = versions, claims
         self._files, self._chunks = versions.collections.primary
-        self._document, self._watch, self._check = document, watch, check
+        self._document, self._check = document, check
+        self._watch = watch or Watch(versions.collections, late=True)
         self._id, self._filename = document["_id"], document["filename"]
         self._newest: StoredFile | None = None  # what the last attempt was to follow
         self._state = _State.NEW
@@ -147,12 +148,16 @@ class _Commit:
                 try:
                     self._step()
                 except PyMongoError as error:
-                    self._doubt()
+                    self._watch.doubt()
                     if not budget.lasts(error):
                         raise
                 if self._state is _State.PLACED:
                     return Saved(StoredFile.from_document(self._document), living(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
+            raise IndexConflict(
+                f"{self._filename!r} found no place after its newest version in {_ATTEMPTS} attempts: the unique index "
+                "on previous gave it to others; nothing was stored"
+            )
         except PyMongoError as error:
             if self._state is _State.NEW:
                 raise
@@ -161,10 +166,6 @@ class _Commit:
             if self._state is _State.MISPLACED:
                 self._take_back()
             raise
-        raise IndexConflict(
-            f"{self._filename!r} found no place after its newest version in {_ATTEMPTS} attempts: the unique index on "
-            "previous gave it to others; nothing was stored"
-        )
 
     def _step(self) -> None:
         if self._state is _State.MISPLACED:
@@ -177,10 +178,9 @@ class _Commit:
     def _insert(self) -> None:
         before = self._state
         self._look()
-        options = {} if self._watch is None else self._watch.options
         self._state = _State.SENT
         try:
-            self._files.insert_one(self._document, **options)
+            self._files.insert_one(self._document, **self._watch.options)
         except (AutoReconnect, WriteConcernError):
             raise
         except DuplicateKeyError as error:
@@ -194,9 +194,8 @@ class _Commit:
         except PyMongoError:  # it was refused
             self._state = before
             raise
-        if self._watch is not None:
-            self._watch.note()
-        if self._watch is not None and self._watch.sure:
+        self._watch.note()
+        if self._watch.sure:
             self._state = _State.PLACED
         else:
             self._verify()
@@ -235,10 +234,6 @@ class _Commit:
         if self._newest is not None and self._newest.expired:
             expire_older(self._versions, self._newest)
         self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}
-
-    def _doubt(self) -> None:
-        if self._watch is not None:
-            self._watch.doubt()
 
     def _is_stored(self) -> bool:
         stored = retry(self._files, lambda: self._files.find_one({"_id": self._id}))

@@ -2,7 +2,7 @@
 
 ::
 
-    delete_many(bucket.collections, bucket.variants, [file.id])
+    delete_many(bucket.collections, bucket.variants, [file.id], pictures=[])
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import Any
 
 from pymongo.errors import WriteConcernError
 
-from ..collections import Collections
+from ..collections import Collections, Documents
 from ..errors import Unconfirmed
 from ..retry import retry
 from ..variants import Variants
 
 
-def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]) -> int:
-    """Delete revisions with their content and the pictures made of them; returns how many.
+def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
+    """Delete versions with their content and the pictures made of them; returns how many.
 
-    Where that had to be repeated all of them count, as the first try may have done it.
+    If that had to be repeated all of them count, as the first try may have done it.
 
-    :raises Unconfirmed: where the server does not tell whether their documents are gone
+    :param pictures: those of which pictures may have been made
+    :raises Unconfirmed: if the server does not tell whether their documents are gone
     """
-    files: Any = collections.files
+    files: Documents = collections.files
     # A single id may come from outside, and in $in a pattern would match many.
     selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
 
@@ -39,5 +40,6 @@ def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]
         raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
     if deleted:
         collections.delete_chunks(ids)
-        variants.forget(*ids)
+        if pictures:
+            variants.forget(*pictures)
     return deleted

@@ -21,13 +21,13 @@ class Readable(Protocol):
     """A file object in binary mode."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Return the next bytes, none at the end; None where there is nothing just now."""
+        """Return the next bytes, none at the end; None if there is nothing just now."""
 
 
 def blocks(source: Readable | Iterable[bytes]) -> Iterator[bytes]:
     """Read *source* to its end.
 
-    :raises BlockingIOError: where it has had nothing for 30 seconds
+    :raises BlockingIOError: if it has had nothing for 30 seconds
     """
     if not hasattr(source, "read"):
         yield from source

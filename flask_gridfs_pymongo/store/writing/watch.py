@@ -13,7 +13,8 @@ that took less than a minute, without an error, need not ask again whether they 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from bson.timestamp import Timestamp
 from pymongo.client_session import ClientSession
@@ -21,22 +22,25 @@ from pymongo.client_session import ClientSession
 from ..collections import Collections
 
 _SHORT = 60  # seconds
+T = TypeVar("T")
 
 
 class Watch:
     """Watches one upload from its beginning: how long it takes, also while its process or machine is paused.
 
     A paused virtual machine may show only in the server's time: replica sets and mongos tell theirs with each write.
+
+    :param late: the upload began at some time before
     """
 
-    def __init__(self, collections: Collections) -> None:
+    def __init__(self, collections: Collections, *, late: bool = False) -> None:
         self._indexes = collections.indexes
-        self._doubtful = False
+        self._doubtful = late
         self._began = _counters()
         self._first: Timestamp | None = None
         self._last: Timestamp | None = None
         self._session: ClientSession | None = None
-        if collections.is_replicated:
+        if collections.is_replicated and not late:
             self._session = collections.files.database.client.start_session(causal_consistency=False)
 
     @property
@@ -53,6 +57,15 @@ class Watch:
     def doubt(self) -> None:
         """Something failed, or is done once more."""
         self._doubtful = True
+
+    def doubting(self, write: Callable[[], T]) -> Callable[[], T]:
+        """Return *write* as it is done once more (:func:`.retry`)."""
+
+        def again() -> T:
+            self.doubt()
+            return write()
+
+        return again
 
     @property
     def sure(self) -> bool:

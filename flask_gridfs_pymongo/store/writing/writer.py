@@ -94,16 +94,16 @@ class Writer:
         return len(data)
 
     def _store(self, chunks: Chunks, offset: int = 0, tail: bytes = b"") -> None:
-        collection = self._collections.chunks
+        collection, options = self._collections.chunks, self._watch.options
 
-        def again() -> Any:
-            self._watch.doubt()
+        def replace() -> Any:
             own = [{name: chunk[name] for name in ("_id", "files_id", "n")} for chunk in chunks]
             replaced = [ReplaceOne(*pair, upsert=True) for pair in zip(own, chunks, strict=True)]
-            return collection.bulk_write(replaced, **self._watch.options)
+            return collection.bulk_write(replaced, **options)
 
         if chunks:
-            retry(collection, lambda: collection.insert_many(chunks, **self._watch.options), on_retry=again)
+            again = self._watch.doubting(replace)
+            retry(collection, lambda: collection.insert_many(chunks, **options), on_retry=again)
             self._watch.note()
 
     def finish(self) -> None:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from ...store import Bucket, CorruptFile, StoredFile
 
-PART = 64 * 1024
+PART_SIZE = 64 * 1024
 """bytes, give or take the rest of a line"""
-_SEAM = 4096  # bytes; a longer line is cut
+_MAX_LINE_BYTES = 4096  # bytes; a longer line is cut
 _TEXT = re.compile(r"text/.*|application/(json|xml|.*\+(json|xml)|(x-)?(javascript|sh|yaml|toml|sql))|image/svg\+xml")
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -39,17 +39,17 @@ def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None
     """
     if file.damage or not file.length or not _TEXT.fullmatch(file.content_type.partition(";")[0].strip().lower()):
         return None
-    total = max(1, -(-(file.length - _SEAM) // PART))  # the last part is never less than a line
+    total = max(1, -(-(file.length - _MAX_LINE_BYTES) // PART_SIZE))  # the last part is never less than a line
     if not 1 <= number <= total:
         return None
-    start, stop = (number - 1) * PART, number * PART + _SEAM if number < total else file.length
+    start, stop = (number - 1) * PART_SIZE, number * PART_SIZE + _MAX_LINE_BYTES if number < total else file.length
     try:
         mark = _MARKS.get(_read(bucket, file, 0, 2)) if file.length % 2 == 0 else None
         data = _read(bucket, file, start, stop)
     except CorruptFile:
         return None
-    begin = _seam(data, mark) if number > 1 else 0
-    end = PART + _seam(data[PART:], mark) if number < total else len(data)
+    begin = _next_line(data, mark) if number > 1 else 0
+    end = PART_SIZE + _next_line(data[PART_SIZE:], mark) if number < total else len(data)
     text = data[begin:end].decode(mark, "replace").removeprefix("\ufeff") if mark else decode(data[begin:end])
     return None if "\0" in text else Excerpt(text, number, total)
 
@@ -67,12 +67,12 @@ def _read(bucket: Bucket, file: StoredFile, start: int, stop: int) -> bytes:
         return b"".join(content)
 
 
-def _seam(data: bytes, mark: str | None) -> int:
+def _next_line(data: bytes, mark: str | None) -> int:
     """Return where the next line begins in *data*, or the next character where that is too far, or in UTF-16."""
     if mark:
         unit = int.from_bytes(data[:2], "little" if mark.endswith("le") else "big")
         return 2 if 0xDC00 <= unit < 0xE000 else 0
-    newline = data.find(b"\n", 0, _SEAM)
+    newline = data.find(b"\n", 0, _MAX_LINE_BYTES)
     if newline >= 0:
         return newline + 1
     return next((index for index, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)

@@ -16,18 +16,18 @@ from werkzeug.wrappers import Response
 from .. import urls
 
 _COOKIE = "uploads_notice"
-_LONGEST = 300  # characters; in a cookie each may take twelve
-_LIFETIME = 60  # seconds
+_MAX_TEXT_LENGTH = 300  # characters; in a cookie each may take twelve
+_TTL = 60  # seconds
 
 
 def redirect(url: str, text: str) -> Response:
     """Redirect with 303 to *url*, where the page shows *text* once."""
     response = flask.redirect(url, 303)
-    short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    short = text if len(text) <= _MAX_TEXT_LENGTH else text[: _MAX_TEXT_LENGTH - 1] + "…"
     response.set_cookie(
         _COOKIE,
         quote(short),
-        max_age=_LIFETIME,
+        max_age=_TTL,
         path=urls.index(),
         secure=request.is_secure,
         httponly=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _KINDS = {
     "image": r"image/.*",
@@ -19,7 +20,8 @@ _KINDS = {
 }
 
 
-def kind(content_type: str) -> str:
+@lru_cache(1000)
+def icon_name(content_type: str) -> str:
     """Return the name of the icon for a media type; ``folder`` is one, too."""
     if content_type == "folder":
         return "folder"

@@ -17,16 +17,14 @@ from ...http.filenames import common_folder, unpackable
 from ...http.headers import NO_STORE, content_headers
 from ...service.bodies import small_form
 from ...service.options import Options
-from ...service.rights import permit, shown
+from ...service.rights import permit, visibility_of
 from ...service.texts import Message
 from ...store import Bucket, StoredFile, damaged
 from ..arguments import file_id, folder
 from ..target import Target
 
-MOST_FILES = 10_000
-_TOO_MANY = Message(
-    "An archive has at most %(count)s files; choose a smaller folder, or fewer files.", count=MOST_FILES
-)
+MAX_FILES = 10_000
+_TOO_MANY = Message("An archive has at most %(count)s files; choose a smaller folder, or fewer files.", count=MAX_FILES)
 
 
 def is_available() -> bool:
@@ -48,20 +46,20 @@ def of_selection(options: Options, request: Request, target: Target) -> Response
     ids = dict.fromkeys(small_form(request, options.upload_timeout).getlist("id"))
     if not ids:
         abort(400, "Send a form with an id field for each file of the archive.")
-    if len(ids) > MOST_FILES:
+    if len(ids) > MAX_FILES:
         abort(413, _TOO_MANY)
     bucket = options.bucket()
     found = [bucket.get(file_id(text, "id", bucket)) for text in ids]
-    visible = shown(options)
+    visible = visibility_of(options)
     files = [file for file in found if file and visible.named(file.filename)]
     return _send(options, request, files, common_folder([file.filename for file in files]))
 
 
 def _below(options: Options, top: str) -> Iterator[StoredFile]:
     count = 0
-    for page in options.bucket().pages(prefix=top, shown=shown(options)):
+    for page in options.bucket().pages(prefix=top, shown=visibility_of(options)):
         count += len(page.rows)
-        if count > MOST_FILES:
+        if count > MAX_FILES:
             abort(413, _TOO_MANY)
         yield from (row.file for row in page.rows)
 

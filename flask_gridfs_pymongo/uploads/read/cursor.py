@@ -30,9 +30,10 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None
         return key_of(order, file, folder)
     if "cursor" not in args:
         return None
+    options = bucket.collections.codec_options
     try:
-        match ids.from_text(args["cursor"], bucket.collections.codec_options, _MAX_LENGTH):
-            case [None, value]:
+        match ids.from_text(args["cursor"], options, _MAX_LENGTH):
+            case [None, value] if ids.to_text(value, options):  # that of a file without a name is no longer
                 return Key(None, value)
             case [name, value] if type(name) is bytes and position(order, value) == value:
                 return Key(name.decode(errors="surrogateescape"), value)

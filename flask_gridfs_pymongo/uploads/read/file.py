@@ -13,14 +13,15 @@ from ...http.response import sends_all
 from ...service.download import send
 from ...service.operations import is_folder
 from ...service.options import Options
-from ...service.rights import buttons, shown
+from ...service.rights import buttons, visibility_of
 from ...store import StoredFile
 from .. import pages
 from ..arguments import number
 from ..selection import select
 from ..target import Target
-from . import links, listing
+from . import links
 from .index import redirect_to_slash
+from .listing import listing_query
 
 
 def get(options: Options, request: Request, target: Target) -> BaseResponse:
@@ -28,7 +29,7 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     try:
         file = select(options, request, target, "read", first_chunk=sends_all(request))
     except (NotFound, Forbidden):
-        if not target.is_version and is_folder(options.bucket(), f"{target.name}/", shown(options)):
+        if not target.is_version and is_folder(options.bucket(), f"{target.name}/", visibility_of(options)):
             return redirect_to_slash(request)
         raise
     as_attachment = request.args.get("download", "0") != "0" or None
@@ -62,7 +63,7 @@ def versions(options: Options, request: Request, target: Target) -> Response:
     pages.check_reachable(options)
     file = select(options, request, target, "read")
     found = pages.versions(options.bucket(), file, number(request.args.get("before"), "before"))
-    return pages.page("versions.html", found, kept=listing.kept(request.args), **buttons(options, file.filename))
+    return pages.page("versions.html", found, kept=listing_query(request.args), **buttons(options, file.filename))
 
 
 def details(options: Options, request: Request, target: Target) -> Response:
@@ -70,7 +71,7 @@ def details(options: Options, request: Request, target: Target) -> Response:
     pages.check_reachable(options)
     file = select(options, request, target, "read")
     part = number(request.args.get("part"), "part") or 1
-    more = {**buttons(options, file.filename), "kept": listing.kept(request.args), "share": options.share}
+    more = {**buttons(options, file.filename), "kept": listing_query(request.args), "share": options.share}
     return pages.details(options.bucket(), file, options.keys, part, **more)
 
 
@@ -83,7 +84,7 @@ def confirmation(options: Options, request: Request, target: Target) -> Response
     single = target.is_version
     versions = 1 if single else options.bucket().count(file.filename)
     return pages.page(
-        "delete.html", pages.identify(file, versions=versions, single=single), kept=listing.kept(request.args)
+        "delete.html", pages.identify(file, versions=versions, single=single), kept=listing_query(request.args)
     )
 
 

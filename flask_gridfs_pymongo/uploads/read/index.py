@@ -14,12 +14,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from ...http.headers import NO_STORE
 from ...mimetype import guess
 from ...service.options import Options
-from ...service.rights import may, permit, shown
+from ...service.rights import may, permit, visibility_of
 from ...store import is_descending
 from .. import pages
 from ..arguments import folder
 from ..target import Kind, Target
 from . import archive, listing
+from .listing import listing_query
 
 _ASSETS = {path.name: path for path in (Path(__file__).parent.parent.parent / "static").iterdir()}
 
@@ -40,12 +41,13 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     if target.kind is not Kind.FOLDER and not request.path.endswith("/"):
         return redirect_to_slash(request)
     permit(options, "list", folder(target) or None)
-    data = listing.build(options.bucket(), request, target, options.keys, shown(options))
+    data = listing.build(options.bucket(), request, target, options.keys, visibility_of(options))
+    if pages.prefers_json():
+        return pages.page("listing.html", data)
     template = "listing.html" if pages.is_browser() else "index.html"
     deep = data["q"] or data["order"] != "name"  # else each file is in this very folder, as its name says
-    carried = listing.kept({**request.args, "folder": data["folder"] or "" if deep else ""})
-    href = listing.hrefs(request, data["folder"])
-    return pages.page(template, data, href=href, carried=carried, **_choices(options, data))
+    carried = listing_query({**request.args, "folder": data["folder"] or "" if deep else ""})
+    return pages.page(template, data, **listing.links(request, data, carried), **_choices(options, data))
 
 
 def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def signed_url(
     :raises ValueError: where the ``_id`` is too long for a URL
     """
     if file.key is None:
-        raise ValueError(f"the _id of this file is too long for a link: it may have {ids.LONGEST} characters")
+        raise ValueError(f"the _id of this file is too long for a link: it may have {ids.MAX_ID_LENGTH} characters")
     signed = str(_serializer(blueprint).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
     if file.named and survives_url(file.filename):
         url = url_for(f"{blueprint}.file", filename=file.filename, **variables)

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Request, abort
 
@@ -15,7 +17,8 @@ from ...http.filenames import survives_url
 from ...http.metadata import Keys
 from ...http.paths import relative
 from ...service.operations import is_folder
-from ...service.texts import Message
+from ...service.texts import Message, ngettext, size
+from ...service.texts import number as digits
 from ...store import ORDERS, Bucket, Page, Shown
 from .. import pages, urls
 from ..arguments import folder, number
@@ -29,7 +32,7 @@ _LONGEST_URL = 2000  # characters: gunicorn takes a request line of 4,094
 _LONGEST = {"q": 100, "prefix": 1000}  # characters
 
 
-def kept(args: Mapping[str, str]) -> dict[str, Any]:
+def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
     """Return the part of a query string that says which listing somebody came from: its folder, order and view."""
     return {name: args[name] for name in _KEPT if args.get(name)}
 
@@ -68,9 +71,14 @@ def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: S
     own = target.folder if target.kind is Kind.FOLDER else None
     if own and not (page.rows or page.folders or is_folder(bucket, own, shown)):
         abort(404, "There is no such folder.")
+    root = urls.index()
+
+    def folder_url(path: str) -> str:
+        return urls.file(path) if own and survives_url(path[:-1]) else urls.with_query(root, {"folder": path})
+
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
-        "folders": [{"name": path, "url": _folder_url(path, own)} for path in page.folders],
+        "folders": [{"name": path, "url": folder_url(path)} for path in page.folders],
         "next": _next(bucket, page, args, metadata, own),
         "order": order,
         "folder": top,
@@ -80,16 +88,47 @@ def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: S
     }
 
 
-def hrefs(request: Request, folder: str | None) -> Callable[[Mapping[str, Any]], str]:
-    """The links of a page: from the own URL of *folder* they are relative, so that a mirror of it is whole."""
-    own = folder is not None and "folder" not in request.args and bool(folder or not pages.is_browser())
+def index_command(bucket: Bucket, args: Mapping[str, str], keys: Keys) -> str:
+    """The command that makes the indexes which a listing needs if there are many files."""
+    order = args.get("order", "").removeprefix("-")
+    try:
+        queries = [f"metadata.{key}" for key in keys.of_query(args.items())]
+    except ValueError:  # no listing has such a query
+        queries = []
+    queries += [order] if order in ORDERS else []
+    base = bucket.collections.name.partition(".")[2]
+    return shlex.join(["flask", "gridfs", "index", *queries, *(["--bucket", base] if base != "fs" else [])])
 
-    def href(row: Mapping[str, Any]) -> str:
-        name: str = row.get("filename", row.get("name"))
-        carried = own and not row.get("damaged") and survives_url(name.removesuffix("/") if "name" in row else name)
-        return (relative(folder or "", name) if carried else None) or row["url"] or ""
 
-    return href
+def links(request: Request, data: Mapping[str, Any], carried: Mapping[str, str]) -> dict[str, Any]:
+    """What pages show of a listing beside its JSON: the *rows* of files, and the *children*, which are folders.
+
+    Each has a link as *href*: from the own URL of a folder it is relative, so that a mirror of it is whole. A file has
+    the *name* that it has in the folder, the URLs of its *details* and of its *history*, and its length in words.
+
+    :param carried: the query of what leads back to this listing
+    """
+    folder: str = data["folder"] or ""
+    is_own = data["folder"] is not None and "folder" not in request.args and bool(folder or not pages.is_browser())
+    query = f"&{urlencode(carried)}" if carried else ""
+
+    def row(file: dict[str, Any]) -> dict[str, Any]:
+        name, url, length = file["filename"], file["url"] or "", file["length"]
+        joint = "&" if "?" in url else "?"
+        return file | {
+            "name": name[len(folder) :],
+            "href": (relative(folder, name) if is_own and not file["damaged"] and survives_url(name) else None) or url,
+            "details": f"{url}{joint}details{query}",
+            "history": f"{url}{joint}versions{query}",
+            "size": None if length is None else size(length),
+            "bytes": ngettext("%(count)s byte", "%(count)s bytes", length or 0, count=digits(length or 0)),
+        }
+
+    def child(path: dict[str, str]) -> dict[str, str]:
+        survives = is_own and survives_url(path["name"].removesuffix("/"))
+        return path | {"href": (relative(folder, path["name"]) if survives else None) or path["url"]}
+
+    return {"rows": [row(file) for file in data["files"]], "children": [child(path) for path in data["folders"]]}
 
 
 def _folder(request: Request, target: Target) -> str | None:
@@ -97,12 +136,6 @@ def _folder(request: Request, target: Target) -> str | None:
     given = folder(target)
     others = {"prefix", "flat"} if pages.is_browser() else {"prefix", "flat", "q", "order"}
     return "" if given is None and not request.args.keys() & others and not pages.prefers_json() else given
-
-
-def _folder_url(path: str, own: str | None) -> str:
-    if own and survives_url(path.removesuffix("/")):
-        return urls.file(path)
-    return urls.index({"folder": path})
 
 
 def _limit(args: Mapping[str, str], order: str) -> int:
@@ -129,7 +162,7 @@ def _next(
 ) -> str | None:
     if page.next is None:
         return None
-    query = kept(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
+    query = listing_query(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
 
     def url(place: Mapping[str, Any]) -> str:

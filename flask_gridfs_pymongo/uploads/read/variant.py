@@ -22,15 +22,15 @@ from ...images import JPEG, MOST_BYTES, MOST_PIXELS, TYPES, TooLarge, Undecodabl
 from ...service.download import bounded
 from ...service.options import Options
 from ...service.texts import Message, number, size
-from ...store import Bucket, Kept, StoredFile
+from ...store import Bucket, StoredFile, StoredVariant
 from .. import pages
 from ..selection import select
 from ..target import Target
 from .file import caching_of
 
-_DAY = 86_400  # seconds
-_AT_ONCE = 2  # pictures in each process
-_PATIENCE = 5  # seconds
+_MAX_AGE = 86_400  # seconds
+_MAX_WORKERS = 2  # pictures in each process
+_RENDER_TIMEOUT = 5  # seconds
 
 
 def is_available() -> bool:
@@ -38,7 +38,7 @@ def is_available() -> bool:
     return find_spec("PIL") is not None
 
 
-def smaller(options: Options) -> list[tuple[str, int]]:
+def uncropped_widths(options: Options) -> list[tuple[str, int]]:
     """The variants that show all of a picture, and their widths, the smallest first; none without Pillow."""
     whole = [(name, variant.width) for name, variant in options.all_variants.items() if not variant.crop]
     return sorted(whole, key=lambda found: found[1]) if is_available() else []
@@ -57,23 +57,23 @@ def get(options: Options, request: Request, target: Target) -> Response:
         abort(501, "Variants of pictures need an extra: pip install 'flask-gridfs-pymongo[images]'.")
     wanted = picture_type(request.accept_mimetypes)
     tag = hashlib.sha256(f"{file.etag} {variant.recipe} {wanted}".encode()).hexdigest()[:32]
-    picture = Kept(wanted or JPEG, b"")  # a 304 or 412 has none
+    picture = StoredVariant(wanted or JPEG, b"")  # a 304 or 412 has none
     if evaluate(request.method, request.headers, tag) is Outcome.PERFORM:
-        picture = _kept_or_made(options, file, variant, wanted, tag)
+        picture = _get_or_make(options, file, variant, wanted, tag)
     answer = _answer(options, request, target, file, picture, tag)
     return pages.explain(answer) if answer.status_code >= 400 else answer
 
 
-def _kept_or_made(options: Options, file: StoredFile, variant: Variant, wanted: str | None, tag: str) -> Kept:
+def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: str | None, tag: str) -> StoredVariant:
     bucket, keeps = options.bucket(), not options.read_only
     if kept := bucket.variants.get(tag, note=keeps):
         return kept
     making = _workers(os.getpid()).submit(_make, bucket, file, variant, wanted, tag, keeps)
     try:
-        return making.result(_PATIENCE)
+        return making.result(_RENDER_TIMEOUT)
     except TimeoutError:
         making.cancel()  # one that has begun goes on, and is kept for the next request
-        abort(503, "Too many pictures are made just now; try again.", retry_after=max(1, int(_PATIENCE)))
+        abort(503, "Too many pictures are made just now; try again.", retry_after=max(1, int(_RENDER_TIMEOUT)))
     except TooLarge:
         limits = {"pixels": number(MOST_PIXELS), "size": size(MOST_BYTES)}
         abort(422, Message("Pictures are made of at most %(pixels)s pixels and %(size)s.", **limits))
@@ -81,30 +81,34 @@ def _kept_or_made(options: Options, file: StoredFile, variant: Variant, wanted: 
         abort(422, "This picture cannot be decoded.")
 
 
-def _make(bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None, tag: str, keeps: bool) -> Kept:
+def _make(
+    bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None, tag: str, keeps: bool
+) -> StoredVariant:
     if kept := bucket.variants.get(tag, note=False):  # somebody else wanted it, too
         return kept
     if file.length > MOST_BYTES:
         raise TooLarge(f"the picture has {file.length} bytes")
     picture = make(b"".join(bucket.read(file)), variant, wanted)
     if keeps:
-        bucket.variants.keep(tag, file.id, *picture)
-    return Kept(*picture)
+        bucket.variants.put(tag, file.id, *picture)
+    return StoredVariant(*picture)
 
 
 @lru_cache(maxsize=1)
 def _workers(process: int) -> ThreadPoolExecutor:
     """The threads of this process: those that it had before it was forked are not there."""
-    return ThreadPoolExecutor(_AT_ONCE, "gridfs-pictures")
+    return ThreadPoolExecutor(_MAX_WORKERS, "gridfs-pictures")
 
 
 def _caching(options: Options, target: Target) -> Caching:
     """As the file itself, and for a day at most: an application may change the recipe of a variant."""
     max_age = caching_of(options, target).max_age
-    return Caching(None if max_age is None else min(max_age, _DAY), options.public)
+    return Caching(None if max_age is None else min(max_age, _MAX_AGE), options.public)
 
 
-def _answer(options: Options, request: Request, target: Target, file: StoredFile, picture: Kept, tag: str) -> Response:
+def _answer(
+    options: Options, request: Request, target: Target, file: StoredFile, picture: StoredVariant, tag: str
+) -> Response:
     stem, extension = file.filename.rpartition(".")[0] or file.filename, picture.content_type.removeprefix("image/")
     attachment = True if request.args.get("download", "0") != "0" else None
     representation = Representation(

@@ -22,7 +22,7 @@ from ...service.receive import too_large
 from ...store import FileTooLarge, LeaseLost, Upload, UploadBusy, UploadEnded, UploadWriter
 from . import errors
 
-_SILENCE = 30  # seconds without a byte, after which the connection is taken for dead: nothing is lost with it
+_IDLE_TIMEOUT = 30  # seconds without a byte, after which the connection is taken for dead: nothing is lost with it
 _SLOW = 0.1  # seconds
 _SLOW_READ = 1024  # bytes
 
@@ -35,7 +35,7 @@ def lease(
     checked: bool = False,
     lost: Callable[[int], errors.Refusal] = errors.conflict,
 ) -> Iterator[UploadWriter]:
-    """Acquire the lease; if that is impossible the client gets an error that says how to go on.
+    """Acquire the lease; if that is impossible the client gets an error that says how to continue.
 
     :param checked: as in :meth:`.ResumableUploads.open_for_append`
     :param lost: makes the error for a lease that was lost to another request, from the offset by then
@@ -74,7 +74,7 @@ def receive(options: Options, request: Request, writer: UploadWriter, checksum: 
         raise errors.too_long(begin, limit)
     kept = "what came is kept" if checksum is None else "nothing of it is kept"
     computed = hashlib.new(checksum.algorithm) if checksum else None
-    with Body(request, options.upload_timeout, kept, silence=_SILENCE) as body:
+    with Body(request, options.upload_timeout, kept, idle_timeout=_IDLE_TIMEOUT) as body:
         try:
             for block in _blocks(body):
                 writer.write(block)

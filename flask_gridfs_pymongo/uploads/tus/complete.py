@@ -12,9 +12,9 @@ from werkzeug.exceptions import HTTPException
 
 from ...http import tus
 from ...service.inspection import inspect
-from ...service.operations import check_preconditions, stored
+from ...service.operations import after_save, check_preconditions
 from ...service.options import Options
-from ...service.receive import expiring
+from ...service.receive import with_expiry
 from ...service.rights import permit
 from ...store import CorruptFile, IndexConflict, StoredFile, Upload, UploadWriter, completion
 from .. import pages
@@ -34,7 +34,7 @@ def finish(options: Options, upload: Upload, writer: UploadWriter) -> dict[str, 
     try:
         file, first = completion.finish(
             writer,
-            fields=expiring(options, upload.details["fields"]),
+            fields=with_expiry(options, upload.details["fields"]),
             check=check,
             inspect=lambda unseen: inspect(options, options.bucket(), unseen),
         )
@@ -49,7 +49,7 @@ def finish(options: Options, upload: Upload, writer: UploadWriter) -> dict[str, 
             completion.terminate(writer)
         raise
     if first:
-        stored(options, file)
+        after_save(options, file)
     return _facts(None if file.expired else file)
 
 

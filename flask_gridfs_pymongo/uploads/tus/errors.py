@@ -1,4 +1,4 @@
-"""The errors that a tus client gets, each with what it needs to go on.
+"""The errors that a tus client gets, each with what it needs to continue.
 
 ::
 

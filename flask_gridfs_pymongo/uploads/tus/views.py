@@ -1,4 +1,4 @@
-"""tus 1.0.0: uploads that go on where they stopped, a function for each verb.
+"""tus 1.0.0: uploads that continue where they stopped, a function for each verb.
 
 A POST with Tus-Resumable creates one; HEAD, PATCH and DELETE of its URL, ``/?upload=TOKEN``, ask for its offset, add
 bytes and end it. With the last byte it is committed like any other upload.
@@ -18,7 +18,7 @@ from ...http.filenames import clean
 from ...service.guard import is_same_origin
 from ...service.operations import check_preconditions
 from ...service.options import Options
-from ...service.receive import fields_of, too_large, valid
+from ...service.receive import fields_of, or_400, too_large
 from ...service.rights import may, permit
 from ...store import Upload, completion
 from .. import pages, urls
@@ -30,7 +30,7 @@ from .append import lease, receive, set_length
 from .complete import finish, state_of_stored
 
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-_AT_ONCE = 8  # expired uploads that are removed with each new one
+_MAX_REMOVALS = 8  # expired uploads that are removed with each new one
 
 
 def is_creation(request: Request) -> bool:
@@ -48,7 +48,7 @@ def mark(response: Response) -> Response:
 def create(options: Options, request: Request, target: Target) -> Response:
     """Begin an upload, with its first bytes where the request has a body."""
     _check_version(request)
-    length, found = valid(tus.length, request.headers), valid(tus.metadata, request.headers)
+    length, found = or_400(tus.length, request.headers), or_400(tus.metadata, request.headers)
     name = _name(target, found)
     permit(options, "write", name)
     if length is not None and options.max_size is not None and length > options.max_size:
@@ -59,7 +59,7 @@ def create(options: Options, request: Request, target: Target) -> Response:
     conditions = {field: request.headers[field] for field in _CONDITIONS if field in request.headers}
     details = {
         "metadata": request.headers.get("Upload-Metadata", ""),
-        "fields": fields_of(valid(options.keys.of_form, found.items()), valid(tus.type_of, found)),
+        "fields": fields_of(or_400(options.keys.of_form, found.items()), or_400(tus.type_of, found)),
         "conditions": conditions,
     }
     bucket = options.bucket()
@@ -115,7 +115,7 @@ def _patch(options: Options, request: Request, upload: Upload) -> Response:
     """Add the body at the offset."""
     if request.mimetype != tus.CONTENT_TYPE:
         raise errors.wrong_type()
-    offset = valid(lambda fields: tus.number(fields, "Upload-Offset"), request.headers)
+    offset = or_400(lambda fields: tus.number(fields, "Upload-Offset"), request.headers)
     if offset is None:
         raise errors.Refusal(400, "A PATCH needs Upload-Offset; HEAD tells it.")
     if upload.state == "stored":
@@ -154,7 +154,7 @@ def _name(target: Target, found: dict[str, str]) -> str:
     """The name of a new upload: the URL's, or that of its metadata in the URL's folder."""
     if target.name is not None:
         return clean_or_400(target.name)
-    own = clean(valid(tus.name_of, found))
+    own = clean(or_400(tus.name_of, found))
     if not own:
         raise errors.Refusal(400, "The upload needs a name: in the URL, or as filename in Upload-Metadata.")
     return clean_or_400(f"{folder(target) or ''}/{own}")
@@ -163,7 +163,7 @@ def _name(target: Target, found: dict[str, str]) -> str:
 def _make_room(options: Options) -> None:
     """Remove a few expired uploads; refuse a further one where too many are unfinished."""
     uploads = options.bucket().uploads
-    for expired in uploads.expired(_AT_ONCE):
+    for expired in uploads.expired(_MAX_REMOVALS):
         uploads.remove(expired)
     if uploads.count(options.max_uploads) >= options.max_uploads:
         raise errors.too_many(options.max_uploads)
@@ -171,8 +171,8 @@ def _make_room(options: Options) -> None:
 
 def _append(options: Options, request: Request, upload: Upload, offset: int) -> dict[str, str]:
     """Add the body at *offset*; returns the fields that tell how far the upload is."""
-    checksum = valid(tus.checksum, request.headers)
-    length = valid(lambda fields: tus.number(fields, "Upload-Length"), request.headers)
+    checksum = or_400(tus.checksum, request.headers)
+    length = or_400(lambda fields: tus.number(fields, "Upload-Length"), request.headers)
     with lease(options, upload, checked=checksum is not None) as writer:
         if writer.offset != offset:
             raise errors.conflict(writer.offset)

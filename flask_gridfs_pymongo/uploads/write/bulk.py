@@ -15,17 +15,17 @@ from ...service.operations import rename
 from ...service.options import Options
 from ...service.rights import permit
 from ...service.texts import gettext, ngettext
-from ...signals import file_deleted, tell
+from ...signals import file_deleted, send
 from ...store import StoredFile
 from .. import pages, urls
 from ..arguments import file_id
 from ..pages import flash
-from ..read.listing import kept
+from ..read.listing import listing_query
 from ..selection import may_know
 from ..target import Target
 from .file import clean_or_400
 
-_MOST = 1000  # files
+_MAX_SELECTED = 1000  # files
 
 
 def delete(options: Options, request: Request, target: Target) -> Response:
@@ -36,10 +36,10 @@ def delete(options: Options, request: Request, target: Target) -> Response:
         permit(options, "delete", file.filename)
     if pages.is_browser() and "sure" not in form:
         named = [pages.identify(file, key=file.key) for file in files]
-        return pages.page("selected.html", {"files": named}, kept=kept(request.args))
+        return pages.page("selected.html", {"files": named}, kept=listing_query(request.args))
     for file in files:
         if count := bucket.delete_all(file):
-            tell(file_deleted, file=file, versions=count)
+            send(file_deleted, file=file, versions=count)
     text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
     return flash.redirect(_listing(request), text) if pages.is_browser() else pages.empty(204)
 
@@ -71,14 +71,14 @@ def move(options: Options, request: Request, target: Target) -> Response:
 
 
 def _listing(request: Request) -> str:
-    return urls.index(kept(request.args))
+    return urls.index(listing_query(request.args))
 
 
 def _files(options: Options, form: MultiDict[str, str]) -> list[StoredFile]:
     """Return the files that a form names, without those of which its sender may know nothing."""
     bucket = options.bucket()
     keys = form.getlist("id")
-    if not 1 <= len(keys) <= _MOST:
+    if not 1 <= len(keys) <= _MAX_SELECTED:
         abort(400, "Select at least one file, and not more than 1000.")
     found = [bucket.get(file_id(key, "id", bucket)) for key in dict.fromkeys(keys)]
     named = [file for file in found if file and file.named]

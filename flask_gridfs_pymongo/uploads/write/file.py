@@ -12,17 +12,17 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ...http import origin
 from ...http.filenames import clean, compose
-from ...service.operations import check_preconditions, stored
+from ...service.operations import after_save, check_preconditions
 from ...service.options import Options
-from ...service.receive import PartlyStored, nothing_left, save_body, save_copy, save_form
+from ...service.receive import PartlyStored, no_name_left, save_body, save_copy, save_form
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
-from ...signals import file_deleted, file_saved, tell
+from ...signals import file_deleted, file_saved, send
 from ...store import StoredFile, folders_of
 from .. import pages, urls
 from ..arguments import folder
 from ..pages import flash
-from ..read.listing import kept
+from ..read.listing import listing_query
 from ..selection import select
 from ..target import Kind, Target
 
@@ -36,7 +36,7 @@ def put(options: Options, request: Request, target: Target) -> Response:
         abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")
     permit(options, "write", name)
     file, followed = save_body(request, options, name, check=partial(check_preconditions, "PUT", request.headers))
-    stored(options, file)
+    after_save(options, file)
     fields = {"Content-Location": pages.permanent_url(file) or "", "ETag": f'"{file.etag}"'}
     if followed is None:
         return pages.empty(201, fields | {"Location": pages.url_of(file) or ""})
@@ -50,7 +50,7 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     deleted = bucket.delete_many([file.id]) if target.is_version else bucket.delete_all(file)
     if not deleted:
         abort(404, "It was deleted meanwhile.")
-    tell(file_deleted, file=file, versions=deleted)
+    send(file_deleted, file=file, versions=deleted)
     return pages.empty(204)
 
 
@@ -65,11 +65,11 @@ def upload(options: Options, request: Request, target: Target) -> BaseResponse:
         saved = save_form(request, options, filename=name, folder=folder(target) or "", check=check)
     except PartlyStored as partly:
         for file in partly.files:
-            tell(file_saved, file=file)
+            send(file_saved, file=file)
         names = ", ".join(repr(file.filename) for file in partly.files)
         abort(503, Message("The database failed when only these files were stored: %(names)s.", names=names))
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
-    shown = request.path if target.kind is Kind.FOLDER else urls.index(kept(request.args))
+    shown = request.path if target.kind is Kind.FOLDER else urls.index(listing_query(request.args))
     return _saved(options, saved, after or shown, text)
 
 
@@ -81,7 +81,7 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
     permit(options, "write", file.filename)
     saved = save_copy(options, file, file.filename, lambda newest: None)
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
-    return _saved(options, [saved], pages.url_of(saved, {"details": "", **kept(request.args)}) or "", text)
+    return _saved(options, [saved], pages.url_of(saved, {"details": "", **listing_query(request.args)}) or "", text)
 
 
 def delete_by_form(options: Options, request: Request, target: Target) -> BaseResponse:
@@ -90,7 +90,7 @@ def delete_by_form(options: Options, request: Request, target: Target) -> BaseRe
     if not pages.is_browser():
         return deleted
     filename = target.name
-    query = kept(request.args)
+    query = listing_query(request.args)
     if filename is not None and options.bucket().count(filename, limit=1):
         text = gettext("A version of %(name)s was deleted.", name=filename)
         return flash.redirect(urls.file(filename, {"details": "", **query}), text)
@@ -102,7 +102,7 @@ def delete_by_form(options: Options, request: Request, target: Target) -> BaseRe
 def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:
     """Answer with new files; a browser is redirected to the page *after*, which shows *text*."""
     for file in saved:
-        stored(options, file)
+        after_save(options, file)
     if pages.is_browser():
         return flash.redirect(after, text)
     data = {"files": [pages.describe(file) for file in saved]}
@@ -113,5 +113,5 @@ def clean_or_400(filename: str | None) -> str:
     """Return *filename* cleaned; abort with 400 where nothing of it is left."""
     cleaned = clean(filename or "")
     if not cleaned:
-        abort(400, nothing_left(filename))
+        abort(400, no_name_left(filename))
     return cleaned

@@ -12,18 +12,18 @@ from werkzeug.wrappers import Response as BaseResponse
 from ...http.metadata import PATCH_TYPE, Value
 from ...service.bodies import read_all, small_form
 from ...service.options import Options
-from ...service.receive import valid
+from ...service.receive import or_400
 from ...service.rights import may, permit
 from ...service.texts import Message, gettext
-from ...signals import file_changed, tell
+from ...signals import file_changed, send
 from ...store import StoredFile
 from .. import pages, urls
 from ..pages import flash
-from ..read.listing import kept
+from ..read.listing import listing_query
 from ..selection import select
 from ..target import Target
 
-_MAX_BYTES = 256 * 1024  # of a patch, or of a form
+_MAX_BODY_BYTES = 256 * 1024  # of a patch, or of a form
 
 
 class _NoPatch(UnsupportedMediaType):
@@ -41,18 +41,18 @@ def patch(options: Options, request: Request, target: Target) -> BaseResponse:
         raise _NoPatch(
             Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
         )
-    body = read_all(request, options.upload_timeout, _MAX_BYTES)
-    changed = _change(options, file, valid(options.keys.of_patch, body))
+    body = read_all(request, options.upload_timeout, _MAX_BODY_BYTES)
+    changed = _change(options, file, or_400(options.keys.of_patch, body))
     return _changed(options, changed)
 
 
 def edit(options: Options, request: Request, target: Target) -> BaseResponse:
     """Take a form of a file's page, whose fields are keys; one that is empty removes its key."""
     file = select(options, request, target, "write")
-    form = small_form(request, options.upload_timeout, _MAX_BYTES)
-    changed = _change(options, file, valid(options.keys.of_edit, form.items(multi=True)))
+    form = small_form(request, options.upload_timeout, _MAX_BODY_BYTES)
+    changed = _change(options, file, or_400(options.keys.of_edit, form.items(multi=True)))
     if pages.is_browser():
-        query = {"details": "", "id": target.id, "version": target.version, **kept(request.args)}
+        query = {"details": "", "id": target.id, "version": target.version, **listing_query(request.args)}
         url = urls.index(query) if target.name is None else urls.file(target.name, query)
         return flash.redirect(url, gettext("Saved."))
     return _changed(options, changed)
@@ -61,13 +61,13 @@ def edit(options: Options, request: Request, target: Target) -> BaseResponse:
 def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | None]) -> StoredFile:
     permit(options, "write", file.filename, again=True)
     try:
-        changed = options.bucket().update_metadata(None, changes, id=file.id)
+        changed = options.bucket().update_metadata(file, changes)
     except FileNotFoundError:
         abort(404, "It was deleted meanwhile.")
     except TypeError as error:
         abort(409, Message("Nothing was changed: %(error)s.", error=error))
     if changes:
-        tell(file_changed, file=changed)
+        send(file_changed, file=changed)
     return changed
 
 

@@ -10,7 +10,7 @@ from flask import Request, abort
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
-from ...service.operations import rename, stored, taken
+from ...service.operations import after_save, name_taken, rename
 from ...service.options import Options
 from ...service.receive import save_copy
 from ...service.rights import permit
@@ -18,7 +18,7 @@ from ...service.texts import gettext
 from ...store import StoredFile
 from .. import pages
 from ..pages import flash
-from ..read.listing import kept
+from ..read.listing import listing_query
 from ..selection import select
 from ..target import Target
 from .file import clean_or_400
@@ -33,7 +33,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
     try:
         moved = rename(options, file, new)
     except FileExistsError:
-        abort(409, taken(new))
+        abort(409, name_taken(new))
     except FileNotFoundError:
         abort(404, "It was deleted meanwhile.")
     return _answer(request, moved, gettext("%(old)s is now %(new)s.", old=file.filename, new=new))
@@ -45,11 +45,11 @@ def copy(options: Options, request: Request, target: Target) -> Response:
 
     def check(newest: StoredFile | None) -> None:
         if newest is not None:
-            abort(409, taken(new))
+            abort(409, name_taken(new))
 
     check(options.bucket().newest(new))
     saved = save_copy(options, file, new, check)
-    stored(options, saved)
+    after_save(options, saved)
     return _answer(request, saved, gettext("%(new)s is a copy of %(old)s.", old=file.filename, new=new))
 
 
@@ -66,5 +66,5 @@ def _asked(options: Options, request: Request, target: Target, flag: str) -> tup
 
 def _answer(request: Request, file: StoredFile, text: str) -> Response:
     if pages.is_browser():
-        return flash.redirect(pages.url_of(file, {"details": "", **kept(request.args)}) or "", text)
+        return flash.redirect(pages.url_of(file, {"details": "", **listing_query(request.args)}) or "", text)
     return pages.created(pages.describe(file), pages.url_of(file))

@@ -28,7 +28,7 @@ def name_given(value: str) -> str:
         raise click.BadParameter(f"{value!r}: {error}") from None
 
 
-class Stored(NamedTuple):
+class StoredMatch(NamedTuple):
     """A stored file that was asked for."""
 
     file: StoredFile
@@ -51,8 +51,8 @@ class Stored(NamedTuple):
             raise ValueError("it has no name that is UTF-8")
 
 
-class Local(NamedTuple):
-    """A file of this machine that was asked for; the rest as in :class:`Stored`."""
+class LocalMatch(NamedTuple):
+    """A file of this machine that was asked for; the rest as in :class:`StoredMatch`."""
 
     path: str
     rest: str
@@ -88,10 +88,10 @@ def version_of(bucket: Bucket, name: str, version: int) -> StoredFile:
     return file
 
 
-def check_folder(place: str) -> None:
+def check_folder(destination: str) -> None:
     """Refuse a place on this machine that cannot be a folder, before each file that goes there fails."""
-    if os.path.exists(place) and not os.path.isdir(place):
-        raise click.UsageError(f"{place!r} is there already, and is no folder")
+    if os.path.exists(destination) and not os.path.isdir(destination):
+        raise click.UsageError(f"{destination!r} is there already, and is no folder")
 
 
 def below(bucket: Bucket, prefix: str) -> Iterator[StoredFile]:
@@ -99,48 +99,48 @@ def below(bucket: Bucket, prefix: str) -> Iterator[StoredFile]:
     return (row.file for page in bucket.pages(prefix=prefix) for row in page.rows)
 
 
-def stored(bucket: Bucket, names: Sequence[str], report: Report) -> Iterator[Stored]:
+def stored_files(bucket: Bucket, names: Sequence[str], report: Report) -> Iterator[StoredMatch]:
     """Iterate over the files that *names* mean; a name that means none is reported."""
     for name in names:
         inside = name in TOP or name.endswith("/")
         file = None if inside else bucket.find(name)
         if file is not None:
-            yield Stored(file, name.rpartition("/")[2])
+            yield StoredMatch(file, name.rpartition("/")[2])
             continue
         prefix, found = folder(name), False
         start = len(prefix) if inside else prefix.rfind("/", 0, -1) + 1
         for file in below(bucket, prefix):
             found = True
-            yield Stored(file, file.filename[start:], True)
+            yield StoredMatch(file, file.filename[start:], True)
         if not found:
             report.failed(name, "there is no such file or folder")
 
 
-def local(paths: Sequence[str], report: Report) -> Iterator[Local]:
+def local_files(paths: Sequence[str], report: Report) -> Iterator[LocalMatch]:
     """Iterate over the files that *paths* mean; what cannot be read is reported."""
     for path in paths:
         if path == "-" or not os.path.isdir(path):
-            yield Local(path, os.path.basename(path))
+            yield LocalMatch(path, os.path.basename(path))
             continue
         last = os.path.basename(path)
         own = "" if last in ("", ".", "..") else f"{last}/"
         for name in walk(path, report.failed, report.skipped):
-            yield Local(os.path.join(path, name), own + name, True)
+            yield LocalMatch(os.path.join(path, name), own + name, True)
 
 
-def name_into(place: str, one: Stored | Local, is_folder: bool) -> str:
-    """Return the name in the store that *one* gets, where *place* is its place there.
+def name_into(destination: str, one: StoredMatch | LocalMatch, into_folder: bool) -> str:
+    """Return the name in the store that *one* gets, where *destination* is its place there.
 
     :raises ValueError: where that is not UTF-8, or no path, so that nobody could bring it back
     """
-    name = folder(place) + stored_name(one.rest) if is_folder or one.within else place
+    name = folder(destination) + stored_name(one.rest) if into_folder or one.within else destination
     check_path(name)
     return name
 
 
-def file_into(place: str, one: Stored, is_folder: bool) -> AbstractContextManager[BinaryIO]:
-    """Return what writes the file on this machine that *one* becomes, where *place* is its place here.
+def file_into(destination: str, one: StoredMatch, into_folder: bool) -> AbstractContextManager[BinaryIO]:
+    """Return what writes the file on this machine that *one* becomes, where *destination* is its place here.
 
     :raises ValueError: where it would lie outside of that
     """
-    return replacing(path_below(place, one.rest)) if is_folder or one.within else writing(place)
+    return replacing(path_below(destination, one.rest)) if into_folder or one.within else writing(destination)

@@ -1,0 +1,229 @@
+"""DELETE, COPY and MOVE (RFC 4918 sections 9.6, 9.8 and 9.9), answered without WsgiDAV.
+
+The order of calls::
+
+    delete(found)
+        check_if, check_parent_unlocked     the request's If field, and locks
+        _attempt(tree, _may_delete)         If, locks and rights of each member
+        _remove, _forget                    files, then what base.dav keeps of them
+    transfer(source, path)
+        _unlocked_target                    the target's folder, If and locks
+        _attempt(tree, _may_go)             If, rights and new name of each member
+        _clear                              what is replaced, if all may take its place
+        _move, _forget, or _copy_one        files, then what base.dav keeps of them
+
+Both return the members that stayed, each with its error: a folder stays if something in it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from flask import abort
+from wsgidav.dav_error import DAVError
+from wsgidav.util import get_uri_parent
+
+from ..service.operations import after_save, rename
+from ..service.receive import save_copy
+from ..service.rights import permit
+from ..signals import file_changed, file_deleted, send
+from ..store import StoredFile, folders_of, parent_of
+from .errors import as_dav_error
+from .files import File
+from .folders import Folder
+from .names import storable
+
+Member = File | Folder
+Errors = dict[Member, DAVError]
+_BATCH = 500  # files
+
+
+def delete(found: Member) -> Errors:
+    """Delete a file, or a folder with all that is in it.
+
+    :raises wsgidav.dav_error.DAVError: 423 if the folder that it is in is locked
+    """
+    found.check_if()
+    found.check_parent_unlocked()
+    errors: Errors = {}
+    _remove(_attempt(found.tree()[::-1], _may_delete, errors), errors)
+    return errors
+
+
+def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep: bool) -> tuple[bool, Errors]:
+    """Copy or move a file, or a folder with all that is in it.
+
+    :param path: the Destination's
+    :param overwrite: whether something may be replaced there
+    :param deep: whether what is in a folder goes with it
+    :return: whether something was replaced, and the errors
+    :raises wsgidav.dav_error.DAVError: 423 if the source, the target or its folder is locked
+    """
+    path = path.rstrip("/") + "/" if isinstance(source, Folder) else path
+    own, new = source.stored_name.removesuffix("/"), storable(path)
+    target = _unlocked_target(source, path, is_move=is_move)
+    if f"{own}/".startswith(f"{new}/") or f"{new}/".startswith(f"{own}/"):
+        abort(403, "Nothing goes onto itself, into itself, or onto a folder that it is in.")
+    if target is not None and not overwrite:
+        abort(412, "The Destination exists, and Overwrite is F; nothing was changed.")
+    members = source.tree() if deep else [source]
+    targets = {member: new + member.stored_name[len(own) :] for member in members}
+    errors: Errors = {}
+    allowed = _attempt(members, lambda member: _may_go(member, targets[member], is_move=is_move), errors)
+    if target is not None:
+        if errors:
+            raise next(iter(errors.values()))
+        adds_versions = isinstance(source, File) or not is_move
+        _clear(target, set(targets.values()) if adds_versions else set())
+    source.dav.remember(*(targets[member] for member in allowed if isinstance(member, Folder)))
+    if is_move:
+        _move(allowed, targets, errors)
+    else:
+        copied = _attempt(allowed, lambda member: _copy_one(member, targets[member], overwrite=overwrite), errors)
+        source.dav.copy_properties({member.stored_name: targets[member] for member in copied})
+    return target is not None, errors
+
+
+def _unlocked_target(source: Member, path: str, *, is_move: bool) -> Member | None:
+    """Return what is at *path*, or None; no lock is in the way of source and target, and what If says holds."""
+    target: Member | None = source.provider.get_resource_inst(path, source.environ)
+    parent = source.provider.get_resource_inst(get_uri_parent(path), source.environ)
+    if not isinstance(parent, Folder):
+        abort(409, "The folder of the Destination does not exist.")
+    source.check_if()
+    if is_move:
+        source.check_unlocked("infinity")
+        source.check_parent_unlocked()
+    if target is None:
+        parent.check_unlocked()
+    else:
+        target.check_if()
+        target.check_unlocked("infinity")
+    return target
+
+
+def _may_delete(member: Member) -> None:
+    member.check_if()
+    member.check_unlocked()
+    permit(member.options, "delete", member.stored_name)
+
+
+def _may_go(member: Member, new: str, *, is_move: bool) -> None:
+    member.check_if()
+    if is_move:
+        permit(member.options, "delete", member.stored_name)
+    permit(member.options, "write", new)
+    storable(new)
+
+
+def _clear(target: Member, kept: set[str]) -> None:
+    """Delete what is replaced; a file whose name is in *kept* gets one more version.
+
+    :raises wsgidav.dav_error.DAVError: if something may not be deleted; nothing was then
+    """
+    errors: Errors = {}
+    members = [member for member in target.tree()[::-1] if member.stored_name not in kept]
+    allowed = _attempt(members, lambda member: permit(member.options, "delete", member.stored_name), errors)
+    if not errors:
+        _remove(allowed, errors)
+    if errors:
+        raise next(iter(errors.values()))
+
+
+def _remove(members: list[Member], errors: Errors) -> None:
+    """Delete *members*, each after what is in it: names with one version in batches, the others one by one."""
+    single = [member for member in members if isinstance(member, File) and member.versions == 1]
+    for batch in _batches(single):
+        if batch[0].options.bucket().delete_many([file.stored.id for file in batch]):
+            for file in batch:
+                send(file_deleted, file=file.after_save, versions=1)
+    others = set(members).difference(single)
+    removed = _attempt([member for member in members if member in others], _remove_one, errors)
+    _forget([*single, *removed])
+
+
+def _remove_one(member: Member) -> None:
+    if isinstance(member, File) and (deleted := member.options.bucket().delete_all(member.stored)):
+        send(file_deleted, file=member.after_save, versions=deleted)
+
+
+def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors) -> None:
+    """Rename those of several files whose new names are free in batches, the others one by one."""
+    files = [member for member in members if isinstance(member, File)]
+    folders = [member for member in members if isinstance(member, Folder)]
+    moved = {file for batch in _batches(files) for file in _rename_many(batch, targets)} if len(files) > 1 else set()
+    others = [file for file in files if file not in moved]
+    gone = [*moved, *_attempt(others, lambda file: _move_one(file, targets[file]), errors)]
+    gone += _attempt(folders, lambda folder: None, errors)
+    if gone:
+        gone[0].dav.copy_properties({member.stored_name: targets[member] for member in gone})
+    _forget(gone)
+
+
+def _rename_many(files: list[File], targets: Mapping[Member, str]) -> list[File]:
+    renamed = set(files[0].options.bucket().rename_many({file.stored_name: targets[file] for file in files}))
+    done = [file for file in files if file.stored_name in renamed]
+    for file in done:
+        document = {**file.stored.document, "filename": targets[file]}
+        send(file_changed, file=replace(file.after_save, filename=targets[file], document=document))
+    return done
+
+
+def _move_one(file: File, new: str) -> None:
+    try:
+        rename(file.options, file.after_save, new)
+    except FileExistsError:  # it gets one more version, as by a PUT
+        _copy_one(file, new, overwrite=True)
+        _remove_one(file)
+    except FileNotFoundError:
+        abort(404, "It was deleted meanwhile.")
+
+
+def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
+    if isinstance(member, Folder):
+        return
+
+    def check(newest: StoredFile | None) -> None:
+        if newest is not None and not overwrite:
+            abort(412, "There is a file already; nothing was changed.")
+        File(f"/{new}", member.environ, newest).check_unlocked(again=True)
+
+    after_save(member.options, save_copy(member.options, member.after_save, new, check))
+
+
+def _forget(gone: list[Member]) -> None:
+    """Drop the properties and locks of what is *gone*; the folders that it was in stay, even if they are empty now."""
+    if gone:
+        names = {member.stored_name for member in gone}
+        gone[0].dav.forget(names)
+        gone[0].dav.remember(*({parent_of(name) for name in names} - names))
+        gone[0].provider.locks.release({member.get_ref_url() for member in gone})
+
+
+def _attempt(members: Iterable[Any], change: Callable[[Any], None], errors: Errors) -> list[Any]:
+    """Change one after the other; returns those that were.
+
+    What a failed folder holds is left out, and so is a folder that holds what failed.
+    """
+    changed = []
+    failed = {member.stored_name for member in errors}
+    holding = {folder for name in failed for folder in folders_of(name)}
+    for member in members:
+        name = member.stored_name
+        if name in holding or not failed.isdisjoint(folders_of(name)):
+            continue
+        try:
+            change(member)
+        except Exception as error:
+            errors[member] = as_dav_error(error)
+            failed.add(name)
+            holding.update(folders_of(name))
+        else:
+            changed.append(member)
+    return changed
+
+
+def _batches(files: list[File]) -> Iterator[list[File]]:
+    return (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
