@@ -1,7 +1,7 @@
-"""``PREFIX_*`` settings to client options: pure, no I/O.
+"""Turning ``PREFIX_*`` settings into options of the driver, without I/O.
 
-Each setting is one row of a table: the driver's option and the check its value passes. Every error names the setting,
-and none of them quotes a URI or a password.
+Each setting is a row of a table: the driver's option, and the check of its value. Every error names the setting; none
+of them quotes a URI or a password.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _MODES = {
     for name in ("PRIMARY", "PRIMARY_PREFERRED", "SECONDARY", "SECONDARY_PREFERRED", "NEAREST")
     for spelling in (name, getattr(ReadPreference, name).mongos_mode)
 }
-# These name their own source ($external) and, PLAIN apart, do without a password.
+# These have a source of their own ($external) and, except PLAIN, need no password.
 _EXTERNAL_MECHANISMS = {"GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", "MONGODB-X509", "PLAIN"}
 _PASSWORD_MECHANISMS = {None, "DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What :class:`PyMongo` needs to make its client, checked.
+    """The checked settings of a :class:`PyMongo` object.
 
-    ``options`` are keyword arguments of ``MongoClient`` and may hold a password, so they stay out of the repr.
+    ``options`` are keyword arguments of ``MongoClient``; they may contain a password, and are not part of the repr.
     """
 
     dbname: str
@@ -91,7 +91,7 @@ def _host(setting: str, value: Any) -> str | list[str]:
 def _mechanism(setting: str, value: Any) -> str:
     if value == "MONGODB-CR":
         raise ValueError(
-            f"{setting}: MONGODB-CR is gone since MongoDB 4.0; leave {setting} out and driver and server agree"
+            f"{setting}: MongoDB 4.0 removed MONGODB-CR; without {setting} driver and server negotiate a mechanism"
         )
     mechanism: str = validate_auth_mechanism(setting, _string(setting, value))
     return mechanism
@@ -115,7 +115,7 @@ def _document_class(setting: str, value: Any) -> Any:
 
 
 _Check = Callable[[str, Any], Any]
-# suffix -> (the driver's option, the check). First those that a URI replaces, then those that it may leave open.
+# suffix -> (the driver's option, the check): first the settings that a URI replaces, then the others.
 _WITHOUT_URI: dict[str, tuple[str, _Check]] = {
     "HOST": ("host", _host),
     "PORT": ("port", _port),
@@ -143,12 +143,12 @@ def read(
     uri: str | None = None,
     client_options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Read the settings that start with *prefix* and an underscore.
+    """Read the settings whose names start with *prefix* and an underscore.
 
     :param config: the application's configuration; a setting that is None counts as not set
-    :param app_name: the database name where no setting gives one
-    :param uri: a MongoDB URI that beats ``PREFIX_URI``
-    :param client_options: options for ``MongoClient`` that beat the settings
+    :param app_name: the name of the database if no setting gives one
+    :param uri: a MongoDB URI that overrides ``PREFIX_URI``
+    :param client_options: options for ``MongoClient`` that override the settings
     :raises TypeError, ValueError: naming the setting that is wrong
     """
 
@@ -172,7 +172,7 @@ def read(
     options: dict[str, Any] = {"tz_aware": True, **take(_WITH_URI_TOO)}
     uri = setting("URI") if uri is None else uri
     if isinstance(uri, str):
-        uri = uri.rstrip()  # what a file with a secret ends in
+        uri = uri.rstrip()  # files with secrets end with a line break
         if re.search(r"[\0-\x1f\x7f]", uri):
             raise ValueError(f"{prefix}_URI must have no control characters, such as line breaks and tabs")
     mongomock = False
@@ -191,10 +191,12 @@ def read(
             options.setdefault("authSource", "admin" if dbname is None else dbname)
     name = app_name if dbname is None else dbname
     if not _is_database_name(name):
-        # What an unescaped password leaves of a URI may look like a database: it is not quoted.
+        # Not quoted: with an unescaped password, a part of it may be taken for the database.
         wrong = f"{name!r}" if uri is None or dbname is None else f"the database in {prefix}_URI"
         advice = (
-            f"set {prefix}_DBNAME" if uri is None else f"name a database in {prefix}_URI, which beats {prefix}_DBNAME"
+            f"set {prefix}_DBNAME"
+            if uri is None
+            else f"name a database in {prefix}_URI, which overrides {prefix}_DBNAME"
         )
         raise ValueError(
             f'{wrong} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); {advice}'
@@ -203,8 +205,8 @@ def read(
 
 
 def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:
-    """The options that *uri* names, in lower case, and its database."""
-    # An SRV address needs the network to be resolved; its options and its database do not.
+    """Return the names of the options in *uri*, in lower case, and its database."""
+    # Only the address of an SRV URI needs the network, not its options and its database.
     plain, _, query = re.sub(r"^(mongodb\+srv|mongomock)://", "mongodb://", _string(setting, uri)).partition("?")
     if uri.startswith("mongodb+srv://"):  # these options are an error with any other scheme
         query = "&".join(option for option in re.split("[&;]", query) if not option.lower().startswith("srv"))
@@ -212,7 +214,7 @@ def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:
     try:
         parsed = parse_uri(plain, warn=True)
     except (InvalidURI, ConfigurationError, ValueError, TypeError):
-        # The driver's message may quote a piece of a password that was not escaped.
+        # The driver's message may quote a part of an unescaped password.
         raise ValueError(
             f"{setting} is not a MongoDB URI (mongodb://user:password@host:port/database?option=value); "
             "in user and password, percent-encode every : / ? # [ ] @ and %"

@@ -12,7 +12,7 @@ from werkzeug.routing import BaseConverter, ValidationError
 class BSONObjectIdConverter(BaseConverter):
     """Convert a URL segment of 24 hexadecimal digits to a :class:`~bson.objectid.ObjectId`.
 
-    :meth:`PyMongo.init_app` registers it as ``ObjectId``; any other text in its place is a 404::
+    :meth:`PyMongo.init_app` registers it as ``ObjectId``; anything else is a 404::
 
         @app.route("/<ObjectId:task_id>")
         def show_task(task_id):

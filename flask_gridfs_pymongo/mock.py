@@ -1,6 +1,6 @@
-"""The same extension over mongomock, in the process: ``MONGO_URI = "mongomock://localhost/name"``.
+"""mongomock in place of a database, for tests of applications: ``MONGO_URI = "mongomock://localhost/name"``.
 
-For an application's own tests. Imported only for that scheme, so that mongomock is needed only there.
+This module is only imported for that scheme, so that others need not install mongomock.
 """
 
 from __future__ import annotations

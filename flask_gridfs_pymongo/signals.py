@@ -1,4 +1,7 @@
-"""The signals that an application can connect to (https://flask.palletsprojects.com/signals/); it is their sender."""
+"""The signals that an application can connect to; their sender is the application.
+
+See https://flask.palletsprojects.com/signals/.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,18 @@ from flask import current_app
 _signals = Namespace()
 
 file_saved = _signals.signal("file-saved")
-"""A file was stored: *file*, a :class:`.StoredFile`."""
+"""A file was stored; arguments: *file*, a :class:`.StoredFile`."""
 
 file_deleted = _signals.signal("file-deleted")
-"""A file was deleted: *file*, a :class:`.StoredFile`, and *versions*, how many versions of its name were deleted."""
+"""A file was deleted; arguments: *file*, a :class:`.StoredFile`, and *versions*, the number of deleted versions."""
 
 file_changed = _signals.signal("file-changed")
-"""A request changed a file's metadata or name: *file*, the :class:`.StoredFile` as it is now."""
+"""The metadata or the name of a file was changed; arguments: *file*, the changed :class:`.StoredFile`."""
 
 request_refused = _signals.signal("request-refused")
-"""A request to a blueprint was refused: *status*, *reason*, and *filename*, None at the root."""
+"""A request was refused; arguments: *status*, *reason*, and *filename*, which is None at the root."""
 
 
 def send(signal: Signal, **facts: Any) -> None:
-    """Send *signal* for the current application, with *facts* as its arguments."""
+    """Send *signal* for the current application, with *facts* as arguments."""
     signal.send(current_app._get_current_object(), **facts)  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """The driver's classes with :meth:`CollectionMixin.find_one_or_404` and the classic write methods.
 
-However deep a database or a collection is reached, by dot, by bracket or by a method, it is one of ours. The mixins
-hold everything, so that mongomock's classes (in ``mock.py``) get the same.
+Every database and collection reached from a client, by dot, bracket or method, is one of these classes. The mixins
+contain everything, so that mongomock's classes (in ``mock.py``) get the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pymongo.write_concern import WriteConcern
 class LegacyMixin:
     """``save``, ``insert``, ``update`` and ``remove`` of PyMongo 2, which the driver no longer has.
 
-    Legacy: for code that Flask-PyMongo 0.5 ran; new code calls the driver's ``insert_one`` and its like. Each takes
+    They are for code that was written for Flask-PyMongo 0.5; new code uses the driver's ``insert_one`` etc. Each takes
     ``safe=False`` for an unacknowledged write, and ``w``, ``wtimeout``, ``j`` and ``fsync`` for this one write.
     """
 
@@ -31,7 +31,7 @@ class LegacyMixin:
         return self.with_options(write_concern=WriteConcern(**concern)) if concern else self
 
     def save(self, to_save: dict[str, Any], *, safe: bool | None = None, **concern: Any) -> Any:
-        """Insert *to_save*, or replace the document that has its ``_id``. Returns the ``_id``."""
+        """Insert *to_save*, or replace the document with its ``_id``. Returns the ``_id``."""
         if "_id" not in to_save:
             return self.insert(to_save, safe=safe, **concern)
         collection = self._written_with(safe, concern)
@@ -41,7 +41,7 @@ class LegacyMixin:
     def insert(
         self, doc_or_docs: Any, *, safe: bool | None = None, continue_on_error: bool = False, **concern: Any
     ) -> Any:
-        """Insert a document, or several. Returns its ``_id``, or the list of theirs."""
+        """Insert a document, or several. Returns its ``_id``, or a list of all."""
         collection = self._written_with(safe, concern)
         if isinstance(doc_or_docs, Mapping):
             return collection.insert_one(doc_or_docs).inserted_id
@@ -60,7 +60,7 @@ class LegacyMixin:
         """Update the first document that matches *spec*, or with ``multi=True`` every one.
 
         A *document* without ``$`` operators replaces what it matches. Returns the server's answer, a dict with ``n``
-        and ``updatedExisting``; None where the write is unacknowledged.
+        and ``updatedExisting``; None if the write is unacknowledged.
         """
         collection = self._written_with(safe, concern)
         if not next(iter(document), "").startswith("$"):
@@ -74,9 +74,9 @@ class LegacyMixin:
         return result.raw_result if result.acknowledged else None
 
     def remove(self, spec_or_id: Any = None, *, multi: bool = True, safe: bool | None = None, **concern: Any) -> Any:
-        """Remove what matches a query or an ``_id``; without either, every document, as ever.
+        """Remove what matches a query or an ``_id``; without either, every document.
 
-        Returns the server's answer, a dict with ``n``; None where the write is unacknowledged.
+        Returns the server's answer, a dict with ``n``; None if the write is unacknowledged.
         """
         if spec_or_id is None:
             spec_or_id = {}
@@ -91,10 +91,10 @@ class CollectionMixin(LegacyMixin):
     """What our collections add to the driver's."""
 
     def find_one_or_404(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the first document that matches, or end the request with 404 Not Found.
+        """Return the first document that matches; abort with 404 Not Found if there is none.
 
-        The arguments are those of :meth:`~pymongo.collection.Collection.find_one`. A filter that a client wrote may
-        hold operators (``{"$ne": null}``): give it values that you have checked, not a request's JSON::
+        The arguments are those of :meth:`~pymongo.collection.Collection.find_one`. A filter from a client may
+        contain operators (``{"$ne": null}``): pass values that you have checked, not the JSON of a request::
 
             @app.route("/user/<username>")
             def user_profile(username):
@@ -109,7 +109,7 @@ class CollectionMixin(LegacyMixin):
 class Collection(CollectionMixin, pymongo.collection.Collection[Any]):
     """A :class:`pymongo.collection.Collection` with :meth:`~CollectionMixin.find_one_or_404`.
 
-    A collection whose name ends in a method's, such as ``logs.update``, is reached by ``db["logs.update"]``.
+    A collection whose name ends with that of a method is reached by brackets: ``db["logs.update"]``.
     """
 
     @classmethod
@@ -118,7 +118,7 @@ class Collection(CollectionMixin, pymongo.collection.Collection[Any]):
         return cls(database, driver.name, None, *options)
 
     def __getattr__(self, name: str) -> Collection:
-        super().__getattr__(name)  # the driver's rules for names: no leading underscore
+        super().__getattr__(name)  # checks the name: no leading underscore
         return self[name]
 
     def __getitem__(self, name: str) -> Collection:
@@ -171,4 +171,4 @@ class MongoClient(pymongo.mongo_client.MongoClient[Any]):
 
 
 class MongoReplicaSetClient(MongoClient):
-    """The classic name; the driver's one client serves replica sets too."""
+    """The name of PyMongo 2 for the client of a replica set; :class:`MongoClient` is the same."""

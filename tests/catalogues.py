@@ -29,11 +29,11 @@ _FACTS: dict[str, Any] = {
     **{"project": "flask-gridfs-pymongo", "version": "0", "creation_date": _DATE, "revision_date": _DATE},
     **{"msgid_bugs_address": "none", "last_translator": "none", "language_team": "none", "charset": "utf-8"},
 }
-# The function, and which of its arguments are texts; in Python abort() and problem() get those that hold no values.
+# The function, and which of its arguments are texts; abort(), problem() and Failure() get those that hold no values.
 _ONE, _SECOND, _PLURAL = (1,), (2,), (1, 2)
 KEYWORDS = {
     **{"_text": _ONE, "Message": _ONE, "gettext": _ONE, "ngettext": _PLURAL, "_ntext": _PLURAL},
-    **{"abort": _SECOND, "problem": _SECOND},
+    **{"abort": _SECOND, "problem": _SECOND, "Failure": _SECOND},
 }
 
 

@@ -227,7 +227,7 @@ def test_verify_reads_the_content(app: Flask, db: Any, name: str, n: int, kind: 
 
 
 def test_what_is_whole_is_clean(app: Flask, db: Any) -> None:
-    for options in ((), ("--verify",), ("--repair", "--verify"), ("--prefix", "MONGO")):
+    for options in ((), ("--verify",), ("--repair", "--verify"), ("--config-prefix", "MONGO")):
         said = f"{db.name}.fs: 8 files ({len(DATA) + 50:,} bytes), 19 chunks; 0 problems, 0 repaired"
         assert call(app, "check", *options) == (0, [said])
     said = f"{db.name}.none: 0 files (0 bytes), 0 chunks; 0 problems, 0 repaired"
@@ -260,7 +260,7 @@ def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMo
     with store.writer("running") as writer:
         writer.write(DATA * 2)
         until(lambda: store.chunks.count_documents({}) == 4)
-        said = "fs: 0 files (0 bytes), 4 chunks (4 of uploads that go on); 0 problems, 0 repaired"
+        said = "fs: 0 files (0 bytes), 4 chunks (4 of uploads in progress); 0 problems, 0 repaired"
         assert call(app, "check", "--repair") == (0, [f"{real.db.name}.{said}"])
         writer.write(DATA)
         saved, _ = writer.commit()
@@ -281,7 +281,7 @@ def test_an_upload_that_can_go_on_is_left_alone_and_an_expired_one_goes(app: Fla
     status, lines = call(app, "check", "--repair")
     assert (status, lines[-1].partition("; ")[0]) == (
         0,
-        f"{real.db.name}.fs: 0 files (0 bytes), 2 chunks (2 of uploads that go on)",
+        f"{real.db.name}.fs: 0 files (0 bytes), 2 chunks (2 of uploads in progress)",
     )
     lapse(store, "expires")
     said = f"upload 'film' {upload.id!r}: 1 expired, {len(DATA):,} bytes"
@@ -510,8 +510,8 @@ def test_the_command_line(db: Any, uri: str) -> None:
     db.fs.files.delete_one({"_id": "it"})
     run = flask("check")
     assert (run.returncode, run.stderr) == (0, "")
-    assert "(2 of uploads that go on)" in run.stdout
-    assert flask("check", "--prefix", "NO").returncode == 2
+    assert "(2 of uploads in progress)" in run.stdout
+    assert flask("check", "--config-prefix", "NO").returncode == 2
 
 
 @pytest.mark.parametrize("command", [["check"], ["check", "--repair", "--json"], ["index", "size"]])
@@ -530,8 +530,8 @@ class TestFailure:
     def test_usage(self, app: Flask, uri: str, command: list[str]) -> None:
         PyMongo(app, config_prefix="OTHER", uri="mongomock://localhost/other")
         mongo = PyMongo(app, uri=uri)
-        for prefix, said in (("MY", "'MY'; --prefix is one of: MONGO, OTHER"), ("", "''; --prefix is one of")):
-            status, lines = call(app, *command, "--prefix", prefix)
+        for prefix, said in (("MY", "'MY', only with: MONGO, OTHER"), ("", "'', only with: MONGO")):
+            status, lines = call(app, *command, "--config-prefix", prefix)
             assert (status, said in lines[-1]) == (2, True)
         assert call(app, *command, "--what")[0] == 2
         assert call(app, *command, "--bucket", "a..b")[0] == 2
@@ -551,7 +551,7 @@ class TestFailure:
 class TestIndex:
     def test_listings_use_them(self, app: Flask, real: PyMongo) -> None:
         store = Bucket(real.db)
-        for said in ("created", "is there"):
+        for said in ("created", "exists"):
             status, lines = call(app, "index", *orders.ORDERS)
             assert (status, [line.endswith(f": {said}") for line in lines]) == (0, [True] * 6)
         assert real.db.fs.chunks.index_information()["files_id_1_n_1"]["unique"]
@@ -596,11 +596,11 @@ class TestIndex:
         reindex(db, "chunks", unique=False)
         status, lines = call(app, "index")
         assert status == 1
-        (line,) = [line for line in lines if not line.endswith("is there")]
+        (line,) = [line for line in lines if not line.endswith("exists")]
         assert f"index '{db.name}.fs.chunks' 'files_id, n': other options, not created: An existing index" in line
         assert line.endswith("; drop the old one first")
         assert "full error" not in line
         put(reindex(db, "chunks"), "it", 1)
         status, lines = call(app, "index")
-        (line,) = [line for line in lines if not line.endswith("is there")]
+        (line,) = [line for line in lines if not line.endswith("exists")]
         assert (status, "E11000 duplicate key" in line, "drop" in line) == (1, True, False)

@@ -68,7 +68,7 @@ class TestRm:
         assert call(app, "rm", "--yes", name) == (1, [], [f"{name}: there is no such file or folder"])
 
     def test_a_folder_needs_to_be_meant(self, app: Flask, bucket: Bucket) -> None:
-        said = "not deleted, as it is a folder; -r deletes what is in it"
+        said = "not deleted: it is a folder; -r deletes its contents"
         assert call(app, "rm", "--yes", "d", "d/", "/", "a", "a/") == (
             1,
             [],
@@ -82,7 +82,7 @@ class TestRm:
 
     def test_an_empty_name_is_not_everything(self, app: Flask, bucket: Bucket) -> None:
         status, _, errors = call(app, "rm", "-r", "--all-versions", "--yes", "")
-        assert (status, errors[-1]) == (2, "Error: a NAME is empty; / is the folder that has all")
+        assert (status, errors[-1]) == (2, "Error: a NAME is empty; / is the top folder")
         assert counts(bucket) == ALL
 
     def test_files_without_a_name_and_the_signal(self, app: Flask, bucket: Bucket) -> None:
@@ -135,13 +135,13 @@ class TestMv:
         ("arguments", "said"),
         [
             ("a b", "a: shop.fs has a file 'b' already"),
-            ("a a", "a: this is its name already"),
+            ("a a", "a: source and destination are the same"),
             ("no new", "no: there is no such file or folder"),
-            ("d/ d/x", "d/: it cannot go into itself, to 'd/x'"),
-            ("d d", "d: it cannot go into itself, to 'd'"),
-            ("/ x/", "/: it cannot go into itself, to 'x/'"),
-            ("a /x", "a: not written, as '/x' is no path: a folder in it has no name"),
-            ("a ../x/", "a: not written, as '../x/a' is no path: a folder in it is . or .."),
+            ("d/ d/x", "d/: a folder cannot be moved or copied into itself ('d/x')"),
+            ("d d", "d: a folder cannot be moved or copied into itself ('d')"),
+            ("/ x/", "/: a folder cannot be moved or copied into itself ('x/')"),
+            ("a /x", "a: not written: '/x' is not a valid path: one of its folders has no name"),
+            ("a ../x/", "a: not written: '../x/a' is not a valid path: one of its folders is . or .."),
         ],
     )
     def test_nothing_is_moved_onto_another(self, app: Flask, bucket: Bucket, arguments: str, said: str) -> None:

@@ -129,7 +129,7 @@ def test_files_of_others(app: Flask, real: PyMongo) -> None:
     lines = call(app, "stat", "theirs").lines
     assert lines[1] == '      id: {"k": 1}'
     assert lines[-2:] == ["  sha256: not stored", 'metadata: {"a": {"$binary": {"base64": "/w==", "subType": "00"}}}']
-    assert "    size: damaged: its length is no number of bytes" in call(app, "stat", "broken").lines
+    assert "    size: damaged: its length is not a number of bytes" in call(app, "stat", "broken").lines
     assert call(app, "du").lines == ["              9 bytes  files 4  versions 4  /"]
 
 
@@ -160,9 +160,13 @@ def test_a_bucket_and_a_prefix_of_its_own(app: Flask, uri: str) -> None:
     mongo = PyMongo(app, config_prefix="OTHER", uri=uri)
     mock = PyMongo(app, uri="mongomock://localhost/shop")
     put(mongo.bucket("pictures"), "a", b"")
-    assert call(app, "ls", "--bucket", "pictures", "--prefix", "OTHER") == (0, ["a"], [])
-    assert call(app, "ls", "--prefix", "OTHER") == (0, [], [])
-    assert call(app, "ls").status == call(app, "ls", "--prefix", "NO").status == 2
-    assert call(app, "ls", "--prefix", "OTHER", "--bucket", "a..b").status == 2
+    assert call(app, "ls", "--bucket", "pictures", "--config-prefix", "OTHER") == (0, ["a"], [])
+    assert call(app, "ls", "--config-prefix", "OTHER") == (0, [], [])
+    assert call(app, "ls").status == call(app, "ls", "--config-prefix", "NO").status == 2
+    assert call(app, "ls", "--config-prefix", "OTHER", "--bucket", "a..b").status == 2
+    warning = "Warning: --prefix is now called --config-prefix."
+    assert call(app, "ls", "--bucket", "pictures", "--prefix", "OTHER") == (0, ["a"], [warning])
+    assert call(app, "ls", "--bucket", "pictures", "--prefix", "NO", "--config-prefix", "OTHER").lines == ["a"]
+    assert " --prefix" not in "".join(call(app, "ls", "--help").lines)
     mongo.cx.close()
     mock.cx.close()

@@ -53,7 +53,7 @@ def test_a_name_is_a_path_or_refused(name: str, tmp_path: Path) -> None:
         if taken:
             local.check_path(name, windows=system)
         else:
-            with pytest.raises(ValueError, match=r"^not written, as .* is no path: "):
+            with pytest.raises(ValueError, match=r"^not written: .* is not a valid path: "):
                 local.check_path(name, windows=system)
 
 
@@ -194,7 +194,7 @@ def test_a_place_that_is_no_folder_is_refused_at_once(
         put(real.bucket(), name, b"1")
     place = f"{plant(tmp_path, 'place')}/place"
     status, _, errors = call(app, *command, place)
-    assert (status, errors[-1]) == (2, f"Error: {place!r} is there already, and is no folder")
+    assert (status, errors[-1]) == (2, f"Error: {place!r} exists and is not a folder")
     assert tree(tmp_path) == {"place": b"place"}
 
 
@@ -230,7 +230,7 @@ class TestWalk:
         assert sorted(told) == [
             f"{tmp_path}/a/loop: left out: a symbolic link",
             f"{tmp_path}/link: left out: a symbolic link",
-            f"{tmp_path}/pipe: left out: no regular file",
+            f"{tmp_path}/pipe: left out: not a regular file",
         ]
 
     def test_folders_may_be_deep(self, tmp_path: Path) -> None:

@@ -403,7 +403,9 @@ class TestCommand:
         assert contents(store) == [b"2", b"3"]
         assert store.find("a") is not None
 
-    @pytest.mark.parametrize("arguments", [["--keep", "0"], ["--older-than", "30"], ["--older-than=-1d"], ["--prefix"]])
+    @pytest.mark.parametrize(
+        "arguments", [["--keep", "0"], ["--older-than", "30"], ["--older-than=-1d"], ["--config-prefix"]]
+    )
     def test_usage(self, app: Flask, real: PyMongo, arguments: list[str]) -> None:
         assert self.call(app, *arguments)[0] == 2
 

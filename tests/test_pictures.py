@@ -124,7 +124,7 @@ class TestAnswers:
         head = uploads.head(url)
         assert (head.data, head.headers["Content-Length"]) == (b"", str(len(whole.data)))
         assert uploads.get(url, headers={"Range": "bytes=9999999-"}).status_code == 416
-        monkeypatch.setattr(pictures, "_kept_or_made", lambda *arguments: pytest.fail("looked for"))
+        monkeypatch.setattr(pictures, "_get_or_make", lambda *arguments: pytest.fail("looked for"))
         unchanged = uploads.get(url, headers={"If-None-Match": tag})
         assert (unchanged.status_code, unchanged.data, unchanged.headers["Vary"]) == (304, b"", "Accept")
         assert uploads.get(url, headers={"If-Match": '"other"'}).status_code == 412

@@ -53,5 +53,5 @@ def test_a_download_that_stands_still_is_ended(uri: str, tmp_path: Path, worker:
         rest = sum(map(len, iter(lambda: stalled.recv(1_000_000), b"")))
         assert rest < len(LARGE)
     told = log.read_text()
-    assert told.count("takes nothing more") == 1, told
+    assert told.count("has stopped reading") == 1, told
     assert "[ERROR]" not in told, told

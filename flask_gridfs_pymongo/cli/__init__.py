@@ -1,4 +1,4 @@
-"""``flask gridfs``: the command line of a bucket; each module has commands that belong together."""
+"""``flask gridfs``: the command line of a bucket; each module has related commands."""
 
 from . import changes, check, expire, indexes, listing, sync, transfers
 from .group import gridfs

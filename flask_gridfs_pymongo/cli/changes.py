@@ -1,4 +1,4 @@
-"""``flask gridfs rm``, ``mv`` and ``cp``: changes within the store."""
+"""``flask gridfs rm``, ``mv`` and ``cp``: deleting, renaming and copying stored files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .group import bucket_options, gridfs, plain
 from .paths import folder, is_folder, name_given, name_into, stored_files
 from .transfers import Transfers, transferring
 
-_MAX_NAMED = 5  # files at most in a question
+_MAX_NAMED = 5  # files that a question lists by name
 
 
 @gridfs.command("rm")
@@ -24,26 +24,26 @@ _MAX_NAMED = 5  # files at most in a question
 def rm_command(
     names: tuple[str, ...], recursive: bool, all_versions: bool, yes: bool, bucket: str, prefix: str | None
 ) -> None:
-    """Delete the newest version of files; the one before it is then the newest.
+    """Delete the newest version of files; the version before it becomes the newest.
 
     \b
     Exit status:
       0  done
-      1  a file is not there, a folder was named without -r, or the answer was no
+      1  a file is missing, a folder was named without -r, or the answer was no
       2  the command line is wrong, or the database does not answer
     """
-    if "" in names:  # as a variable of the shell is that was never set
-        raise click.UsageError("a NAME is empty; / is the folder that has all")
+    if "" in names:  # as from an unset shell variable
+        raise click.UsageError("a NAME is empty; / is the top folder")
     with transferring(prefix, bucket) as transfers:
         store, report = transfers.bucket, transfers.report
         wanted = [name for name in dict.fromkeys(names) if recursive or not is_folder(store, name)]
         for name in names:
             if name not in wanted:
-                report.failed(name, "not deleted, as it is a folder; -r deletes what is in it")
+                report.failed(name, "not deleted: it is a folder; -r deletes its contents")
         if wanted and not yes:
             what = "all versions" if all_versions else "the newest version"
             click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
-        seen = set()  # a file may be named twice, and only one version of it is to go
+        seen = set()  # of a file that is named twice only one version is deleted
         for one in stored_files(store, wanted, report):
             with report.trying(one.name):
                 if one.file.named and one.file.filename in seen:
@@ -67,15 +67,15 @@ def _amount(bucket: Bucket, names: Sequence[str]) -> str:
 @click.argument("destination", type=name_given, metavar="DST")
 @bucket_options
 def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
-    """Give files another name, with all their versions; a name that is taken is refused.
+    """Rename files, with all their versions; a name that is taken is refused.
 
-    As with rsync, SRC/ is the contents of a folder, SRC the file of this name, else the folder itself. DST is a folder
-    where it ends with a slash, where there is one, and for more than one file; / is the top folder.
+    As with rsync, SRC/ is the contents of a folder; SRC is the file with this name, else the folder itself. DST is a
+    folder if it ends with a slash, if there is such a folder, or if there is more than one SRC; / is the top folder.
 
     \b
     Exit status:
       0  done
-      1  a file is not there, or its new name is taken
+      1  a file is missing, or its new name is taken
       2  the command line is wrong, or the database does not answer
     """
 
@@ -100,7 +100,7 @@ def cp_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
     \b
     Exit status:
       0  done
-      1  a file is not there, or damaged
+      1  a file is missing or damaged
       2  the command line is wrong, or the database does not answer
     """
 
@@ -118,12 +118,12 @@ def _each(
     into_folder = len(sources) > 1 or is_folder(store, destination)
     for name in sources:
         if is_folder(store, name) and folder(destination).startswith(folder(name)):
-            report.failed(name, f"it cannot go into itself, to {destination!r}")
+            report.failed(name, f"a folder cannot be moved or copied into itself ({destination!r})")
             continue
         for one in stored_files(store, [name], report):
             with report.trying(one.name):
                 one.ensure_named()
                 new = name_into(destination, one, into_folder)
                 if new == one.file.filename:
-                    raise ValueError("this is its name already")
+                    raise ValueError("source and destination are the same")
                 act(store, one.file, new)

@@ -1,4 +1,4 @@
-"""``flask gridfs check``: what is wrong in a bucket."""
+"""``flask gridfs check``: finding and repairing damage in a bucket."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .group import bucket_options, gridfs, open_bucket, plain
 @bucket_options
 @click.option("--repair", is_flag=True, help="Repair what can be repaired.")
 @click.option("--verify", is_flag=True, help="Read all content, and compare SHA-256 and MD5.")
-@click.option("--idle", is_flag=True, help="Nobody writes to the bucket: nothing unfinished is spared.")
+@click.option("--idle", is_flag=True, help="Nobody writes to the bucket: unfinished uploads are reported, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, idle: bool, as_json: bool) -> None:
-    """Find what is wrong in a bucket, while it is in use.
+    """Find damage in a bucket, while it is in use.
 
-    That is: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks that no
-    file owns. Where the newest of these is younger than an hour they may be of an upload that goes on, and are no
-    problem.
+    Damage is: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks without
+    a file. If the newest chunk of a missing file is younger than an hour, they may belong to an upload in progress, and
+    are not reported.
 
-    --repair creates the indexes, and deletes chunks that no file owns, and extra ones past the end of a file where its
-    hash shows that they are not of it.
+    --repair creates the indexes, and deletes chunks without a file, and extra chunks past the end of a file if its hash
+    shows that they are not part of it.
 
-    --idle says that nobody writes to the bucket, as before a backup: chunks without a file are then dead whatever
-    their age, and with --repair the marks by which writers order the versions are removed, too.
+    --idle states that nobody writes to the bucket, as before a backup: chunks without a file are then reported whatever
+    their age, and --repair also removes the claims by which writers order versions.
 
     \b
     Exit status:
@@ -46,7 +46,7 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
         for finding in check.findings():
             if bar:
                 click.echo("\r\x1b[K", nl=False, err=True)
-            if as_json:  # printed as it comes: there may be a million
+            if as_json:  # printed one by one: there may be a million
                 click.echo(("," if found else '{"findings": [') + f"\n{_json(finding)}", nl=False)
             else:
                 click.echo(plain(_text(finding)))
@@ -58,13 +58,13 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
         click.echo(("\n" if found else '{"findings": [') + f"], {json.dumps(totals)[1:]}")
     else:
         seen = f"{check.files:,} files ({check.bytes:,} bytes), {check.chunks:,} chunks"
-        running = f" ({check.uploading:,} of uploads that go on)" if check.uploading else ""
+        running = f" ({check.uploading:,} of uploads in progress)" if check.uploading else ""
         click.echo(plain(f"{collections.name}: {seen}{running}; {found:,} problems, {repaired:,} repaired"))
     sys.exit(1 if found > repaired else 0)
 
 
 def _progress(collections: Collections, verify: bool) -> Any:
-    """A bar on a terminal; elsewhere None."""
+    """Return a progress bar for a terminal; elsewhere None."""
     if not sys.stderr.isatty():
         return nullcontext()
     steps = collections.files.estimated_document_count() + (1 + verify) * collections.chunks.estimated_document_count()

@@ -1,4 +1,4 @@
-"""``flask gridfs expire``: old versions, and those whose time is over."""
+"""``flask gridfs expire``: deleting old and expired versions."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ def _age(context: click.Context, parameter: click.Parameter, value: str | None) 
 @gridfs.command("expire")
 @bucket_options
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N newest versions of each name.")
-@click.option("--older-than", callback=_age, metavar="AGE", help="Let versions of this age expire: 12h, 30d, 4w.")
-@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+@click.option(
+    "--older-than", callback=_age, metavar="AGE", help="Also treat versions of this age as expired: 12h, 30d, 4w."
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def expire_command(
     bucket: str, prefix: str | None, keep: int | None, older_than: timedelta | None, dry_run: bool, as_json: bool
 ) -> None:
     """Delete versions that have expired, and those beyond the newest ones.
 
-    Run it every hour or so, while the bucket is in use. What has expired cannot be found from that second on. Its
-    content is deleted an hour later, and so is what was superseded, as somebody may still be reading it.
+    Run it every hour or so, while the bucket is in use. A version that has expired is no longer served; its content
+    is deleted an hour later, and so is a superseded version, as downloads of it may still be running.
 
     \b
     Exit status:

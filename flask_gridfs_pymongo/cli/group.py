@@ -1,4 +1,4 @@
-"""The group ``flask gridfs``, and what its commands share: their options, and the bucket that these name.
+"""The group ``flask gridfs``, and what its commands share: their options, and opening the bucket.
 
 ::
 
@@ -26,20 +26,20 @@ from ..store import Bucket, reason
 
 
 def _prepare() -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names have characters that a terminal's encoding may lack
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal's encoding may lack characters of a name
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-gridfs = AppGroup("gridfs", help="Look after the files in GridFS.", callback=_prepare)
+gridfs = AppGroup("gridfs", help="Manage the files in GridFS.", callback=_prepare)
 
 
 def plain(text: str) -> str:
-    """Escape control characters, which a terminal would obey: a name, or an error that quotes one, may have any."""
+    """Escape control characters, which names may contain and a terminal would obey."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class Failure(click.ClickException):
-    """Ends a command with the status 2."""
+    """An error that ends a command with the status 2."""
 
     exit_code = 2
 
@@ -48,10 +48,17 @@ class Failure(click.ClickException):
 
 
 def bucket_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--bucket`` and ``--prefix``."""
+    """Give a command ``--bucket`` and ``--config-prefix``, which is also taken by its old name ``--prefix``."""
     prefix_help = "The config_prefix of the PyMongo object.  [default: MONGO, or the only one]"
-    command = click.option("--prefix", help=prefix_help)(command)
+    command = click.option("--config-prefix", "prefix", help=prefix_help)(command)
+    command = click.option("--prefix", "_", hidden=True, is_eager=True, expose_value=False, callback=_renamed)(command)
     return click.option("--bucket", default="fs", show_default=True, help="The name of the bucket.")(command)
+
+
+def _renamed(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        click.echo("Warning: --prefix is now called --config-prefix.", err=True)
+        context.default_map = {"prefix": value}
 
 
 def _state(prefix: str | None) -> AppState:
@@ -60,16 +67,16 @@ def _state(prefix: str | None) -> AppState:
         prefix = next(iter(states)) if len(states) == 1 else "MONGO"
     if prefix not in states:
         known = ", ".join(sorted(states))
-        raise click.UsageError(f"the app has no PyMongo object with the prefix {prefix!r}; --prefix is one of: {known}")
+        raise click.UsageError(f"the app has no PyMongo object with the config_prefix {prefix!r}, only with: {known}")
     return states[prefix]
 
 
 @contextmanager
 def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
-    """The bucket *name* of the PyMongo object with this *prefix*; what the database refuses ends the command."""
+    """Open the bucket *name* of the PyMongo object with this *prefix*; a database error ends the command."""
     state = _state(prefix)
     if state.settings.mongomock:
-        raise Failure("mongomock keeps files in the memory of one process; there is nothing to look after")
+        raise Failure("mongomock keeps files in the memory of one process: this command would see none")
     try:
         yield state.connection.bucket(state.settings.dbname, name)
     except PyMongoError as error:

@@ -1,4 +1,4 @@
-"""``flask gridfs index``: the indexes of a bucket."""
+"""``flask gridfs index``: creating the indexes of a bucket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _index_for(query: str) -> Index:
         return Index("files", [(field, direction), ("filename", ASCENDING)], {})
     if re.fullmatch(r"metadata\.[^.$\0]+", query):
         return Index("files", [(query, ASCENDING), ("filename", ASCENDING), ("uploadDate", ASCENDING)], {})
-    raise click.BadParameter(f"{query!r} is none of {', '.join(ORDERS)}, and not metadata.KEY")
+    raise click.BadParameter(f"{query!r} is neither one of {', '.join(ORDERS)} nor metadata.KEY")
 
 
 @gridfs.command("index")
@@ -31,12 +31,12 @@ def _index_for(query: str) -> Index:
 def index_command(queries: tuple[Index, ...], bucket: str, prefix: str | None) -> None:
     """Create the indexes of a bucket.
 
-    Always those that every bucket has; for each of the orders newest, size and type the one that a listing in this
-    order needs where there are many files; and for metadata.KEY the one for listings with that metadata.
+    Those that every bucket needs are always created. In buckets with many files, newest, size and type create the
+    index for listings in that order, and metadata.KEY the one for listings with that metadata.
 
     \b
     Exit status:
-      0  they are there
+      0  all indexes exist
       1  one could not be created
       2  the command line is wrong, or the database does not answer
     """
@@ -50,7 +50,7 @@ def _make_index(collections: Collections, index: Index) -> bool:
     name = f"index {collection.full_name!r} {', '.join(field for field, _ in index.keys)!r}"
     problem = index_problem(collection.index_information(), index)
     if problem is None:
-        click.echo(f"{name}: is there")
+        click.echo(f"{name}: exists")
         return True
     error = build_index(collections, index)
     if error:

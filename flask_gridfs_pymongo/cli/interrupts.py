@@ -1,11 +1,11 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed end a command at once, and leave nothing half done.
+"""Ctrl-C, SIGTERM and closing the terminal end a command at once, and leave nothing half done.
 
 ::
 
     with Interrupts() as interrupts:
-        ...  # KeyboardInterrupt may come here
+        ...  # KeyboardInterrupt may be raised here
         with interrupts.deferred():
-            ...  # and not here
+            ...  # but not here
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_CLEANUP_TIMEOUT = 10  # seconds in which a second signal does not disturb what the first one began
+_CLEANUP_TIMEOUT = 10  # seconds in which a second signal does not interrupt the cleaning up after the first one
 
 
 class Interrupts:
-    """Raises KeyboardInterrupt for each of these signals, except those that the caller's shell ignores (nohup)."""
+    """Raises KeyboardInterrupt for SIGINT, SIGTERM and SIGHUP, except those that the process ignores (nohup)."""
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
@@ -46,7 +46,7 @@ class Interrupts:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Put signals off until the block is done."""
+        """Defer signals until the end of the block."""
         self._holds = True
         try:
             yield

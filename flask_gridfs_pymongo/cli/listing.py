@@ -1,4 +1,4 @@
-"""``flask gridfs ls``, ``stat`` and ``du``: what is stored."""
+"""``flask gridfs ls``, ``stat`` and ``du``: showing what is stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .transfers import transferring
 def ls_command(
     path: str, long: bool, recursive: bool, all_versions: bool, as_json: bool, bucket: str, prefix: str | None
 ) -> None:
-    """List a folder, or a file; without PATH the top folder. Names of folders end with a slash.
+    """List a folder or a file; without PATH, the top folder. Names of folders end with a slash.
 
     \b
     Exit status:
@@ -36,7 +36,7 @@ def ls_command(
     with transferring(prefix, bucket) as transfers:
         store, report, printed = transfers.bucket, transfers.report, 0
         for row in _rows(store, path, recursive, all_versions):
-            if as_json:  # printed as it comes: there may be a million
+            if as_json:  # printed one by one: there may be a million
                 click.echo(("," if printed else "[") + f"\n{json.dumps(_facts(row))}", nl=False)
             elif isinstance(row, str):
                 report.line(row)
@@ -50,7 +50,7 @@ def ls_command(
 
 
 def _rows(bucket: Bucket, path: str, recursive: bool, all_versions: bool) -> Iterator[Version | str]:
-    """The folders and files that *path* means, these with their numbers where all versions are wanted."""
+    """Yield the folders and files that *path* means; with *all_versions*, the versions of each file."""
     for found in _found(bucket, path, recursive):
         if isinstance(found, str):
             yield found
@@ -109,12 +109,12 @@ def _facts(row: Version | str) -> dict[str, Any]:
 @click.option("--version", type=int, default=-1, show_default=True, help="0 is the first one, -1 the newest.")
 @bucket_options
 def stat_command(names: tuple[str, ...], version: int, bucket: str, prefix: str | None) -> None:
-    """Show all that is known of files.
+    """Show everything about files.
 
     \b
     Exit status:
       0  done
-      1  a file or version is not there
+      1  a file or version is missing
       2  the command line is wrong, or the database does not answer
     """
     with transferring(prefix, bucket) as transfers:
@@ -143,7 +143,7 @@ def _details(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
 @click.argument("paths", nargs=-1, type=name_given, metavar="[PATH]...")
 @bucket_options
 def du_command(paths: tuple[str, ...], bucket: str, prefix: str | None) -> None:
-    """Sum up the bytes of folders or files, with all versions; without PATH of all.
+    """Add up the bytes of folders or files, with all versions; without PATH, of the whole bucket.
 
     \b
     Exit status:

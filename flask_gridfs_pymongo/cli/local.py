@@ -1,4 +1,4 @@
-"""Files of this machine: which path a stored name has, which files a folder has, and how one is replaced as a whole.
+"""Local files: the path of a stored name, the files in a folder, and replacing a file atomically.
 
 ::
 
@@ -23,23 +23,23 @@ from ..http.filenames import WINDOWS_DEVICE
 BLOCK_SIZE = 256 * 1024
 """bytes that are read at once"""
 _PART = re.compile(r"\.gridfs-[0-9a-f]{16}\.part")
-_NOWHERE = [  # what no name may have that becomes a path, and why
-    (re.compile("(^|/)(/|$)"), "a folder in it has no name"),
-    (re.compile(r"(^|/)\.\.?(/|$)"), "a folder in it is . or .."),
-    (re.compile("\0"), "it has a NUL"),
+_INVALID = [  # what makes a name invalid as a path, and why
+    (re.compile("(^|/)(/|$)"), "one of its folders has no name"),
+    (re.compile(r"(^|/)\.\.?(/|$)"), "one of its folders is . or .."),
+    (re.compile("\0"), "it contains a NUL"),
 ]
-_NOT_ON_WINDOWS = [
-    (re.compile(r'[\\:*?"<>|\x01-\x1f]'), "Windows does not take a character that it has"),
-    (re.compile("[. ](/|$)"), "Windows drops a dot or space that it ends with"),
+_INVALID_ON_WINDOWS = [
+    (re.compile(r'[\\:*?"<>|\x01-\x1f]'), "Windows forbids one of its characters"),
+    (re.compile("[. ](/|$)"), "Windows removes the dot or space at its end"),
     (re.compile(f"(^|/)({WINDOWS_DEVICE.pattern})(/|$)", re.IGNORECASE), "Windows has a device of this name"),
 ]
-_Refuse = Callable[[str, "Exception | str"], None]
+_Callback = Callable[[str, "Exception | str"], None]
 
 
 def stored_name(path: str) -> str:
-    """Return the name that a path, or a word of the command line, has in the store, which is UTF-8.
+    """Return the name that a path, or an argument of the command line, has in the store.
 
-    :raises ValueError: where it is not
+    :raises ValueError: if it is not UTF-8
     """
     try:
         return os.fsencode(path).decode()
@@ -48,19 +48,19 @@ def stored_name(path: str) -> str:
 
 
 def check_path(name: str, *, windows: bool = False) -> None:
-    """Refuse a name that is no relative path.
+    """Refuse a name that is not a relative path.
 
-    :raises ValueError: where as a path it would lie elsewhere, or be another file
+    :raises ValueError: if the path would lie outside, or name another file
     """
-    for pattern, reason in _NOWHERE + _NOT_ON_WINDOWS * windows:
+    for pattern, reason in [*_INVALID, *(_INVALID_ON_WINDOWS if windows else ())]:
         if pattern.search(name):
-            raise ValueError(f"not written, as {name!r} is no path: {reason}")
+            raise ValueError(f"not written: {name!r} is not a valid path: {reason}")
 
 
 def path_of(name: str) -> str:
     """Return the relative path that a stored name has on this machine.
 
-    :raises ValueError: where it has none
+    :raises ValueError: if it has none
     """
     check_path(name, windows=os.name == "nt")
     return os.fsdecode(name.encode())
@@ -69,20 +69,20 @@ def path_of(name: str) -> str:
 def path_below(folder: str, name: str) -> str:
     """Return the path of a stored name below *folder*.
 
-    :raises ValueError: where that would lie elsewhere, also by a symbolic link
+    :raises ValueError: if it would lie outside of *folder*, also through a symbolic link
     """
     path = os.path.join(folder, path_of(name))
     top, parent = os.path.realpath(folder), os.path.realpath(os.path.dirname(path))
     if os.path.commonpath([top, parent]) != top:
-        raise ValueError("not written, as a symbolic link leads elsewhere")
+        raise ValueError("not written: a symbolic link leads out of the destination")
     return path
 
 
-def walk(folder: str, refuse: _Refuse, skip: _Refuse) -> Iterator[str]:
-    """Iterate over the paths of all files below *folder*, relative to it, in the order of names in the store.
+def walk(folder: str, refuse: _Callback, skip: _Callback) -> Iterator[str]:
+    """Iterate over the paths of all files below *folder*, relative to it, in the store's order of names.
 
     :param refuse: called with a folder that cannot be read, and the error
-    :param skip: called with what is no file, and what it is: symbolic links are not followed, so that there is an end
+    :param skip: called with the path of anything but a regular file, and the reason; symbolic links are not followed
     """
     pending = [""]
     while pending:
@@ -100,7 +100,7 @@ def walk(folder: str, refuse: _Refuse, skip: _Refuse) -> Iterator[str]:
                     elif not entry.is_file(follow_symlinks=False):
                         skip(
                             entry.path,
-                            "left out: a symbolic link" if entry.is_symlink() else "left out: no regular file",
+                            "left out: a symbolic link" if entry.is_symlink() else "left out: not a regular file",
                         )
                     elif not _PART.fullmatch(entry.name):
                         found.append(path + entry.name)
@@ -111,16 +111,16 @@ def walk(folder: str, refuse: _Refuse, skip: _Refuse) -> Iterator[str]:
 
 @contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
-    """A file that takes the place of *path* once it is whole; before that nothing of it is seen there.
+    """Open a temporary file that replaces *path* at the end of the block, in one step.
 
-    Folders are made where they are missing.
+    Missing folders are created.
 
-    :raises OSError: where *path* is a folder, a symbolic link, a device or the like, or cannot be made
+    :raises OSError: if *path* is a folder, a symbolic link, a device or the like, or cannot be written
     """
     there = _mode(path, follow_symlinks=False)
     if there is not None and not stat.S_ISREG(there):
-        kind = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}.get(stat.S_IFMT(there), "no regular file")
-        raise FileExistsError(f"not written, as {path!r} is {kind}")
+        kind = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}.get(stat.S_IFMT(there), "not a regular file")
+        raise FileExistsError(f"not written: {path!r} is {kind}")
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     part = os.path.join(os.path.dirname(path), f".gridfs-{token_hex(8)}.part")
     try:
@@ -133,21 +133,21 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         with suppress(OSError):
             os.unlink(part)
         if isinstance(error, OSError):
-            error.filename = path  # which people know
+            error.filename = path  # not the temporary one
         raise
 
 
 @contextmanager
 def writing(path: str) -> Iterator[BinaryIO]:
-    """The file that somebody named by *path*: a symbolic link stays, and what it leads to is replaced as a whole.
+    """Open *path* for writing as :func:`replacing` does; if it is a symbolic link, its target is replaced.
 
     A device, a pipe, or an open descriptor such as ``/dev/stdout`` is written to instead.
 
     :raises OSError: as :func:`replacing`
     """
-    # Also where links are resolved below the system looks first whether they may be followed (fs.protected_symlinks).
+    # First: here the system checks whether symbolic links may be followed (fs.protected_symlinks).
     there, descriptor = _mode(path), _descriptor(path)
-    if descriptor is not None:  # opened by its name a regular file would be cut, and written from its start
+    if descriptor is not None:  # opening it by name would truncate a regular file
         with open(os.dup(descriptor), "wb") as file:
             yield file
     elif there is None or stat.S_ISREG(there) or stat.S_ISDIR(there):
@@ -166,9 +166,9 @@ def _mode(path: str, *, follow_symlinks: bool = True) -> int | None:
 
 
 def _descriptor(path: str) -> int | None:
-    """The number of the open descriptor of this process that *path* leads to, if it does."""
+    """Return the number of the open descriptor of this process that *path* leads to, if any."""
     own = os.path.realpath("/dev/fd")
-    while True:  # a loop of links has failed before
+    while True:  # a loop of links was an error before
         folder, name = os.path.split(path)
         if os.path.realpath(folder) == own:
             return int(name) if name.isdecimal() else None

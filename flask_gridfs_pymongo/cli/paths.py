@@ -1,6 +1,6 @@
-"""Which files the words of a command line mean, and where they go: folders as with rsync.
+"""Which files the arguments of a command mean, and where they go: folders as with rsync.
 
-``photos/`` is the folder's contents, ``photos`` the file of this name, else the folder itself; ``/`` is everything.
+``photos/`` is the folder's contents, ``photos`` the file with this name, else the folder itself; ``/`` is everything.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .local import check_path, path_below, replacing, stored_name, walk, writing
 from .report import Report
 
 TOP = ("", "/")
-"""how the top folder is written"""
+"""the spellings of the top folder"""
 
 
 def name_given(value: str) -> str:
-    """Take a word of the command line for a name in the store: the type of an argument."""
+    """Read an argument that is a name in the store: the type of a click argument."""
     try:
         return stored_name(value)
     except ValueError as error:
@@ -29,13 +29,13 @@ def name_given(value: str) -> str:
 
 
 class StoredMatch(NamedTuple):
-    """A stored file that was asked for."""
+    """A stored file that an argument means."""
 
     file: StoredFile
     rest: str
-    """its path below the place where it goes"""
+    """its path below the destination, if that is a folder"""
     within: bool = False
-    """whether it was found in a folder that was asked for, so that it goes into a folder, too"""
+    """whether the argument was a folder, so that the destination is one, too"""
 
     @property
     def name(self) -> str:
@@ -43,16 +43,16 @@ class StoredMatch(NamedTuple):
         return name_of(self.file)
 
     def ensure_named(self) -> None:
-        """Refuse what has no name of its own.
+        """Refuse a file without a name.
 
-        :raises ValueError: where that is so
+        :raises ValueError: if it has none
         """
         if not self.file.named:
-            raise ValueError("it has no name that is UTF-8")
+            raise ValueError("it has no name, or one that is not UTF-8")
 
 
 class LocalMatch(NamedTuple):
-    """A file of this machine that was asked for; the rest as in :class:`StoredMatch`."""
+    """A local file that an argument means; the fields are as in :class:`StoredMatch`."""
 
     path: str
     rest: str
@@ -60,7 +60,7 @@ class LocalMatch(NamedTuple):
 
 
 def name_of(file: StoredFile) -> str:
-    """Return the name of a file as messages show it, also where it has none."""
+    """Return the name of a file for messages."""
     return file.filename or f"(no name, id {file.key})"
 
 
@@ -70,7 +70,7 @@ def folder(name: str) -> str:
 
 
 def is_folder(bucket: Bucket, name: str) -> bool:
-    """Whether *name* means a folder: by its slash, or as names begin with it and no file has it."""
+    """Whether *name* means a folder: it ends with a slash, or there are names below it and no file has it."""
     if name in TOP or name.endswith("/"):
         return True
     page = bucket.list(prefix=folder(name), limit=1)
@@ -80,7 +80,7 @@ def is_folder(bucket: Bucket, name: str) -> bool:
 def version_of(bucket: Bucket, name: str, version: int) -> StoredFile:
     """Return a version of a file.
 
-    :raises FileNotFoundError: where there is none
+    :raises FileNotFoundError: if it does not exist
     """
     file = bucket.find(name, version)
     if file is None:
@@ -89,9 +89,9 @@ def version_of(bucket: Bucket, name: str, version: int) -> StoredFile:
 
 
 def check_folder(destination: str) -> None:
-    """Refuse a place on this machine that cannot be a folder, before each file that goes there fails."""
+    """Refuse a local destination that cannot be a folder, before every single file fails."""
     if os.path.exists(destination) and not os.path.isdir(destination):
-        raise click.UsageError(f"{destination!r} is there already, and is no folder")
+        raise click.UsageError(f"{destination!r} exists and is not a folder")
 
 
 def below(bucket: Bucket, prefix: str) -> Iterator[StoredFile]:
@@ -129,9 +129,9 @@ def local_files(paths: Sequence[str], report: Report) -> Iterator[LocalMatch]:
 
 
 def name_into(destination: str, one: StoredMatch | LocalMatch, into_folder: bool) -> str:
-    """Return the name in the store that *one* gets, where *destination* is its place there.
+    """Return the name that *one* gets in the store.
 
-    :raises ValueError: where that is not UTF-8, or no path, so that nobody could bring it back
+    :raises ValueError: if the name is not UTF-8, or not a path, so that it could not be written to a disk again
     """
     name = folder(destination) + stored_name(one.rest) if into_folder or one.within else destination
     check_path(name)
@@ -139,8 +139,8 @@ def name_into(destination: str, one: StoredMatch | LocalMatch, into_folder: bool
 
 
 def file_into(destination: str, one: StoredMatch, into_folder: bool) -> AbstractContextManager[BinaryIO]:
-    """Return what writes the file on this machine that *one* becomes, where *destination* is its place here.
+    """Return what opens the local file that *one* is written to.
 
-    :raises ValueError: where it would lie outside of that
+    :raises ValueError: if it would lie outside of *destination*
     """
     return replacing(path_below(destination, one.rest)) if into_folder or one.within else writing(destination)

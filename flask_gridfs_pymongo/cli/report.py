@@ -1,4 +1,4 @@
-"""What a command prints: its lines, the errors of single files, and on a terminal its progress.
+"""What a command prints: its output, the errors of single files, and on a terminal its progress.
 
 ::
 
@@ -21,19 +21,19 @@ import click
 from ..store import CorruptFile, IndexConflict
 from .group import plain
 
-_LINE = "\r\x1b[K\x1b[?7l{}\x1b[?7h"  # in place of the last one; what is too long for the terminal is cut off
+_LINE = "\r\x1b[K\x1b[?7l{}\x1b[?7h"  # replaces the last line; what is too long for the terminal is cut off
 _PAUSE = 0.2  # seconds
 
 
 class Report:
-    """Progress is for a terminal alone; errors go to the standard error, one line each."""
+    """Output goes to stdout; errors, one line each, and on a terminal the progress go to stderr."""
 
     def __init__(self) -> None:
         self.status = 0
-        """the command's exit status: 1 where something went wrong"""
+        """the command's exit status: 1 if something went wrong"""
         self._terminal = sys.stderr.isatty()
         self._started = time.monotonic()
-        self._last_shown = self._started  # when the progress was told last
+        self._last_shown = self._started
         self._files = self._bytes = 0
         self._is_shown = False
 
@@ -51,18 +51,18 @@ class Report:
         click.echo(plain(text))
 
     def failed(self, name: str, error: Exception | str) -> None:
-        """Tell what went wrong with a file; the others go on."""
+        """Report what went wrong with a file, and let the command continue."""
         self.status = 1
         self.skipped(name, error)
 
     def skipped(self, name: str, reason: Exception | str) -> None:
-        """Tell why a file is left out."""
+        """Report why a file is left out."""
         self._clear()
         click.echo(plain(f"{name}: {_text(reason, name)}"), err=True)
 
     @contextmanager
     def trying(self, name: str) -> Iterator[None]:
-        """Report an error of this one file and go on after the block; an error of the database ends the command."""
+        """Report an error with this file and continue after the block; an error of the database ends the command."""
         try:
             yield
         except BrokenPipeError:
@@ -71,9 +71,9 @@ class Report:
             self.failed(name, error)
 
     def counted(self, name: str, size: int | None, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the *blocks* of a file, and show how far they are.
+        """Yield the *blocks* of a file, and show the progress.
 
-        :param size: bytes of all of them; None: nobody knows
+        :param size: bytes in the file; None: unknown
         """
         read, started = 0, time.monotonic()
         for block in blocks:

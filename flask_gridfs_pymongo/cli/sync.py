@@ -1,4 +1,4 @@
-"""``flask gridfs sync``: a folder of this machine and one of the store, made equal in one direction."""
+"""``flask gridfs sync``: copying what is missing or different between a local folder and one in the store."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _STORE = "gridfs:"
 @gridfs.command("sync")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
-@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @bucket_options
 def sync_command(source: str, destination: str, dry_run: bool, bucket: str, prefix: str | None) -> None:
-    """Bring what DST lacks from SRC; one of them is a folder of this machine, the other one gridfs:FOLDER.
+    """Copy to DST what is missing or different there; one of SRC and DST is a local folder, the other gridfs:FOLDER.
 
-    Both stand for their contents, with a slash at the end or without; gridfs: alone is the whole bucket. Files
-    are the same that have the same length and SHA-256. Nothing is ever deleted, and in the store nothing is replaced:
-    what differs becomes the newest version. Each file that is brought is a line; symbolic links are left out,
-    and are never replaced.
+    Both mean their contents, with or without a slash at the end; gridfs: alone is the whole bucket. Files are the same
+    if they have the same length and SHA-256. Nothing is ever deleted, and in the store nothing is replaced: a file that
+    differs becomes the newest version. Each copied file is a line of output; symbolic links are left out, and are
+    never replaced.
 
     \b
     Exit status:
       0  DST has all that SRC has
-      1  a file is damaged, could not be read or written, or its name is not UTF-8 or no path
+      1  a file is damaged, could not be read or written, or its name is not UTF-8 or not a path
       2  the command line is wrong, or the database does not answer
     """
     if source.startswith(_STORE) == destination.startswith(_STORE):
-        raise click.UsageError(f"give a folder of this machine and {_STORE}FOLDER")
+        raise click.UsageError(f"give a local folder and {_STORE}FOLDER")
     with transferring(prefix, bucket) as transfers:
         if destination.startswith(_STORE):
             _send(transfers, source, _folder(destination), dry_run)
@@ -70,7 +70,7 @@ def _send(transfers: Transfers, source: str, top: str, dry_run: bool) -> None:
 
 
 def _beside(paths: Iterable[str], bucket: Bucket, top: str) -> Iterator[tuple[str, StoredFile | None]]:
-    """Iterate over *paths*, each with the file that is stored for it below *top*; both come in the order of names."""
+    """Iterate over *paths*, each with the stored file of the same name below *top*; both are sorted by name."""
     here = ((os.fsencode(top) + os.fsencode(path), 0, path, None) for path in paths)
     there = ((file.filename.encode(), 1, "", file) for file in below(bucket, top) if file.named)
     for _, group in groupby(heapq.merge(here, there, key=itemgetter(0, 1)), key=itemgetter(0)):
@@ -93,7 +93,7 @@ def _bring(transfers: Transfers, top: str, destination: str, dry_run: bool) -> N
 
 
 def _is_same(bucket: Bucket, file: StoredFile, path: str) -> bool:
-    """Whether a stored file has the content of a local one; a damaged one has not."""
+    """Whether a stored file has the content of a local one; never if it is damaged."""
     if file.damage or file.length != os.path.getsize(path):
         return False
     try:

@@ -1,4 +1,4 @@
-"""``flask gridfs cat``, ``get`` and ``put``: content between the store and this machine."""
+"""``flask gridfs cat``, ``get`` and ``put``: copying files between the store and this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .report import Report
 
 
 class Transfers:
-    """Whole files in and out: what is interrupted, or goes wrong, leaves nothing."""
+    """Copies whole files in and out; an interruption or an error leaves nothing of a file behind."""
 
     def __init__(self, bucket: Bucket, report: Report, interrupts: Interrupts) -> None:
         self.bucket = bucket
@@ -41,24 +41,24 @@ class Transfers:
         self._interrupts = interrupts
 
     def put(self, source: BinaryIO, name: str, size: int | None) -> None:
-        """Store what *source* reads as the newest version of *name*; *size* is in bytes."""
+        """Store the content of *source* as the newest version of *name*; *size* is in bytes."""
         blocks = iter(partial(source.read, BLOCK_SIZE), b"")
         with self.bucket.writer(name) as writer:
             for block in self.report.counted(name, size, blocks):
                 writer.write(block)
             with self._interrupts.deferred():
-                file = writer.commit()
+                file = writer.commit().file
         send(file_saved, file=file)
 
     def put_file(self, path: str, name: str) -> None:
-        """Store a file of this machine."""
+        """Store a local file."""
         with open(path, "rb") as source:
             self.put(source, name, os.fstat(source.fileno()).st_size or None)
 
     def get(self, file: StoredFile, opening: AbstractContextManager[BinaryIO]) -> None:
-        """Write a stored file to what *opening* opens.
+        """Write a stored file to the file that *opening* opens.
 
-        :raises CorruptFile: where it is damaged
+        :raises CorruptFile: if it is damaged
         """
         hashed = hashlib.sha256()
         with closing(self.bucket.read(file)) as pieces, opening as target:
@@ -66,12 +66,12 @@ class Transfers:
                 hashed.update(piece)
                 target.write(piece)
             if file.sha256 not in (None, hashed.hexdigest()):
-                raise CorruptFile("its content has another SHA-256 than it was stored with")
+                raise CorruptFile("its SHA-256 is not the one that it was stored with")
 
 
 @contextmanager
 def transferring(prefix: str | None, bucket: str) -> Iterator[Transfers]:
-    """A block that moves files, and ends the command with its exit status."""
+    """Open a bucket for a command; the end of the block ends the command with its exit status."""
     with open_bucket(prefix, bucket) as store, Interrupts() as interrupts, Report() as report:
         yield Transfers(store, report, interrupts)
     sys.exit(report.status)
@@ -84,12 +84,12 @@ def transferring(prefix: str | None, bucket: str) -> Iterator[Transfers]:
 def cat_command(names: tuple[str, ...], version: int, bucket: str, prefix: str | None) -> None:
     """Write the content of files to the standard output.
 
-    A terminal gets text alone: other characters are escaped.
+    On a terminal, everything but printable text is escaped.
 
     \b
     Exit status:
       0  done
-      1  a file is not there, or damaged
+      1  a file is missing or damaged
       2  the command line is wrong, or the database does not answer
     """
     with transferring(prefix, bucket) as transfers:
@@ -114,22 +114,22 @@ def _print(pieces: Iterable[bytes]) -> None:
 @click.argument("destination", metavar="DST")
 @bucket_options
 def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
-    """Write the newest versions of stored files to DST, a file or folder of this machine.
+    """Write the newest versions of stored files to DST, a local file or folder.
 
-    As with rsync, SRC/ is the contents of a folder, SRC the file of this name, else the folder itself; / is everything.
-    DST is a folder where it ends with a slash, where there is one, and for more than one file. A file that is there
-    is replaced, in one step. Where DST itself is a symbolic link, the link stays, and what it leads to is replaced; a
-    device or pipe, such as /dev/stdout, is written to. Nothing is ever written outside of DST: in a folder a symbolic
-    link is neither followed nor replaced.
+    As with rsync, SRC/ is the contents of a folder; SRC is the file with this name, else the folder itself; / is
+    everything. DST is a folder if it ends with a slash, if there is such a folder, or if there is more than one SRC. An
+    existing file is replaced, in one step. If DST itself is a symbolic link, its target is replaced; a device or pipe,
+    such as /dev/stdout, is written to. Nothing is ever written outside of DST: symbolic links in a folder are neither
+    followed nor replaced.
 
     \b
     Exit status:
       0  done
-      1  a file is not there, damaged, or could not be written
+      1  a file is missing, damaged, or could not be written
       2  the command line is wrong, or the database does not answer
     """
     if destination in ("", "-"):
-        raise click.UsageError("DST is a file or a folder; flask gridfs cat writes to the standard output")
+        raise click.UsageError("DST must be a file or a folder; to write to the standard output use flask gridfs cat")
     with transferring(prefix, bucket) as transfers:
         into_folder = len(sources) > 1 or destination.endswith(("/", os.sep)) or os.path.isdir(destination)
         if into_folder or is_folder(transfers.bucket, sources[0]):
@@ -145,11 +145,12 @@ def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
 @click.argument("destination", type=name_given, metavar="DST")
 @bucket_options
 def put_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
-    """Store files of this machine as DST, a name or folder of the store.
+    """Store local files as DST, a name or folder in the store.
 
-    Nothing is replaced: under a name that is taken it becomes the newest version. SRC - is the standard input. As with
-    rsync, SRC/ is the contents of a folder, SRC the folder itself; symbolic links in it are left out. DST is a folder
-    where it ends with a slash, where there is one, and for more than one file; / is the top folder.
+    Nothing is replaced: under a name that is taken the file becomes the newest version. If SRC is - it is the standard
+    input. As with rsync, SRC/ is the contents of a folder, SRC the folder itself; symbolic links in it are left out.
+    DST is a folder if it ends with a slash, if there is such a folder, or if there is more than one SRC; / is the top
+    folder.
 
     \b
     Exit status:
@@ -160,7 +161,7 @@ def put_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
     with transferring(prefix, bucket) as transfers:
         into_folder = len(sources) > 1 or is_folder(transfers.bucket, destination)
         if "-" in sources and into_folder:
-            raise click.UsageError("the standard input has no name: give DST as the name of a file, and no other SRC")
+            raise click.UsageError("the standard input has no name: DST must be the name of a file, and - the only SRC")
         for one in local_files(sources, transfers.report):
             with transfers.report.trying(one.path):
                 name = name_into(destination, one, into_folder)

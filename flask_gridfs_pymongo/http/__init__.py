@@ -1,4 +1,4 @@
-"""HTTP: from a stored file to a response, and what requests say. Knows Werkzeug, nothing of MongoDB.
+"""HTTP: reading requests and building responses. Knows Werkzeug, and nothing of MongoDB.
 
-All modules but :mod:`.response` are pure functions of strings and numbers.
+All modules except :mod:`.response` are pure functions of strings and numbers.
 """

@@ -1,10 +1,10 @@
-"""Preconditions (RFC 9110 section 13): what a conditional request asks of the selected representation.
+"""Preconditions of requests (RFC 9110 section 13): If-Match, If-None-Match and their like.
 
 ::
 
     evaluate("GET", {"If-None-Match": '"abc"'}, "abc")  # Outcome.NOT_MODIFIED
 
-Field values are parsed by the RFC's grammar and nothing wider: a tag or date that is broken selects nothing.
+Field values are parsed strictly by the RFC's grammar: an invalid tag or date matches nothing.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _DATES = [
     )
 ]
 _ETAG = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
-# What modules that compress an answer append to its tag (Apache, ...), and do not remove from the next request.
+# Servers that compress responses (Apache, ...) append this to the tag, and do not remove it from later requests.
 _CODING_SUFFIX = re.compile(r"(?:-(?:gzip|br|zstd)|;gzip)\Z")
 _ETAGS = re.compile(rf"[ \t,]*{_ETAG}(?:[ \t]*,[ \t,]*{_ETAG})*[ \t,]*")
 
 
 class Outcome(Enum):
-    """What the preconditions say: perform the method, or answer 304 or 412 instead."""
+    """What follows from the preconditions: perform the method, or answer 304 or 412."""
 
     PERFORM = 200
     NOT_MODIFIED = 304
@@ -46,7 +46,7 @@ class Outcome(Enum):
 def parse_date(value: str, now: datetime | None = None) -> datetime | None:
     """Parse an HTTP-date in any of its three formats (RFC 9110 section 5.6.7); None for anything else.
 
-    :param now: what a year of two digits is read against; the present where None
+    :param now: the reference for a year of two digits; None: the present
     """
     for pattern in _DATES:
         if match := pattern.fullmatch(value):
@@ -69,9 +69,9 @@ def parse_date(value: str, now: datetime | None = None) -> datetime | None:
 
 
 def parse_tags(value: str) -> list[tuple[bool, str]]:
-    """Parse a list of entity tags (RFC 9110 section 8.8.3) to pairs of "is weak" and opaque tag.
+    """Parse a list of entity tags (RFC 9110 section 8.8.3) into pairs of "is weak" and opaque tag.
 
-    Empty where the list is broken anywhere: then no tag of it matches.
+    The result is empty if any part of the list is invalid: then no tag of it matches.
     """
     if not _ETAGS.fullmatch(value):
         return []
@@ -79,17 +79,17 @@ def parse_tags(value: str) -> list[tuple[bool, str]]:
 
 
 def last_modified(date: datetime) -> datetime:
-    """The Last-Modified of what changed at *date*: whole seconds, never in the future (RFC 9110 section 8.8.2.1)."""
+    """Return the Last-Modified of a change at *date*: in whole seconds, and never in the future (section 8.8.2.1)."""
     return min(date, datetime.now(UTC)).replace(microsecond=0)
 
 
 def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime | None = None) -> Outcome:
     """Evaluate If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since in the order of section 13.2.2.
 
-    In If-None-Match of a GET or HEAD, and only there, a tag also matches where a proxy appended ``-gzip`` or the like.
+    Only in the If-None-Match of a GET or HEAD, a tag also matches if a proxy appended ``-gzip`` or the like.
 
     :param headers: the request's header fields
-    :param etag: the opaque tag of the current representation's strong validator, None where there is none
+    :param etag: the opaque tag of the current representation's strong validator; None: it has none
     :param modified: its Last-Modified
     """
     reading = method in ("GET", "HEAD")
@@ -107,11 +107,11 @@ def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime 
 
 
 def range_applies(headers: Fields, etag: str, modified: datetime | None) -> bool:
-    """Whether If-Range, where there is one, lets the Range field count (RFC 9110 section 13.1.5).
+    """Whether the Range field counts: If-Range is missing or holds (RFC 9110 section 13.1.5).
 
     The comparison is strong for a tag and exact for a date.
 
-    :param modified: the Last-Modified, None where it is no strong validator (section 8.8.2.2)
+    :param modified: the Last-Modified; None if it is not a strong validator (section 8.8.2.2)
     """
     value = _field(headers, "If-Range")
     if value is None:
@@ -135,4 +135,4 @@ def _date(headers: Fields, name: str) -> datetime | None:
 
 def _field(headers: Fields, name: str) -> str | None:
     value = headers.get(name)
-    return value.strip(" \t") if value is not None else None  # not every server strips it (section 5.5)
+    return value.strip(" \t") if value is not None else None  # not every server strips whitespace (section 5.5)

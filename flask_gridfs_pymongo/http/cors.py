@@ -2,8 +2,8 @@
 
 ::
 
-    fields("GET", request.headers, {"https://app.example"})  # of any answer
-    fields("OPTIONS", request.headers, {"https://app.example"}, allow="GET, PUT")  # of a preflight's, too
+    fields("GET", request.headers, {"https://app.example"})
+    fields("OPTIONS", request.headers, {"https://app.example"}, allow="GET, PUT")  # also a preflight
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REQUEST_FIELDS = (
     *("X-CSRFToken", "X-CSRF-Token", "X-Requested-With"),
     *tus.REQUEST_FIELDS,
 )
-"""The request fields that a page of a trusted origin may set, beside ``X-Metadata-KEY``"""
+"""The request fields that a page of a trusted origin may set, besides ``X-Metadata-KEY``"""
 EXPOSED_FIELDS = (
     *("Accept-Ranges", "Allow", "Content-Disposition", "Content-Length", "Content-Location", "Content-Range"),
     *("ETag", "Last-Modified", "Location", "Repr-Digest", "Retry-After"),
@@ -32,12 +32,12 @@ _MAX_AGE = 3600  # seconds for which a browser may keep a preflight's answer
 
 
 def fields(method: str, headers: Fields, trusted: Collection[str], allow: str | None = None) -> dict[str, str]:
-    """The fields that let a page of a trusted origin read this answer, with its visitor's cookies.
+    """Return the fields that let a page of a trusted origin read this response, also to a request with cookies.
 
-    :param headers: the request's
+    :param headers: the request's header fields
     :param trusted: origins (``https://example.com``)
-    :param allow: the answer's Allow, which a preflight asks for
-    :return: none for any other origin
+    :param allow: the response's Allow, for a preflight
+    :return: empty for any other origin
     """
     origin = headers.get("Origin")
     if origin is None or origin not in trusted:

@@ -15,18 +15,18 @@ _DEFAULT_PORT = re.compile(":(?:80|443)$")
 
 
 class Elsewhere(ValueError):
-    """The URL is not of this application."""
+    """The URL belongs to another host, or to another application on this one."""
 
 
 def destination(value: str, host: str, root: str) -> str:
-    """Return the path that a Destination names, decoded, from the application's *root* on.
+    """Return the path that a Destination names, decoded and relative to the application's *root*.
 
-    The scheme is not compared: a proxy may have ended TLS. The rest is the client's own view, as Host is.
+    The scheme is not compared: a proxy may have terminated TLS. The rest is as the client sees it, as in Host.
 
     :param host: the request's Host field
-    :param root: the path at which the application lives, without a slash at its end
-    :raises Elsewhere: where it is another host's, or lies outside of *root*
-    :raises ValueError: where it is no URL, or its path is not UTF-8
+    :param root: the path at which the application is mounted, without a trailing slash
+    :raises Elsewhere: for another host, or a path outside of *root*
+    :raises ValueError: for an invalid URL, or a path that is not UTF-8
     """
     parts = urlsplit(value.strip())
     if parts.netloc and _plain(parts.netloc) != _plain(host):
@@ -42,7 +42,7 @@ def destination(value: str, host: str, root: str) -> str:
 
 
 def tags_as_paths(value: str, host: str, root: str) -> str:
-    """Return an If field whose resource tags (section 10.4.3) are quoted paths below *root*, where they lie there."""
+    """Return an If field with each resource tag (section 10.4.3) below *root* replaced by its quoted path."""
 
     def path(tag: re.Match[str]) -> str:
         try:

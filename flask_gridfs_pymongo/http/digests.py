@@ -1,4 +1,4 @@
-"""Digest fields (RFC 9530), and the old Content-MD5.
+"""Digest fields (RFC 9530), and the obsolete Content-MD5.
 
 ::
 
@@ -21,7 +21,7 @@ _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}  # the active ones of R
 
 
 class Expected(NamedTuple):
-    """What a request says that its content hashes to."""
+    """A digest of its content that a request states."""
 
     field: str
     algorithm: str
@@ -32,13 +32,13 @@ class Expected(NamedTuple):
 def repr_digest(sha256: str) -> str:
     """Build a Repr-Digest from a hash in hexadecimal.
 
-    :raises ValueError: where it is none
+    :raises ValueError: for anything else
     """
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
 
 
 def is_wanted(headers: Fields) -> bool:
-    """Whether Want-Repr-Digest leaves sha-256 wanted; where there is none, it is (section 4)."""
+    """Whether the client wants sha-256: it does unless Want-Repr-Digest says otherwise (section 4)."""
     field = headers.get("Want-Repr-Digest")
     if field is None:
         return True
@@ -47,9 +47,9 @@ def is_wanted(headers: Fields) -> bool:
 
 
 def expected(headers: Fields) -> list[Expected]:
-    """Read Repr-Digest, Content-Digest and Content-MD5 of a request; algorithms that we do not know are passed over.
+    """Read Repr-Digest, Content-Digest and Content-MD5 of a request; unknown algorithms are ignored.
 
-    :raises ValueError: naming the field, for a digest that is no base64
+    :raises ValueError: naming the field, for a digest that is not base64
     """
     found = []
     for field in ("Repr-Digest", "Content-Digest"):
@@ -66,4 +66,4 @@ def _decode(field: str, text: str | None) -> bytes:
     try:
         return base64.b64decode(text or "?", validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(f"{field} is broken: its digest is not base64") from None
+        raise ValueError(f"{field} is invalid: its digest is not base64") from None

@@ -1,4 +1,4 @@
-"""The file name in a form part's Content-Disposition (RFC 7578 section 4.2), as clients of all ages write it.
+"""The file name in a form part's Content-Disposition (RFC 7578 section 4.2), as old and new clients write it.
 
 ::
 
@@ -22,10 +22,10 @@ _ESCAPE = re.compile(r'\\([\\"])')
 def filename_of(disposition: str, otherwise: str | None = None) -> str | None:
     """Read the file name of a part.
 
-    ``filename*`` (RFC 8187) counts more than ``filename``, wherever it stands; encoded words (RFC 2047) are decoded; in
-    the whole paths that old browsers send (``C:\\docs\\a.txt``) a backslash is a separator.
+    ``filename*`` (RFC 8187) takes precedence over ``filename``; encoded words (RFC 2047) are decoded; in the full paths
+    that old browsers send (``C:\\docs\\a.txt``) a backslash is a separator.
 
-    :param otherwise: the answer where the field has no file name that is written in one of these ways
+    :param otherwise: what to return if the field has no file name in one of these forms
     """
     parameters = {name.lower(): value.strip() for name, value in _PARAMETER.findall(disposition)}
     if extended := _EXTENDED.fullmatch(parameters.get("filename*", "").strip('"')):
@@ -40,8 +40,8 @@ def filename_of(disposition: str, otherwise: str | None = None) -> str | None:
 def _unquoted(value: str) -> str:
     if len(value) < 2 or not value.startswith('"'):
         return value
-    text = value[1:-1].replace("%22", '"')  # as the HTML standard has it
-    # Where a backslash stands before anything else, the client escapes nothing.
+    text = value[1:-1].replace("%22", '"')  # the HTML standard's escape
+    # A backslash before any other character means that the client does not escape.
     return text if "\\" in _ESCAPE.sub("", text) else _ESCAPE.sub(r"\1", text)
 
 

@@ -1,4 +1,4 @@
-"""File names: cleaning those of clients, and writing them into header fields and archives.
+"""File names: cleaning what clients send, and writing names into header fields and archives.
 
 ::
 
@@ -16,30 +16,30 @@ from urllib.parse import quote
 from .paths import has_dot_segments
 
 MAX_CHARACTERS = 1024
-"""Longer texts are not normalised: CPython takes quadratic time for it and holds its lock (python/cpython#149079)."""
+"""Longer texts are not normalised: CPython takes quadratic time and holds the GIL (python/cpython#149079)."""
 _MAX_NAME_BYTES = 255
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
-# What nobody sees (Unicode's Default_Ignorable_Code_Point), with the overrides of text direction (MITRE T1036.002).
+# Invisible characters (Unicode's Default_Ignorable_Code_Point), and overrides of text direction (MITRE T1036.002).
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Joiners and selectors shape their neighbours in scripts from Arabic on, and in emoji; elsewhere nobody sees them.
+# Joiners and selectors shape their neighbours in Arabic and Indic scripts, and in emoji; elsewhere they are invisible.
 _SHAPED = "[^\0-\u05ff\u200c\u200d\ufe0e\ufe0f]"
 _STRAY = re.compile(
     f"(?<!{_SHAPED})(?<!{_SHAPED}[\ufe0e\ufe0f])[\u200c\u200d]|[\u200c\u200d](?!{_SHAPED})|(?<!{_SHAPED})[\ufe0e\ufe0f]"
 )
 WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
-"""A file name that is a device in every folder of Windows"""
-_ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
+"""A file name that is a device in every folder on Windows"""
+_ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, besides letters and digits
 
 
 def clean(name: str) -> str:
     """Clean a client's file name; the result may be empty, and cleaning it again changes nothing.
 
-    Normalises to NFC, removes control, surrogate, line separating, invisible and bidirectional format characters,
-    takes both slashes as separators of folders, drops empty, ``.`` and ``..`` segments and outer spaces, and cuts to
-    255 bytes of UTF-8 before the extension. Of what is longer than 1,024 characters the middle goes first.
+    Normalises to NFC; removes control, surrogate, line separating, invisible and bidirectional format characters; takes
+    both slashes as separators of folders; drops empty, ``.`` and ``..`` segments and outer spaces; shortens the part
+    before the extension until all is 255 bytes of UTF-8. Of more than 1,024 characters the middle is removed first.
     """
     if len(name) > MAX_CHARACTERS:
         name = name[: MAX_CHARACTERS // 2] + name[-MAX_CHARACTERS // 2 :]
@@ -67,7 +67,7 @@ def _cut(name: str, max_bytes: int = _MAX_NAME_BYTES) -> str:
 
 
 def common_folder(names: Iterable[str]) -> str:
-    """The deepest folder that all *names* are in, with a slash at its end; empty where there is none."""
+    """Return the deepest folder that contains all *names*, with a trailing slash; empty for the top."""
     folders = {name[: name.rfind("/") + 1] for name in names}
     first, last = min(folders, default=""), max(folders, default="")
     length = next((n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
@@ -75,10 +75,10 @@ def common_folder(names: Iterable[str]) -> str:
 
 
 def unpackable(names: Iterable[str]) -> list[str]:
-    """Make paths for an archive: each unpacks to a file of its own below the current folder, on every system.
+    """Make paths for an archive: on every system, each unpacks to a separate file below the current folder.
 
-    A segment is cleaned (:func:`clean`); what Windows forbids in it becomes an underscore. Names that would collide,
-    also in upper and lower case or with a folder, get a number.
+    Segments are cleaned (:func:`clean`); characters that Windows forbids become underscores. Names that would collide,
+    also if only case differs or with a folder, get a number.
     """
     paths = ["/".join(_segments(name)) or "unnamed" for name in names]
     taken = {path[:end].casefold() for path in paths for end in _slashes(path)}
@@ -112,16 +112,16 @@ def _untaken(path: str, taken: set[str], numbers: dict[str, int]) -> str:
 def compose(name: str) -> str:
     """Return *name* in Unicode's normal form C: macOS decomposes the names that it sends.
 
-    What is longer than any name that is stored here stays as it is: normalising takes quadratic time.
+    Longer texts than :data:`MAX_CHARACTERS` stay as they are: normalising takes quadratic time.
     """
     return unicodedata.normalize("NFC", name) if len(name) <= MAX_CHARACTERS else name
 
 
 def survives_url(name: str) -> bool:
-    """Whether a path made of *name* comes back from clients as the same name.
+    """Whether clients send *name* back unchanged if it is the path of a URL.
 
-    Browsers resolve dot segments, routers refuse a leading slash and line breaks, a slash at the end makes a folder,
-    servers bound a URL's length, and UTF-8 has no lone surrogates.
+    Browsers resolve dot segments, routers refuse a leading slash and line breaks, a trailing slash means a folder,
+    servers limit the length of a URL, and UTF-8 has no lone surrogates.
     """
     return (
         bool(name)
@@ -134,10 +134,10 @@ def survives_url(name: str) -> bool:
 
 
 def content_disposition(kind: str, name: str) -> str:
-    """Build a Content-Disposition (RFC 6266) that is one line of printable ASCII, whatever the name.
+    """Build a Content-Disposition (RFC 6266): one line of printable ASCII, whatever the name.
 
-    The last segment of *name* goes into ``filename*`` (RFC 8187); ``filename`` holds a plain ASCII likeness for old
-    clients, with nothing in it that they disagree about.
+    The last segment of *name* goes into ``filename*`` (RFC 8187); ``filename`` is an approximation for old clients, of
+    ASCII characters that all of them read alike.
 
     :param kind: ``inline`` or ``attachment``
     """

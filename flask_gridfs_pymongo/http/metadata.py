@@ -1,4 +1,4 @@
-"""Metadata in requests: the keys that an application declared, with texts or lists of texts as values.
+"""Metadata in requests: values for the keys that an application declared, each a text or a list of texts.
 
 ::
 
@@ -24,7 +24,7 @@ PATCH_TYPE = "application/merge-patch+json"
 
 _HEADER = "x-metadata-"
 _QUERY = "metadata."
-_RESERVED = ("contentType", "_contentType", "mimetype", "clientContentType", "expiresAt")  # they mean something already
+_RESERVED = ("contentType", "_contentType", "mimetype", "clientContentType", "expiresAt")  # they have a meaning already
 _MAX_TEXT_BYTES = 1024  # of a text in UTF-8
 _MAX_TEXTS = 20
 _EXT_VALUE = re.compile(r"utf-8'[a-z0-9-]*'((?:[a-z0-9!#$&+.^_`|~-]|%[0-9a-f]{2})*)", re.IGNORECASE | re.ASCII)
@@ -35,12 +35,12 @@ def _folded(name: str) -> str:
 
 
 class Keys:
-    """The keys that requests may set; ``Title`` and ``title``, ``taken-by`` and ``taken_by`` are the same one.
+    """The keys that requests may set; ``Title`` and ``title`` are the same key, as are ``taken-by`` and ``taken_by``.
 
     :param declared: the keys, as they are stored
     :raises TypeError: for one str in place of a list of them
-    :raises ValueError: for a key that a header field cannot carry, that is another one's in another spelling, or that
-        has a meaning of its own in a files document
+    :raises ValueError: for a key that a header field cannot carry, that is the same as another one, or that has a
+        meaning of its own in a files document
     """
 
     def __init__(self, declared: Collection[str] = ()) -> None:
@@ -62,7 +62,7 @@ class Keys:
     def of_fields(self, fields: Fields) -> dict[str, Value]:
         """Read the ``X-Metadata-KEY`` fields of a PUT.
 
-        A value is plain ASCII, or ``UTF-8''`` and the percent-encoded text (RFC 8187 section 3.2); several of these
+        A value is plain ASCII, or ``UTF-8''`` and the percent-encoded text (RFC 8187 section 3.2). Several of these
         with commas between them are a list.
 
         :raises ValueError: for a key that is not declared, or a value that breaks the rules
@@ -73,7 +73,7 @@ class Keys:
     def of_form(self, fields: Iterable[tuple[str, str]]) -> dict[str, Value]:
         """Read the fields of a form, or of tus's ``Upload-Metadata``: *KEY* or ``metadata.KEY``.
 
-        A key that comes several times is a list. Other fields and empty ones are passed over.
+        A key that is given several times becomes a list. Other fields and empty ones are ignored.
 
         :raises ValueError: for a value that breaks the rules
         """
@@ -81,20 +81,20 @@ class Keys:
         for name, value in fields:
             key = self._declared.get(_folded(name.removeprefix(_QUERY)))
             if key and value:
-                texts.setdefault(key, []).append(value.replace("\r\n", "\n"))  # browsers send the former
+                texts.setdefault(key, []).append(value.replace("\r\n", "\n"))  # browsers send CRLF
         return {key: _checked(key, found[0] if len(found) == 1 else found) for key, found in texts.items()}
 
     def of_edit(self, fields: Iterable[tuple[str, str]]) -> dict[str, Value | None]:
-        """Read a form that changes metadata: like :meth:`of_form`, but a key whose fields are all empty is to go."""
+        """Read a form that changes metadata: like :meth:`of_form`, but a key whose fields are all empty is None."""
         fields = list(fields)
         given = self.of_form(fields)
         keys = (self._declared.get(_folded(name.removeprefix(_QUERY))) for name, _ in fields)
         return {key: given.get(key) for key in keys if key}
 
     def of_patch(self, body: bytes) -> dict[str, Value | None]:
-        """Read a JSON merge patch (RFC 7396) of the metadata: each key's new value, or None where it is to go.
+        """Read a JSON merge patch (RFC 7396) of the metadata: each key's new value, or None to remove it.
 
-        :raises ValueError: for what is no such patch, or a key that is not declared
+        :raises ValueError: for an invalid patch, or a key that is not declared
         """
         try:
             patch = json.loads(body)
@@ -107,7 +107,7 @@ class Keys:
     def of_query(self, args: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
         """Read the ``metadata.KEY=text`` pairs of a query string.
 
-        :raises ValueError: for a key that is not declared, or a text that none can have
+        :raises ValueError: for a key that is not declared, or an invalid text
         """
         wanted: dict[str, list[str]] = {}
         for name, text in args:
@@ -119,7 +119,7 @@ class Keys:
         if key := self._declared.get(_folded(name)):
             return key
         known = ", ".join(self) or "none"
-        raise ValueError(f"The metadata key {name[:100]!r} is not one of those that are kept here: {known}")
+        raise ValueError(f"The metadata key {name[:100]!r} is not one of those accepted here: {known}")
 
 
 def _field_value(name: str, value: str) -> Value:
@@ -133,20 +133,20 @@ def _field_value(name: str, value: str) -> Value:
     except UnicodeDecodeError:
         texts = []
     if len(texts) < len(elements):
-        raise ValueError(f"X-Metadata-{name} is broken: send UTF-8'' and the percent-encoded text (RFC 8187)")
+        raise ValueError(f"X-Metadata-{name} is invalid: send UTF-8'' and the percent-encoded text (RFC 8187)")
     return texts[0] if len(texts) == 1 else texts
 
 
 def _checked(name: str, value: Any) -> Value:
     texts = value if isinstance(value, list) else [value]
     if len(texts) > _MAX_TEXTS:
-        raise ValueError(f"Metadata {name[:100]!r}: a list has at most {_MAX_TEXTS} texts")
+        raise ValueError(f"Metadata {name[:100]!r}: a list may have at most {_MAX_TEXTS} texts")
     for text in texts:
         if not isinstance(text, str):
-            raise ValueError(f"Metadata {name[:100]!r}: a value is a text or a list of texts")
+            raise ValueError(f"Metadata {name[:100]!r}: a value must be a text or a list of texts")
         if len(text.encode(errors="surrogatepass")) > _MAX_TEXT_BYTES:
-            raise ValueError(f"Metadata {name[:100]!r}: a text has at most {_MAX_TEXT_BYTES} bytes of UTF-8")
+            raise ValueError(f"Metadata {name[:100]!r}: a text may have at most {_MAX_TEXT_BYTES} bytes of UTF-8")
         if re.search("[\0\ud800-\udfff]", text):
-            raise ValueError(f"Metadata {name[:100]!r}: a text has neither NUL nor half of a surrogate pair")
+            raise ValueError(f"Metadata {name[:100]!r}: a text must not contain NUL or half of a surrogate pair")
     checked: Value = value
     return checked

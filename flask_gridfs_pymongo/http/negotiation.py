@@ -1,4 +1,4 @@
-"""Content negotiation: which type of picture a client gets (RFC 9110 section 12.5.1)."""
+"""Content negotiation for pictures (RFC 9110 section 12.5.1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from werkzeug.datastructures import MIMEAccept
 
 
 def picture_type(accepted: MIMEAccept) -> str | None:
-    """Choose by Accept: WebP where it is named, as by every browser that shows it; None: JPEG or PNG, as it suits.
+    """Choose a type by Accept: WebP only if it is named, as by every browser that supports it; None: JPEG or PNG.
 
     ::
 

@@ -1,4 +1,4 @@
-"""Paths of URLs as every server reads them.
+"""Dot segments and relative references in the paths of URLs.
 
 ::
 
@@ -18,7 +18,7 @@ def has_dot_segments(path: str) -> bool:
 def resolve_dot_segments(path: str) -> str | None:
     """Resolve the segments ``.`` and ``..`` (RFC 3986 section 5.2.4) of a path without a leading slash.
 
-    :return: None where it leads out of where it begins
+    :return: None if it leads above its beginning
     """
     segments = path.split("/")
     resolved: list[str] = []
@@ -35,9 +35,9 @@ def resolve_dot_segments(path: str) -> str | None:
 
 
 def relative(folder: str, path: str) -> str | None:
-    """The reference (RFC 3986 section 4.2) to *path*, directly in *folder*, from the folder's own URL.
+    """Return the relative reference (RFC 3986 section 4.2) from the URL of *folder* to *path*, directly in it.
 
-    :return: None for a path that no such reference can carry
+    :return: None for a path that a relative reference cannot express
     """
     segment = path[len(folder) :].removesuffix("/")
     if not segment or "/" in segment or segment in (".", ".."):

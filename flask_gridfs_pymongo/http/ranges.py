@@ -1,4 +1,4 @@
-"""Range requests (RFC 9110 section 14): which bytes a Range field asks for, and the framing of several parts.
+"""Range requests (RFC 9110 section 14): parsing the Range field, and the framing of a multipart response.
 
 ::
 
@@ -11,30 +11,30 @@ import re
 from typing import NamedTuple
 
 MAX_RANGES = 16
-"""Parts of one answer; a request for more gets the whole representation."""
+"""Parts in one response; a request for more gets the whole representation."""
 _MAX_HEADER = 1024
 _FIELD = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL | re.ASCII)
 _SPEC = re.compile(r"(\d*)-(\d*)", re.ASCII)
 
 
 class ByteRange(NamedTuple):
-    """The bytes from *start* to *stop*, *stop* not among them."""
+    """The bytes from *start* up to, and without, *stop*."""
 
     start: int
     stop: int
 
     def content_range(self, length: int) -> str:
-        """The Content-Range of these bytes of a representation of *length* bytes."""
+        """Return the Content-Range of these bytes of a representation of *length* bytes."""
         return f"bytes {self.start}-{self.stop - 1}/{length}"
 
 
 def parse_range(header: str, length: int) -> list[ByteRange] | None:
-    """Select the ranges that *header*, a Range field's value, asks of a representation of *length* bytes.
+    """Return the ranges that *header*, a Range field's value, selects of a representation of *length* bytes.
 
-    Overlapping and adjacent ranges become one; the rest keep their order (section 15.3.7.2).
+    Overlapping and adjacent ranges become one; the others keep their order (section 15.3.7.2).
 
-    :return: None where the field is to be ignored: another unit, broken syntax, an empty representation, or more
-        ranges than :data:`MAX_RANGES`; an empty list where none can be satisfied
+    :return: None if the field is to be ignored: another unit, invalid syntax, an empty representation, or more ranges
+        than :data:`MAX_RANGES`; an empty list if none can be satisfied
     """
     specs = _parse(header) if len(header) <= _MAX_HEADER and length else None
     if specs is None:
@@ -72,18 +72,18 @@ def _resolve(first: int | None, last: int | None, length: int) -> ByteRange | No
 
 
 def _coalesce(found: list[ByteRange]) -> list[ByteRange]:
-    merged: list[tuple[int, ByteRange]] = []  # with the place of the earliest one that went into it
-    for (start, stop), place in sorted((part, place) for place, part in enumerate(found)):
+    merged: list[tuple[int, ByteRange]] = []  # each with the position of the earliest range in it
+    for (start, stop), position in sorted((part, position) for position, part in enumerate(found)):
         if merged and start <= merged[-1][1].stop:
             earliest, before = merged[-1]
-            merged[-1] = min(earliest, place), ByteRange(before.start, max(before.stop, stop))
+            merged[-1] = min(earliest, position), ByteRange(before.start, max(before.stop, stop))
         else:
-            merged.append((place, ByteRange(start, stop)))
+            merged.append((position, ByteRange(start, stop)))
     return [part for _, part in sorted(merged)]
 
 
 def part_head(boundary: str, content_type: str, part: ByteRange, length: int) -> bytes:
-    """Return what precedes the bytes of one part of multipart/byteranges (section 14.6)."""
+    """Return what precedes the bytes of a part of multipart/byteranges (section 14.6)."""
     return (
         f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {part.content_range(length)}\r\n\r\n"
     ).encode("latin-1")

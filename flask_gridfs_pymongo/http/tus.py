@@ -1,4 +1,4 @@
-"""The header fields of tus 1.0.0, uploads that go on where they stopped (https://tus.io/protocols/resumable-upload).
+"""The header fields of tus 1.0.0, a protocol for resumable uploads (https://tus.io/protocols/resumable-upload).
 
 ::
 
@@ -23,7 +23,7 @@ CONTENT_TYPE = "application/offset+octet-stream"
 ALGORITHMS = ("sha1", "sha256")
 """of Upload-Checksum, as :mod:`hashlib` calls them"""
 ANSWER = {"Tus-Resumable": VERSION, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-"""The fields of every answer; the address of an upload is a secret."""
+"""The fields of every response; the URL of an upload is a secret."""
 REQUEST_FIELDS = (
     *("Tus-Resumable", "Upload-Checksum", "Upload-Defer-Length", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
     "X-HTTP-Method-Override",
@@ -33,7 +33,7 @@ ANSWER_FIELDS = (
     *("Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version"),
     *("Upload-Defer-Length", "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
 )
-"""Its response fields"""
+"""The response fields of the protocol"""
 
 _EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination,checksum"
 _NAME_KEYS = ("relativePath", "filename", "name")  # of Uppy, tus-js-client and tuspy
@@ -42,30 +42,30 @@ _MAX_METADATA = 8192  # characters
 
 
 class Checksum(NamedTuple):
-    """What the body of a PATCH hashes to."""
+    """The digest of a PATCH's body, as its client states it."""
 
     algorithm: str
     digest: bytes
 
 
 def options(max_size: int | None) -> dict[str, str]:
-    """What OPTIONS tells of the protocol.
+    """Return the fields that answer OPTIONS.
 
-    :param max_size: bytes in an upload
+    :param max_size: bytes in an upload; None: no limit
     """
-    told = {
+    fields = {
         "Tus-Resumable": VERSION,
         "Tus-Version": VERSION,
         "Tus-Extension": _EXTENSIONS,
         "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
     }
-    return told if max_size is None else told | {"Tus-Max-Size": str(max_size)}
+    return fields if max_size is None else fields | {"Tus-Max-Size": str(max_size)}
 
 
 def number(fields: Fields, name: str) -> int | None:
-    """Read Upload-Offset or Upload-Length; None where there is none.
+    """Read Upload-Offset or Upload-Length; None if it is missing.
 
-    :raises ValueError: for what is no whole number of bytes that a file can have
+    :raises ValueError: for anything but a whole number of bytes below 2**63
     """
     value = fields.get(name)
     if value is None:
@@ -76,13 +76,13 @@ def number(fields: Fields, name: str) -> int | None:
 
 
 def length(fields: Fields) -> int | None:
-    """Read the length of a new upload: a number of bytes, or None where it is to come later.
+    """Read the length of a new upload: a number of bytes, or None if it comes later.
 
-    :raises ValueError: where neither Upload-Length nor Upload-Defer-Length says so, or both do; for a part of an upload
-        that is to be put together later (concatenation), which would else become a file
+    :raises ValueError: unless there is exactly one of Upload-Length and Upload-Defer-Length; for a part of a
+        concatenation, which would otherwise become a file of its own
     """
     if "Upload-Concat" in fields:
-        raise ValueError("Upload-Concat is not known here: send the upload as a whole")
+        raise ValueError("Upload-Concat is not supported here: send the upload as a whole")
     found, deferred = number(fields, "Upload-Length"), fields.get("Upload-Defer-Length")
     if deferred not in (None, "1"):
         raise ValueError("Upload-Defer-Length can only be 1")
@@ -94,9 +94,9 @@ def length(fields: Fields) -> int | None:
 def metadata(fields: Fields) -> dict[str, str]:
     """Read Upload-Metadata: keys, each with a text in base64 or without one.
 
-    A value that is no UTF-8 has surrogates in it (:pep:`383`).
+    Bytes that are not UTF-8 become surrogates (:pep:`383`).
 
-    :raises ValueError: where it breaks the protocol's grammar
+    :raises ValueError: if it breaks the protocol's grammar
     """
     value = fields.get("Upload-Metadata") or ""
     if len(value) > _MAX_METADATA:
@@ -105,20 +105,20 @@ def metadata(fields: Fields) -> dict[str, str]:
     for pair in value.split(",") if value.strip() else ():
         key, _, encoded = pair.strip().partition(" ")
         if not key or not key.isascii() or key in found:
-            raise ValueError("Upload-Metadata is broken: a key is empty, not ASCII, or there twice")
+            raise ValueError("Upload-Metadata is invalid: a key is empty, not ASCII, or given twice")
         try:
             found[key] = base64.b64decode(encoded.strip(), validate=True).decode(errors="surrogateescape")
         except binascii.Error:
-            raise ValueError(f"Upload-Metadata is broken: the value of {key!r} is not base64") from None
+            raise ValueError(f"Upload-Metadata is invalid: the value of {key!r} is not base64") from None
     return found
 
 
 def name_of(found: Mapping[str, str]) -> str:
-    """The file name that Upload-Metadata gives; empty where it gives none.
+    """Return the file name in Upload-Metadata; empty if it has none.
 
     Uppy sends ``null`` as the relativePath of a file without a folder.
 
-    :raises ValueError: for a name that is no UTF-8
+    :raises ValueError: for a name that is not UTF-8
     """
     named = [found[key] for key in _NAME_KEYS if found.get(key)]
     name = next((name for name in named if name != "null"), named[0] if named else "")
@@ -126,9 +126,9 @@ def name_of(found: Mapping[str, str]) -> str:
 
 
 def type_of(found: Mapping[str, str]) -> str | None:
-    """The media type that Upload-Metadata claims.
+    """Return the media type in Upload-Metadata, if any.
 
-    :raises ValueError: for one that is no UTF-8
+    :raises ValueError: for one that is not UTF-8
     """
     return next((_utf8("media type", found[key]) for key in _TYPE_KEYS if found.get(key)), None)
 
@@ -140,9 +140,9 @@ def _utf8(what: str, text: str) -> str:
 
 
 def checksum(fields: Fields) -> Checksum | None:
-    """Read Upload-Checksum; None where there is none.
+    """Read Upload-Checksum; None if it is missing.
 
-    :raises ValueError: for an algorithm that we do not know, or a digest that is no base64
+    :raises ValueError: for an unknown algorithm, or a digest that is not base64
     """
     value = fields.get("Upload-Checksum")
     if value is None:
@@ -153,16 +153,16 @@ def checksum(fields: Fields) -> Checksum | None:
     try:
         return Checksum(algorithm, base64.b64decode(encoded.strip(), validate=True))
     except (binascii.Error, ValueError):
-        raise ValueError("Upload-Checksum is broken: its digest is not base64") from None
+        raise ValueError("Upload-Checksum is invalid: its digest is not base64") from None
 
 
 def state(offset: int, total: int | None, expires: datetime | None) -> dict[str, str]:
-    """The fields that tell how far an upload is.
+    """Return the fields that describe the progress of an upload.
 
-    :param offset: bytes that are safe
-    :param total: bytes of the whole upload, None where that is not known yet
-    :param expires: until when it can go on; None: it is complete
+    :param offset: bytes that are stored
+    :param total: bytes of the whole upload; None: not known yet
+    :param expires: until when it can be resumed; None: it is complete
     """
-    told = {"Upload-Offset": str(offset)}
-    told |= {"Upload-Defer-Length": "1"} if total is None else {"Upload-Length": str(total)}
-    return told if expires is None else told | {"Upload-Expires": http_date(expires)}
+    fields = {"Upload-Offset": str(offset)}
+    fields |= {"Upload-Defer-Length": "1"} if total is None else {"Upload-Length": str(total)}
+    return fields if expires is None else fields | {"Upload-Expires": http_date(expires)}

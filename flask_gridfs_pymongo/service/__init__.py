@@ -1,1 +1,1 @@
-"""What the application decided, and what every door (blueprint, network drive) does with it."""
+"""What the blueprint and the network drive share: the application's options, access control, receiving and sending."""

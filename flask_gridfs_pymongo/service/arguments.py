@@ -1,4 +1,4 @@
-"""The arguments of a method, written once: as the fields of a dataclass.
+"""The arguments of a method, defined once: as the fields of a dataclass.
 
 ::
 
@@ -28,7 +28,7 @@ def takes(
 ) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
     """Give a method the arguments of a dataclass, for ``help()``, Sphinx, editors and type checkers.
 
-    :param options: the class; the first of its arguments is the method's own matter
+    :param options: the class; its first argument is not the caller's: the method passes it
     """
     _, *parameters = inspect.signature(options).parameters.values()
     known = [parameter.name for parameter in parameters]
@@ -62,7 +62,7 @@ def takes(
 
 
 def docstrings(options: Any) -> dict[str, str]:
-    """Return what stands below each field of a class, which Python does not keep; nothing without the source."""
+    """Return the docstring below each field of a class, which Python does not keep; empty without the source."""
     classes = _classes(options.__module__)
     return {
         ast.unparse(field.target): " ".join(ast.literal_eval(text.value).split())

@@ -1,4 +1,4 @@
-"""A request's body: read with a bound in time, and read to its end before the answer goes out.
+"""A request's body: read with a time limit, and drained before an error is sent.
 
 ::
 
@@ -6,8 +6,8 @@
         while block := body.read(65536):
             ...
 
-A proxy or client that is still sending takes a connection that closes for a failure, and never sees the answer (502
-from nginx and Apache, 503 from Varnish). So :func:`drain` reads what a refusal left, and drops it.
+If the connection closes while a proxy or client is still sending, it reports a failure of its own instead of the
+response (502 from nginx and Apache, 503 from Varnish). So :func:`drain` reads and drops the rest of the body.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ IDLE_TIMEOUT = 3
 
 
 class Body:
-    """The request's body, read with errors that tell the client what is wrong, for *timeout* seconds at most.
+    """The request's body, read within *timeout* seconds; errors tell the client what is wrong.
 
-    :param outcome: what the errors say of the bytes that came
-    :param idle_timeout: for how many seconds a read may wait, where the server tells its socket
+    :param outcome: what the errors say about the bytes received
+    :param idle_timeout: seconds that a single read may wait, if the server gives access to its socket
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Body:
         idle_timeout: float | None = None,
     ) -> None:
         self._outcome, self._limit = outcome, request.max_content_length
-        # Werkzeug takes a body that the server does not decode (uWSGI) for an empty one.
+        # If the server does not decode the body (uWSGI), Werkzeug sees an empty one.
         if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
             abort(411, f"This server does not decode bodies in chunks: send a Content-Length; {outcome}.")
         try:
@@ -70,17 +70,17 @@ class Body:
         self._bounds.close()
 
     def read(self, size: int) -> bytes:
-        """Return at most *size* bytes, none at the end.
+        """Return at most *size* bytes; empty at the end.
 
-        :raises werkzeug.exceptions.HTTPException: 400 where it broke off, 408 past the timeout, 413 past the limit
+        :raises werkzeug.exceptions.HTTPException: 400 if the body was cut off, 408 past the timeout, 413 past the limit
         """
         try:
             data = self._stream.read(size)
         except RequestEntityTooLarge:
             raise self._too_large() from None
-        except Exception:  # servers have their own for a chunked body that breaks the rules
+        except Exception:  # each server has its own for an invalid chunked body
             self._check()
-            raise BadRequest(f"The body broke off; {self._outcome}.") from None
+            raise BadRequest(f"The body was cut off; {self._outcome}.") from None
         self._check()
         return data
 
@@ -93,23 +93,23 @@ class Body:
 
 
 def read_all(request: Request, timeout: float | None, max_bytes: int) -> bytes:
-    """Return the body: all of it, or abort with 400, 408 or 413.
+    """Return the whole body, or abort with 400, 408 or 413.
 
-    :param timeout: in seconds, for the whole body
-    :param max_bytes: bytes
+    :param timeout: seconds for the whole body
+    :param max_bytes: bytes in the body
     """
     request.max_content_length = min(request.max_content_length or max_bytes, max_bytes)
     with Body(request, timeout, "nothing was changed") as body:
         data = b"".join(iter(lambda: body.read(READ_SIZE), b""))
-    if request.content_length not in (None, len(data)):  # a server may take a client's going away for the end
-        abort(400, "The body broke off; nothing was changed.")
+    if request.content_length not in (None, len(data)):  # some servers report a lost connection as the end
+        abort(400, "The body was cut off; nothing was changed.")
     return data
 
 
 def small_form(request: Request, timeout: float | None, max_bytes: int = _MAX_FORM_BYTES) -> MultiDict[str, str]:
     """Return the fields of a form without files, read as by :func:`read_all`.
 
-    Werkzeug bounds the memory for a form's fields only if it is multipart/form-data.
+    Werkzeug limits the memory for the fields of a form only if it is multipart/form-data.
     """
     if has_loaded(request, "form"):
         return request.form
@@ -123,15 +123,16 @@ def small_form(request: Request, timeout: float | None, max_bytes: int = _MAX_FO
 
 
 def drain(request: Request) -> None:
-    """Read what is left of the body and drop it: :data:`MAX_DRAINED_BYTES` at most, for :data:`DRAIN_TIMEOUT`, until
-    nothing came for :data:`IDLE_TIMEOUT`. What is longer is not touched: its client would not wait for the answer.
+    """Read and drop the rest of the body.
 
-    A client that sent ``Expect: 100-continue`` holds its body back while nothing asks for it (RFC 9110 section 10.1.1).
+    It stops after :data:`MAX_DRAINED_BYTES`, :data:`DRAIN_TIMEOUT` seconds, or :data:`IDLE_TIMEOUT` without a byte. A
+    body known to be longer is not read: its client would not wait for the response. Nor is one with ``Expect:
+    100-continue``: its client only sends it when it is read (RFC 9110 section 10.1.1).
     """
     left = _left(request)
     if not left or left > MAX_DRAINED_BYTES:
         return
-    # Past request.stream, which refuses to read on beyond its limit.
+    # Not request.stream, which refuses to read beyond its limit.
     stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request)
     with (
         suppress(Exception),
@@ -143,7 +144,7 @@ def drain(request: Request) -> None:
 
 
 def _left(request: Request) -> int:
-    """How many bytes of the body may be left; 0 where none may be read."""
+    """Return how many bytes of the body may be left; 0 if it must not be read."""
     length, terminated = request.content_length, bool(request.environ.get("wsgi.input_terminated"))
     if length is None and not (terminated and "Transfer-Encoding" in request.headers):
         return 0
@@ -154,15 +155,15 @@ def _left(request: Request) -> int:
 
 
 def connection_of(request: Request) -> Any:
-    """Return the socket to the client, where the server tells (gunicorn, Werkzeug); else None."""
+    """Return the socket to the client if the server gives access to it (gunicorn, Werkzeug); else None."""
     return request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
 
 
 class _Deadline:
-    """Ends reading after some seconds.
+    """A time limit for reading a body.
 
-    A server's read may wait for more bytes for as long as a client trickles them. Where the server tells its socket,
-    a timer ends that wait from outside; elsewhere *passed* is looked at between two reads.
+    A single read of a server may last as long as a client keeps trickling bytes. If the server gives access to its
+    socket, a timer ends that read from outside; otherwise *passed* is checked between two reads.
     """
 
     def __init__(self, connection: Any, seconds: float | None) -> None:
@@ -184,12 +185,12 @@ class _Deadline:
         self.passed = True
         if self._connection is not None:
             with suppress(OSError):
-                # Past SSLSocket's own method, which would leave the answer unencrypted.
+                # Not SSLSocket's own method, after which the response would be sent unencrypted.
                 socket.socket.shutdown(self._connection, socket.SHUT_RD)
 
 
 class _SocketTimeout:
-    """Lets a read from *connection* wait for no longer than *seconds*; None: for as long as the server lets it."""
+    """Limits a read from *connection* to *seconds*; None: the server's own limit stays."""
 
     def __init__(self, connection: Any, seconds: float | None) -> None:
         self._connection = None if seconds is None else connection

@@ -1,6 +1,6 @@
-"""Failures and refusals: what a client learns of them, what the log does, and the signal.
+"""Failures and refusals: what the client is told, what is logged, and the signal.
 
-One table for all doors says which status and text an error of the store or the driver becomes::
+One table, for the blueprint and the network drive, maps the errors of the store and the driver to a status and a text::
 
     failure = failure_of(error)
     log_failure(failure, error)
@@ -29,16 +29,16 @@ from ..store import (
 )
 
 RETRY_AFTER = "5"
-"""seconds, for what may pass"""
-_NOT_REFUSED = (404, 409, 410, 412, 423)  # what is asked for is not there, or is otherwise just now
+"""seconds, for transient failures"""
+_NOT_REFUSED = (404, 409, 410, 412, 423)  # the answer is about the file's state
 
 
 class Failure(NamedTuple):
-    """What an error is for a client."""
+    """The response to an error."""
 
     status: int
-    text: str
-    """empty: the error's own, which is written for clients"""
+    text: str = ""
+    """empty: the error's own text, which is written for clients"""
     transient: bool = False
     """whether the same request may succeed later"""
 
@@ -47,10 +47,10 @@ def _is(*kinds: type[Exception]) -> Callable[[Exception], bool]:
     return lambda error: isinstance(error, kinds)
 
 
-# The first row that fits decides.
+# The first row that matches decides.
 _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
-    (_is(QuotaExceeded), Failure(507, "")),
-    (_is(ContentDeleted, IndexConflict), Failure(409, "")),
+    (_is(QuotaExceeded), Failure(507)),
+    (_is(ContentDeleted, IndexConflict), Failure(409)),
     (_is(CorruptFile, UnicodeEncodeError), Failure(500, "The stored file is damaged.")),
     (
         lambda error: isinstance(error, PyMongoError) and DISK_FULL in codes(error),
@@ -75,35 +75,35 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     ),
     (
         _is(PyMongoError, InvalidDocument),
-        Failure(500, "The database refused this; the log of the application says why."),
+        Failure(500, "The database refused this; see the log of the application."),
     ),
     (_is(TimeoutError), Failure(503, "Other clients keep changing this; try again.", transient=True)),
 )
 FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, QuotaExceeded)
-"""the classes of errors that a door answers with the table; every other one is a fault of the package"""
+"""the errors that the table is for; any other one is a bug of the package or the application"""
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return what *error* is for a client; what no row names is a 500."""
+    """Return the response to *error*: 500 if no row matches."""
     found = next((failure for fits, failure in _FAILURES if fits(error)), None)
     if found is None:
-        return Failure(500, "This failed; the log of the application says why.")
+        return Failure(500, "This failed; see the log of the application.")
     return found if found.text else found._replace(text=f"{str(error)[:1].upper()}{str(error)[1:]}.")
 
 
 def log_failure(failure: Failure, error: Exception) -> None:
-    """Write one line, as ASCII: the error may quote a name, with line breaks."""
+    """Log one line, in ASCII: the error may quote a name that contains line breaks."""
     text = reason(error) if isinstance(error, PyMongoError) else str(error)
     unknown = None if isinstance(error, FAILURES) else error
     current_app.logger.error("%d %s: %a", failure.status, type(error).__name__, text, exc_info=unknown)
 
 
 def report_refusal(status: int, reason: str, filename: str | None) -> None:
-    """Log a refused request and send the signal; a request for what is not there is no refusal."""
+    """Log a refused request and send the signal; a request for a missing file is not a refusal."""
     if status in _NOT_REFUSED:
         return
-    token = request.args.get("upload", "")[:6]  # no more: it is a secret
-    # As ASCII: a name from outside must not write lines of its own.
+    token = request.args.get("upload", "")[:6]  # not all of it: it is a secret
+    # In ASCII: a name must not be able to forge lines of the log.
     current_app.logger.warning(
         "refused %s %a: %d %a", request.method, f"?upload={token}..." if token else filename, status, reason
     )

@@ -1,13 +1,13 @@
-"""Werkzeug's form parser, fed so that it never takes a byte of a delimiter for content.
+"""Werkzeug's form parser, without its faults at the end of a block.
 
-The parser reads blocks of 64 KiB. Where one ends within a delimiter (``\\r\\n--boundary--``, RFC 2046 section 5.1.1),
-it may keep the ``\\r`` as the last byte of a file, or miss a delimiter that spaces follow (pallets/werkzeug#3285). Here
-a block ends before such a line, which the next block then has as a whole. A file gets the name that its client meant
-(:mod:`.http.disposition`), and a form that exceeds a limit is told which.
+The parser reads blocks of 64 KiB. If one ends within a delimiter (``\\r\\n--boundary--``, RFC 2046 section 5.1.1), it
+may keep the ``\\r`` as the last byte of a file, or miss a delimiter followed by spaces (pallets/werkzeug#3285). So here
+a block ends before a line that may be a delimiter. Also, files get the names that clients meant
+(:mod:`.http.disposition`), and the error for a form that exceeds a limit names the limit.
 
-:func:`init_app` does that for every form of an application, whoever parses it.
+:func:`init_app` does this for every form of an application, whoever parses it.
 
-No other module relies on private names of Werkzeug or Flask: these are what another version may change.
+This is the only module that relies on private names of Werkzeug and Flask, which a new version may change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..http.disposition import filename_of
 
 
 class _WholeDelimiters:
-    """What the parser reads a multipart body from."""
+    """A multipart body whose blocks end outside of delimiters: the parser's input."""
 
     def __init__(self, stream: IO[bytes], boundary: str) -> None:
         self._stream = stream
@@ -33,7 +33,7 @@ class _WholeDelimiters:
         self._held = b""  # the beginning of the next block
 
     def read(self, size: int) -> bytes:
-        """Return at most *size* bytes (at least one, until the body ends) that do not end within a delimiter."""
+        """Return at most *size* bytes (at least one, until the end) that do not end within a delimiter."""
         block, end = self._held, 0
         while not end and len(block) < size:
             data = self._stream.read(size - len(block))
@@ -42,13 +42,13 @@ class _WholeDelimiters:
                 return block
             block += data
             end = self._safe_end(block)
-        end = end or size  # a line as long as a block is content
+        end = end or size  # a line as long as a block is not a delimiter
         self._held = block[end:]
         return block[:end]
 
     def _safe_end(self, block: bytes) -> int:
-        """How many bytes of *block* can go to the parser: all but its last line and the line break before that where
-        the line may be a delimiter, else all but a line break at the end."""
+        """Return how many bytes of *block* the parser may have: all but a line break at the end; if the last line
+        may be a delimiter, all but this line and the line break before it."""
         end = len(block) - (2 if block.endswith(b"\r\n") else block.endswith((b"\r", b"\n")))
         begin = 1 + max(block.rfind(b"\r", 0, end), block.rfind(b"\n", 0, end))
         line = block[begin : min(end, begin + len(self._delimiter))]
@@ -58,9 +58,9 @@ class _WholeDelimiters:
 
 
 class _Parts(MultiPartParser):
-    """Calls each file what its client meant, and says which limit a form exceeds."""
+    """Gives each file the name that its client meant, and says which limit a form exceeds."""
 
-    _count = 0  # of the files that began and the fields that ended
+    _count = 0  # of files that have begun and fields that have ended
 
     def start_file_streaming(self, event: Any, total_content_length: int | None) -> IO[bytes]:
         self._count += 1
@@ -119,14 +119,14 @@ class FormParser(FormDataParser):
 
 
 def init_app(app: Flask) -> None:
-    """Let *app* parse its forms with :class:`FormParser`, also in the ``before_request`` functions that it has."""
+    """Let *app* parse forms with :class:`FormParser`, also in its ``before_request`` functions."""
     preprocessors = app.url_value_preprocessors[None]  # these run first
     if _use_form_parser not in preprocessors:
         preprocessors.insert(0, _use_form_parser)
 
 
 def has_loaded(request: Request, name: str) -> bool:
-    """Whether something has asked *request* for its ``stream``, ``form`` or ``files`` already."""
+    """Whether the ``stream``, ``form`` or ``files`` of *request* was used already."""
     return name in request.__dict__
 
 

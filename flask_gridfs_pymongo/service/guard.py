@@ -1,4 +1,11 @@
-"""What every request passes before it is answered, and what every answer carries, whichever door it came by."""
+"""Checks of every request, and header fields of every response, of the blueprint and of the network drive.
+
+::
+
+    check_encoding(request)
+    check_origin(request)
+    guard(request, response)
+"""
 
 from __future__ import annotations
 
@@ -14,18 +21,18 @@ from .bodies import drain
 
 
 def check_encoding(request: Request) -> None:
-    """Abort with 400 if the URL is not UTF-8: Werkzeug takes all such bytes for one character, U+FFFD."""
+    """Abort with 400 if the URL is not UTF-8: Werkzeug would replace every such byte by the same U+FFFD."""
     try:
-        request.environ["PATH_INFO"].encode("latin-1").decode()  # WSGI's way to keep bytes (PEP 3333)
+        request.environ["PATH_INFO"].encode("latin-1").decode()  # bytes as WSGI has them (PEP 3333)
         unquote_to_bytes(request.query_string).decode()
     except UnicodeError:
         abort(400, "The URL is not UTF-8.")
 
 
 def is_same_origin(request: Request, trusted: Collection[str] = (), method: str | None = None) -> bool:
-    """Whether the request comes from a page of this origin or a *trusted* one, or from no page (CSRF).
+    """Whether the request comes from a page of this origin or a *trusted* one, or not from a page at all (CSRF).
 
-    :param method: in place of the request's own
+    :param method: replaces the request's own
     """
     return origin.allowed(method or request.method, request.headers, _host(request), trusted)
 
@@ -41,18 +48,18 @@ def _host(request: Request) -> str:
 
 
 def guard(request: Request, response: Response, resource_policy: str = "same-origin") -> None:
-    """Give an answer the fields that all must have, and let its client finish sending if it is a refusal.
+    """Add the header fields of every response, and let the client of a refusal finish sending.
 
     :param resource_policy: the value of ``Cross-Origin-Resource-Policy``
     """
     fields = response.headers
     fields["X-Content-Type-Options"] = "nosniff"
-    if response.mimetype != "text/html" or response.location:  # a login page of the application has a policy of its own
+    if response.mimetype != "text/html" or response.location:  # a login page of the application has its own policy
         fields.setdefault("Content-Security-Policy", NO_PAGE)
     if request.method not in ("GET", "HEAD"):
         fields.setdefault("Cache-Control", NO_STORE)
     fields["Cross-Origin-Resource-Policy"] = resource_policy
     for name in ("Connection", "Date"):  # the server's own
         fields.pop(name, None)
-    if response.status_code >= 300:  # else the body was what it is about
+    if response.status_code >= 300:  # else the body was read
         drain(request)

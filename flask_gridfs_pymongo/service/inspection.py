@@ -1,14 +1,14 @@
-"""The application's look at an upload before anybody else can see it, such as a virus scan.
+"""Inspection of an upload by the application, such as a virus scan, before anybody else can see it.
 
 ::
 
     def inspect(file, read):
         if file.content_type == "application/x-msdownload":
-            raise Refused("Programs are not kept here.")
+            raise Refused("Programs are not accepted.")
 
     mongo.uploads_blueprint(inspect=inspect)
 
-Until its files document is there, nobody finds a file in GridFS: its chunks are in quarantine.
+Until its files document is inserted nobody can find a file in GridFS: so far its chunks are in quarantine.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .texts import Message
 
 
 class Refused(Exception):
-    """An ``inspect`` function raises it to refuse an upload; its text is the detail of the 422."""
+    """Raised by an ``inspect`` function to refuse an upload; its text is the detail of the 422."""
 
 
 def inspect(options: Rules, bucket: Bucket, file: StoredFile) -> None:
-    """Let the application look at *file*, which nobody else can see yet.
+    """Let the application inspect *file*, which nobody else can see yet.
 
-    :raises werkzeug.exceptions.HTTPException: 422 where it raises :class:`Refused`; 503 where it fails otherwise, or
-        takes longer than ``inspect_timeout``
+    :raises werkzeug.exceptions.HTTPException: 422 if it raises :class:`Refused`; 503 if it fails otherwise, or takes
+        longer than ``inspect_timeout``
     """
     if options.inspect is None:
         return

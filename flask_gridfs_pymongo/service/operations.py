@@ -1,4 +1,4 @@
-"""What every door does with a file beside sending and receiving it."""
+"""Operations on a file that the blueprint and the network drive share, besides sending and receiving."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from .texts import Message
 
 
 def check_preconditions(method: str, headers: Fields, current: StoredFile | None) -> None:
-    """Abort with 412 where a request's preconditions do not hold for *current* (RFC 9110 section 13)."""
+    """Abort with 412 unless a request's preconditions hold for *current* (RFC 9110 section 13)."""
     etag = current.etag if current else None
     modified = last_modified(current.upload_date) if current else None
     if evaluate(method, headers, etag, modified) is Outcome.FAILED:
-        abort(412, "The file is not (or no longer) what the request's preconditions say; nothing was changed.")
+        abort(412, "The file is not (or no longer) what the request's preconditions require; nothing was changed.")
 
 
 def after_save(options: Rules, file: StoredFile) -> None:
-    """Finish any upload: send its signal, and delete old versions beyond ``keep_versions``."""
+    """Send the signal for a new version, and delete old ones beyond ``keep_versions``."""
     send(file_saved, file=file)
-    if options.keep_versions is None:
-        return
+    if options.keep_versions is not None:
+        _trim(options.bucket(), file.filename, options.keep_versions)
+
+
+def _trim(bucket: Bucket, filename: str, keep: int) -> None:
     try:
-        deleted = trim(options.bucket(), file.filename, options.keep_versions)
+        deleted = trim(bucket, filename, keep)
     except PyMongoError as error:  # the upload has succeeded
-        current_app.logger.warning("old versions of %a stay for now: %s", file.filename, error)
+        current_app.logger.warning("old versions of %a were not deleted: %s", filename, error)
         return
     for old in deleted:
         send(file_deleted, file=old, versions=1)
@@ -50,8 +53,8 @@ def rename(options: Rules, file: StoredFile, new: str) -> StoredFile:
 
 
 def name_taken(name: str) -> Message:
-    """Say that a name is taken."""
-    return Message("There is a file with the name %(name)s already; nothing was changed.", name=repr(name))
+    """Return the error for a name that is taken."""
+    return Message("There is already a file with the name %(name)s; nothing was changed.", name=repr(name))
 
 
 def is_folder(bucket: Bucket, folder: str, shown: Shown) -> bool:
@@ -60,5 +63,5 @@ def is_folder(bucket: Bucket, folder: str, shown: Shown) -> bool:
         return False
     try:
         return bool(bucket.list(limit=1, prefix=folder, shown=shown).rows)
-    except ExecutionTimeout:  # among so many that may not be shown
+    except ExecutionTimeout:  # too many files that may not be shown
         return False

@@ -1,7 +1,7 @@
-"""What an application decided for the doors of a bucket: the one place where each argument is written.
+"""The arguments of ``uploads_blueprint`` and ``webdav_app``, each defined once.
 
-An argument is a field: its type, its default, and below it what it means. What its value must be is a row of
-:data:`_CHECKS`. Methods get them by :func:`.arguments.takes`.
+An argument is a field: its type, its default, and below it its documentation. Its check is a row of :data:`_CHECKS`.
+The methods get their signatures by :func:`.arguments.takes`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a bucket, which hold at each of its doors."""
+    """The rules of a bucket, for the blueprint and for the network drive."""
 
     open_bucket: Callable[[str, str | None], Bucket]
     """:meth:`.PyMongo.bucket`"""
@@ -44,11 +44,10 @@ class Rules:
     authorize: Authorize | None = None
     """``authorize(action, filename)``, asked before anything is read or stored; *action* is ``read``, ``write`` or
     ``delete`` of a file, or ``list``: of everything if *filename* is None, of a folder if it is a path that ends with a
-    slash. A listing shows the files that may be read in folders that may all be listed, and nothing of others. Falsy
-    means 403; it may also abort. None: reading and adding are open to all, and deleting is refused; a network drive is
-    read-only."""
+    slash. A listing shows only files that may be read, in folders that may be listed. A falsy result means 403; the
+    function may also abort. None: everybody may read and add files, nobody may delete; a network drive is read-only."""
     read_only: bool = False
-    """only reading is left"""
+    """whether all changes are refused"""
     max_size: int | None = None
     """bytes in a file; None: no limit"""
     upload_timeout: float | None = 3600
@@ -56,14 +55,14 @@ class Rules:
     metadata: Collection[str] = ()
     """the keys of a file's ``metadata`` that requests may set"""
     keep_versions: int | None = None
-    """how many of the newest versions of a name stay: each upload deletes a few older ones, none before it was
-    superseded for an hour; None: all stay"""
+    """how many of the newest versions of a name are kept: each upload deletes some older ones, if they have been
+    superseded for an hour; None: all are kept"""
     expire_after: float | None = None
-    """seconds after its upload at which a version is gone; None: it stays"""
+    """seconds after its upload at which a version expires; None: never"""
     inspect: Inspect | None = None
     """``inspect(file, read)``, called when an upload is complete and nobody can see it yet; *file* is its
-    :class:`.StoredFile`, and ``read()`` iterates over its content. If it raises :class:`.Refused` the answer is 422, if
-    it fails otherwise 503; nothing is stored then."""
+    :class:`.StoredFile`, and ``read()`` iterates over its content. If it raises :class:`.Refused` the response is
+    422, if it fails otherwise 503, and nothing is stored."""
     inspect_timeout: float = 60
     """seconds that *inspect* may take"""
 
@@ -91,11 +90,11 @@ class Drive(Rules):
     rules: Blueprint | None = None
     """a blueprint that :meth:`.PyMongo.uploads_blueprint` returned: the drive serves its bucket by its rules (*base*,
     *db*, *authorize*, *read_only*, *max_size*, *upload_timeout*, *metadata*, *keep_versions*, *expire_after*, *inspect*
-    and *inspect_timeout*), and none of them is given here"""
+    and *inspect_timeout*), which must not be given here"""
     authenticate: Authenticate | None = None
     """``authenticate(user, password)``, asked with each request to the drive (HTTP basic authentication): use HTTPS;
-    *authorize* finds the name in ``request.authorization.username``, which at a blueprint nobody has checked. None: the
-    application decides in *authorize* who it is."""
+    *authorize* finds the name in ``request.authorization.username`` (a blueprint does not check it). None: *authorize*
+    identifies the user itself."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +105,18 @@ class Options(Rules):
     """the blueprint's name, so that ``url_for("uploads.file", filename=...)`` finds it"""
     _: KW_ONLY
     url_prefix: str | None = None
-    """where it lives"""
+    """the prefix of its URLs"""
     max_request_size: int | None = None
-    """bytes in a request; the application's ``MAX_CONTENT_LENGTH`` holds too"""
+    """bytes in a request; the application's ``MAX_CONTENT_LENGTH`` applies, too; None: no limit of its own"""
     max_form_parts: int = 1000
     """files and fields in a form, in place of ``MAX_FORM_PARTS``"""
     max_form_memory_size: int = 128 * 1024
-    """bytes in a text field of a form, in place of ``MAX_FORM_MEMORY_SIZE``; 128 KiB or more, as the parser needs
-    them"""
+    """bytes in a text field of a form, in place of ``MAX_FORM_MEMORY_SIZE``; at least 128 KiB, which the
+    parser needs"""
     cache_for: int | None = None
-    """seconds for which a name's newest version may be kept; None: asked for each time"""
+    """seconds for which clients may cache the newest version of a name; None: they revalidate each time"""
     public: bool = False
-    """whether shared caches (a CDN) may keep files"""
+    """whether shared caches (a CDN) may store files"""
     trusted_origins: Collection[str] = ()
     """origins (``https://example.com``) whose pages may read and change things here, with their visitors' cookies
     (CORS)"""
@@ -125,36 +124,37 @@ class Options(Rules):
     """the ``Cross-Origin-Resource-Policy`` of every answer, which decides whose pages may show files: ``same-origin``,
     ``same-site`` or ``cross-origin``; None: ``cross-origin`` with *public*, else ``same-origin``"""
     title: str = "Files"
-    """what the pages call themselves"""
+    """the title of the pages"""
     uploaded_by: str | None = None
-    """the key of a file's metadata, or of its document, that says who uploaded it: the pages show it"""
+    """the key of a file's metadata, or of its document, with the name of the uploader, which the pages show"""
     csp: Csp | None = None
-    """sources that the pages' Content-Security-Policy allows beside their own, for a layout of the application:
+    """sources that the pages' Content-Security-Policy also allows, for a layout of the application:
     ``{"style-src": "https://cdn.example"}``, or a function that returns this for each request"""
     stylesheet: str | None = None
     """the URL of a stylesheet that the pages load after their own, from the same origin"""
     inline_types: Collection[str] = ()
-    """media types that are shown in the browser, beside images, audio, video and plain text"""
+    """media types that are shown in the browser, besides images, audio, video and plain text"""
     send_timeout: float | None = None
-    """seconds that a client may take for a piece of a download (255 KiB); if it takes longer its connection is ended,
-    under servers that tell their sockets (gunicorn, Werkzeug); None: no limit"""
+    """seconds that a client may take for a piece of a download (255 KiB) before its connection is closed, under servers
+    that give access to their sockets (gunicorn, Werkzeug); None: no limit"""
     share: int | None = None
-    """seconds for which a link is good that whoever may read a file makes (``POST /NAME?share``); None: no links"""
+    """seconds for which links are valid that anybody who may read a file can make (``POST /NAME?share``); None: no
+    links"""
     variants: Mapping[str, Variant] | None = None
-    """smaller pictures by their names, beside ``thumb`` (640 pixels): ``GET /NAME?variant=thumb``"""
+    """variants of pictures by their names, besides ``thumb`` (640 pixels): ``GET /NAME?variant=thumb``"""
     resumable: bool = True
-    """whether uploads that broke off can be resumed (tus 1.0.0); never if *read_only* is set"""
+    """whether uploads are resumable (tus 1.0.0); never if *read_only* is set"""
     upload_expires: float = 86_400
     """seconds after its last byte for which an upload can be resumed"""
     max_uploads: int = 1000
-    """how many unfinished uploads the bucket may have; one more is a 429"""
+    """unfinished uploads in the bucket; one more is a 429"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.authorize is not None and self.public:
             raise ValueError(
-                "public=True lets shared caches answer for authorize: give only one of them, or register a public,"
-                " read_only blueprint beside the one that decides"
+                "public=True lets shared caches answer without asking authorize: give only one of them, or register a"
+                " second blueprint that is public and read_only"
             )
         object.__setattr__(self, "resumable", self.resumable and not self.read_only)
 
@@ -166,13 +166,13 @@ class Options(Rules):
     def page_policy(self, **added: str) -> str:
         """The Content-Security-Policy of a page, for this request.
 
-        :param added: sources that this page needs beside the others, by directive with ``_`` for ``-``
+        :param added: further sources that this page needs, by directive with ``_`` for ``-``
         """
         csp = self.csp() if callable(self.csp) else self.csp
         return page_policy(csp or {}, {directive.replace("_", "-"): sources for directive, sources in added.items()})
 
     def largest_file(self, max_content_length: int | None) -> int | None:
-        """How many bytes a file may have, in slices or alone in a form; None: any number.
+        """Return the size limit of a file, in bytes, by resumable uploads or else by forms; None: no limit.
 
         :param max_content_length: the application's limit for a request, in bytes
         """
@@ -181,7 +181,7 @@ class Options(Rules):
         return max(0, min(limits)) if limits else None
 
     def slice(self, max_content_length: int | None) -> int | None:
-        """How many bytes of an upload that can go on our page sends in a request; None: it sends forms alone.
+        """Return how many bytes of a resumable upload our page sends in a request; None: it sends only forms.
 
         :param max_content_length: as in :meth:`largest_file`
         """
@@ -192,9 +192,9 @@ class Options(Rules):
 
 
 def options_of(blueprint: str | None) -> Options:
-    """Return what the application decided for one of its uploads blueprints.
+    """Return the options of an uploads blueprint of the application.
 
-    :param blueprint: its name, with those that it is nested in
+    :param blueprint: its name, with the names of those that it is nested in
     :raises ValueError: if the application has none of this name
     """
     options = getattr(current_app.blueprints.get(blueprint or ""), "options", None)

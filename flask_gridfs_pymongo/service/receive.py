@@ -1,4 +1,4 @@
-"""Bodies of requests into the store: a raw PUT, or the files of a form.
+"""Storing the body of a request: a raw PUT, or the files of a form.
 
 ::
 
@@ -42,7 +42,7 @@ _Check = Callable[[StoredFile | None], None]
 
 
 class PartlyStored(Exception):
-    """Some files of a form are stored, the others not, and the database does not let them be taken back."""
+    """Some files of a form are stored and the others are not, and the database failed to delete them again."""
 
     def __init__(self, files: list[StoredFile]) -> None:
         self.files = files
@@ -59,7 +59,7 @@ def save_body(request: Request, options: Rules, filename: str, *, check: _Check)
     if length is not None and max_size is not None and length > max_size:
         raise too_large(max_size)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        abort(415, "What is stored is what a GET answers: send the body without Content-Encoding.")
+        abort(415, "Content-Encoding is not supported: send the body without it.")
     try:
         digests = expected(request.headers)
     except ValueError as error:
@@ -89,13 +89,13 @@ def save_body(request: Request, options: Rules, filename: str, *, check: _Check)
 
 
 def _check_early(request: Request, bucket: Bucket, filename: str, check: _Check) -> None:
-    """Refuse before the body is read what preconditions refuse; without any the commit's look is enough."""
+    """Check preconditions before the body is read, too; without any, the check at the commit is enough."""
     if any(name in request.headers for name in PRECONDITIONS):
         check(bucket.newest(filename))
 
 
 def save_copy(options: Rules, file: StoredFile, filename: str, check: _Check) -> StoredFile:
-    """Save a revision, with its type, fields and metadata, as the newest version of *filename*, which is clean.
+    """Save a copy of *file*, with its type, fields and metadata, as the newest version of *filename*, which is clean.
 
     :param check: as in :meth:`.Writer.commit`
     """
@@ -128,13 +128,13 @@ def save_form(
     folder: str = "",
     check: _Check | None = None,
 ) -> list[StoredFile]:
-    """Save every file of a form, all of them or none; where that fails halfway :class:`PartlyStored` says which.
+    """Save every file of a form, all of them or none; if neither succeeds, :class:`PartlyStored` says which are stored.
 
-    The parts go into the store while they arrive: of one that is finished no more than its first bytes are kept in
-    memory. Where something has parsed the form before (Flask-WTF does), they come from what it kept.
+    Parts are stored while they arrive: of a finished one, only its first bytes stay in memory. If the form was parsed
+    already (by Flask-WTF, for example), the files come from there.
 
     :param filename: the name for the only file; None: each part's own, cleaned
-    :param folder: what goes before each part's own name
+    :param folder: a prefix of each part's own name
     :param check: for a *filename*, as in :func:`save_body`
     """
     bucket, max_size = options.bucket(), options.max_size
@@ -144,9 +144,9 @@ def save_form(
     with ExitStack() as uploads:
         parts: list[_Part] = []
 
-        def begin(name: str | None, claim: str | None) -> _Part:
+        def start_part(name: str | None, claim: str | None) -> _Part:
             if filename is not None and parts:
-                abort(400, Message("One file at a time goes to the name %(name)s.", name=repr(filename)))
+                abort(400, Message("Send one file only: the URL names %(name)s.", name=repr(filename)))
             own = clean(name or "")
             target = (clean(f"{folder}/{own}") if own else "") if filename is None else filename
             if not target:
@@ -160,13 +160,13 @@ def save_form(
                 for _, storage in request.files.items(multi=True):
                     if storage.filename:
                         named = filename_of(storage.headers.get("Content-Disposition", ""), storage.filename)
-                        part = begin(named, storage.content_type)
+                        part = start_part(named, storage.content_type)
                         while block := storage.stream.read(READ_SIZE):
                             part.write(block)
                         part.seek(0)
                 form: MultiDict[str, str] = request.form
-            elif request.mimetype == "multipart/form-data":  # any other form would be read into memory as a whole
-                form = _parse(request, begin, options.upload_timeout)
+            elif request.mimetype == "multipart/form-data":  # other forms would be read into memory as a whole
+                form = _parse(request, start_part, options.upload_timeout)
         except FileTooLarge:
             raise too_large(max_size) from None
         if not parts:
@@ -181,32 +181,34 @@ def save_form(
 
 
 def _commit(bucket: Bucket, parts: list[tuple[Writer, dict[str, Any]]], check: _Check | None) -> list[StoredFile]:
-    """Commit all *parts*; where one cannot be, take back those before it."""
+    """Commit all *parts*; if one fails, delete those before it."""
     saved: list[StoredFile] = []
     try:
         for writer, fields in parts:
             saved.append(writer.commit(fields=fields, check=check).file)
     except Exception as error:
-        kept = [file for file in reversed(saved) if not _taken_back(bucket, file)]
+        kept = [file for file in reversed(saved) if not _deleted_again(bucket, file)]
         if kept:
             raise PartlyStored(kept[::-1]) from error
         raise
     return saved
 
 
-def _taken_back(bucket: Bucket, file: StoredFile) -> bool:
+def _deleted_again(bucket: Bucket, file: StoredFile) -> bool:
     try:
         bucket.delete_many([file.id])
     except PyMongoError as error:
-        _logger.error("%a stays, though another file of its form could not be stored: %s", file.filename, error)
+        _logger.error(
+            "%a was stored and could not be deleted, though another file of its form failed: %s", file.filename, error
+        )
         return False
     return True
 
 
 def _parse(
-    request: Request, begin: Callable[[str | None, str | None], _Part], timeout: float | None
+    request: Request, start_part: Callable[[str | None, str | None], _Part], timeout: float | None
 ) -> MultiDict[str, str]:
-    """Let *begin* take the files; returns the other fields."""
+    """Parse the form, with *start_part* for its files; return the other fields."""
 
     def stream_factory(
         total_content_length: int | None,
@@ -214,7 +216,7 @@ def _parse(
         filename: str | None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        return cast("IO[bytes]", begin(filename, content_type) if filename else _Unnamed())
+        return cast("IO[bytes]", start_part(filename, content_type) if filename else _Unnamed())
 
     parser = FormParser(
         stream_factory,
@@ -235,7 +237,7 @@ def _parse(
 
 
 class _Part:
-    """What the form parser writes one file into."""
+    """The writer of one file, as the form parser uses it."""
 
     def __init__(self, writer: Writer, claim: str | None) -> None:
         self.writer = writer
@@ -245,12 +247,12 @@ class _Part:
         return self.writer.write(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self.writer.finish()  # the parser's sign for the end of a part
+        self.writer.finish()  # how the parser marks the end of a part
         return 0
 
 
 class _Unnamed(io.BytesIO):
-    """An empty file field, as browsers send it where nothing was chosen."""
+    """An empty file field, as browsers send it if no file was chosen."""
 
     def write(self, data: Any) -> int:
         if data:
@@ -259,22 +261,22 @@ class _Unnamed(io.BytesIO):
 
 
 def no_name_left(name: str | None) -> Message:
-    """Say that cleaning *name* left no name to store under."""
-    return Message("The file name %(name)s has nothing left when it is cleaned; choose another one.", name=repr(name))
+    """Return the error for a *name* of which cleaning left nothing."""
+    return Message("The file name %(name)s has no usable characters; choose another one.", name=repr(name))
 
 
 def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any]:
-    """Return the further fields of an uploaded file's document.
+    """Return the additional fields of an uploaded file's document.
 
-    :param metadata: what the request sets of it
-    :param claim: the content type that the client gave
+    :param metadata: the metadata that the request sets
+    :param claim: the content type that the client stated
     """
     claimed = {"clientContentType": claim[:255]} if claim else {}
     return {"metadata": {**metadata, **claimed}}
 
 
 def with_expiry(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the date at which a file expires to the further fields of its document, where ``expire_after`` is set."""
+    """Add the date at which a file expires to the fields of its document, if ``expire_after`` is set."""
     if options.expire_after is None:
         return dict(fields)
     date = datetime.now(UTC) + timedelta(seconds=options.expire_after)
@@ -282,7 +284,7 @@ def with_expiry(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def or_400(read: Callable[[T], R], source: T) -> R:
-    """Return what *read* makes of *source*; what it finds wrong there is a 400."""
+    """Return ``read(source)``; a ValueError is a 400."""
     try:
         return read(source)
     except ValueError as error:

@@ -1,10 +1,10 @@
-"""Who may do what: the application's ``authorize`` function, asked once in a request for each action and name.
+"""Access control: the application's ``authorize`` function, called once per request for each action and name.
 
 ::
 
-    permit(options, "read", "notes.txt")  # goes on, or aborts with 403
+    permit(options, "read", "notes.txt")  # aborts with 403 if it is refused
 
-What stores something asks again before its commit: a body may take an hour, and a right be taken back meanwhile.
+Before a commit it is called again: a body may take an hour, and the right may be withdrawn meanwhile.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .options import Rules
 
 
 def permit(options: Rules, action: str, filename: str | None, *, again: bool = False) -> None:
-    """Abort with 403, or as the application wants, where *action* on *filename* is refused.
+    """Abort with 403, or as the application does, if *action* on *filename* is refused.
 
-    :param again: ask, whatever was decided before in this request
+    :param again: call ``authorize`` even if this request has its answer already
     """
     if filename is not None and _is_reserved(filename):
         abort(403, "Names under .well-known are reserved at the root of a host: give uploads_blueprint() a url_prefix.")
@@ -41,14 +41,14 @@ def permit(options: Rules, action: str, filename: str | None, *, again: bool = F
 
 
 def _is_reserved(filename: str) -> bool:
-    """Whether this URL speaks for the owner of the host (RFC 8615), to a certificate authority for one."""
+    """Whether this URL speaks for the owner of the host (RFC 8615), for example to a certificate authority."""
     if filename.partition("/")[0] != ".well-known":
         return False
     return (url_for(".index") if request.blueprint else f"{request.script_root}/") == "/"
 
 
 def may(options: Rules, action: str, filename: str | None) -> bool:
-    """Like :func:`permit`, for what is left out of a page where it is refused."""
+    """Whether *action* on *filename* is permitted: :func:`permit` without the error."""
     try:
         permit(options, action, filename)
     except HTTPException:
@@ -57,18 +57,18 @@ def may(options: Rules, action: str, filename: str | None) -> bool:
 
 
 def listable(options: Rules, path: str) -> str | None:
-    """Return the nearest folder above *path* that may be listed; empty: the top; None: none may."""
+    """Return the nearest folder above *path* that may be listed; empty: the top; None: no folder may."""
     above = ["", *folders_of(path[:MAX_CHARACTERS])]
     return next((folder for folder in reversed(above) if may(options, "list", folder or None)), None)
 
 
 def visibility_of(options: Rules) -> Shown:
-    """What a listing may show: files that may be read, in folders that may be listed."""
+    """Return what a listing may show: files that may be read, in folders that may be listed."""
     return Shown(partial(may, options, "read"), partial(may, options, "list"))
 
 
 def buttons(options: Rules, filename: str) -> dict[str, Any]:
-    """Which buttons a page of this name has."""
+    """Return which buttons the pages of this name have."""
     writable = not options.read_only
     return {
         "may_write": writable and may(options, "write", filename),

@@ -1,4 +1,4 @@
-"""Ends a download whose client reads nothing: it holds a thread, and may hold a connection to the database.
+"""Ends downloads whose clients have stopped reading: each blocks a thread, and maybe a connection to the database.
 
 ::
 
@@ -24,7 +24,9 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
 def bound(seconds: float, response: Response) -> Response:
-    """Let the client of a streamed *response* take *seconds* for a piece of it, where the server tells its socket."""
+    """Limit the time for each piece of a streamed *response*, if the server gives access to its socket.
+
+    :param seconds: for a piece"""
     connection = connection_of(request)
     if response.direct_passthrough and connection is not None:
         response.response = _Pieces(response.response, seconds, connection, request.path)
@@ -32,12 +34,12 @@ def bound(seconds: float, response: Response) -> Response:
 
 
 class _Pieces:
-    """The pieces of a body: an iterable that ends *connection* where the next one is not asked for in time."""
+    """The pieces of a body: an iterable that closes *connection* if the next piece is not requested in time."""
 
     def __init__(self, pieces: Iterable[Any], seconds: float, connection: Any, path: str) -> None:
         self._pieces, self._iterator = pieces, iter(pieces)
         self._seconds, self._connection, self._path = seconds, connection, path
-        self._since: float | None = None  # when the server began to send a piece
+        self._since: float | None = None  # when the server began to send the current piece
         self._watch: Thread | None = None
         self._over = Event()
 
@@ -64,14 +66,14 @@ class _Pieces:
             since = self._since
             left = self._seconds if since is None else since + self._seconds - time.monotonic()
             if left <= 0:
-                _logger.warning("the client of %a takes nothing more: its download ends", self._path)
+                _logger.warning("closing the download of %a: the client has stopped reading", self._path)
                 with suppress(OSError):
                     _shut_down(self._connection)
                 return
 
 
 def _shut_down(connection: Any) -> None:
-    # Past the connection's own method: an SSLSocket's waits for the client, and gevent's raises where the server sends.
+    # Not the connection's own method: SSLSocket's waits for the client, and gevent's raises while the server sends.
     twin = _socket.socket(fileno=os.dup(connection.fileno()))
     try:
         twin.shutdown(_socket.SHUT_RDWR)

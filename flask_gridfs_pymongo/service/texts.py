@@ -1,11 +1,11 @@
-"""Texts for people, in the language that the application selects for the request.
+"""Translated texts, in the language that the application selects for the request.
 
-Where the application uses Flask-Babel, texts come from the catalogues in ``translations/``, and from catalogues of the
-same domain in the application's own translation directories, which win. Without Flask-Babel they are English::
+If the application uses Flask-Babel, texts come from the catalogues in ``translations/``. Catalogues of the same domain
+in the application's own translation directories take precedence. Without Flask-Babel all texts are English::
 
-    abort(413, Message("A file may have at most %(size)s bytes.", size=1000))  # translated where a page shows it
+    abort(413, Message("A file may have at most %(size)s bytes.", size=1000))  # translated when a page shows it
 
-The templates call :func:`gettext` and :func:`ngettext` as ``_text`` and ``_ntext``: ``_`` stays the application's.
+The templates call :func:`gettext` and :func:`ngettext` as ``_text`` and ``_ntext``: ``_`` is left to the application.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 class Message(str):
-    """A text in English with its values filled in, which is kept so that a page can translate it.
+    """An English text with its values filled in; it keeps both, so that a page can translate it.
 
     :param text: English, with ``%(name)s`` for each value
     """
@@ -39,7 +39,7 @@ class Message(str):
 
 
 def translated(text: str) -> str:
-    """Return *text* in the language of the request; a plain str is looked up as it is, a :class:`Message` formatted."""
+    """Return *text* in the language of the request: a str, or a :class:`Message` with its values filled in."""
     if isinstance(text, Message):
         return str(_catalogue().gettext(text.text)) % text.values
     return str(_catalogue().gettext(text))
@@ -51,12 +51,12 @@ def gettext(text: str, **values: Any) -> str:
 
 
 def ngettext(singular: str, plural: str, num: int, **values: Any) -> str:
-    """Translate the form that the language has for *num* things; it is among the *values*."""
+    """Translate the form that the language has for *num* things; *num* is one of the values."""
     return str(_catalogue().ngettext(singular, plural, num)) % {"num": num, **values}
 
 
 def language() -> str:
-    """Return the BCP 47 tag of the language that the texts are in."""
+    """Return the BCP 47 tag of the language of the texts."""
     if not getattr(_catalogue(), "files", None):
         return "en"
     from flask_babel import get_locale
@@ -65,7 +65,7 @@ def language() -> str:
 
 
 def number(value: float, digits: int = 0) -> str:
-    """Write a number as the language does: 1,234.5 or 1.234,5."""
+    """Format a number for the language: 1,234.5 or 1.234,5."""
     if "babel" not in current_app.extensions:
         return f"{value:,.{digits}f}"
     from babel.numbers import format_decimal
@@ -75,7 +75,7 @@ def number(value: float, digits: int = 0) -> str:
 
 
 def size(length: int) -> str:
-    """Write a number of bytes for people."""
+    """Format a number of bytes: 1.5 MiB."""
     if length < 1024:
         return ngettext("%(num)s byte", "%(num)s bytes", length)
     power = min((length.bit_length() - 1) // 10, len(_UNITS))
@@ -107,4 +107,4 @@ TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "_number": number,
     "_size": size,
 }
-"""What the templates call, also from macros in a page of the application's own"""
+"""Functions for the templates, also for macros in pages of the application"""

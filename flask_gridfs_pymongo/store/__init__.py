@@ -1,6 +1,6 @@
-"""Files in GridFS: knows MongoDB and the GridFS format, nothing of Flask or HTTP.
+"""Files in GridFS: knows MongoDB and the GridFS format, and nothing of Flask or HTTP.
 
-:class:`.Bucket` is its door. Other rooms import from here alone.
+:class:`.Bucket` is its entrance. Other rooms import from here only.
 """
 
 from . import ids

@@ -1,4 +1,4 @@
-r"""The charset of text: its place beside the media type, and whether it is UTF-8, as the bytes tell while they pass.
+r"""The charset of a text: in its media type, and whether the content is UTF-8, which is checked while it is written.
 
 ::
 
@@ -18,13 +18,13 @@ from ..mimetype import parse
 
 
 class Utf8:
-    """Looks at content piece by piece, until one is not UTF-8."""
+    """An incremental check whether content is UTF-8."""
 
     def __init__(self) -> None:
         self._decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
 
     def update(self, data: bytes | bytearray | memoryview, final: bool = False) -> None:
-        """Look at the next bytes."""
+        """Check the next bytes."""
         if self._decoder is not None:
             try:
                 self._decoder.decode(data, final)
@@ -32,7 +32,7 @@ class Utf8:
                 self._decoder = None
 
     def copy(self) -> Utf8:
-        """Return one that goes its own way from here."""
+        """Return an independent copy of the present state."""
         other = Utf8()
         if self._decoder is None or other._decoder is None:
             other._decoder = None
@@ -41,13 +41,13 @@ class Utf8:
         return other
 
     def valid(self) -> bool:
-        """Whether all of it was UTF-8; nothing follows."""
+        """Whether all of it was UTF-8; call it after the last bytes."""
         self.update(b"", final=True)
         return self._decoder is not None
 
 
 def split(media_type: str) -> tuple[str, str | None]:
-    """Take the charset out of a media type, which stays as it is where it names none."""
+    """Split a media type into itself without its charset, and the charset or None."""
     _, parameters = parse(media_type) or ("", [])
     charset = dict(reversed(parameters)).get("charset")
     if charset is None:

@@ -23,7 +23,7 @@ from .clock import Clock
 from .indexes import Index, Indexes
 from .retry import reason, retry
 
-_WRITE_TIMEOUT = 10  # seconds for a write's majority
+_WRITE_TIMEOUT = 10  # seconds that a write waits for its majority
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
@@ -31,14 +31,14 @@ Documents = Collection[dict[str, Any]]
 
 
 class Primary(NamedTuple):
-    """The collections as the primary knows them: a secondary may lag."""
+    """The collections, read from the primary: a secondary may lag."""
 
     files: Documents
     chunks: Documents
 
 
 class Collections:
-    """``base.files`` and ``base.chunks``, and what the package keeps beside them.
+    """``base.files`` and ``base.chunks``, and the package's own collections beside them.
 
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name
@@ -48,9 +48,9 @@ class Collections:
         options: dict[str, Any] = {}
         self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS.with_options(tz_aware=True)
         self._is_mock = not isinstance(database.codec_options, CodecOptions)
-        if not self._is_mock:  # mongomock has its own, which need no change
-            # A document class, naive dates or a lax write concern are the application's for its own collections.
-            # A date or a text that Python cannot hold must not keep the whole batch from being read.
+        if not self._is_mock:  # mongomock's own need no change
+            # The application's document class, naive dates and lax write concern are for its own collections.
+            # A date or text that Python cannot represent must not make a whole batch unreadable.
             options["codec_options"] = self.codec_options = database.codec_options.with_options(
                 document_class=dict,
                 tz_aware=True,
@@ -65,9 +65,9 @@ class Collections:
         self.uploads: Documents = database[f"{base}.uploads"].with_options(**options, read_preference=primary)
         """resumable uploads (:mod:`.uploads`)"""
         self.variants: Documents = database[f"{base}.variants"].with_options(**options, read_preference=primary)
-        """pictures made of files (:mod:`.variants`)"""
+        """variants of pictures (:mod:`.variants`)"""
         self.dav: Documents = database[f"{base}.dav"].with_options(**options, read_preference=primary)
-        """what WebDAV has beside files (:mod:`.dav`)"""
+        """locks, properties and empty folders of the network drive (:mod:`.dav`)"""
         self.primary = Primary(
             self.files.with_options(read_preference=primary), self.chunks.with_options(read_preference=primary)
         )
@@ -80,38 +80,40 @@ class Collections:
 
     @property
     def is_replicated(self) -> bool:
-        """Whether the server tells its time with each write, as members of a replica set and mongos do."""
+        """Whether each write returns a time of the server, as members of a replica set and mongos do."""
         if self._is_mock:
             return False
         return self.files.database.client.topology_description.topology_type_name not in ("Unknown", "Single")
 
     def of(self, index: Index) -> Documents:
-        """The collection that *index* belongs to, as the primary knows it."""
+        """Return the collection that *index* belongs to, read from the primary."""
         beside = {"uploads": self.uploads, "variants": self.variants}
         found: Documents = {**self.primary._asdict(), **beside}[index.collection]
         return found
 
     def check_reachable(self, seconds: float) -> None:
-        """Ask the database for a sign of life.
+        """Ping the database.
 
-        :raises pymongo.errors.PyMongoError: where none comes within so many *seconds*
+        :raises pymongo.errors.PyMongoError: if it does not answer within *seconds*
         """
         with pymongo.timeout(seconds):
             self.files.database.command("ping", read_preference=self.files.read_preference)
 
     def delete_chunks(self, ids: Sequence[Any]) -> None:
-        """Delete the chunks of files that have no document; where that fails they are left to ``flask gridfs check``.
+        """Delete the chunks of files without a document; after an error they are left to ``flask gridfs check``.
 
-        Nobody sees them, so that no majority has to confirm it.
+        As nobody sees these chunks, no majority has to confirm the deletion.
         """
         chunks = self.chunks.with_options(write_concern=WriteConcern(w=1))
         try:
             retry(chunks, lambda: chunks.delete_many({"files_id": {"$in": ids}}))
         except PyMongoError as error:
-            _logger.warning("%s: the chunks of %s stay behind without a file: %a", chunks.full_name, ids, reason(error))
+            _logger.warning(
+                "%s: could not delete the chunks of %s, which have no file: %a", chunks.full_name, ids, reason(error)
+            )
 
 
 def _durable(concern: WriteConcern) -> WriteConcern:
-    """The application's write concern where it is an acknowledged one, else ``majority``; with an end to the wait."""
+    """Return the application's write concern, or ``majority`` if that is unacknowledged, with a timeout."""
     document = {"wtimeout": _WRITE_TIMEOUT * 1000, **concern.document}
     return WriteConcern(**{**document, "w": document.get("w") or "majority"})

@@ -1,4 +1,4 @@
-"""What the store raises: each is one kind of failure, and each door has a status for it."""
+"""The errors of the store; :mod:`.service.errors` maps them to responses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pymongo.errors import PyMongoError
 
 
 class CorruptFile(Exception):
-    """A stored file's document and its chunks contradict each other."""
+    """The document of a stored file and its chunks contradict each other."""
 
 
 class ContentDeleted(CorruptFile):
@@ -14,15 +14,15 @@ class ContentDeleted(CorruptFile):
 
 
 class IndexConflict(Exception):
-    """A unique index does not let the file in; nothing was stored."""
+    """A unique index of the application refuses the file; nothing was stored."""
 
 
 class Unconfirmed(PyMongoError):
-    """The server did not confirm a write in time: it may have been done, wholly, or not at all."""
+    """The server did not confirm a write in time: it was done completely, or not at all."""
 
 
 class FileTooLarge(Exception):
-    """More bytes were written than the limit of the file, or of the upload, allows."""
+    """More bytes were written than the limit of the file or upload."""
 
 
 class UploadBusy(Exception):
@@ -30,12 +30,12 @@ class UploadBusy(Exception):
 
 
 class UploadEnded(Exception):
-    """The upload cannot be resumed: it is stored, or it was terminated or expired."""
+    """The upload was completed or terminated, or has expired."""
 
 
 class LeaseLost(Exception):
-    """Another request has acquired the lease on the upload, or ended it."""
+    """Another request has acquired the lease of the upload, or ended the upload."""
 
 
 class QuotaExceeded(Exception):
-    """One more lock, property or name would be too many."""
+    """The limit of locks or properties is reached."""

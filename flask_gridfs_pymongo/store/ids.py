@@ -1,4 +1,4 @@
-"""A file's ``_id``, which may have any BSON type, as a text for URLs and as JSON.
+"""A file's ``_id``, which may have any BSON type, as text for URLs and as JSON.
 
 ::
 
@@ -26,13 +26,13 @@ MAX_ID_LENGTH = 1024
 def to_text(
     file_id: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS, max_length: int = MAX_ID_LENGTH
 ) -> str | None:
-    """Write an ``_id``, or another value, for a URL.
+    """Encode an ``_id``, or another value, for a URL.
 
-    :param options: the client's: they say how a UUID is stored
+    :param options: the client's, which say how a UUID is stored
     :param max_length: characters of the text
     :return: the 24 digits of an ObjectId; of any other type ``~`` and the BSON document ``{"_id": value}`` in base64url
         without padding (RFC 4648 section 5); None if that is longer than *max_length*
-    :raises UnicodeEncodeError: for a text in it that is not UTF-8
+    :raises UnicodeEncodeError: if a text in it is not UTF-8
     """
     if isinstance(file_id, ObjectId):
         return str(file_id)
@@ -41,20 +41,20 @@ def to_text(
 
 
 def is_utf8(file_id: Any) -> bool:
-    """Whether the texts in an ``_id`` were UTF-8: else no query can ask for it."""
+    """Whether the texts in an ``_id`` are UTF-8: otherwise it cannot be queried."""
     try:
         bson.encode({"_id": file_id})
     except UnicodeEncodeError:
         return False
-    except ValueError:  # a UUID, which a client has to say how to store
+    except ValueError:  # a UUID, if the client does not say how it is stored
         pass
     return True
 
 
 def from_text(text: str, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS, max_length: int = MAX_ID_LENGTH) -> Any:
-    """Read what :func:`to_text` wrote.
+    """Decode what :func:`to_text` returned.
 
-    :raises ValueError: for every other text: each ``_id`` has one
+    :raises ValueError: for any other text
     """
     try:
         value = _value(text, options, max_length)
@@ -75,9 +75,9 @@ def _value(text: str, options: CodecOptions[Any], max_length: int) -> Any:
 
 
 def to_json(value: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS) -> Any:
-    """Write a BSON value for JSON, which MongoDB's Extended JSON (v2, relaxed) makes of it.
+    """Convert a BSON value for JSON, to MongoDB's Extended JSON (v2, relaxed).
 
-    An ObjectId is its 24 digits. What was not UTF-8 becomes U+FFFD.
+    An ObjectId becomes its 24 digits, and what is not UTF-8 becomes U+FFFD.
     """
     if isinstance(value, ObjectId):
         return str(value)

@@ -1,12 +1,12 @@
-"""The indexes of a bucket: before the first write of a process they are created, and later looked after.
+"""The indexes of a bucket: created before the first write of a process, and checked again later.
 
 ::
 
     collections.indexes.ensure()
     collections.files.insert_one(document)
 
-Somebody may drop a bucket while processes write to it. So each look is followed by another one, in the background, ten
-seconds after a later write. Until a look has found them all (:attr:`Indexes.complete`) writers rely on none.
+A bucket may be dropped while processes write to it. So each check is followed by another one, in the background, ten
+seconds after a later write. Until a check has found all indexes (:attr:`Indexes.complete`) writers do not rely on any.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pymongo.errors import OperationFailure, PyMongoError
 from .retry import reason, retry
 
 _INDEX_TIMEOUT = 10  # seconds that a request waits for indexes
-_PERIOD = 10  # seconds between two looks
-_NO_QUORUM = (2, 9, 40415)  # of a standalone, and of servers before MongoDB 4.4
+_PERIOD = 10  # seconds between two checks
+_NO_QUORUM = (2, 9, 40415)  # from standalone servers, and from servers before MongoDB 4.4
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
 class Index(NamedTuple):
-    """An index that a bucket has."""
+    """An index of a bucket."""
 
     collection: Literal["files", "chunks", "uploads", "variants"]
     keys: list[tuple[str, int]]
@@ -43,13 +43,13 @@ INDEXES = (
     Index("chunks", [("files_id", ASCENDING), ("n", ASCENDING)], {"unique": True}),
     Index("files", [("previous", ASCENDING)], {"unique": True, "partialFilterExpression": WITH_PREVIOUS}),
 )
-"""The two that the GridFS specification names, and the one that orders our writers"""
+"""The two of the GridFS specification, and the one of claims, which orders writers"""
 
 
 class Indexes:
-    """Looks after the indexes of one bucket.
+    """Creates and checks the indexes of one bucket.
 
-    :param collection_of: returns the collection that an index belongs to, as the primary knows it
+    :param collection_of: returns the collection that an index belongs to, read from the primary
     """
 
     def __init__(self, collection_of: Callable[[Index], Any]) -> None:
@@ -57,33 +57,33 @@ class Indexes:
         self._known: list[Index] = []
         self._refused: list[Index] = []
         self._sound: list[Index] = []
-        self._next_look = 0.0
+        self._next_check = 0.0
 
     @property
     def complete(self) -> bool:
-        """Whether the last look found all :data:`INDEXES`, or created them."""
+        """Whether the last check found or created all :data:`INDEXES`."""
         return all(index in self._sound for index in INDEXES)
 
     def ensure(self, indexes: Sequence[Index] = INDEXES) -> None:
-        """Create *indexes* if this process has not looked at them yet; if it has, look again in the background.
+        """Create *indexes* if this process has not checked them yet, else check them again in the background.
 
-        A request does not wait long for them: a server's refusal, and an index that takes longer than ten seconds, are
-        a warning in the log, once.
+        A request does not wait long: if the server refuses an index, or takes longer than ten seconds, a warning is
+        logged, once.
         """
         if new := [index for index in indexes if index not in self._known]:
             self._create(new)
             self._known += [index for index in new if index not in self._known]
-        elif time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _PERIOD
-            timer = Timer(_PERIOD, self._look_again)
+        elif time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + _PERIOD
+            timer = Timer(_PERIOD, self._check_again)
             timer.daemon = True
             timer.start()
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         try:
             self._create(self._known)
         except PyMongoError as error:
-            _logger.info("cannot look at the indexes: %s", reason(error))
+            _logger.info("cannot check the indexes: %s", reason(error))
 
     def _create(self, indexes: Sequence[Index]) -> None:
         deadline = time.monotonic() + _INDEX_TIMEOUT
@@ -93,12 +93,14 @@ class Indexes:
             collection = self._collection_of(index)
             if index.collection not in there:
                 there[index.collection] = retry(collection, collection.index_information)
-                if not there[index.collection]:  # it is new, or was dropped: what was in the way is gone
+                if not there[index.collection]:  # the collection is new, or was dropped: try refused indexes again
                     self._refused = [refused for refused in self._refused if refused.collection != index.collection]
             problem = index_problem(there[index.collection], index)
             if problem and index not in self._refused:
                 error = create_index(collection, index, max(deadline - time.monotonic(), 0.001))
-                problem = error and index_problem(collection.index_information(), index)  # None: under another name
+                problem = error and index_problem(
+                    collection.index_information(), index
+                )  # None: it exists under another name
                 if problem:
                     _logger.warning("%s: cannot create the index %s: %a", collection.full_name, index.keys, error)
                     self._refused.append(index)
@@ -108,7 +110,7 @@ class Indexes:
 
 
 def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
-    """What is wrong with *index* among those that are *there* (``index_information()``)."""
+    """Return the problem of *index*, if any, given the existing indexes (``index_information()``)."""
     same = [found for found in there.values() if found["key"] == index.keys]
     strict = [found for found in same if found.get("unique", False) >= index.options.get("unique", False)]
     narrowing = ("partialFilterExpression", "sparse", "collation", "expireAfterSeconds")
@@ -118,10 +120,10 @@ def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
 
 
 def create_index(collection: Collection[Any], index: Index, seconds: float | None) -> str:
-    """Create an index; returns why the server refuses, or an empty string.
+    """Create an index; return why the server refuses it, or an empty string.
 
-    On a replica set it waits for a majority: by default MongoDB waits for every voting member, also for one that is
-    dead (SERVER-65670).
+    On a replica set this waits for a majority: by default MongoDB waits for every voting member, also for a dead one
+    (SERVER-65670).
 
     :param seconds: after which the server gives up; None: never
     """

@@ -1,8 +1,8 @@
-"""Whether a files document can be right, and whether the chunks are what it says.
+"""Integrity of stored files: whether a files document is valid, and whether the chunks match it.
 
 ::
 
-    document_error({"filename": "notes.txt", "length": -1, "chunkSize": 261120})  # "its length is no number of bytes"
+    document_error({"filename": "a.txt", "length": -1, "chunkSize": 261120})  # "its length is not a number of bytes"
 """
 
 from __future__ import annotations
@@ -13,45 +13,45 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
-"""a projection of a files document: what a :class:`ChunkAudit` and a report need"""
+"""a projection of a files document: what :class:`ChunkAudit` and reports need"""
 SIZE = {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}
-"""in an aggregation: the server measures a chunk (MongoDB 4.4)"""
+"""an expression for aggregations: the size of a chunk, measured by the server (MongoDB 4.4)"""
 NUMBERS = {"_id": 0, "files_id": 1, "n": 1}
-"""a projection of a chunk: what its index tells"""
+"""a projection of a chunk, covered by its index"""
 SIZES = {**NUMBERS, "size": SIZE}
-"""a projection of a chunk: what a :class:`ChunkAudit` takes"""
+"""a projection of a chunk: what :class:`ChunkAudit` needs"""
 MAX_INT64 = 2**63 - 1
 """bytes: the largest integer of BSON"""
 
 
 def document_error(document: Mapping[str, Any]) -> str | None:
-    """Tell why a files document cannot be right; None if it can.
+    """Return why a files document is invalid; None if it is valid.
 
-    Other tools left lengths that are missing, null, negative (above 2 GB in 32 bits), fractions or no numbers at all,
-    and names that are not UTF-8, which the driver gives with lone surrogates in their place.
+    Other tools wrote lengths that are missing, null, negative (above 2 GB in 32 bits), fractions or not numbers, and
+    names that are not UTF-8, whose bytes the driver returns as lone surrogates.
     """
     if not is_length(document.get("length")):
-        return "its length is no number of bytes"
+        return "its length is not a number of bytes"
     if not is_length(size := document.get("chunkSize")) or not size:
-        return "its chunkSize is no number of bytes"
+        return "its chunkSize is not a positive number of bytes"
     if isinstance(name := document.get("filename"), str) and not is_utf8(name):
         return "its filename is not UTF-8"
     return None
 
 
 def is_length(value: Any) -> TypeGuard[int | float]:
-    """Whether *value* is a whole number that can be a length in bytes, whatever numeric type it has."""
+    """Whether *value* is a possible length in bytes, whatever its numeric type."""
     return _is_whole(value) and bool(value <= MAX_INT64)
 
 
 def is_utf8(text: str) -> bool:
-    """Whether *text* was UTF-8, and can be stored again."""
+    """Whether *text* came from valid UTF-8, so that it can be stored again."""
     return re.search("[\ud800-\udfff]", text) is None
 
 
 @dataclass
 class Problem:
-    """One kind of damage, how often, and the number of the first chunk that has it."""
+    """A kind of damage, how many chunks have it, and the number of the first one."""
 
     kind: str
     count: int
@@ -59,10 +59,10 @@ class Problem:
 
 
 class ChunkAudit:
-    """Takes the chunks of one file in the order of their numbers, and keeps no more than counts.
+    """Checks the chunks of one file, in the order of their numbers, in constant memory.
 
-    Empty chunks past the end are no damage: some drivers write one for an empty file. A file without a length is empty
-    where it has no chunks, and damaged where it has any.
+    Empty chunks past the end are not damage: some drivers write one for an empty file. A file without a length counts
+    as empty if it has no chunks, else as damaged.
 
     :param document: the files document
     """
@@ -80,7 +80,7 @@ class ChunkAudit:
         self._found: dict[str, Problem] = {}
 
     def add(self, n: Any, size: int) -> bool:
-        """Take the next chunk, of *size* bytes; returns whether it is a part of the content."""
+        """Check the next chunk, of *size* bytes; return whether it is part of the content."""
         self._sound = self._sound and not self._unsized
         if not _is_whole(n):
             self._note("misnumbered", n)
@@ -100,10 +100,10 @@ class ChunkAudit:
         return False
 
     def problems(self) -> list[Problem]:
-        """What is wrong with the file, where there are no more chunks than those that were taken.
+        """Return the problems of the file, after its last chunk was added.
 
         The kinds are ``missing``, ``short``, ``long``, ``duplicate``, ``misnumbered`` and ``extra`` chunks, or
-        ``invalid document`` where its length or its chunk size is no possible one.
+        ``invalid document`` for an impossible length, chunk size or name.
         """
         if not self._sound:
             return [Problem("invalid document", 1)]

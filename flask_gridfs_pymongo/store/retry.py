@@ -48,14 +48,14 @@ _TRANSIENT = {
 
 
 def codes(error: PyMongoError) -> set[int | None]:
-    """The server's codes for *error*: the command's, or those of the documents that it could not write."""
+    """Return the server's codes for *error*: the command's, or those of the documents that it could not write."""
     if not isinstance(error, OperationFailure):
         return set()
     return {error.code, *(one["code"] for one in (error.details or {}).get("writeErrors", ()))}
 
 
 def reason(error: PyMongoError) -> str:
-    """What went wrong, for a log: without the documents that the driver quotes, which may be chunks of files."""
+    """Describe *error* for a log, without the documents that the driver quotes: they may be chunks of files."""
     details = (error.details or {}) if isinstance(error, BulkWriteError) else {}
     for failed in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
         return str(failed.get("errmsg"))
@@ -63,35 +63,35 @@ def reason(error: PyMongoError) -> str:
 
 
 def is_transient(error: PyMongoError) -> bool:
-    """Whether the same operation may succeed a little later, and was not done yet where the server answered."""
+    """Whether the same operation may succeed later; if the server answered, it has not been done."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
         return True
     return not is_unconfirmed(error) and not _TRANSIENT.isdisjoint(codes(error))
 
 
 def is_unconfirmed(error: PyMongoError) -> bool:
-    """Whether the server did what was asked, and could not make it durable in time."""
+    """Whether the server did what was asked, but did not confirm in time that it is durable."""
     if isinstance(error, BulkWriteError):
         return bool(error.details and error.details.get("writeConcernErrors"))
     return isinstance(error, WriteConcernError)
 
 
 def is_outage(error: PyMongoError) -> bool:
-    """Whether the database could not answer, or not confirm in time, so that a later request may succeed."""
+    """Whether the database did not answer or confirm in time, so that a later request may succeed."""
     return isinstance(error, ConnectionFailure) or is_unconfirmed(error) or is_transient(error)
 
 
 def is_reachable(collection: Collection[Any]) -> bool:
-    """Whether the driver knows a server that can answer for *collection*."""
+    """Whether the driver knows a server that can serve reads of *collection*."""
     topology = collection.database.client.topology_description
     return bool(topology.has_readable_server(collection.read_preference))
 
 
 class RetryBudget:
-    """For how long one operation is tried again: the client's server selection timeout.
+    """How long an operation is retried: for the client's server selection timeout.
 
-    It counts from the first failure while a server is known that could answer, since the failure itself may have
-    taken as long as the timeout; where none is known, it counts from the question, for which the driver has waited.
+    If a suitable server is known, the time counts from the first failure, since the failure itself may have taken as
+    long as the timeout. If none is known, it counts from the first attempt, during which the driver has waited already.
 
     :param collection: the operation's collection
     """
@@ -101,12 +101,12 @@ class RetryBudget:
         self.renew()
 
     def renew(self) -> None:
-        """Start anew, as there was an answer."""
+        """Start anew after a success."""
         self._asked = time.monotonic()
         self._failed: float | None = None
 
     def lasts(self, error: PyMongoError) -> bool:
-        """Return whether to try again after *error*; if so, after a short pause."""
+        """Return whether to retry after *error*, after waiting for a moment if so."""
         if not is_transient(error):
             return False
         now = time.monotonic()
@@ -119,13 +119,13 @@ class RetryBudget:
 
 
 def retry(collection: Collection[Any], operation: Callable[[], T], on_retry: Callable[[], T] | None = None) -> T:
-    """Return what *operation* returns, also where the database goes away meanwhile.
+    """Return the result of *operation*, which is retried while it fails with transient errors.
 
-    The driver tries again once, and index builds and a single server's writes not at all; an election or a restart
-    takes more.
+    The driver retries only once, and index builds and the writes of a standalone server not at all: that is not enough
+    for an election or a restart.
 
-    :param on_retry: what to do from then on in its place, as the server may have done it without our knowing
-    :raises pymongo.errors.PyMongoError: what does not pass, or lasts longer than :class:`RetryBudget`
+    :param on_retry: replaces *operation* after the first failure, as the server may have done it already
+    :raises pymongo.errors.PyMongoError: an error that is not transient, or outlasts the :class:`RetryBudget`
     """
     budget = RetryBudget(collection)
     while True:
@@ -138,17 +138,18 @@ def retry(collection: Collection[Any], operation: Callable[[], T], on_retry: Cal
 
 
 def while_known(cursor: Any, client: Any) -> Iterator[dict[str, Any]]:
-    """Iterate over *cursor* while the server that it lives on is known.
+    """Iterate over *cursor* while its server is reachable.
 
-    For one that is gone the driver's getMore waits as long as for a new server, though another one could answer.
+    If it is not, the driver's getMore would wait for it for the whole server selection timeout, though a new cursor on
+    another server could continue.
 
-    :raises pymongo.errors.AutoReconnect: where the server is gone
+    :raises pymongo.errors.AutoReconnect: if the server is not reachable
     """
     while True:
         if cursor.address is not None:
             server = client.topology_description.server_descriptions().get(cursor.address)
             if server is None or not server.is_server_type_known:
-                raise AutoReconnect(f"{cursor.address} is gone")
+                raise AutoReconnect(f"{cursor.address} is not reachable")
         try:
             document = next(cursor)
         except StopIteration:

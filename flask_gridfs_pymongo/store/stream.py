@@ -1,4 +1,4 @@
-"""A stored file as a file object, as Pillow, zipfile, csv and pandas take it.
+"""A stored file as a file object, for Pillow, zipfile, csv, pandas and the like.
 
 ::
 
@@ -17,16 +17,16 @@ from .model import StoredFile
 from .reader import Reader
 
 _MIN_BUFFER = 256 * 1024  # bytes at least
-_MAX_BUFFER = 16 * 1024 * 1024  # bytes, as long as the largest chunk there can be
+_MAX_BUFFER = 16 * 1024 * 1024  # bytes, the largest possible chunk
 
 
 class FileReader(io.BufferedReader):
-    """Read a revision: an :class:`io.BufferedIOBase` with ``read``, ``seek``, iteration over lines and ``with``.
+    """Reads a version: an :class:`io.BufferedIOBase` with ``read``, ``seek``, iteration over lines and ``with``.
 
-    It holds no cursor between two reads, so that it may stay open for as long as you like, and a read outlives an
-    election of the replica set like a download. ``name`` is the file's name.
+    It holds no cursor between two reads, so that it may stay open for any time, and a read outlives an election of the
+    replica set, as a download does. ``name`` is the file's name.
 
-    :param file: the revision
+    :param file: the version
     :param read: ``read(file, start, stop)``: see :meth:`.Bucket.read`
     """
 

@@ -1,4 +1,4 @@
-"""How much is stored: of a name, of a folder, of a bucket.
+"""How much is stored under a name, in a folder, or in a bucket.
 
 ::
 
@@ -17,7 +17,7 @@ from .strict import NO_ARRAY
 
 
 class Usage(NamedTuple):
-    """What is stored; what has expired counts until it is deleted."""
+    """How much is stored; expired versions count until they are deleted."""
 
     names: int
     """all files without a name count as one"""
@@ -27,9 +27,9 @@ class Usage(NamedTuple):
 
 
 def usage(collections: Collections, path: str) -> Usage:
-    """Count what is stored.
+    """Return how much is stored.
 
-    :param path: a folder's with the slash at its end, empty for everything, or the name of a file
+    :param path: a folder, with a trailing slash; the name of a file; or empty for everything
     """
     selection: dict[str, Any] = {"filename": {"$eq": path, **NO_ARRAY}}
     if path.endswith("/"):

@@ -1,7 +1,7 @@
-"""Pictures made of files, kept beside the bucket in ``base.variants``.
+"""Variants of pictures, stored beside the bucket in ``base.variants``.
 
-Each is one document with its bytes in it, so that MongoDB's TTL index can take away those that nobody looks at.
-Nothing is lost with them: what is gone is made again::
+Each is one document that contains its bytes, so that MongoDB's TTL index can delete those that are not used any more.
+Nothing is lost: a missing variant is made again::
 
     bucket.variants.put("5d41402a", file.id, "image/webp", data)
     bucket.variants.get("5d41402a")
@@ -25,7 +25,7 @@ from .indexes import Index
 from .model import StoredFile
 
 UNUSED_TTL = timedelta(days=30)
-"""after which a picture goes"""
+"""without use, after which a variant is deleted"""
 VARIANT_INDEXES = (
     Index("variants", [("used", ASCENDING)], {"expireAfterSeconds": int(UNUSED_TTL.total_seconds())}),
     Index("variants", [("file", ASCENDING)], {}),
@@ -36,14 +36,14 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
 class StoredVariant(NamedTuple):
-    """A picture that was kept."""
+    """A variant as it was stored."""
 
     content_type: str
     data: bytes
 
 
 class Variants:
-    """The kept pictures of one bucket."""
+    """The stored variants of one bucket."""
 
     def __init__(self, collections: Collections) -> None:
         # What can be made again need not be on a majority of the members.
@@ -52,9 +52,9 @@ class Variants:
         self._indexes = collections.indexes
 
     def get(self, tag: str, *, note: bool = True) -> StoredVariant | None:
-        """Return the picture with this tag, or None.
+        """Return the variant with this tag, or None.
 
-        :param note: whether to write down, once a day, that it is used
+        :param note: whether to record, once a day, that it is used
         """
         found = self._collection.find_one({"_id": tag})
         if found is None:
@@ -66,7 +66,7 @@ class Variants:
         return StoredVariant(found["contentType"], found["data"])
 
     def put(self, tag: str, file_id: Any, content_type: str, data: bytes) -> None:
-        """Keep a picture of the file *file_id*."""
+        """Store a variant of the file *file_id*."""
         if len(data) > _MAX_VARIANT_BYTES:
             return
         fields = {"file": file_id, "contentType": content_type, "data": data, "used": datetime.now(UTC)}
@@ -77,7 +77,7 @@ class Variants:
                 self.forget(file_id)
 
     def forget(self, *file_ids: Any) -> None:
-        """Delete the pictures of files; what goes wrong with it is a line in the log."""
+        """Delete the variants of files; errors are only logged."""
         with self._logged():
             self._collection.delete_many({"file": {"$in": file_ids}})
 
@@ -87,11 +87,11 @@ class Variants:
         return StoredFile.from_document(document).content_type.partition(";")[0].strip().lower() in TYPES
 
     def count(self, file_id: Any) -> int:
-        """Return how many pictures of a file there are."""
+        """Return the number of variants of a file."""
         return int(self._collection.count_documents({"file": {"$eq": file_id}}))
 
     def unowned(self) -> Iterator[Any]:
-        """Yield the ``_id`` of each file that is gone though there are pictures of it."""
+        """Yield the ``_id`` of each deleted file that still has variants."""
         grouped: list[dict[str, Any]] = [{"$sort": {"file": 1}}, {"$group": {"_id": "$file"}}]
         with self._collection.aggregate(grouped, allowDiskUse=True) as found:
             for group in found:
@@ -103,7 +103,7 @@ class Variants:
 
     @contextmanager
     def _logged(self) -> Iterator[None]:
-        """No picture is worth an error."""
+        """Log errors of the database: the answer does not depend on stored variants."""
         try:
             yield
         except PyMongoError as error:

@@ -1,4 +1,4 @@
-"""Values of the query string, and the folder of a URL; what is wrong with one is a 400 that says so.
+"""Reading values of the query string, and the folder of a URL; an invalid one is a 400 that says what is wrong.
 
 ::
 
@@ -30,7 +30,7 @@ def number(value: str | None, name: str) -> int | None:
 
 
 def file_id(text: str, name: str, bucket: Bucket) -> Any:
-    """Read the ``_id`` of a file of *bucket*, of any type: see :func:`.ids.to_text`.
+    """Read the ``_id`` of a file in *bucket*, which may have any type: see :func:`.ids.to_text`.
 
     :param name: the parameter's, for the error
     """
@@ -41,9 +41,9 @@ def file_id(text: str, name: str, bucket: Bucket) -> Any:
 
 
 def folder(target: Target) -> str | None:
-    """The folder that a URL names, by its path or by ``?folder``; it ends with a slash.
+    """Return the folder that a URL names, by its path or by ``?folder``, with its trailing slash.
 
-    Empty: the top; None if none is given.
+    Empty: the top; None: the URL names no folder.
     """
     value = target.folder
     if value is None:

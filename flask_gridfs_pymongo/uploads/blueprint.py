@@ -1,4 +1,4 @@
-"""The blueprint: two rules, with limits, header fields and error handlers around the one view.
+"""The blueprint: two rules for one view, with limits, header fields and error handlers around it.
 
 ::
 
@@ -38,10 +38,10 @@ from .target import remember, target_of
 from .tus import views as tus
 from .views import answer
 
-# Handlers for these go before the application's for the same codes. 401 is not one: a login is the application's.
+# Handlers that take precedence over the application's. 401 is not among them: a login is the application's.
 _OURS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-# Each template has a second name, flask_gridfs_pymongo/original/NAME, by which the application's own can extend it.
+# Each template has a second name, flask_gridfs_pymongo/original/NAME, by which an application's own can extend it.
 _ORIGINALS = PrefixLoader(
     {"flask_gridfs_pymongo": FileSystemLoader(_TEMPLATES / "flask_gridfs_pymongo")}, delimiter="/original/"
 )
@@ -73,7 +73,7 @@ def _failed(options: Options, error: Exception) -> Response:
             "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: %(command)s",
             command=listing.index_command(options.bucket(), request.args, options.keys),
         )
-    # If versions may have been renumbered, a repeated request would change another one.
+    # A repeated change of ?version=N could affect another version, if the first one renumbered them.
     repeatable = request.method == "GET" or target_of(request).version is None
     fields = {"Retry-After": RETRY_AFTER} if failure.transient and repeatable else {}
     return pages.problem(failure.status, text, fields)
@@ -89,21 +89,21 @@ def _guard(options: Options, response: Response) -> Response:
 
 
 def _keep_variables(endpoint: str, values: dict[str, Any]) -> None:
-    """Build URLs with the request's own variables of a ``url_prefix`` such as ``/<user>/files``."""
+    """Build URLs with the request's values for variables of a ``url_prefix`` such as ``/<user>/files``."""
     for name, value in (request.view_args or {}).items() if has_request_context() else ():
         if current_app.url_map.is_endpoint_expecting(endpoint, name):
             values.setdefault(name, value)
 
 
 def _any_method(state: BlueprintSetupState) -> None:
-    """Let the view see every method: its 405 carries our header fields, a router's does not."""
+    """Let the view get every method: its 405 has our header fields, a router's does not."""
     for rule in state.app.url_map.iter_rules():
         if rule.endpoint.startswith(f"{state.name_prefix}.{state.name}.".lstrip(".")):
             rule.methods = None
 
 
 def _limit(options: Options) -> None:
-    """Set the request's limits before anybody, also an application's ``before_request``, parses its form."""
+    """Set the request's limits before its form is parsed, also by an application's ``before_request``."""
     if not request.environ.keys() & {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}:
         return  # without a body there is nothing to parse
     request.max_form_parts, request.max_form_memory_size = options.max_form_parts, options.max_form_memory_size
@@ -113,20 +113,20 @@ def _limit(options: Options) -> None:
 
 
 def _resolve(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Resolve the dot segments of a path before anybody looks at it, as other servers do; nothing is changed by one."""
+    """Resolve the dot segments of a path first, as other servers do; a request that changes something is refused."""
     filename = (values or {}).get("filename")
     if values is None or filename is None or not has_dot_segments(filename):
         return
     if request.method not in ("GET", "HEAD", "OPTIONS"):
-        abort(400, "A path with the segments . or .. changes nothing here.")
+        abort(400, "Paths with the segments . or .. are for reading only.")
     resolved = resolve_dot_segments(filename)
     if resolved is None:
-        abort(404, "This path leads out of here.")
+        abort(404, "This path leads out of the blueprint.")
     values["filename"] = resolved or None  # None: the root
 
 
 def _context(options: Options) -> dict[str, Any]:
-    """What every page gets, beside :data:`.texts.TEMPLATE_GLOBALS`."""
+    """Return what every page gets, besides :data:`.texts.TEMPLATE_GLOBALS`."""
     return {
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
@@ -139,7 +139,7 @@ def _context(options: Options) -> dict[str, Any]:
 
 
 class UploadsBlueprint(Blueprint):
-    """A blueprint that knows what the application decided for it: :func:`.options_of`."""
+    """A blueprint with its options: see :func:`.options_of`."""
 
     options: Options
     jinja_loader = _LOADER

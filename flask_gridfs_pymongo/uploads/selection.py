@@ -1,7 +1,7 @@
-"""Which revision a URL names, and whether its client may do what it asks with it.
+"""Finding the version that a URL names, if its client may use it.
 
-``/NAME`` is the newest one, ``/NAME?version=N`` and ``/NAME?id=ID`` are older ones, ``/?id=ID`` is one of any name. A
-path in Unicode's decomposed form (macOS) means the composed name where there is no file with its own.
+``/NAME`` is the newest version, ``/NAME?version=N`` and ``/NAME?id=ID`` are any version of the name, and ``/?id=ID`` is
+a version of any name. A path in Unicode's decomposed form (macOS) means the composed name unless a file has its own.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .target import Target
 
 
 def select(options: Options, request: Request, target: Target, action: str, *, first_chunk: bool = False) -> StoredFile:
-    """Return the revision that the URL names; *action* on its name is permitted.
+    """Return the version that the URL names; *action* on its name is permitted.
 
     :param first_chunk: as in :meth:`.Bucket.find`
-    :raises werkzeug.exceptions.HTTPException: 400 for a broken query, 403, or 404; 308 where a revision that is read by
-        its id has another name by now; at the root, where a client may have guessed the id, always 404 for a file of
-        which it may know nothing
+    :raises werkzeug.exceptions.HTTPException: 400 for an invalid query, 403, or 404; 308 if a version that is read by
+        its id was renamed; at the root always 404 for a file that the client may not know, as it may have guessed the
+        id
     """
     names = [] if target.name is None else _meant(options, action, target.name)
     version, bucket = number(target.version, "version"), options.bucket()
@@ -48,25 +48,25 @@ def select(options: Options, request: Request, target: Target, action: str, *, f
     if file is None or not known:
         abort(404, "There is no such file or version.")
     permit(options, action, file.filename)
-    if not reading:  # else the answer depends on them, and not whether there is one
+    if not reading:  # if reading, they decide about the response's status
         check_preconditions(request.method, request.headers, file)
     return file
 
 
 def _redirect(request: Request, file: StoredFile) -> NoReturn:
-    """Answer that a revision has another name by now; a permanent link outlives a change of the name."""
+    """Redirect to the version's new name: permanent links outlive renaming."""
     answer = redirect(url_of(file, {**request.args.to_dict(flat=False), "id": file.key}) or "", 308)
     answer.headers["Cache-Control"] = NO_STORE  # the name may change again
     abort(answer)
 
 
 def may_know(options: Options, action: str, filename: str) -> bool:
-    """Whether the client may learn that there is a file with this name, where it asks for it by an id."""
+    """Whether a client that asks by id may learn that a file with this name exists."""
     return may(options, "read", filename) or may(options, action, filename)
 
 
 def _meant(options: Options, action: str, filename: str) -> list[str]:
-    """The names that a path may mean: the one that it spells, then its composed form; *action* on them is permitted."""
+    """Return the names that a path may mean and the client may use: its own spelling, then the composed one."""
     composed = compose(filename)
     if composed == filename or not may(options, action, composed):
         permit(options, action, filename)

@@ -1,4 +1,4 @@
-"""What a request's URL names, read once.
+"""What the URL of a request names, parsed once.
 
 ::
 
@@ -6,8 +6,8 @@
     if target.kind is Kind.FILE:
         print(target.name, target.version)
 
-It is what the URL spells: whether there is such a file, and which of two spellings of its name, is asked by
-:func:`.selection.select`.
+A target is what the URL says. :func:`.selection.select` finds out whether there is such a file, and in which spelling
+of its name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEY = "flask_gridfs_pymongo.target"
 
 
 class Kind(Enum):
-    """The kinds of things that a URL of a blueprint names."""
+    """The kinds of targets."""
 
     ROOT = auto()
     """``/``"""
@@ -32,20 +32,20 @@ class Kind(Enum):
     FILE = auto()
     """``/notes.txt``, also with ``?version`` or ``?id``"""
     ID = auto()
-    """``/?id=ID``: a file of any name, or of none"""
+    """``/?id=ID``: a file with any name, or without one"""
     UPLOAD = auto()
     """``/?upload=TOKEN``"""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What one URL names; all values are as the client sent them."""
+    """What a URL names; all values are as the client sent them."""
 
     kind: Kind
     name: str | None = None
     """of a :attr:`Kind.FILE`"""
     folder: str | None = None
-    """the path of a :attr:`Kind.FOLDER`, with its slash at the end; else ``?folder``, or None"""
+    """the path of a :attr:`Kind.FOLDER`, with a trailing slash; else ``?folder``, or None"""
     id: str | None = None
     """``?id``"""
     version: str | None = None
@@ -55,17 +55,17 @@ class Target:
 
     @property
     def is_version(self) -> bool:
-        """Whether it is one version of a file, and not the file with all of them."""
+        """Whether it is a single version of a file, and not all of them."""
         return self.id is not None or self.version is not None
 
     @property
     def path(self) -> str:
-        """The file or folder in question; empty: the top."""
+        """The path of the file or folder; empty: the top."""
         return self.name or self.folder or ""
 
 
 def parse(filename: str | None, args: Mapping[str, str]) -> Target:
-    """Read a URL.
+    """Parse a URL.
 
     :param filename: its path below the blueprint; None at the root
     :param args: its query
@@ -89,7 +89,7 @@ def target_of(request: Request) -> Target:
 
 
 def remember(endpoint: str | None, values: Mapping[str, Any] | None) -> None:
-    """Read the URL of the current request, as a ``url_value_preprocessor``."""
+    """Parse the URL of the current request: a ``url_value_preprocessor``."""
     from flask import request
 
     request.environ[_KEY] = parse((values or {}).get("filename"), request.args)

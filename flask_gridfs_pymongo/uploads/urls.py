@@ -1,6 +1,7 @@
-"""URLs of the blueprint: Flask builds the path, and the query is text behind it.
+"""URLs of the blueprint: Flask builds the path, and the query is appended.
 
-So no key of a query becomes an argument of ``url_for``, such as ``_external``, or a variable of a ``url_prefix``::
+So that no key of a query is taken for an argument of ``url_for``, such as ``_external``, or for a variable of a
+``url_prefix``::
 
     index({"folder": "photos/", "view": None})  # "/uploads/?folder=photos/"
 """
@@ -22,13 +23,13 @@ _SAFE_CHARS = "!$'()*,/:;?@"  # in a query (RFC 3986 section 3.4)
 def index(query: Mapping[str, Any] = _EMPTY, endpoint: str = ".index") -> str:
     """Return the URL of a listing.
 
-    :param query: a value may be a list; what is None is left out
+    :param query: a value may be a list; None is left out
     """
     return with_query(url_for(endpoint), query)
 
 
 def file(filename: str, query: Mapping[str, Any] = _EMPTY) -> str:
-    """Return the URL of a name, or of a folder by a path that ends with a slash; *query* as in :func:`index`."""
+    """Return the URL of a file, or of a folder if *filename* ends with a slash; *query* is as for :func:`index`."""
     prefix = _prefix()
     path = url_for(".file", filename=filename) if prefix is None else prefix + quote(filename, safe=_PATH_SAFE)
     return with_query(path, query)
@@ -49,7 +50,7 @@ def _prefix() -> str | None:
 
 
 def with_query(url: str, query: Mapping[str, Any]) -> str:
-    """Return *url* with *query* behind it, as :func:`index` has it."""
+    """Return *url* with *query* appended; it is as for :func:`index`."""
     text = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True, safe=_SAFE_CHARS)
     if not text:
         return url

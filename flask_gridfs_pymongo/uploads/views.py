@@ -1,7 +1,7 @@
-"""The view of both rules: one table says which function answers a request.
+"""The view of both rules: a table says which function answers a request.
 
-A row names the methods, what the URL has to name, and a flag of the query: ``POST /NAME?move=NEW`` is
-:func:`.write.rename.move`. ``OPTIONS``, ``Allow``, and what a read-only blueprint answers, follow from the table.
+A row is a method, the kinds of targets, and a flag of the query: ``POST /NAME?move=NEW`` is :func:`.write.rename.move`.
+``OPTIONS``, ``Allow`` and the behaviour of a read-only blueprint follow from the table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .tus import views as tus
 from .write import bulk, metadata, rename
 from .write import file as write
 
-_LISTED = (Kind.ROOT, Kind.FOLDER, Kind.UPLOAD)  # an upload is the root if uploads are not resumable
+_LISTED = (Kind.ROOT, Kind.FOLDER, Kind.UPLOAD)  # without resumable uploads ?upload means nothing
 _ONE = (Kind.FILE, Kind.ID)
 _ALL = (*_LISTED, *_ONE)
 
@@ -34,16 +34,16 @@ class Route(NamedTuple):
     """A row of the table."""
 
     method: str
-    """``GET`` stands for HEAD, too"""
+    """``GET`` includes HEAD"""
     kinds: tuple[Kind, ...]
     flag: str | None
-    """a key of the query; None: none is needed"""
+    """a key that the query must have; None: any query"""
     answer: Callable[[Options, Request, Target], Response]
     changes: bool = True
-    """whether it changes what is stored; a read-only blueprint has only the others"""
+    """whether it changes what is stored, and is missing in a read-only blueprint"""
 
 
-# The first row that fits answers.
+# The first row that matches answers.
 ROUTES = (
     Route("GET", _LISTED, "asset", index.asset, False),
     Route("GET", _LISTED, "signed", read.signed, False),
@@ -72,9 +72,9 @@ ROUTES = (
 
 
 def answer(options: Options, /, filename: str | None = None, **variables: Any) -> Response:
-    """Answer every request of a blueprint.
+    """Answer any request to a blueprint.
 
-    :param filename: of the URL: see :mod:`.target`
+    :param filename: the URL's: see :mod:`.target`
     :param variables: those of a ``url_prefix`` such as ``/<user>/files``; ``authorize`` finds them in
         ``request.view_args``
     """
@@ -91,7 +91,7 @@ def answer(options: Options, /, filename: str | None = None, **variables: Any) -
     if found := next((route for route in routes if route.method == method), None):
         return found.answer(options, current, target)
     if target.kind is Kind.FOLDER and method in ("PUT", "PATCH", "DELETE") and not options.read_only:
-        abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
+        abort(400, "A URL that ends with a slash is a folder, which has no content of its own.")
     methods = dict.fromkeys(route.method for route in routes)
     allowed = ["GET", "HEAD", *(name for name in methods if name != "GET"), "OPTIONS"]
     if method != "OPTIONS":

@@ -105,10 +105,9 @@ class UploadWriter:
         """
         if self._limit is not None and self.offset + len(data) > self._limit:
             raise FileTooLarge(f"the upload may have at most {self._limit} bytes")
-        view = memoryview(data)
         if self.digest is not None:
-            self.digest.update(view)
-        self._pipeline.write(view)
+            self.digest.update(data)
+        self._pipeline.write(data)
         if time.monotonic() - self._updated > RENEWAL:
             self._updated = time.monotonic()
             self._pipeline.flush()

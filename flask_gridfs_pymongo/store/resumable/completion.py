@@ -75,7 +75,7 @@ def _content(writer: UploadWriter, tail: bytes) -> Content:
         now, digest = datetime.now(UTC), Digest()
         file = StoredFile(file_id, writer.filename, length, CHUNK_SIZE, now, mimetype.UNKNOWN, None)
         for piece in Reader(writer.versions.collections.primary.chunks, file, 0, length):
-            digest.update(memoryview(piece))
+            digest.update(piece)
     return Content(file_id, length, digest.sha256.hexdigest(), digest.head, digest.utf8.valid())
 
 

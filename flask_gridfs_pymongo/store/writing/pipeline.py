@@ -23,7 +23,7 @@ from ..charset import Utf8
 
 CHUNK_SIZE = 255 * 1024
 """bytes; the GridFS specification's default"""
-_INSERT = 4 * CHUNK_SIZE  # bytes
+_CHUNKS_PER_INSERT = 4
 Chunks = list[dict[str, Any]]
 
 
@@ -36,12 +36,12 @@ class Digest:
         """the first bytes, which tell the type if the name does not"""
         self.utf8 = Utf8()
 
-    def update(self, data: bytes | memoryview) -> None:
+    def update(self, data: bytes) -> None:
         """Look at the next bytes."""
         self.sha256.update(data)
         self.utf8.update(data)
         if len(self.head) < mimetype.SNIFF_BYTES:
-            self.head += bytes(data[: mimetype.SNIFF_BYTES - len(self.head)])
+            self.head += data[: mimetype.SNIFF_BYTES - len(self.head)]
 
     def copy(self) -> Digest:
         """Return one that goes its own way from here."""
@@ -72,19 +72,29 @@ class ChunkPipeline:
         """Begin at *offset*, and forget what is in memory."""
         self.offset = offset
         """after the last byte that was taken"""
-        self._pieces, self._size = [memoryview(tail)], len(tail)
+        self._chunks: Chunks = []
+        self._pieces, self._size = [memoryview(tail)], len(tail)  # of the next chunk
 
-    def write(self, data: memoryview) -> None:
-        """Take the next bytes, which nobody changes."""
-        is_large = self._size + len(data) >= _INSERT
-        while data:
-            piece = data[: _INSERT - self._size]
-            data = data[len(piece) :]
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        rest, flushed = memoryview(data), False
+        while rest:
+            piece = rest[: CHUNK_SIZE - self._size]
+            rest = rest[len(piece) :]
             self._pieces.append(piece)
             self._size += len(piece)
             self.offset += len(piece)
-            if is_large and self._size >= CHUNK_SIZE:
+            if self._size == CHUNK_SIZE:
+                self._end_chunk()
+            if len(self._chunks) == _CHUNKS_PER_INSERT or (flushed and self._chunks and not rest):
                 self.flush()
+                flushed = True
+
+    def _end_chunk(self) -> None:
+        n = (self.offset - self._size) // CHUNK_SIZE
+        data = b"".join(self._pieces)
+        self._chunks.append({"_id": ObjectId(), "files_id": self._file_id, "n": n, "data": data})
+        self._pieces, self._size = [], 0
 
     def flush(self) -> None:
         """Store the whole chunks in memory in the thread, when those before them are stored."""
@@ -95,15 +105,11 @@ class ChunkPipeline:
 
     def cut(self, *, final: bool = False) -> tuple[Chunks, int, bytes]:
         """Return what *store* is given; *final*: the tail is the last chunk."""
-        joined = b"".join(self._pieces)
-        first = (self.offset - self._size) // CHUNK_SIZE
-        whole = len(joined) if final else len(joined) - len(joined) % CHUNK_SIZE
-        chunks = [
-            {"_id": ObjectId(), "files_id": self._file_id, "n": n, "data": joined[start : start + CHUNK_SIZE]}
-            for n, start in enumerate(range(0, whole, CHUNK_SIZE), first)
-        ]
-        tail = joined[whole:]
-        self._pieces, self._size = [memoryview(tail)], len(tail)
+        if final and self._size:
+            self._end_chunk()
+        chunks, self._chunks = self._chunks, []
+        tail = b"".join(self._pieces)
+        self._pieces = [memoryview(tail)]
         return chunks, self.offset, tail
 
     def settle(self) -> None:

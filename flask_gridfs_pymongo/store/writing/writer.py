@@ -86,11 +86,11 @@ class Writer:
             raise TypeError(
                 f"the content must be bytes, not {kind}; open a file in binary mode ('rb'), or use io.BytesIO"
             )
-        view = memoryview(bytes(data))
-        if self._max_size is not None and self.length + len(view) > self._max_size:
+        content = bytes(data)  # itself, if it is bytes
+        if self._max_size is not None and self.length + len(content) > self._max_size:
             raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
-        self._digest.update(view)
-        self._pipeline.write(view)
+        self._digest.update(content)
+        self._pipeline.write(content)
         return len(data)
 
     def _store(self, chunks: Chunks, offset: int = 0, tail: bytes = b"") -> None:

@@ -1,4 +1,4 @@
-"""The pages and JSON of the blueprint."""
+"""The blueprint's pages and JSON."""
 
 from .render import (
     check_reachable,

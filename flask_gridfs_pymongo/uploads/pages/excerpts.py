@@ -1,4 +1,4 @@
-"""A text on its file's page: in parts that end where a line does, in UTF-8, UTF-16 or Windows-1252.
+"""The text of a file, in parts that end with a line, for its page; in UTF-8, UTF-16 or Windows-1252.
 
 ::
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ...store import Bucket, CorruptFile, StoredFile
 
 PART_SIZE = 64 * 1024
-"""bytes, give or take the rest of a line"""
+"""bytes, more or less the rest of a line"""
 _MAX_LINE_BYTES = 4096  # bytes; a longer line is cut
 _TEXT = re.compile(r"text/.*|application/(json|xml|.*\+(json|xml)|(x-)?(javascript|sh|yaml|toml|sql))|image/svg\+xml")
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -33,13 +33,13 @@ class Excerpt(NamedTuple):
 
 
 def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None:
-    """Return a part of a text; None for what is no text, is empty or damaged, and where there is no such part.
+    """Return a part of a text; None if the file is not text, is empty or damaged, or has fewer parts.
 
     :param number: of the part, from 1
     """
     if file.damage or not file.length or not _TEXT.fullmatch(file.content_type.partition(";")[0].strip().lower()):
         return None
-    total = max(1, -(-(file.length - _MAX_LINE_BYTES) // PART_SIZE))  # the last part is never less than a line
+    total = max(1, -(-(file.length - _MAX_LINE_BYTES) // PART_SIZE))  # the last part has at least a line
     if not 1 <= number <= total:
         return None
     start, stop = (number - 1) * PART_SIZE, number * PART_SIZE + _MAX_LINE_BYTES if number < total else file.length
@@ -55,7 +55,7 @@ def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None
 
 
 def decode(data: bytes) -> str:
-    """Decode UTF-8, or else Windows-1252, which has the letters of Latin-1."""
+    """Decode UTF-8, or else Windows-1252, a superset of Latin-1."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -68,7 +68,7 @@ def _read(bucket: Bucket, file: StoredFile, start: int, stop: int) -> bytes:
 
 
 def _next_line(data: bytes, mark: str | None) -> int:
-    """Return where the next line begins in *data*, or the next character where that is too far, or in UTF-16."""
+    """Return the offset of the next line in *data*; of the next character if the line is too long, or in UTF-16."""
     if mark:
         unit = int.from_bytes(data[:2], "little" if mark.endswith("le") else "big")
         return 2 if 0xDC00 <= unit < 0xE000 else 0

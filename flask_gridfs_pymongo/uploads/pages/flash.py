@@ -1,4 +1,4 @@
-"""Flash messages: what an action did, for the page after it. In a cookie, which needs neither a session nor a script.
+"""Flash messages: what an action did, for the next page. They are in a cookie, so that no session is needed.
 
 ::
 
@@ -21,7 +21,7 @@ _TTL = 60  # seconds
 
 
 def redirect(url: str, text: str) -> Response:
-    """Redirect with 303 to *url*, where the page shows *text* once."""
+    """Redirect with 303 to *url*, a page that shows *text* once."""
     response = flask.redirect(url, 303)
     short = text if len(text) <= _MAX_TEXT_LENGTH else text[: _MAX_TEXT_LENGTH - 1] + "…"
     response.set_cookie(
@@ -37,9 +37,9 @@ def redirect(url: str, text: str) -> Response:
 
 
 def take() -> str:
-    """Return the text to show on this page, once; empty where there is none."""
-    told = request.cookies.get(_COOKIE)
-    if told is None:
+    """Return the message for this page, once; empty if there is none to show."""
+    message = request.cookies.get(_COOKIE)
+    if message is None:
         return ""
 
     @after_this_request
@@ -47,4 +47,4 @@ def take() -> str:
         response.delete_cookie(_COOKIE, path=urls.index())
         return response
 
-    return unquote(told)
+    return unquote(message)

@@ -1,11 +1,11 @@
-"""The kinds of files that have an icon of their own in ``static/types.svg``."""
+"""Which icon of ``static/types.svg`` a media type has."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
-_KINDS = {
+_ICONS = {
     "image": r"image/.*",
     "video": r"video/.*",
     "audio": r"audio/.*",
@@ -22,8 +22,8 @@ _KINDS = {
 
 @lru_cache(1000)
 def icon_name(content_type: str) -> str:
-    """Return the name of the icon for a media type; ``folder`` is one, too."""
+    """Return the name of the icon for a media type; ``folder`` counts as one."""
     if content_type == "folder":
         return "folder"
     bare = content_type.partition(";")[0].strip().lower()
-    return next((name for name, types in _KINDS.items() if re.fullmatch(types, bare)), "file")
+    return next((name for name, types in _ICONS.items() if re.fullmatch(types, bare)), "file")

@@ -1,4 +1,4 @@
-"""What the macro ``upload_form`` knows of a blueprint, on our pages and in those of the application."""
+"""What the macro ``upload_form`` needs of a blueprint, on our pages and on those of the application."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ...service.rights import may
 
 
 def upload_target(endpoint: str, folder: str = "") -> dict[str, Any]:
-    """Describe where an upload form sends its files.
+    """Describe the target of an upload form.
 
-    :param endpoint: ``index`` of a blueprint; one that begins with a dot is of the present blueprint
-    :param folder: where the files go, with a slash at its end; empty: the top
-    :return: *endpoint*, whole; *largest*, the bytes that a file may have, or None; *slice*, those of a request of an
-        upload that can go on, or None; *may_write*, whether the client may add files there:
+    :param endpoint: ``index`` of a blueprint; ``.index`` is that of the current blueprint
+    :param folder: the folder of the files, with a trailing slash; empty: the top
+    :return: *endpoint*, complete; *largest*, the bytes that a file may have, or None; *slice*, the bytes in a request
+        of a resumable upload, or None; *may_write*, whether the client may add files there:
         ``authorize("write", folder)``
-    :raises ValueError: for an endpoint of no uploads blueprint
+    :raises ValueError: if the endpoint does not belong to an uploads blueprint
     """
     if endpoint.startswith("."):
         endpoint = f"{request.blueprint}{endpoint}"

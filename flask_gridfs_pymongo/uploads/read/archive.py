@@ -1,8 +1,8 @@
-"""ZIP archives of a folder or of chosen files, made while they are sent.
+"""ZIP archives of a folder or of selected files, made while they are sent.
 
-``GET /?folder=photos/&zip`` has every file below the folder, ``POST /?zip`` the revisions that its ``id`` fields name.
-Nothing is compressed, so that the length is known before the first byte and pictures cost no time. Needs the extra
-``zip`` (zipstream-ng).
+``GET /?folder=photos/&zip`` contains every file below the folder, ``POST /?zip`` the versions that its ``id`` fields
+name. Nothing is compressed, so that the length is known in advance, and no time is spent on pictures, which would not
+shrink. This needs the extra ``zip`` (zipstream-ng).
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from ..arguments import file_id, folder
 from ..target import Target
 
 MAX_FILES = 10_000
-_TOO_MANY = Message("An archive has at most %(count)s files; choose a smaller folder, or fewer files.", count=MAX_FILES)
+_TOO_MANY = Message(
+    "An archive may have at most %(count)s files; choose a smaller folder, or fewer files.", count=MAX_FILES
+)
 
 
 def is_available() -> bool:
@@ -33,16 +35,16 @@ def is_available() -> bool:
 
 
 def of_folder(options: Options, request: Request, target: Target) -> Response:
-    """Answer with the newest version of every file below ``?folder``; without one, of all files."""
+    """Send the newest version of every file below ``?folder``; without ``?folder``, of all files."""
     top = folder(target) or ""
     permit(options, "list", top or None)
     return _send(options, request, list(_below(options, top)), top)
 
 
 def of_selection(options: Options, request: Request, target: Target) -> Response:
-    """Answer with the revisions that the form's ``id`` fields name."""
+    """Send the versions that the form's ``id`` fields name."""
     if target.name is not None:
-        abort(404, "An archive is made at the root: POST /?zip.")
+        abort(404, "Archives are made at the root: POST /?zip.")
     ids = dict.fromkeys(small_form(request, options.upload_timeout).getlist("id"))
     if not ids:
         abort(400, "Send a form with an id field for each file of the archive.")
@@ -65,13 +67,13 @@ def _below(options: Options, top: str) -> Iterator[StoredFile]:
 
 
 def _send(options: Options, request: Request, files: list[StoredFile], top: str) -> Response:
-    """Answer with an archive of *files*, whose names lose the folder *top* that they begin with."""
+    """Send an archive of *files*, with *top* removed from the beginning of their names."""
     try:
         from zipstream import ZipStream
     except ImportError:
         abort(501, "ZIP archives need an extra: pip install 'flask-gridfs-pymongo[zip]'.")
     if not files:
-        abort(404, "There is no file for an archive.")
+        abort(404, "There are no files for an archive.")
     bucket = options.bucket()
     broken = damaged(bucket.chunks, files)
     *names, missing = unpackable([*(file.filename.removeprefix(top) for file in files), "MISSING.txt"])
@@ -81,7 +83,7 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
             stream.add(_content(bucket, file), name, size=file.length)
     if broken:
         lost = "\n".join(name for name, file in zip(names, files, strict=True) if file in broken)
-        stream.add(f"These files are damaged, and not in this archive:\n\n{lost}\n", missing)
+        stream.add(f"These files are damaged and missing in this archive:\n\n{lost}\n", missing)
     title = top.rstrip("/").rpartition("/")[2] or options.title
     headers = {
         **content_headers("application/zip", f"{title}.zip", own_frames_only=True),

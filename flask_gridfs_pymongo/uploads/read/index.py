@@ -26,9 +26,9 @@ _ASSETS = {path.name: path for path in (Path(__file__).parent.parent.parent / "s
 
 
 def asset(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Answer with a style sheet, script or picture of our pages."""
+    """Send a style sheet, script or picture of our pages."""
     path = _ASSETS.get(request.args["asset"]) or abort(404)
-    # Its bytes: a file that is open would stay so where the connection breaks before the server has sent it.
+    # Its bytes: an open file would stay open if the connection broke before it is sent.
     response = Response(path.read_bytes(), mimetype=guess(path.name))
     response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     response.cache_control.max_age = 3600
@@ -36,7 +36,7 @@ def asset(options: Options, request: Request, target: Target) -> BaseResponse:
 
 
 def get(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Answer with the listing of a folder, or of everything."""
+    """Send the listing of a folder, or of everything."""
     pages.check_reachable(options)
     if target.kind is not Kind.FOLDER and not request.path.endswith("/"):
         return redirect_to_slash(request)
@@ -45,13 +45,13 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     if pages.prefers_json():
         return pages.page("listing.html", data)
     template = "listing.html" if pages.is_browser() else "index.html"
-    deep = data["q"] or data["order"] != "name"  # else each file is in this very folder, as its name says
+    deep = data["q"] or data["order"] != "name"  # files may be in other folders
     carried = listing_query({**request.args, "folder": data["folder"] or "" if deep else ""})
     return pages.page(template, data, **listing.links(request, data, carried), **_choices(options, data))
 
 
 def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be done with the files of a listing that one selects."""
+    """Return what can be done with files that are selected in a listing."""
     names = [file["filename"] for file in data["files"]]
     may_delete = not options.read_only and any(may(options, "delete", name) for name in names)
     archives = archive.is_available()
@@ -66,9 +66,9 @@ def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def redirect_to_slash(request: Request) -> BaseResponse:
-    """Answer that the folder's own URL ends in a slash, relatively: a proxy may have cut what stands before."""
+    """Redirect to the folder's URL with a trailing slash; relatively, as a proxy may have removed a prefix."""
     segment = quote(request.path.rpartition("/")[2], safe="")
     query = request.query_string.decode("ascii", "replace")
     answer = redirect(f"{segment}/?{query}" if query else f"{segment}/", 308)
-    answer.headers["Cache-Control"] = NO_STORE  # a file may take the name
+    answer.headers["Cache-Control"] = NO_STORE  # a file may get the name
     return answer

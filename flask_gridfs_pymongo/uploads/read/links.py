@@ -1,4 +1,4 @@
-"""Signed links: a revision for whoever has the link, until it expires.
+"""Signed links: whoever has the link may read a version, until the link expires.
 
 ::
 
@@ -26,7 +26,7 @@ _SALT = "flask-gridfs-pymongo.link.v1"
 
 
 class Link(NamedTuple):
-    """What a link is good for; as_attachment is :meth:`.PyMongo.send_file`'s."""
+    """What a link grants; *as_attachment* is as in :meth:`.PyMongo.send_file`."""
 
     file_id: Any
     as_attachment: bool | None
@@ -37,16 +37,18 @@ class Link(NamedTuple):
 def signed_url(
     bucket: Bucket, blueprint: str, file: StoredFile, expires: int, as_attachment: bool | None, **variables: Any
 ) -> str:
-    """Build a link to a revision; it opens in this blueprint alone, which may show other types than others.
+    """Build a link to a version; it is valid for this blueprint only, since others may show other types.
 
     :param blueprint: the name that its endpoints begin with
     :param expires: seconds since 1970
     :param as_attachment: as in :meth:`.PyMongo.uploads_url`
     :param variables: those of its ``url_prefix``
-    :raises ValueError: where the ``_id`` is too long for a URL
+    :raises ValueError: if the ``_id`` is too long for a URL
     """
     if file.key is None:
-        raise ValueError(f"the _id of this file is too long for a link: it may have {ids.MAX_ID_LENGTH} characters")
+        raise ValueError(
+            f"the _id of this file is too long for a link: it may have at most {ids.MAX_ID_LENGTH} characters"
+        )
     signed = str(_serializer(blueprint).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
     if file.named and survives_url(file.filename):
         url = url_for(f"{blueprint}.file", filename=file.filename, **variables)
@@ -56,9 +58,9 @@ def signed_url(
 
 
 def share(options: Options, request: Request, target: Target) -> Response:
-    """Make a link to the revision that the URL names; the answer has its ``url``, and when it ``expires``."""
+    """Make a link to the version that the URL names; the response has its ``url``, and when it ``expires``."""
     if options.share is None:
-        abort(403, "No links are made here: the application gave uploads_blueprint() no share.")
+        abort(403, "Signed links are disabled: the application gave uploads_blueprint() no share.")
     file = select(options, request, target, "read")
     expires = int(time.time()) + options.share
     url = signed_url(options.bucket(), str(request.blueprint), file, expires, None)
@@ -66,8 +68,8 @@ def share(options: Options, request: Request, target: Target) -> Response:
 
 
 def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
-    """Return what *token* is good for: 404 where it was not made here, 410 where its time is over."""
-    if not current_app.secret_key:  # none was ever made
+    """Return what *token* grants; abort with 404 if it was not made here, with 410 if it has expired."""
+    if not current_app.secret_key:
         abort(404, "This link is not valid.")
     try:
         signed_bucket, key, as_attachment, expires = _serializer(blueprint).loads(token)

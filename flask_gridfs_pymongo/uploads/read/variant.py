@@ -1,7 +1,7 @@
-"""``GET /NAME?variant=thumb``: a smaller picture of a file, made when it is asked for and kept.
+"""``GET /NAME?variant=thumb``: a variant of a picture, made when it is first requested, and stored.
 
-What strangers upload is decoded here, so little of it happens at once: two pictures in each process, and a client
-waits for five seconds at most.
+As uploads of strangers are decoded here, the load is limited: each process makes two pictures at once, and a client
+waits for at most five seconds.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ def is_available() -> bool:
 
 
 def uncropped_widths(options: Options) -> list[tuple[str, int]]:
-    """The variants that show all of a picture, and their widths, the smallest first; none without Pillow."""
+    """Return the names and widths of variants that show the whole picture, by width; empty without Pillow."""
     whole = [(name, variant.width) for name, variant in options.all_variants.items() if not variant.crop]
     return sorted(whole, key=lambda found: found[1]) if is_available() else []
 
 
 def get(options: Options, request: Request, target: Target) -> Response:
-    """Answer with the variant ``?variant`` of the picture that the URL names."""
+    """Send the variant ``?variant`` of the picture that the URL names."""
     file = select(options, request, target, "read")
     variant = options.all_variants.get(request.args["variant"])
     if variant is None:
         names = ", ".join(sorted(options.all_variants))
-        abort(404, Message("There is no such variant; there are: %(names)s.", names=names))
+        abort(404, Message("There is no such variant; the variants are: %(names)s.", names=names))
     if file.content_type.partition(";")[0].strip().lower() not in TYPES:
-        abort(415, Message("No pictures are made of %(type)s.", type=file.content_type))
+        abort(415, Message("There are no variants of files of the type %(type)s.", type=file.content_type))
     if not is_available():
         abort(501, "Variants of pictures need an extra: pip install 'flask-gridfs-pymongo[images]'.")
     wanted = picture_type(request.accept_mimetypes)
     tag = hashlib.sha256(f"{file.etag} {variant.recipe} {wanted}".encode()).hexdigest()[:32]
-    picture = StoredVariant(wanted or JPEG, b"")  # a 304 or 412 has none
+    picture = StoredVariant(wanted or JPEG, b"")  # unused in a 304 or 412
     if evaluate(request.method, request.headers, tag) is Outcome.PERFORM:
         picture = _get_or_make(options, file, variant, wanted, tag)
     answer = _answer(options, request, target, file, picture, tag)
@@ -65,43 +65,43 @@ def get(options: Options, request: Request, target: Target) -> Response:
 
 
 def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: str | None, tag: str) -> StoredVariant:
-    bucket, keeps = options.bucket(), not options.read_only
-    if kept := bucket.variants.get(tag, note=keeps):
-        return kept
-    making = _workers(os.getpid()).submit(_make, bucket, file, variant, wanted, tag, keeps)
+    bucket, may_store = options.bucket(), not options.read_only
+    if stored := bucket.variants.get(tag, note=may_store):
+        return stored
+    making = _workers(os.getpid()).submit(_make, bucket, file, variant, wanted, tag, may_store)
     try:
         return making.result(_RENDER_TIMEOUT)
     except TimeoutError:
-        making.cancel()  # one that has begun goes on, and is kept for the next request
-        abort(503, "Too many pictures are made just now; try again.", retry_after=max(1, int(_RENDER_TIMEOUT)))
+        making.cancel()  # if it runs already it continues, and is stored for the next request
+        abort(503, "Too many pictures are being made; try again.", retry_after=max(1, int(_RENDER_TIMEOUT)))
     except TooLarge:
         limits = {"pixels": number(MOST_PIXELS), "size": size(MOST_BYTES)}
-        abort(422, Message("Pictures are made of at most %(pixels)s pixels and %(size)s.", **limits))
+        abort(422, Message("Variants are made of pictures with at most %(pixels)s pixels and %(size)s.", **limits))
     except Undecodable:
         abort(422, "This picture cannot be decoded.")
 
 
 def _make(
-    bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None, tag: str, keeps: bool
+    bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None, tag: str, may_store: bool
 ) -> StoredVariant:
-    if kept := bucket.variants.get(tag, note=False):  # somebody else wanted it, too
-        return kept
+    if stored := bucket.variants.get(tag, note=False):  # another request has made it
+        return stored
     if file.length > MOST_BYTES:
         raise TooLarge(f"the picture has {file.length} bytes")
     picture = make(b"".join(bucket.read(file)), variant, wanted)
-    if keeps:
+    if may_store:
         bucket.variants.put(tag, file.id, *picture)
     return StoredVariant(*picture)
 
 
 @lru_cache(maxsize=1)
 def _workers(process: int) -> ThreadPoolExecutor:
-    """The threads of this process: those that it had before it was forked are not there."""
+    """Return the threads of this process: after a fork the parent's do not exist."""
     return ThreadPoolExecutor(_MAX_WORKERS, "gridfs-pictures")
 
 
 def _caching(options: Options, target: Target) -> Caching:
-    """As the file itself, and for a day at most: an application may change the recipe of a variant."""
+    """Like the file itself, but for a day at most: an application may change the recipe of a variant."""
     max_age = caching_of(options, target).max_age
     return Caching(None if max_age is None else min(max_age, _MAX_AGE), options.public)
 

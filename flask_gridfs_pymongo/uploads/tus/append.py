@@ -1,4 +1,4 @@
-"""A request that appends to an upload: it acquires the lease, and stores the bytes of its body.
+"""Appending to a resumable upload: acquire its lease, and store the bytes of the body.
 
 ::
 
@@ -22,8 +22,8 @@ from ...service.receive import too_large
 from ...store import FileTooLarge, LeaseLost, Upload, UploadBusy, UploadEnded, UploadWriter
 from . import errors
 
-_IDLE_TIMEOUT = 30  # seconds without a byte, after which the connection is taken for dead: nothing is lost with it
-_SLOW = 0.1  # seconds
+_IDLE_TIMEOUT = 30  # seconds without a byte after which the connection counts as dead; what came is kept
+_SLOW = 0.1  # seconds for a read
 _SLOW_READ = 1024  # bytes
 
 
@@ -35,10 +35,10 @@ def lease(
     checked: bool = False,
     lost: Callable[[int], errors.Refusal] = errors.conflict,
 ) -> Iterator[UploadWriter]:
-    """Acquire the lease; if that is impossible the client gets an error that says how to continue.
+    """Acquire the lease of *upload*; if this is impossible the error tells the client how to continue.
 
     :param checked: as in :meth:`.ResumableUploads.open_for_append`
-    :param lost: makes the error for a lease that was lost to another request, from the offset by then
+    :param lost: returns the error for a lease that was lost to another request, given the current offset
     """
     uploads = options.bucket().uploads
     try:
@@ -54,7 +54,7 @@ def lease(
 
 
 def set_length(options: Options, writer: UploadWriter, length: int) -> None:
-    """Take the length of an upload that was created without one."""
+    """Set the length of an upload that was created without one."""
     if writer.length is None:
         if options.max_size is not None and length > options.max_size:
             raise too_large(options.max_size)
@@ -63,16 +63,16 @@ def set_length(options: Options, writer: UploadWriter, length: int) -> None:
         except FileTooLarge:
             raise errors.too_long(writer.offset, length) from None
     elif length != writer.length:
-        raise errors.Refusal(400, f"The length of this upload is {writer.length}, and does not change.")
+        raise errors.Refusal(400, f"The length of this upload is {writer.length}, and cannot change.")
 
 
 def receive(options: Options, request: Request, writer: UploadWriter, checksum: tus.Checksum | None) -> None:
-    """Take the body: all of it where it has a checksum, else what comes."""
+    """Store the body: if it has a checksum, all or nothing; else whatever arrives."""
     begin, announced = writer.offset, request.content_length
     limit = options.max_size if writer.length is None else writer.length
     if announced is not None and limit is not None and begin + announced > limit:
         raise errors.too_long(begin, limit)
-    kept = "what came is kept" if checksum is None else "nothing of it is kept"
+    kept = "the bytes received are kept" if checksum is None else "none of its bytes are kept"
     computed = hashlib.new(checksum.algorithm) if checksum else None
     with Body(request, options.upload_timeout, kept, idle_timeout=_IDLE_TIMEOUT) as body:
         try:
@@ -91,7 +91,7 @@ def receive(options: Options, request: Request, writer: UploadWriter, checksum: 
 
 
 def _blocks(body: Body) -> Iterator[bytes]:
-    """Read *body*, in small pieces where bytes come slowly, since a read waits until it has all that it asked for."""
+    """Read *body*; in small pieces if bytes arrive slowly, since a read waits for all the bytes that it asked for."""
     size, asked = READ_SIZE, time.monotonic()
     while block := body.read(size):
         size = READ_SIZE if time.monotonic() - asked < _SLOW else _SLOW_READ

@@ -1,4 +1,4 @@
-"""The end of a tus upload whose bytes are all there: it is committed like any other, and its client learns of the file.
+"""Completion of a tus upload whose bytes have all arrived: it is committed like any other upload.
 
 ::
 
@@ -22,9 +22,9 @@ from . import errors
 
 
 def finish(options: Options, upload: Upload, writer: UploadWriter) -> dict[str, str]:
-    """Commit the upload; returns the header fields that tell of the file.
+    """Commit the upload; return the header fields that describe the file.
 
-    A refusal is final, and ends the upload; after a failure that may pass, the next request tries again.
+    A refusal terminates the upload; after a transient failure, the next request tries again.
     """
 
     def check(newest: StoredFile | None) -> None:
@@ -50,18 +50,18 @@ def finish(options: Options, upload: Upload, writer: UploadWriter) -> dict[str, 
         raise
     if first:
         after_save(options, file)
-    return _facts(None if file.expired else file)
+    return _file_fields(None if file.expired else file)
 
 
 def state_of_stored(options: Options, upload: Upload) -> dict[str, str]:
-    """The fields that tell of an upload that has become a file; abort with 410 if that is gone.
+    """Return the fields that describe a completed upload; abort with 410 if its file was deleted.
 
-    A client that resumes it would otherwise take the same file, sent once more, for stored.
+    Otherwise a client that uploads the same file again would believe that it is stored.
     """
-    return tus.state(upload.offset, upload.length, None) | _facts(options.bucket().get(upload.id))
+    return tus.state(upload.offset, upload.length, None) | _file_fields(options.bucket().get(upload.id))
 
 
-def _facts(file: StoredFile | None) -> dict[str, str]:
+def _file_fields(file: StoredFile | None) -> dict[str, str]:
     if file is None:
         raise errors.gone()
     return {"ETag": f'"{file.etag}"', "Content-Location": pages.permanent_url(file) or ""}

@@ -1,10 +1,10 @@
-"""The errors that a tus client gets, each with what it needs to continue.
+"""The errors of the tus protocol, each with what a client needs to continue.
 
 ::
 
     raise errors.conflict(writer.offset)
 
-The texts are for programs, which is why they are not translated.
+The texts are for programs, and not translated.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ class Refusal(HTTPException):
 
 
 def unknown() -> Refusal:
-    """The token is nobody's, or not this client's."""
+    """The token is unknown, or the upload belongs to another client."""
     return Refusal(404, "There is no such upload.")
 
 
 def conflict(offset: int) -> Refusal:
-    """The client is wrong about the offset, or somebody else moved it."""
-    return Refusal(409, f"The offset of this upload is {offset}; go on from there.", Upload_Offset=str(offset))
+    """The client has the wrong offset, or another request has changed it."""
+    return Refusal(409, f"The offset of this upload is {offset}; continue from there.", Upload_Offset=str(offset))
 
 
 def gone() -> Refusal:
-    """The upload was terminated or has expired, bytes of it were lost, or the file that it became is gone."""
-    return Refusal(410, "This upload was ended, its time is over, or its file is gone; start again.")
+    """The upload was terminated or has expired, bytes of it were lost, or its file was deleted."""
+    return Refusal(410, "This upload was terminated or has expired, or its file was deleted; start again.")
 
 
 def version() -> Refusal:
-    """The client speaks no version of tus that is known here."""
+    """The client uses another version of tus."""
     return Refusal(412, f"Send Tus-Resumable: {tus.VERSION}.", Tus_Version=tus.VERSION)
 
 
 def too_long(offset: int, limit: int | None) -> Refusal:
-    """The body goes past the end of the upload."""
-    detail = f"This upload may have {limit} bytes; with the body it would have more. Its offset is still {offset}."
+    """The body exceeds the length of the upload."""
+    detail = f"This upload may have at most {limit} bytes, which the body exceeds. Its offset is still {offset}."
     return Refusal(413, detail, Upload_Offset=str(offset))
 
 
 def wrong_type() -> Refusal:
-    """The body does not say that it is bytes of an upload."""
-    return Refusal(415, f"The body of an upload has the type {tus.CONTENT_TYPE}.")
+    """The body has another media type than bytes of an upload."""
+    return Refusal(415, f"The body of an upload must have the type {tus.CONTENT_TYPE}.")
 
 
 def busy() -> Refusal:
@@ -68,10 +68,10 @@ def busy() -> Refusal:
 
 
 def too_many(number: int) -> Refusal:
-    """The bucket has so many unfinished uploads that no more may begin."""
+    """The bucket has too many unfinished uploads."""
     return Refusal(429, f"There are {number} unfinished uploads; try again later.", Retry_After="60")
 
 
 def wrong_checksum() -> Refusal:
-    """The body is not what the client meant to send."""
-    return Refusal(460, "The body does not match Upload-Checksum; nothing of it is kept.")
+    """The body does not match its checksum."""
+    return Refusal(460, "The body does not match Upload-Checksum; none of its bytes are kept.")

@@ -1,7 +1,7 @@
-"""tus 1.0.0: uploads that continue where they stopped, a function for each verb.
+"""tus 1.0.0, resumable uploads: a function for each method.
 
-A POST with Tus-Resumable creates one; HEAD, PATCH and DELETE of its URL, ``/?upload=TOKEN``, ask for its offset, add
-bytes and end it. With the last byte it is committed like any other upload.
+A POST with Tus-Resumable creates an upload. HEAD of its URL, ``/?upload=TOKEN``, returns its offset, PATCH appends
+bytes, DELETE terminates it. With the last byte it is committed like any other upload.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from .append import lease, receive, set_length
 from .complete import finish, state_of_stored
 
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-_MAX_REMOVALS = 8  # expired uploads that are removed with each new one
+_MAX_REMOVALS = 8  # expired uploads that each new upload removes
 
 
 def is_creation(request: Request) -> bool:
-    """Whether a request is to create an upload."""
+    """Whether a request creates an upload."""
     return request.method == "POST" and "Tus-Resumable" in request.headers
 
 
 def mark(response: Response) -> Response:
-    """Give each answer to a tus client, errors too, the fields that it must have."""
+    """Add the fields that every response to a tus client must have, also an error."""
     if target_of(current_request).upload is not None or is_creation(current_request):
         response.headers.update(tus.ANSWER)
     return response
 
 
 def create(options: Options, request: Request, target: Target) -> Response:
-    """Begin an upload, with its first bytes where the request has a body."""
+    """Create an upload, with its first bytes if the request has a body."""
     _check_version(request)
     length, found = or_400(tus.length, request.headers), or_400(tus.metadata, request.headers)
     name = _name(target, found)
@@ -67,15 +67,15 @@ def create(options: Options, request: Request, target: Target) -> Response:
         check_preconditions("PUT", conditions, bucket.newest(name))
     _make_room(options)
     upload = bucket.uploads.create(name, length, lifetime=options.upload_expires, details=details)
-    told = tus.state(0, length, upload.expires)
+    fields = tus.state(0, length, upload.expires)
     if has_body or length == 0:
         try:
-            told = _append(options, request, upload, 0)
-        except HTTPException:  # its client will never know its URL
+            fields = _append(options, request, upload, 0)
+        except HTTPException:  # the client will never learn its URL
             with suppress(HTTPException), lease(options, upload) as writer:
                 completion.terminate(writer)
             raise
-    return pages.empty(201, {"Location": urls.index({"upload": upload.token})} | told)
+    return pages.empty(201, {"Location": urls.index({"upload": upload.token})} | fields)
 
 
 def answer(options: Options, request: Request, target: Target) -> Response:
@@ -100,36 +100,36 @@ def answer(options: Options, request: Request, target: Target) -> Response:
 
 
 def _head(options: Options, request: Request, upload: Upload) -> Response:
-    """Tell the offset: no request that came before moves it any more. An upload that is complete is finished."""
-    told = {"Upload-Metadata": upload.details["metadata"]} if upload.details["metadata"] else {}
+    """Return the offset, which no earlier request can change any more; complete the upload if all bytes are there."""
+    fields = {"Upload-Metadata": upload.details["metadata"]} if upload.details["metadata"] else {}
     if upload.state == "stored":
-        return pages.empty(200, told | state_of_stored(options, upload))
+        return pages.empty(200, fields | state_of_stored(options, upload))
     if not upload.leased and upload.offset != upload.length:
-        return pages.empty(200, told | tus.state(upload.offset, upload.length, upload.expires))
+        return pages.empty(200, fields | tus.state(upload.offset, upload.length, upload.expires))
     with lease(options, upload, lost=lambda offset: errors.busy()) as writer:
         finished = finish(options, upload, writer) if writer.offset == writer.length else {}
-    return pages.empty(200, told | tus.state(writer.offset, writer.length, writer.lease.upload_expires) | finished)
+    return pages.empty(200, fields | tus.state(writer.offset, writer.length, writer.lease.upload_expires) | finished)
 
 
 def _patch(options: Options, request: Request, upload: Upload) -> Response:
-    """Add the body at the offset."""
+    """Append the body at the offset."""
     if request.mimetype != tus.CONTENT_TYPE:
         raise errors.wrong_type()
     offset = or_400(lambda fields: tus.number(fields, "Upload-Offset"), request.headers)
     if offset is None:
-        raise errors.Refusal(400, "A PATCH needs Upload-Offset; HEAD tells it.")
+        raise errors.Refusal(400, "A PATCH needs Upload-Offset; HEAD returns it.")
     if upload.state == "stored":
-        told = state_of_stored(options, upload)
+        fields = state_of_stored(options, upload)
         if offset != upload.length:
             raise errors.conflict(upload.offset)
         if request.content_length:
             raise errors.too_long(offset, offset)
-        return pages.empty(204, told)
+        return pages.empty(204, fields)
     return pages.empty(204, _append(options, request, upload, offset))
 
 
 def _delete(options: Options, request: Request, upload: Upload) -> Response:
-    """End the upload; a file that it became stays."""
+    """Terminate the upload; if it is completed, its file stays."""
     if upload.state == "stored":
         options.bucket().uploads.forget(upload)
     else:
@@ -151,7 +151,7 @@ def _check_version(request: Request) -> None:
 
 
 def _name(target: Target, found: dict[str, str]) -> str:
-    """The name of a new upload: the URL's, or that of its metadata in the URL's folder."""
+    """Return the name of a new upload: the URL's, or that of its metadata in the URL's folder."""
     if target.name is not None:
         return clean_or_400(target.name)
     own = clean(or_400(tus.name_of, found))
@@ -161,7 +161,7 @@ def _name(target: Target, found: dict[str, str]) -> str:
 
 
 def _make_room(options: Options) -> None:
-    """Remove a few expired uploads; refuse a further one where too many are unfinished."""
+    """Remove some expired uploads; refuse a new one if too many are unfinished."""
     uploads = options.bucket().uploads
     for expired in uploads.expired(_MAX_REMOVALS):
         uploads.remove(expired)
@@ -170,7 +170,7 @@ def _make_room(options: Options) -> None:
 
 
 def _append(options: Options, request: Request, upload: Upload, offset: int) -> dict[str, str]:
-    """Add the body at *offset*; returns the fields that tell how far the upload is."""
+    """Append the body at *offset*; return the fields that describe the progress."""
     checksum = or_400(tus.checksum, request.headers)
     length = or_400(lambda fields: tus.number(fields, "Upload-Length"), request.headers)
     with lease(options, upload, checked=checksum is not None) as writer:

@@ -1,1 +1,1 @@
-"""PUT, POST, PATCH and DELETE: uploads, new names, metadata, deletion."""
+"""PUT, POST, PATCH and DELETE: uploading, renaming, copying, changing metadata and deleting."""

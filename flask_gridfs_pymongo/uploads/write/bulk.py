@@ -1,7 +1,7 @@
-"""``POST /?delete`` and ``POST /?move``: what a form does with several files that somebody selected in the listing.
+"""``POST /?delete`` and ``POST /?move``: deleting and moving files that were selected in the listing.
 
-Its ``id`` fields name revisions; each stands for its name with all versions. Before files are deleted a person is asked
-by a page whose form sends the same with the field ``sure``; the field ``to`` is the folder that files move to.
+The form's ``id`` fields name versions; each stands for all versions of its name. A browser first gets a confirmation
+page, whose form sends the same with the field ``sure``. For moving, the field ``to`` is the folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...service.bodies import small_form
 from ...service.operations import rename
 from ...service.options import Options
 from ...service.rights import permit
-from ...service.texts import gettext, ngettext
+from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, send
 from ...store import StoredFile
 from .. import pages, urls
@@ -29,7 +29,7 @@ _MAX_SELECTED = 1000  # files
 
 
 def delete(options: Options, request: Request, target: Target) -> Response:
-    """Delete all versions of the files that the form names; all of them are permitted before the first one goes."""
+    """Delete all versions of the files that the form names; all are permitted before the first one is deleted."""
     bucket, form = options.bucket(), small_form(request, options.upload_timeout)
     files = _files(options, form)
     for file in files:
@@ -45,7 +45,7 @@ def delete(options: Options, request: Request, target: Target) -> Response:
 
 
 def move(options: Options, request: Request, target: Target) -> Response:
-    """Move the files into a folder, each under the last part of its name; one whose name is taken there stays."""
+    """Move the files into a folder, each under the last part of its name; names that are taken there stay."""
     form = small_form(request, options.upload_timeout)
     files = _files(options, form)
     folder = request.args["move"] or form.get("to", "")
@@ -61,7 +61,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
         except FileExistsError:
             taken.append(targets[file.filename])
         except FileNotFoundError:
-            abort(404, "It was deleted meanwhile.")
+            abort(404, "The file was deleted meanwhile.")
     if not pages.is_browser():
         return pages.json_of({"files": [pages.describe(file) for file in moved], "taken": taken})
     text = ngettext("%(num)s file was moved.", "%(num)s files were moved.", len(moved))
@@ -75,11 +75,11 @@ def _listing(request: Request) -> str:
 
 
 def _files(options: Options, form: MultiDict[str, str]) -> list[StoredFile]:
-    """Return the files that a form names, without those of which its sender may know nothing."""
+    """Return the files that a form names, without those whose existence the client may not know."""
     bucket = options.bucket()
     keys = form.getlist("id")
     if not 1 <= len(keys) <= _MAX_SELECTED:
-        abort(400, "Select at least one file, and not more than 1000.")
+        abort(400, Message("Select at least one file, and not more than %(count)s.", count=_MAX_SELECTED))
     found = [bucket.get(file_id(key, "id", bucket)) for key in dict.fromkeys(keys)]
     named = [file for file in found if file and file.named]
     files = {file.filename: file for file in named if may_know(options, "delete", file.filename)}

@@ -1,6 +1,6 @@
-"""PUT, POST and DELETE: new versions, restored ones, and deletion.
+"""PUT, POST and DELETE of a file: new versions, restoring old ones, and deleting.
 
-What a query flag asks of a POST is a row of a table: ``?restore`` makes an old version the newest.
+Each function answers a row of :data:`.views.ROUTES`; a POST without a flag of its own is an upload by a form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def put(options: Options, request: Request, target: Target) -> Response:
     """Store the body as the newest version of a name."""
     name = clean_or_400(target.name)
     if name != compose(target.name or ""):
-        abort(400, Message("PUT does not rewrite names: this one would be stored as %(name)s.", name=repr(name)))
+        abort(400, Message("PUT does not change names: this one would be stored as %(name)s.", name=repr(name)))
     if "Content-Range" in request.headers or target.is_version:
         abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")
     permit(options, "write", name)
@@ -44,18 +44,18 @@ def put(options: Options, request: Request, target: Target) -> Response:
 
 
 def delete(options: Options, request: Request, target: Target) -> Response:
-    """Delete one version where the URL names one, else all of them."""
+    """Delete the version that the URL names, else all versions."""
     file = select(options, request, target, "delete")
     bucket = options.bucket()
     deleted = bucket.delete_many([file.id]) if target.is_version else bucket.delete_all(file)
     if not deleted:
-        abort(404, "It was deleted meanwhile.")
+        abort(404, "The file was deleted meanwhile.")
     send(file_deleted, file=file, versions=deleted)
     return pages.empty(204)
 
 
 def upload(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Store the files of a form: under the name of the URL, or in its folder under their own."""
+    """Store the files of a form: one under the name of the URL, or any number in its folder under their own names."""
     after = request.args.get("next")
     if after is not None and not origin.is_local(after):
         abort(400, "?next must be a path of this site, such as /profile.")
@@ -67,17 +67,17 @@ def upload(options: Options, request: Request, target: Target) -> BaseResponse:
         for file in partly.files:
             send(file_saved, file=file)
         names = ", ".join(repr(file.filename) for file in partly.files)
-        abort(503, Message("The database failed when only these files were stored: %(names)s.", names=names))
+        abort(503, Message("The database failed after only these files were stored: %(names)s.", names=names))
     text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
-    shown = request.path if target.kind is Kind.FOLDER else urls.index(listing_query(request.args))
-    return _saved(options, saved, after or shown, text)
+    listing = request.path if target.kind is Kind.FOLDER else urls.index(listing_query(request.args))
+    return _saved(options, saved, after or listing, text)
 
 
 def restore(options: Options, request: Request, target: Target) -> BaseResponse:
     """Store the content of an old version as the newest one."""
     file = select(options, request, target, "read")
     if not file.named:
-        abort(400, "This file has no name under which it could be the newest version.")
+        abort(400, "This file has no name under which it could be restored.")
     permit(options, "write", file.filename)
     saved = save_copy(options, file, file.filename, lambda newest: None)
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
@@ -85,7 +85,7 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
 
 
 def delete_by_form(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Delete as :func:`delete` does, and redirect a browser to what is left."""
+    """Delete as :func:`delete` does, and redirect a browser to the versions that are left, else to the listing."""
     deleted = delete(options, request, target)
     if not pages.is_browser():
         return deleted
@@ -100,7 +100,7 @@ def delete_by_form(options: Options, request: Request, target: Target) -> BaseRe
 
 
 def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:
-    """Answer with new files; a browser is redirected to the page *after*, which shows *text*."""
+    """Describe new files in the response; redirect a browser to *after*, a page that shows *text*."""
     for file in saved:
         after_save(options, file)
     if pages.is_browser():
@@ -110,7 +110,7 @@ def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> 
 
 
 def clean_or_400(filename: str | None) -> str:
-    """Return *filename* cleaned; abort with 400 where nothing of it is left."""
+    """Return *filename* cleaned; abort with 400 if nothing of it is left."""
     cleaned = clean(filename or "")
     if not cleaned:
         abort(400, no_name_left(filename))

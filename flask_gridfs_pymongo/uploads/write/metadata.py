@@ -32,9 +32,9 @@ class _NoPatch(UnsupportedMediaType):
 
 
 def patch(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Apply a JSON merge patch (RFC 7396) to a revision's metadata.
+    """Apply a JSON merge patch (RFC 7396) to the metadata of a version.
 
-    Preconditions are about the revision, whose entity tag does not change (RFC 5789, RFC 9110 section 13).
+    Preconditions are about the version's content, whose entity tag does not change (RFC 5789, RFC 9110 section 13).
     """
     file = select(options, request, target, "write")
     if request.mimetype != PATCH_TYPE:
@@ -47,7 +47,7 @@ def patch(options: Options, request: Request, target: Target) -> BaseResponse:
 
 
 def edit(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Take a form of a file's page, whose fields are keys; one that is empty removes its key."""
+    """Change the metadata by the form of a file's page: its fields are keys, and an empty one removes its key."""
     file = select(options, request, target, "write")
     form = small_form(request, options.upload_timeout, _MAX_BODY_BYTES)
     changed = _change(options, file, or_400(options.keys.of_edit, form.items(multi=True)))
@@ -63,7 +63,7 @@ def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | No
     try:
         changed = options.bucket().update_metadata(file, changes)
     except FileNotFoundError:
-        abort(404, "It was deleted meanwhile.")
+        abort(404, "The file was deleted meanwhile.")
     except TypeError as error:
         abort(409, Message("Nothing was changed: %(error)s.", error=error))
     if changes:
@@ -72,7 +72,7 @@ def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | No
 
 
 def _changed(options: Options, file: StoredFile) -> Response:
-    """Answer with the file as it is now, where the client may read it."""
+    """Describe the changed file in the response, if the client may read it."""
     if may(options, "read", file.filename):
         return pages.json_of(pages.describe_one(options.bucket(), file))
     return pages.empty(204)

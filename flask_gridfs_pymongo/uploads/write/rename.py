@@ -1,7 +1,7 @@
-"""``POST /NAME?move=NEW`` gives a file another name, ``?copy=NEW`` stores its content under a second one.
+"""``POST /NAME?move=NEW`` renames a file, ``?copy=NEW`` copies it.
 
-The new name is cleaned like a form's, and its folders are made by naming them. It may also come as the form's field
-``to``, as our pages send it. Neither ever replaces a file: where the new name is taken the answer is 409.
+The new name is cleaned like that of an upload; folders in it need not exist. Our pages send it as the form's field
+``to``. Neither ever replaces a file: a name that is taken is a 409.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from .file import clean_or_400
 def move(options: Options, request: Request, target: Target) -> Response:
     """Rename all versions of a file; permanent links to them still work."""
     if target.is_version:
-        abort(400, "All versions of a file move together: send it without ?version and ?id.")
-    file, new = _asked(options, request, target, "move")
+        abort(400, "All versions of a file move together: send the request without ?version and ?id.")
+    file, new = _file_and_new_name(options, request, target, "move")
     permit(options, "delete", file.filename)
     try:
         moved = rename(options, file, new)
     except FileExistsError:
         abort(409, name_taken(new))
     except FileNotFoundError:
-        abort(404, "It was deleted meanwhile.")
+        abort(404, "The file was deleted meanwhile.")
     return _answer(request, moved, gettext("%(old)s is now %(new)s.", old=file.filename, new=new))
 
 
 def copy(options: Options, request: Request, target: Target) -> Response:
-    """Store a revision, with its type and metadata, as the first version of a new name."""
-    file, new = _asked(options, request, target, "copy")
+    """Copy a version, with its type and metadata, to a new name."""
+    file, new = _file_and_new_name(options, request, target, "copy")
 
     def check(newest: StoredFile | None) -> None:
         if newest is not None:
@@ -53,12 +53,12 @@ def copy(options: Options, request: Request, target: Target) -> Response:
     return _answer(request, saved, gettext("%(new)s is a copy of %(old)s.", old=file.filename, new=new))
 
 
-def _asked(options: Options, request: Request, target: Target, flag: str) -> tuple[StoredFile, str]:
-    """Return the file that the URL names, and the clean new name; it may be read, and the new name written."""
+def _file_and_new_name(options: Options, request: Request, target: Target, flag: str) -> tuple[StoredFile, str]:
+    """Return the file that the URL names and the new name, cleaned; reading and writing them is permitted."""
     to = request.args[flag] or small_form(request, options.upload_timeout).get("to")
     file = select(options, request, target, "read")
     if not file.named:
-        abort(400, "This file has no name that could be changed or copied.")
+        abort(400, "This file has no name, and cannot be renamed or copied.")
     new = clean_or_400(to)
     permit(options, "write", new)
     return file, new
