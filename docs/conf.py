@@ -19,7 +19,10 @@ nitpicky = True
 # what is not public; docstrings refer to what has a page by its short name.
 nitpick_ignore_regex = [
     (r"py:.*", r"(blinker|bson|collections|datetime|flask|io|pymongo|typing|werkzeug|flask_gridfs_pymongo)\..*"),
-    (r"py:class", r"Authenticate|Authorize|Blueprint|Csp|Flask|Inspect|Semaphore|UploadsBlueprint|WSGIApplication"),
+    (
+        r"py:class",
+        r"Authenticate|Authorize|Blueprint|Csp|Documents|Flask|Inspect|Semaphore|UploadsBlueprint|WSGIApplication",
+    ),
 ]
 
 html_theme = "flask"

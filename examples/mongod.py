@@ -1,4 +1,4 @@
-"""A MongoDB server of one's own, for the examples and the tests."""
+"""Starts a MongoDB server for the examples and the tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADVICE = (
 
 
 def find() -> str:
-    """The path of a mongod: the one on PATH, else the one that a wheel brought."""
+    """Return the path of a mongod: from PATH, else from an installed wheel."""
     if on_path := shutil.which("mongod"):
         return on_path
     try:
@@ -29,12 +29,12 @@ def find() -> str:
 
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[int]:
-    """Run a mongod on a port that the system chose, with its data in *folder*; gives the port."""
+    """Run a mongod on a port that the system chose, with its data in *folder*; yields the port."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [find(), "--dbpath", str(folder), "--bind_ip", "127.0.0.1", *options]
     if "--port" not in options:
         command += ["--port", "0"]
-    # A session of its own: Ctrl-C reaches the application alone, which then stops the server in order.
+    # In a session of its own, so that Ctrl-C reaches only the application, which then stops the server in order.
     log = folder / "mongod.log"
     with (
         log.open("wb") as output,

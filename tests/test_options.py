@@ -47,7 +47,7 @@ def test_the_defaults_that_it_has() -> None:
 
 
 def test_every_argument_has_its_row_and_default_in_the_docs() -> None:
-    table = PAGES["docs/blueprint.rst"].read_text().partition("What it takes")[2].partition("``url_prefix``")
+    table = PAGES["docs/blueprint.rst"].read_text().partition("Options\n")[2].partition("``url_prefix``")
     rows = re.findall(r"^(``.+?)  +(\S.*?)  +\S", "".join(table[1:]).partition("\n====")[0], re.MULTILINE)
     documented = {
         name: default

@@ -1,7 +1,7 @@
-"""Pictures that belong to documents: a user's avatar, and posts with pictures, through Flask-WTF's forms.
+"""Pictures that belong to documents: a user's avatar, and posts with pictures, with Flask-WTF's forms.
 
-Start it beside a MongoDB server with ``SECRET_KEY=... flask --app examples.avatars.avatars run``; ``MONGO_URI`` names
-another server.
+``SECRET_KEY=... flask --app examples.avatars.avatars run`` starts it; ``MONGO_URI`` names the MongoDB server (default:
+on this machine).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def show_avatar(name: str) -> Any:
 
 @app.post("/users/<name>/avatar")
 def save_avatar(name: str) -> tuple[str, int] | Response:
-    """A further upload is a further version of the same name: it takes the place of the one before."""
+    """Each upload is a new version of the same name, and replaces the one before."""
     form = AvatarForm()
     if not form.validate_on_submit():
         return render_template("errors.html", form=form), 400
@@ -68,7 +68,7 @@ def delete_avatar(name: str) -> Response:
 
 @app.post("/users/<name>/posts")
 def add_post(name: str) -> tuple[str, int] | Response:
-    """The files first: a document never names one that is not there."""
+    """Store the files first, so that a document never names a missing one."""
     form = PostForm()
     if not form.validate_on_submit():
         return render_template("errors.html", form=form), 400
@@ -89,7 +89,7 @@ def add_post(name: str) -> tuple[str, int] | Response:
 
 @app.post("/posts/<ObjectId:post_id>/delete")
 def delete_post(post_id: ObjectId) -> Response:
-    """The document first, then its files."""
+    """Delete the document first, then its files."""
     post = mongo.db.posts.find_one_and_delete({"_id": post_id})
     for file_id in post["pictures"] if post else ():
         mongo.bucket("pictures").delete(id=file_id)

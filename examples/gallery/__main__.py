@@ -1,4 +1,4 @@
-"""``python -m examples.gallery``: the gallery, with MongoDB started where none is given."""
+"""``python -m examples.gallery``: the gallery, with a MongoDB server of its own unless ``MONGO_URI`` is set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATA = Path(os.environ.get("GALLERY_DATA", Path(__file__).parent / "data"))
 
 
 class Server(BaseApplication):
-    """gunicorn with threads: one slow download holds up nobody."""
+    """gunicorn with threads, so that a slow download does not block other requests."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri

@@ -1,4 +1,4 @@
-"""A small image and media gallery: the uploads blueprint, as it is."""
+"""A small image and media gallery: the uploads blueprint with its defaults."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .samples import samples
 
 
 def create_app(uri: str) -> Flask:
-    """Build the gallery on the database that *uri* names, with a few samples where it never ran before."""
+    """Build the gallery on the database that *uri* names, with a few samples at its first start."""
     app = Flask(__name__)
-    # Else a page of any site could come in by a name of its own for 127.0.0.1 (DNS rebinding).
+    # Otherwise a page of any site could reach it under a host name of its own (DNS rebinding).
     app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
     mongo = PyMongo(app, uri=uri)
-    # On this machine everybody is the owner. A public gallery asks who it is before it answers "delete".
+    # Everybody on this machine may do everything. A public gallery has to check who the user is.
     gallery = mongo.uploads_blueprint(
         url_prefix="/files", title="Gallery", authorize=lambda action, filename: True, metadata=("title", "tags")
     )

@@ -1,4 +1,4 @@
-"""Sample files: made on the spot, but for ten seconds of film."""
+"""Sample files, generated except for ten seconds of video."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Shade = Callable[[float, float], tuple[float, float, float]]
 
 
 def samples() -> Iterator[tuple[str, io.BytesIO]]:
-    """Give a name and the content of each sample."""
+    """Yield the name and content of each sample."""
     yield "dunes.png", _png(lambda x, y: _mix((250, 205, 137), (131, 58, 42), y + 0.12 * math.sin(7 * x + 4 * y)))
     yield "northern lights.png", _png(lambda x, y: _lights(x, y))
     yield "tide.png", _png(lambda x, y: _mix((9, 40, 74), (126, 203, 206), y + 0.05 * math.sin(25 * x + 9 * y * y)))

@@ -65,7 +65,7 @@ def fill(page: Page, address: str) -> None:
 
 
 def photo(seed: int, width: int = 1600, height: int = 1200) -> bytes:
-    """Hills one behind the other, below a sky."""
+    """Draw rows of hills below a sky."""
     chance = random.Random(seed)
     sky, haze = [tuple(chance.randrange(60, 250) for _ in range(3)) for _ in range(2)]
     shade = Image.linear_gradient("L").resize((width, height))
@@ -134,7 +134,7 @@ def turn_over(page: Page) -> None:
 
 
 def upload(page: Page) -> None:
-    """Add files on a line that is slow."""
+    """Upload files over a slow connection."""
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
     limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}

@@ -1,4 +1,4 @@
-"""Files that belong to people: each has a folder of their own, and logs in before reaching it.
+"""Private files: each user has a folder of their own, and has to log in to see it.
 
-``login`` has a page and a session (Flask-Login), ``basic`` leaves it to HTTP (Flask-HTTPAuth).
+``login`` has a login page and a session (Flask-Login), ``basic`` uses HTTP basic authentication (Flask-HTTPAuth).
 """

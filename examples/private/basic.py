@@ -1,6 +1,6 @@
 """A private file server with HTTP basic authentication, for curl and scripts; serve it over HTTPS only.
 
-``flask --app examples.private.basic add-user ann``, then ``... run``; ``MONGO_URI`` names the server.
+``flask --app examples.private.basic add-user ann``, then ``... run``; ``MONGO_URI`` names the MongoDB server.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ uploads = mongo.uploads_blueprint(
 @uploads.before_request
 @auth.login_required
 def only_with_a_login() -> None:
-    """Who gives no name and password, or wrong ones, gets 401."""
+    """Answer 401 unless name and password are right."""
 
 
 app.register_blueprint(uploads)

@@ -41,7 +41,7 @@ uploads = mongo.uploads_blueprint(
 @uploads.before_request
 @login_required
 def only_with_a_login() -> None:
-    """Who is not logged in is sent to the login page."""
+    """Redirect visitors who are not logged in to the login page."""
 
 
 app.register_blueprint(uploads)

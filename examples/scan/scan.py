@@ -1,7 +1,7 @@
-"""A file server that asks ClamAV about every upload before anybody can see it.
+"""A file server that scans every upload with ClamAV before anybody can see it.
 
-Start it beside ``clamd`` with ``TCPSocket 3310``, and a MongoDB server, with ``flask --app examples.scan.scan run``;
-``CLAMD`` (``host:port``) and ``MONGO_URI`` name others.
+``flask --app examples.scan.scan run`` starts it. ``CLAMD`` (``host:port``) names the ``clamd``, which needs
+``TCPSocket 3310``, and ``MONGO_URI`` the MongoDB server (default: both on this machine).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TIMEOUT = 30  # seconds for each step
 
 
 def scan(file: StoredFile, read: Callable[[], Iterator[bytes]]) -> None:
-    """Send the content to clamd with its command INSTREAM: pieces with their lengths, then an empty one (clamd(8))."""
+    """Send the content to clamd by its command INSTREAM: blocks with their lengths, then an empty one (clamd(8))."""
     host, _, port = os.environ.get("CLAMD", "127.0.0.1:3310").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=_TIMEOUT) as clamd:
         clamd.sendall(b"zINSTREAM\0")
@@ -37,5 +37,5 @@ def scan(file: StoredFile, read: Callable[[], Iterator[bytes]]) -> None:
 
 app = Flask(__name__)
 mongo = PyMongo(app, uri=os.environ.get("MONGO_URI", "mongodb://localhost/scan"))
-# clamd takes 25 MB by default (StreamMaxLength); what is longer could not be scanned.
+# clamd accepts 25 MB by default (StreamMaxLength); larger files could not be scanned.
 app.register_blueprint(mongo.uploads_blueprint(url_prefix="/files", inspect=scan, max_size=25_000_000))

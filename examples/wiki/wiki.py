@@ -1,6 +1,6 @@
 """The classic wiki of Flask-PyMongo: pages, links between them, and uploads.
 
-Start it beside a MongoDB server with ``flask --app examples.wiki.wiki run``; ``MONGO_URI`` names another server.
+``flask --app examples.wiki.wiki run`` starts it; ``MONGO_URI`` names the MongoDB server (default: on this machine).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def totitle(value: str) -> str:
 
 @app.template_filter()
 def wikify(value: str) -> Markup:
-    """Paragraphs, and a link in place of every WikiWord."""
+    """Make paragraphs, and a link of every WikiWord."""
     parts = [
         Markup('<a href="{}">{}</a>').format(url_for("show_page", pagepath=part), totitle(part))
         if WIKIWORD.fullmatch(part)
@@ -80,7 +80,7 @@ def save_upload(filename: str) -> Any:
 
 @app.errorhandler(404)
 def new_page(error: NotFound) -> tuple[str, int]:
-    """What is not there yet can be made: an upload or a page."""
+    """Offer to create what is missing: an upload or a page."""
     pagepath = request.path.lstrip("/").removeprefix("edit/")
     if pagepath.startswith("uploads/"):
         return render_template("upload.html", filename=pagepath.removeprefix("uploads/")), 404

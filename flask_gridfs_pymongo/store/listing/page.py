@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 class Key(NamedTuple):
-    """The place of a row: its name, and in another order than by name its value (:func:`.by_value.position`).
+    """The place of a row: its name, and in another order than by name its value (``by_value.position``).
 
     A page starts after the key of the last row of the page before it.
     """
