@@ -37,7 +37,7 @@ class Transfers:
             for block in self.report.counted(name, size, blocks):
                 writer.write(block)
             with self._interrupts.held():
-                file = writer.commit()
+                file = writer.commit().file
         tell(file_saved, file=file)
 
     def put_file(self, path: str, name: str) -> None:
