@@ -2,7 +2,7 @@
 
 ::
 
-    saved = save_body(request, options, "notes.txt", check=check)
+    file, followed = save_body(request, options, "notes.txt", check=check)
     files = save_form(request, options, filename=None, folder="photos/")
 """
 
