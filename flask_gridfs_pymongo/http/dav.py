@@ -1,4 +1,4 @@
-"""Header fields of WebDAV (RFC 4918 section 10) that name resources by their URLs.
+"""Header fields of WebDAV (RFC 4918 section 10) that name resources by their URLs, and its XML.
 
 ::
 
@@ -11,6 +11,8 @@ import re
 from urllib.parse import quote, unquote, urlsplit
 
 _TAG = re.compile(r"<([^<>]*)>(?=[ \t]*\()")
+# An end that is missing is the end of the text, so that this takes time in proportion to it.
+_NO_CONTENT = re.compile(r"(<!\[CDATA\[.*?(?:\]\]>|\Z))|(<!DOCTYPE)|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
 _DEFAULT_PORT = re.compile(":(?:80|443)$")
 
 
@@ -51,6 +53,24 @@ def tags_as_paths(value: str, host: str, root: str) -> str:
             return tag[0]
 
     return _TAG.sub(path, value)
+
+
+def plain_xml(body: bytes) -> bytes:
+    """Return a body as UTF-8 without what XML parsers treat differently: declarations, comments, instructions.
+
+    :raises ValueError: if it is not UTF-8 or UTF-16 (section 8.2), or has a DTD
+    """
+
+    def kept(part: re.Match[str]) -> str:
+        if part[2]:
+            raise ValueError("The XML has a DTD, which is refused")
+        return part[1] or ""
+
+    try:
+        text = body.decode("utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeError:
+        raise ValueError("The XML is neither UTF-8 nor UTF-16") from None
+    return _NO_CONTENT.sub(kept, text).encode()
 
 
 def _plain(netloc: str) -> str:

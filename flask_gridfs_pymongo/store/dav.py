@@ -12,13 +12,14 @@ A path is a file's name, or a folder's with a slash at its end.
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from pymongo import ASCENDING, DeleteOne, UpdateOne
+from pymongo import ASCENDING, DESCENDING, DeleteOne, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from .collections import Collections
@@ -37,8 +38,18 @@ _SWEPT = 4  # properties looked at in one sweep
 _ATTEMPTS = 100
 _BATCH = 500  # paths
 _PAUSE = 0.02  # seconds at most between two of them
+_NO_LOCKS: Mapping[str, Any] = {"version": 0, "locks": []}
 Lock = Mapping[str, Any]
 """``token``, ``expires`` (a date by the server's clock), and what its owner puts in"""
+
+
+class Kept(NamedTuple):
+    """What is kept of some files and folders."""
+
+    locks: list[Lock]
+    """all there are"""
+    properties: dict[str, dict[str, bytes]]
+    """by path and name"""
 
 
 class Dav:
@@ -54,10 +65,17 @@ class Dav:
         keys = [{"_id": _FOLDER + folder} for folder in folders if folder]
         self._write([UpdateOne(key, {"$setOnInsert": key}, upsert=True) for key in keys])
 
-    def forget(self, paths: Iterable[str]) -> None:
+    def forget(self, paths: Collection[str]) -> None:
         """Take away what is kept of files and folders that are gone: that they are remembered, and properties."""
         self._write([DeleteOne({"_id": _FOLDER + path}) for path in paths if path.endswith("/")])
         self._remove_properties(paths)
+
+    def is_remembered(self, folder: str) -> tuple[bool, list[Lock]]:
+        """Return whether a folder, or one below it, is remembered; and the locks, which are read with it."""
+        selection = {"$or": [{"_id": _LOCKS}, _below(_FOLDER + folder)]}
+        last_two = self._retry(lambda: list(self._collection.find(selection).sort("_id", DESCENDING).limit(2)))
+        found = {one["_id"]: one for one in last_two}  # the locks come after all folders
+        return any(key != _LOCKS for key in found), self._living(found.get(_LOCKS, _NO_LOCKS))
 
     def folders(self, top: str, limit: int) -> list[str]:
         """Return the remembered folders below *top*, *top* among them, at most *limit*."""
@@ -67,9 +85,22 @@ class Dav:
         """Return the properties of a file or folder by their names."""
         return _by_path(self._find(_below(_key(path)))).get(path, {})
 
-    def properties_within(self, folder: str) -> dict[str, dict[str, bytes]]:
-        """Return those of all that is directly in *folder*, by path and name."""
-        return _by_path(self._find(_below(f"{_PROPERTY}{folder}\0")))
+    def read(self, path: str, *, deep: bool, names: Collection[str] | None, values: bool) -> Kept:
+        """Return the locks, and the properties of a file or folder.
+
+        :param deep: also those of what is directly in the folder
+        :param names: of the properties to read; None: all
+        :param values: whether to read them; else they are empty
+        """
+        ranges = [_below(_key(path)), *([_below(f"{_PROPERTY}{path}\0")] if deep else [])]
+        if names is not None:
+            name = {"$regex": f"\\x00({'|'.join(map(re.escape, names))})$"}  # a pattern has no NUL
+            ranges = [{"_id": {**each["_id"], **name}} for each in ranges] if names else []
+        selection = {"$or": [{"_id": _LOCKS}, *ranges]}
+        projection = None if values else {"value": 0}
+        found = self._retry(lambda: list(self._collection.find(selection, projection)))
+        locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
+        return Kept(self._living(locks), _by_path([one for one in found if one["_id"] != _LOCKS]))
 
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
@@ -133,7 +164,7 @@ class Dav:
         return self._clock.now()
 
     def _locks(self) -> Mapping[str, Any]:
-        return self._retry(lambda: self._collection.find_one({"_id": _LOCKS})) or {"version": 0, "locks": []}
+        return self._retry(lambda: self._collection.find_one({"_id": _LOCKS})) or _NO_LOCKS
 
     def _living(self, stored: Mapping[str, Any]) -> list[Lock]:
         return [lock for lock in stored["locks"] if lock["expires"] > self.now()] if stored["locks"] else []
@@ -193,7 +224,7 @@ def _by_path(found: list[dict[str, Any]]) -> dict[str, dict[str, bytes]]:
     properties: dict[str, dict[str, bytes]] = {}
     for one in found:
         path, name = _path_and_name(one["_id"])
-        properties.setdefault(path, {})[name] = one["value"]
+        properties.setdefault(path, {})[name] = one.get("value", b"")
     return properties
 
 

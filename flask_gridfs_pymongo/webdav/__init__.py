@@ -9,8 +9,10 @@ The order of calls::
     WebDAV.__call__
         _answer                 host, login, origin, method, path
             _download           GET and HEAD
+            _environ            the body, and what the resources see of the request
+            _propfind           in :mod:`.propfind`
             _change             DELETE, COPY and MOVE, in :mod:`.changes`
-            _by_wsgidav         PROPFIND, PROPPATCH, MKCOL, PUT, LOCK and UNLOCK: WsgiDAV parses them, and calls
+            _by_wsgidav         PROPPATCH, MKCOL, PUT, LOCK and UNLOCK: WsgiDAV parses them, and calls
                                 :class:`.Provider`, :class:`.File`, :class:`.Folder`, and for locks and properties
                                 :class:`.LockStorage` and :class:`.PropertyManager`
         _refusal                for any error
@@ -31,7 +33,7 @@ from werkzeug.wrappers import Response
 from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth, get_http_status_string
 from wsgidav.request_resolver import RequestResolver
 from wsgidav.wsgidav_app import WsgiDAVApp
-from wsgidav.xml_tools import etree, make_multistatus_el, xml_to_bytes
+from wsgidav.xml_tools import etree, make_multistatus_el
 
 from ..http import dav
 from ..http.headers import Caching
@@ -43,12 +45,13 @@ from ..service.errors import report_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, Rules
-from .changes import Errors, Member, delete, transfer
+from .changes import Member, delete, transfer
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
 from .locks import LockStorage
 from .properties import PropertyManager
+from .propfind import multistatus, propfind
 from .provider import Provider
 
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
@@ -116,9 +119,19 @@ class WebDAV:
         if current.method in ("GET", "HEAD"):
             return self._download(current)
         environ = self._environ(current, user)
+        conditional = current.method != "PUT" and any(name in current.headers for name in PRECONDITIONS)
+        if current.method in ("PUT", "PROPPATCH", "MKCOL", "LOCK") and not conditional:
+            return self._by_wsgidav(environ)
+        found = self._provider.get_resource_inst(current.path, environ)
+        if not isinstance(found, Folder):
+            check_preconditions(current.method, current.headers, found and found.file)
+        if current.method == "PROPFIND":
+            return _propfind(current, found)
         if current.method in ("DELETE", "COPY", "MOVE"):
-            return self._change(current, environ)
-        return self._by_wsgidav(current, environ)
+            return _change(current, found)
+        if current.method == "UNLOCK" and found and found.prevent_locking():
+            abort(403, "Who may not write here may not end a lock.")
+        return self._by_wsgidav(environ)
 
     def _user(self, current: Request) -> str:
         """Return the name of the user; abort with 401 where one must log in, and did not."""
@@ -174,6 +187,8 @@ class WebDAV:
         if "HTTP_IF" in environ:
             host = current.headers.get("Host", "")
             environ["HTTP_IF"] = dav.tags_as_paths(_text(environ["HTTP_IF"]), host, current.script_root)
+        if current.method in ("PROPPATCH", "MKCOL"):
+            environ.pop("HTTP_DEPTH", None)  # they have none (RFC 4918 section 10.2)
         for name in PRECONDITIONS:
             environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
         if current.method == "PUT":
@@ -181,42 +196,15 @@ class WebDAV:
                 abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
         else:
             body = read_all(current, 60, _MAX_LOCK if current.method == "LOCK" else _MAX_XML)
+            if current.method in ("PROPFIND", "PROPPATCH", "LOCK"):
+                try:
+                    body = dav.plain_xml(body)
+                except ValueError as error:
+                    abort(400, f"{error}.")
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return environ
 
-    def _change(self, current: Request, environ: dict[str, Any]) -> Response:
-        if not current.path.strip("/"):
-            abort(403, "The top stays as it is.")
-        found = self._provider.get_resource_inst(current.path, environ)
-        _check_preconditions(current, found)
-        if found is None:
-            abort(404, "There is no such file.")
-        depth, is_copy = current.headers.get("Depth", "infinity").lower(), current.method == "COPY"
-        if isinstance(found, Folder) and depth != "infinity" and not (is_copy and depth == "0"):
-            abort(400, f"The Depth of {current.method} for a folder is infinity{', or 0' if is_copy else ''}.")
-        if current.method == "DELETE":
-            if environ["CONTENT_LENGTH"] != "0":
-                abort(415, "DELETE has no body.")
-            replaced, errors = True, delete(found)
-        else:
-            overwrite = current.headers.get("Overwrite", "T").upper()
-            if overwrite not in ("T", "F"):
-                abort(400, "Overwrite is T or F.")
-            path, deep = _destination(current), depth == "infinity"
-            replaced, errors = transfer(found, path, is_move=not is_copy, overwrite=overwrite == "T", deep=deep)
-        if [*errors] == [found]:
-            raise errors[found]
-        return _multistatus(errors) if errors else Response(status=204 if replaced else 201)
-
-    def _by_wsgidav(self, current: Request, environ: dict[str, Any]) -> Response:
-        if current.method == "PROPFIND" and current.headers.get("Depth", "infinity").lower() == "infinity":
-            if not isinstance(self._found(current), File):
-                raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
-            environ["HTTP_DEPTH"] = "0"
-        if current.method != "PUT" and any(name in current.headers for name in PRECONDITIONS):
-            _check_preconditions(current, self._found(current))
-        if current.method == "UNLOCK" and (found := self._found(current)) and found.prevent_locking():
-            abort(403, "Who may not write here may not end a lock.")
+    def _by_wsgidav(self, environ: dict[str, Any]) -> Response:
         response = Response.from_app(self._wsgidav, environ, buffered=True)
         if response.mimetype == "text/html":  # about WsgiDAV
             response.set_data(b"")
@@ -224,9 +212,45 @@ class WebDAV:
         return response
 
 
-def _check_preconditions(current: Request, found: Member | None) -> None:
-    if not isinstance(found, Folder):
-        check_preconditions(current.method, current.headers, found and found.file)
+def _propfind(current: Request, found: Member | None) -> Response:
+    depth = current.headers.get("Depth", "1").lower()  # RFC 4918 says infinity, which is refused
+    if depth not in ("0", "1", "infinity"):
+        abort(400, "Depth is 0 or 1.")
+    if depth == "infinity" and not isinstance(found, File):
+        raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
+    if found is None:
+        abort(404, "There is no such file.")
+    return propfind(found, deep=depth == "1")
+
+
+def _change(current: Request, found: Member | None) -> Response:
+    if not current.path.strip("/"):
+        abort(403, "The top stays as it is.")
+    if found is None:
+        abort(404, "There is no such file.")
+    depth, is_copy = current.headers.get("Depth", "infinity").lower(), current.method == "COPY"
+    if isinstance(found, Folder) and depth != "infinity" and not (is_copy and depth == "0"):
+        abort(400, f"The Depth of {current.method} for a folder is infinity{', or 0' if is_copy else ''}.")
+    if current.method == "DELETE":
+        if found.environ["CONTENT_LENGTH"] != "0":
+            abort(415, "DELETE has no body.")
+        replaced, errors = True, delete(found)
+    else:
+        overwrite = current.headers.get("Overwrite", "T").upper()
+        if overwrite not in ("T", "F"):
+            abort(400, "Overwrite is T or F.")
+        path, deep = _destination(current), depth == "infinity"
+        replaced, errors = transfer(found, path, is_move=not is_copy, overwrite=overwrite == "T", deep=deep)
+    if [*errors] == [found]:
+        raise errors[found]
+    if not errors:
+        return Response(status=204 if replaced else 201)
+    root = make_multistatus_el()
+    for member, error in errors.items():
+        response = etree.SubElement(root, "{DAV:}response")
+        etree.SubElement(response, "{DAV:}href").text = member.get_href()
+        etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
+    return multistatus(root)
 
 
 def _destination(current: Request) -> str:
@@ -242,16 +266,6 @@ def _destination(current: Request) -> str:
     if path == "/":
         abort(403, "The top stays as it is.")
     return path
-
-
-def _multistatus(errors: Errors) -> Response:
-    """Say which files and folders stayed, and why (RFC 4918 section 13)."""
-    root = make_multistatus_el()
-    for member, error in errors.items():
-        response = etree.SubElement(root, "{DAV:}response")
-        etree.SubElement(response, "{DAV:}href").text = member.get_href()
-        etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
-    return Response(xml_to_bytes(root), 207, content_type="application/xml; charset=utf-8")
 
 
 def _text(field: str) -> str:

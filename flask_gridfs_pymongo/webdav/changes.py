@@ -45,6 +45,8 @@ def delete(found: Member) -> Errors:
 
     :raises wsgidav.dav_error.DAVError: 423 if the folder that it is in is locked
     """
+    if isinstance(found, File):
+        found.provider.read_ahead(found, deep=False, names=None, values=False)
     found.check_if()
     found.check_parent_unlocked()
     errors: Errors = {}
@@ -197,9 +199,10 @@ def _forget(gone: list[Member]) -> None:
     """Drop the properties and locks of what is *gone*; the folders that it was in stay, even if they are empty now."""
     if gone:
         names = {member.stored_name for member in gone}
-        gone[0].dav.forget(names)
-        gone[0].dav.remember(*({parent_of(name) for name in names} - names))
-        gone[0].provider.locks.release({member.get_ref_url() for member in gone})
+        dav, provider = gone[0].dav, gone[0].provider
+        dav.forget([name for name in names if not provider.prop_manager.none_known(name, gone[0].environ)])
+        dav.remember(*({parent_of(name) for name in names} - names))
+        provider.locks.release({member.get_ref_url() for member in gone})
 
 
 def _attempt(members: Iterable[Any], change: Callable[[Any], None], errors: Errors) -> list[Any]:

@@ -45,7 +45,6 @@ class Folder(Resource, DAVCollection):
             files += [row.file for row in page.rows if is_addressable(row.file)]
             if len(files) + len(folders) > MAX_NAMES:
                 raise QuotaExceeded(f"a folder of more than {MAX_NAMES} names is not listed")
-        self.provider.prop_manager.read_ahead(top, self.environ)
         return [
             *(Folder(f"/{folder}", self.environ) for folder in sorted(folders) if is_path(folder[:-1])),
             *(File(f"/{file.filename}", self.environ, file) for file in files),

@@ -30,16 +30,13 @@ class LockStorage:
 
     def __init__(self, dav: Callable[[], Dav]) -> None:
         self._dav = dav
+        self._key = f"flask_gridfs_pymongo.locks.{id(self)}"
 
     def open(self) -> None:
         """Do nothing, as WsgiDAV asks for it: the driver connects."""
 
     def close(self) -> None:
         """Do nothing, as WsgiDAV asks for it when it ends."""
-
-    def reread(self) -> None:
-        """Read the locks again when they are asked for the next time in this request."""
-        self._known.pop(id(self), None)
 
     def get(self, token: str) -> dict[str, Any] | None:
         """Return the lock with this token, or None."""
@@ -109,18 +106,23 @@ class LockStorage:
             self._change(lambda locks: [lock for lock in locks if lock["root"] not in roots])
 
     @property
-    def _known(self) -> dict[int, _Locks]:
-        known: dict[int, _Locks] = request.environ.setdefault("flask_gridfs_pymongo.locks", {})
+    def known(self) -> _Locks | None:
+        """The locks as they were read in this request, or None."""
+        known: _Locks | None = request.environ.get(self._key)
         return known
 
+    @known.setter
+    def known(self, locks: _Locks | None) -> None:
+        request.environ[self._key] = locks
+
     def _locks(self) -> _Locks:
-        if id(self) not in self._known:
-            self._known[id(self)] = self._dav().locks()
-        return self._known[id(self)]
+        if self.known is None:
+            self.known = self._dav().locks()
+        return self.known
 
     def _change(self, change: Callable[[_Locks], Iterable[Lock]]) -> None:
         self._dav().change_locks(change)
-        self.reread()
+        self.known = None
 
     def _expires(self, timeout: float) -> Any:
         return self._dav().now() + timedelta(seconds=timeout)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..store import Dav, parent_of
+from ..store import Dav
 
 _CACHE = "flask_gridfs_pymongo.properties"
 
@@ -20,9 +20,13 @@ class PropertyManager:
     def __init__(self, dav: Callable[[], Dav], path_of: Callable[[str], str]) -> None:
         self._dav, self._path_of = dav, path_of
 
-    def read_ahead(self, folder: str, environ: dict[str, Any]) -> None:
-        """Read the properties of everything directly in *folder*, for the rest of a request that lists it."""
-        environ[_CACHE] = folder, self._dav().properties_within(folder)
+    def know(self, properties: Mapping[str, Mapping[str, bytes]], environ: dict[str, Any]) -> None:
+        """Take these, by path and name, for all that there are, for the rest of the request."""
+        environ[_CACHE] = properties
+
+    def none_known(self, path: str, environ: dict[str, Any]) -> bool:
+        """Whether it is known that a file or folder has none."""
+        return _CACHE in environ and path not in environ[_CACHE]
 
     def get_properties(self, url: str, environ: dict[str, Any]) -> list[str]:
         """Return the names of a resource's properties."""
@@ -46,10 +50,7 @@ class PropertyManager:
     def copy_properties(self, *arguments: Any) -> None:
         """Do nothing: WsgiDAV only looks whether there is such a method."""
 
-    def _of(self, url: str, environ: dict[str, Any]) -> dict[str, bytes]:
+    def _of(self, url: str, environ: dict[str, Any]) -> Mapping[str, bytes]:
         path = self._path_of(url)
-        folder, known = environ.get(_CACHE, (None, {}))
-        if folder is not None and parent_of(path) == folder and path != folder:
-            found: dict[str, bytes] = known.get(path, {})
-            return found
-        return self._dav().properties(path)
+        known: Mapping[str, Mapping[str, bytes]] | None = environ.get(_CACHE)
+        return self._dav().properties(path) if known is None else known.get(path, {})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
 from werkzeug.exceptions import Forbidden
 
 from ..http.filenames import compose, survives_url
@@ -30,10 +31,12 @@ class Provider(BucketProvider):
         given = spelled(path)
         if not given:
             return Folder("/", environ)
+        bucket = self.options.bucket()
+        find = bucket.find if request.method in ("GET", "HEAD", "PROPFIND") else bucket.newest  # as the primary has it
         for name in dict.fromkeys((given, compose(given))):
             if path.endswith("/") and self._has_folder(name):
                 return Folder(f"/{name}/", environ)
-            if not _hidden(self.options, "read", name) and (file := self.options.bucket().find(name)):
+            if not _hidden(self.options, "read", name) and (file := find(name)):
                 return File(f"/{name}", environ, file)
             if not path.endswith("/") and self._has_folder(name):
                 return Folder(f"/{name}/", environ)
@@ -44,7 +47,10 @@ class Provider(BucketProvider):
         if not survives_url(name) or any(_hidden(self.options, "list", folder) for folder in folders_of(path)):
             return False
         bucket = self.options.bucket()
-        return bool(bucket.dav.folders(path, 1)) or is_folder(bucket, path, visible)
+        if is_folder(bucket, path, visible):
+            return True
+        remembered, self.locks.known = bucket.dav.is_remembered(path)
+        return remembered
 
 
 def _hidden(options: Rules, action: str, name: str) -> bool:

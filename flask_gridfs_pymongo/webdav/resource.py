@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote
 
 from flask import abort, request
+from wsgidav.dav_error import DAVError
 from wsgidav.dav_provider import DAVProvider
 from wsgidav.util import get_uri_parent, parse_if_header_dict, test_if_header_dict
+from wsgidav.xml_tools import etree
 
 from ..service.options import Rules
 from ..service.rights import may, permit
 from ..store import MAX_PROPERTIES, Dav, StoredFile
 from .errors import as_dav_errors
 from .locks import LockStorage
-
-_MAX_NAMES_LENGTH = 4000  # characters of all properties that are asked for
 
 
 class BucketProvider(DAVProvider):
@@ -26,6 +26,17 @@ class BucketProvider(DAVProvider):
         super().__init__()
         self.options, self.locks = options, locks
         self.verbose = 0  # else it prints tracebacks
+
+    def read_ahead(self, found: Resource, *, deep: bool, names: Collection[str] | None, values: bool) -> None:
+        """Read what base.dav keeps of a file or folder, for the rest of the request.
+
+        :param deep: also of what is directly in it
+        :param names: of the properties that matter; None: all
+        :param values: whether more than the names of properties matters
+        """
+        kept = found.dav.read(found.stored_name, deep=deep, names=names, values=values)
+        self.locks.known = kept.locks
+        self.prop_manager.know(kept.properties, found.environ)
 
     def is_readonly(self) -> bool:
         return self.options.read_only
@@ -62,7 +73,8 @@ class Resource:
 
     def prevent_locking(self) -> bool:
         """Whether the client may not lock it: only who may write may lock."""
-        return not self.stored_name or not may(self.options, "write", self.stored_name)
+        name = self.stored_name
+        return self.options.read_only or not name or not may(self.options, "write", name)
 
     def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
         with as_dav_errors():
@@ -75,13 +87,13 @@ class Resource:
                 abort(400, f"Change at most {MAX_PROPERTIES} properties at once.")
             super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
 
-    def get_properties(self, mode: str, *, name_list: list[str] | None = None) -> list[tuple[str, Any]]:
-        asked = name_list or []
-        # Each of perhaps 10,000 files tells them.
-        if len(asked) > MAX_PROPERTIES or sum(map(len, asked)) > _MAX_NAMES_LENGTH:
-            abort(400, f"Ask for at most {MAX_PROPERTIES} properties of {_MAX_NAMES_LENGTH} characters in all.")
-        found: list[tuple[str, Any]] = super().get_properties(mode, name_list=name_list)  # type: ignore[misc]
-        return found
+    def get_property_value(self, name: str) -> Any:
+        if name == "{DAV:}supportedlock" and self.prevent_locking():
+            return etree.Element(name)
+        value = super().get_property_value(name)  # type: ignore[misc]
+        if value is None:  # WsgiDAV would say that it is there, and empty
+            raise DAVError(404)
+        return value
 
     def check_if(self) -> None:
         """Abort with 412 unless the request's If field holds for this (RFC 4918 section 10.4)."""
@@ -102,7 +114,7 @@ class Resource:
         :raises wsgidav.dav_error.DAVError: 423
         """
         if again:
-            self.provider.locks.reread()
+            self.provider.locks.known = None
         self._check_unlocked(self.get_ref_url(), depth)
 
     def check_parent_unlocked(self) -> None:

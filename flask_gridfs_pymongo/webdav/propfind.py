@@ -1,0 +1,68 @@
+"""PROPFIND (RFC 4918 section 9.1), answered without WsgiDAV, which reads more than is asked for.
+
+The order of calls::
+
+    propfind(found, deep=True)
+        _asked                      the body: all properties, their names, or some
+        read_ahead                  what base.dav keeps of all members, in one round trip, if it is asked for
+        get_member_list             with Depth 1
+        get_properties              of each, by WsgiDAV: the methods of File and Folder, then the two caches
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from flask import abort
+from werkzeug.wrappers import Response
+from wsgidav.util import add_property_response, parse_xml_body
+from wsgidav.xml_tools import make_multistatus_el, xml_to_bytes
+
+from ..store import MAX_PROPERTIES
+from .files import File
+from .folders import Folder
+
+_MAX_NAMES_LENGTH = 4000  # characters of all properties that are asked for: each of perhaps 10,000 files names them
+_MODES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
+
+
+class _Asked(NamedTuple):
+    mode: str
+    """``allprop``, ``name`` or ``named``"""
+    names: list[str]
+    """of single properties; with ``allprop`` those beside all"""
+
+
+def propfind(found: File | Folder, *, deep: bool) -> Response:
+    """Return the properties of a file or folder, and if *deep* of what is directly in it."""
+    found.check_if()
+    asked = _asked(found.environ)
+    dead = [name for name in asked.names if not name.startswith("{DAV:}")]
+    if asked.mode != "named" or dead or "{DAV:}lockdiscovery" in asked.names:
+        names, values = dead if asked.mode == "named" else None, asked.mode != "name"
+        found.provider.read_ahead(found, deep=deep, names=names, values=values)
+    root = make_multistatus_el()
+    for member in [found, *(found.get_member_list() if deep and isinstance(found, Folder) else [])]:
+        properties = [] if asked.mode == "named" else member.get_properties(asked.mode)
+        there = {name for name, _ in properties}
+        properties += member.get_properties("named", name_list=[name for name in asked.names if name not in there])
+        add_property_response(root, member.get_href(), properties)
+    return multistatus(root)
+
+
+def multistatus(root: Any) -> Response:
+    """Return the answer with this XML."""
+    return Response(xml_to_bytes(root), 207, content_type="application/xml; charset=utf-8")
+
+
+def _asked(environ: dict[str, Any]) -> _Asked:
+    body = parse_xml_body(environ, allow_empty=True)
+    if body is None:
+        return _Asked("allprop", [])
+    modes = {_MODES[element.tag] for element in body if element.tag in _MODES}
+    if body.tag != "{DAV:}propfind" or len(modes) > 1:
+        abort(400, "PROPFIND asks for allprop, propname or prop.")
+    names = [name.tag for element in body if element.tag in ("{DAV:}prop", "{DAV:}include") for name in element]
+    if len(names) > MAX_PROPERTIES or sum(map(len, names)) > _MAX_NAMES_LENGTH:
+        abort(400, f"Ask for at most {MAX_PROPERTIES} properties of {_MAX_NAMES_LENGTH} characters in all.")
+    return _Asked(modes.pop() if modes else "named", names)
