@@ -6,6 +6,7 @@ This module is only imported for that scheme, so that others need not install mo
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 try:
@@ -14,6 +15,16 @@ except ImportError as error:
     raise ImportError("a mongomock:// URI needs mongomock: pip install mongomock") from error
 
 from .wrappers import CollectionMixin
+
+_BULK = mongomock.collection.BulkOperationBuilder
+
+
+def _without_sort(add: Any) -> Any:
+    return lambda self, *args, sort=None, **kwargs: add(self, *args, **kwargs)
+
+
+if "sort" not in signature(_BULK.add_update).parameters:  # which the driver passes from PyMongo 4.11 on
+    _BULK.add_update, _BULK.add_replace = _without_sort(_BULK.add_update), _without_sort(_BULK.add_replace)
 
 
 class Collection(CollectionMixin, mongomock.Collection):  # type: ignore[misc]

@@ -30,8 +30,8 @@ from ..service.guard import guard
 from ..service.options import Options
 from ..service.rights import listable
 from ..service.texts import Message
-from . import pages, urls
-from .pages import flash
+from . import pages
+from .pages import flash, urls
 from .pages.icons import icon_name
 from .pages.upload_form import upload_target
 from .read import listing, variant

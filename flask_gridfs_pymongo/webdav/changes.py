@@ -140,7 +140,7 @@ def _remove(members: list[Member], errors: Errors) -> None:
     for batch in _batches(single):
         if batch[0].options.bucket().delete_many([file.stored.id for file in batch]):
             for file in batch:
-                send(file_deleted, file=file.after_save, versions=1)
+                send(file_deleted, file=file.stored, versions=1)
     others = set(members).difference(single)
     removed = _attempt([member for member in members if member in others], _remove_one, errors)
     _forget([*single, *removed])
@@ -148,7 +148,7 @@ def _remove(members: list[Member], errors: Errors) -> None:
 
 def _remove_one(member: Member) -> None:
     if isinstance(member, File) and (deleted := member.options.bucket().delete_all(member.stored)):
-        send(file_deleted, file=member.after_save, versions=deleted)
+        send(file_deleted, file=member.stored, versions=deleted)
 
 
 def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors) -> None:
@@ -169,13 +169,13 @@ def _rename_many(files: list[File], targets: Mapping[Member, str]) -> list[File]
     done = [file for file in files if file.stored_name in renamed]
     for file in done:
         document = {**file.stored.document, "filename": targets[file]}
-        send(file_changed, file=replace(file.after_save, filename=targets[file], document=document))
+        send(file_changed, file=replace(file.stored, filename=targets[file], document=document))
     return done
 
 
 def _move_one(file: File, new: str) -> None:
     try:
-        rename(file.options, file.after_save, new)
+        rename(file.options, file.stored, new)
     except FileExistsError:  # it gets one more version, as by a PUT
         _copy_one(file, new, overwrite=True)
         _remove_one(file)
@@ -192,7 +192,7 @@ def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
             abort(412, "There is a file already; nothing was changed.")
         File(f"/{new}", member.environ, newest).check_unlocked(again=True)
 
-    after_save(member.options, save_copy(member.options, member.after_save, new, check))
+    after_save(member.options, save_copy(member.options, member.stored, new, check))
 
 
 def _forget(gone: list[Member]) -> None:

@@ -13,7 +13,7 @@ import flask
 from flask import after_this_request, request
 from werkzeug.wrappers import Response
 
-from .. import urls
+from . import urls
 
 _COOKIE = "uploads_notice"
 _MAX_TEXT_LENGTH = 300  # characters; in a cookie each may take twelve

@@ -20,7 +20,7 @@ from ...http.headers import PAGE, media_type
 from ...service.options import Options, options_of
 from ...service.texts import Message, translated
 from ...store import Bucket, StoredFile, Version, ids
-from .. import urls
+from . import urls
 from .excerpts import excerpt
 
 _FOLDER = "flask_gridfs_pymongo"

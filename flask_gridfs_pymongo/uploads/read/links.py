@@ -18,7 +18,8 @@ from itsdangerous import BadData, URLSafeSerializer
 from ...http.filenames import survives_url
 from ...service.options import Options
 from ...store import Bucket, StoredFile, ids
-from .. import pages, urls
+from .. import pages
+from ..pages import urls
 from ..selection import select
 from ..target import Target
 

@@ -21,8 +21,9 @@ from ...service.options import Options
 from ...service.receive import fields_of, or_400, too_large
 from ...service.rights import may, permit
 from ...store import Upload, completion
-from .. import pages, urls
+from .. import pages
 from ..arguments import folder
+from ..pages import urls
 from ..target import Target, target_of
 from ..write.file import clean_or_400
 from . import errors

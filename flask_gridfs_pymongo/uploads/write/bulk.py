@@ -17,9 +17,9 @@ from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, send
 from ...store import StoredFile
-from .. import pages, urls
+from .. import pages
 from ..arguments import file_id
-from ..pages import flash
+from ..pages import flash, urls
 from ..read.listing import listing_query
 from ..selection import may_know
 from ..target import Target

@@ -19,9 +19,9 @@ from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, file_saved, send
 from ...store import StoredFile, folders_of
-from .. import pages, urls
+from .. import pages
 from ..arguments import folder
-from ..pages import flash
+from ..pages import flash, urls
 from ..read.listing import listing_query
 from ..selection import select
 from ..target import Kind, Target
