@@ -244,7 +244,7 @@ def test_a_running_upload_is_left_alone_and_then_is_whole(app: Flask, real: PyMo
         said = "fs: 0 files (0 bytes), 4 chunks (4 of uploads in progress); 0 problems, 0 repaired"
         assert call(app, "check", "--repair") == (0, [f"{real.db.name}.{said}"])
         writer.write(DATA)
-        saved = writer.commit()
+        saved = writer.commit().file
     assert b"".join(store.read(saved)) == DATA * 3
     assert call(app, "check", "--verify")[0] == 0
 
