@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     blueprint = UploadsBlueprint(options.name, __name__, url_prefix=options.url_prefix)
     blueprint.options = options
     rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
-    view = partial(answer, options)
+    view = update_wrapper(partial(answer, options), answer)  # Flask-WTF asks a view for its name
     blueprint.add_url_rule("/", "index", view, strict_slashes=False, **rules)
     blueprint.add_url_rule("/<path:filename>", "file", view, **rules)
     blueprint.record(_any_method)
