@@ -1,4 +1,4 @@
-"""What an extension object keeps for each application: its settings, and a client in each process.
+"""The state of an extension object in each application: its settings, and a client for each process.
 
 ::
 
@@ -19,11 +19,11 @@ from . import config
 from .store import Bucket
 from .wrappers import MongoClient
 
-_STREAMS = 100  # exhaust cursors at once, where half of the pool is more, or the pool has no limit
+_STREAMS = 100  # exhaust cursors at once, even if half of the pool is more
 
 
 class Connection:
-    """One process's client, and the buckets that were used through it."""
+    """The client of one process, and its buckets."""
 
     def __init__(self, settings: config.Settings) -> None:
         self._streams: Semaphore | None = None
@@ -33,13 +33,13 @@ class Connection:
             self.client: Any = MockClient(settings.options["host"], tz_aware=settings.options.get("tz_aware", True))
         else:
             self.client = MongoClient(**settings.options)
-            # Half the pool at most: the rest is for requests that are over soon.
+            # Half of the pool at most: the rest is for short requests.
             pool_size = self.client.options.pool_options.max_pool_size
             self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def bucket(self, dbname: str, base: str) -> Bucket:
-        """The bucket *base* of the database *dbname*."""
+        """Return the bucket *base* of the database *dbname*."""
         key = dbname, base
         if key not in self._buckets:
             self._buckets[key] = Bucket(self.client[dbname], base, self._streams)
@@ -47,14 +47,14 @@ class Connection:
 
 
 class AppState:
-    """What one application and one prefix have: checked settings, and a connection for each process.
+    """The state for one application and one prefix: checked settings, and a connection for each process.
 
-    A client must not cross a fork (gunicorn's ``--preload``), so every process makes its own on first use. The
-    parent's stays referenced, so that it is not taken for one that was forgotten open.
+    A client must not cross a fork (gunicorn's ``--preload``), so every process makes its own on first use. The parent's
+    stays referenced: PyMongo warns of clients that are collected without being closed.
     """
 
     def __init__(self, owner: object, settings: config.Settings) -> None:
-        self.owner = owner  # the PyMongo object that this is the state of
+        self.owner = owner  # the PyMongo object
         self.settings = settings
         self._connections: dict[int, Connection] = {}
 
@@ -64,16 +64,16 @@ class AppState:
         connection = self._connections.get(pid)
         if connection is None:
             made = Connection(self.settings)
-            connection = self._connections.setdefault(pid, made)  # no lock: one held in a fork is held for ever
+            connection = self._connections.setdefault(pid, made)  # no lock: one held during a fork is never released
             if connection is not made:
                 made.client.close()
         return connection
 
 
 def app_of(apps: Collection[Flask]) -> Flask:
-    """The current application, or outside of any the only one of *apps*.
+    """Return the current application, or, outside of any application context, the only one of *apps*.
 
-    :raises RuntimeError: saying what to do, where there is none
+    :raises RuntimeError: with the remedy, if there is none, or several
     """
     if has_app_context():
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -86,9 +86,9 @@ def app_of(apps: Collection[Flask]) -> Flask:
 
 
 def state_of(owner: object, app: Flask) -> AppState:
-    """What *app* has for the PyMongo object *owner*.
+    """Return the state of the PyMongo object *owner* in *app*.
 
-    :raises RuntimeError: where it was not initialized for *app*
+    :raises RuntimeError: if it was not initialized for *app*
     """
     for state in app.extensions.get("pymongo", {}).values():
         if state.owner is owner:

@@ -1,4 +1,4 @@
-"""The extension object: :class:`PyMongo`, what an application imports first."""
+"""The extension object, :class:`PyMongo`: an application's entrance to the package."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class PyMongo:
         app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
 
     :param app: the application; None: call :meth:`init_app` later
-    :param config_prefix: the settings read are those that begin with it and an underscore; a MongoDB URI in its place
-        is the *uri*, as in Flask-PyMongo 2 and 3
+    :param config_prefix: settings begin with it and an underscore; a MongoDB URI in its place is taken as *uri*, as in
+        Flask-PyMongo 2 and 3
     :param uri: a MongoDB URI, used in place of ``PREFIX_URI``
     :param client_options: options of :class:`pymongo.MongoClient`, used in place of the settings
     """
@@ -73,11 +73,11 @@ class PyMongo:
     ) -> None:
         """Prepare *app* for this object; nothing connects before the first use.
 
-        What is not given here is as it was given to the constructor. Registers the ``ObjectId`` URL converter and the
-        command ``flask gridfs``, and mends how Werkzeug parses forms: a form's file is what was sent, byte by byte.
+        Arguments that are not given here are those of the constructor. This registers the ``ObjectId`` URL converter
+        and the command ``flask gridfs``, and corrects Werkzeug's form parser, which may change a file's last bytes.
 
         :raises TypeError, ValueError: naming the setting that is wrong
-        :raises RuntimeError: where *app* has this object, or another one with this prefix, already
+        :raises RuntimeError: if *app* already has this object, or another one with this prefix
         """
         given, uri = _prefix_and_uri(config_prefix, uri)
         prefix = given or self._config_prefix
@@ -85,12 +85,12 @@ class PyMongo:
         settings = config.read(app.config, prefix, app.name, uri, self._client_options | client_options)
         states = app.extensions.setdefault("pymongo", {})
         if prefix not in states and any(state.owner is self for state in list(states.values())):
-            raise RuntimeError(f"this PyMongo object is initialized for the app {app.name!r} already")
+            raise RuntimeError(f"this PyMongo object is already initialized for the app {app.name!r}")
         mine = AppState(self, settings)
-        if states.setdefault(prefix, mine) is not mine:  # in one step: another thread may be here
+        if states.setdefault(prefix, mine) is not mine:  # atomic: another thread may do the same
             raise RuntimeError(
-                f"the app {app.name!r} has a PyMongo object with the config_prefix {prefix!r} already; "
-                "each needs one of its own"
+                f"the app {app.name!r} already has a PyMongo object with the config_prefix {prefix!r}; "
+                "give each a different one"
             )
         app.url_map.converters["ObjectId"] = BSONObjectIdConverter
         app.cli.add_command(gridfs)
@@ -112,7 +112,7 @@ class PyMongo:
         return self.cx[self._state().settings.dbname]
 
     def bucket(self, base: str = "fs", db: str | None = None) -> Bucket:
-        """Return a bucket: its files from Python, to find, open, list, save, change and delete them.
+        """Return a bucket, to find, open, list, save, change and delete files from Python.
 
         ::
 
@@ -120,7 +120,7 @@ class PyMongo:
                 rows = list(csv.reader(io.TextIOWrapper(file)))
 
         :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
-        :param db: the database's name; that of :attr:`db` where None
+        :param db: the database's name; None: that of :attr:`db`
         """
         _check_bucket(base, db)
         state = self._state()
@@ -146,17 +146,17 @@ class PyMongo:
             def get_upload(filename):
                 return mongo.send_file(filename)
 
-        :param filename: the name it was saved under; None where *id* tells the file
+        :param filename: the name of the file; None: use *id*
         :param base: the bucket's name
-        :param version: 0 the first one uploaded, 1 the second; -1 the newest, -2 the one before it
-        :param cache_for: seconds for which browsers and proxies may keep it
-        :param id: the ``_id`` of a revision, in place of a name and a version: what :meth:`save_file` returned
-        :param db: the database's name; that of :attr:`db` where None
-        :param as_attachment: whether browsers save it or show it; None: only types in which no script can run are
-            shown. False for a type such as HTML lets its author act in your origin.
-        :param download_name: what a client is to call it
+        :param version: 0 is the first version uploaded, 1 the second; -1 is the newest, -2 the one before it
+        :param cache_for: seconds for which browsers and proxies may cache the file
+        :param id: the ``_id`` of a version, in place of a name and a version: what :meth:`save_file` returned
+        :param db: the database's name; None: that of :attr:`db`
+        :param as_attachment: whether browsers save the file instead of showing it; None: only types in which no script
+            can run are shown. False for a type such as HTML lets its author act in your origin.
+        :param download_name: the file name for clients; None: the last part of *filename*
         :return: an instance of ``app.response_class``
-        :raises werkzeug.exceptions.NotFound: where there is no such file or version
+        :raises werkzeug.exceptions.NotFound: if there is no such file or version
         """
         if (filename is None) == (id is None):
             raise TypeError("filename must be str: give send_file() either a filename or an id")
@@ -198,7 +198,7 @@ class PyMongo:
         expires_at: datetime | None = None,
         **fields: Any,
     ) -> ObjectId:
-        """Save what *fileobj* reads as the newest version of *filename*, which is stored as it is.
+        """Save the content of *fileobj* as the newest version of *filename*, which is stored unchanged.
 
         ::
 
@@ -208,20 +208,20 @@ class PyMongo:
                 return redirect(url_for("get_upload", filename=filename))
 
         :param filename: the name
-        :param fileobj: has a ``read`` method that returns bytes
+        :param fileobj: an object with a ``read`` method that returns bytes
         :param base: the bucket's name
-        :param content_type: guessed from the name, else from the first bytes, where None; a charset in it is stored as
-            ``charset``
-        :param db: the database's name; that of :attr:`db` where None
-        :param types: the media types that are taken, such as ``image/png`` or ``image/*``; None: all. It is the type
-            that is stored: *content_type*, else what name and first bytes tell, never what a client says.
-        :param max_size: bytes
-        :param expires_at: from when on the file is gone; in UTC where it has no time zone, as PyMongo takes it
-        :param fields: further fields of the files document, ``metadata`` for one
-        :return: the ``_id`` of the new revision
+        :param content_type: the media type; None: guessed from the name, else from the first bytes; a charset in it is
+            stored as ``charset``
+        :param db: the database's name; None: that of :attr:`db`
+        :param types: the media types that are accepted, such as ``image/png`` or ``image/*``; None: all. They apply to
+            the stored type: *content_type*, or else the type by name and first bytes, never the client's claim.
+        :param max_size: the limit, in bytes
+        :param expires_at: when the file expires; without a time zone, in UTC, as in PyMongo
+        :param fields: additional fields of the files document, such as ``metadata``
+        :return: the ``_id`` of the new version
         :raises TypeError: for an argument of another type, or a field that the store itself sets
-        :raises werkzeug.exceptions.UnsupportedMediaType: for another type than *types*; a view answers 415 by itself
-        :raises werkzeug.exceptions.RequestEntityTooLarge: for more bytes than *max_size*; a view answers 413 by itself
+        :raises werkzeug.exceptions.UnsupportedMediaType: for a type that is not among *types*: a view responds with 415
+        :raises werkzeug.exceptions.RequestEntityTooLarge: for more bytes than *max_size*: a view responds with 413
         """
         check_type("filename", filename, str)
         check_type("content_type", content_type, str, NoneType)
@@ -232,7 +232,7 @@ class PyMongo:
         if not callable(getattr(fileobj, "read", None)):
             raise TypeError("fileobj must have a read() method that returns bytes")
         if reserved := sorted({"chunk_size", *OWN_FIELDS} & fields.keys()):
-            raise TypeError(f"save_file() sets {', '.join(reserved)} itself; put your own value under another name")
+            raise TypeError(f"save_file() sets {', '.join(reserved)} itself; store your own value under another name")
         try:
             saved = self.bucket(base, db).save(
                 filename,
@@ -261,17 +261,17 @@ class PyMongo:
     ) -> str:
         """Make a link to a file that works without a login until it expires.
 
-        It is good for this very revision at this blueprint, signed with ``SECRET_KEY``; a key in
-        ``SECRET_KEY_FALLBACKS`` is good for links that were made before.
+        It is valid for this version and this blueprint only. It is signed with ``SECRET_KEY``; older links stay valid
+        while their key is in ``SECRET_KEY_FALLBACKS``.
 
-        :param filename: the name it was saved under
+        :param filename: the name of the file
         :param expires_in: seconds
         :param version: as in :meth:`send_file`
         :param name: the blueprint's name
         :param as_attachment: as in :meth:`send_file`
-        :param variables: those of the blueprint's ``url_prefix``, where it is one such as ``/<user>/files``
+        :param variables: those of the blueprint's ``url_prefix``, if it has any, such as ``/<user>/files``
         :return: a URL without scheme and host
-        :raises werkzeug.exceptions.NotFound: where there is no such file or version
+        :raises werkzeug.exceptions.NotFound: if there is no such file or version
         """
         check_type("filename", filename, str)
         check_type("expires_in", expires_in, int)
@@ -308,7 +308,7 @@ class PyMongo:
             app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})
 
         ``authorize`` is called within a request context of the application; *filename* ends with a slash if a folder is
-        made, moved or deleted. Without ``authorize`` everybody may read, and nobody anything else.
+        made, moved or deleted. Without ``authorize`` everybody may read, and nobody may change anything.
 
         :return: the WSGI application
         :raises TypeError, ValueError: naming the argument that is wrong, or that was given beside *rules*
@@ -320,7 +320,7 @@ class PyMongo:
             raise ImportError("WebDAV needs an extra: pip install 'flask-gridfs-pymongo[webdav]'") from error
         drive = Drive(self.bucket, *args, **options)
         if drive.rules is not None and (given := ["base"] * len(args) + sorted(options.keys() - _BESIDE_RULES)):
-            raise TypeError(f"webdav_app(rules=...) takes {', '.join(given)} from the blueprint: give them there alone")
+            raise TypeError(f"webdav_app(rules=...) takes {', '.join(given)} from the blueprint: give them only there")
         rules: Rules = getattr(drive.rules, "options", drive)
         if rules.authorize is None:
             rules = replace(rules, read_only=True)
@@ -328,7 +328,7 @@ class PyMongo:
 
 
 def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | None, str | None]:
-    """Tell them apart where a URI stands in the place of the prefix."""
+    """Return the prefix and the URI, of which either may be given as *config_prefix*."""
     if config_prefix is None or "://" not in config_prefix:
         return config_prefix, uri
     if uri is not None:
@@ -338,7 +338,7 @@ def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | N
 
 def _check_accepted(accepted: Types, file: StoredFile) -> None:
     if file.content_type not in accepted:
-        raise UnsupportedMediaType(f"A file of the type {file.content_type} is not taken here; send {accepted}.")
+        raise UnsupportedMediaType(f"Files of the type {file.content_type} are not accepted here; send {accepted}.")
 
 
 def _check_bucket(base: Any, db: Any) -> None:

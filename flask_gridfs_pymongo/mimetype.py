@@ -1,11 +1,11 @@
-"""A file's media type: from its name, else from its first bytes.
+"""A file's media type: from its name, or else from its first bytes.
 
 ::
 
     guess("notes.txt")  # "text/plain"
     guess(None, b"%PDF-1.7")  # "application/pdf"
 
-The table is our own, so that a file has the same type on every host (:mod:`mimetypes` reads the host's files).
+The table is part of the package, so that a file has the same type on every host (:mod:`mimetypes` depends on the host).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import re
 from collections.abc import Callable, Collection
 
 SNIFF_BYTES = 2048
-"""How many of a file's first bytes :func:`guess` looks at; libmagic's time for line breaks is their number squared."""
+"""How many of a file's first bytes :func:`guess` uses; libmagic takes quadratic time for line breaks."""
 
 UNKNOWN = "application/octet-stream"
 
 PICTURES = frozenset("image/avif image/bmp image/gif image/jpeg image/png image/webp".split())
-"""What browsers show as a picture, and no script runs in."""
+"""Pictures that browsers show, and in which no script runs."""
 INLINE_TYPES = PICTURES.union(
     "text/plain"
     " audio/aac audio/flac audio/mp4 audio/mpeg audio/ogg audio/wav audio/webm audio/x-wav"
     " video/matroska video/mp4 video/mpeg video/ogg video/quicktime video/webm".split()
 )
-"""What a browser may show in the page's origin: no script runs in any of them."""
+"""Types that a browser may show in the page's origin: no script runs in any of them."""
 
 _WORD = "[a-z0-9!#$&^_.+-]+"
 _PARAMETER = rf"""\s*;\s*({_WORD})\s*=\s*({_WORD}|"[a-z0-9!#$&^_.+:/=, -]*")"""
@@ -125,11 +125,11 @@ _NOT_MEDIA = re.compile(
 
 
 class Types:
-    """Media types that somebody takes: ``"image/png" in Types(["image/*"])``.
+    """A set of media types: ``"image/png" in Types(["image/*"])``.
 
-    :param patterns: types, or ``image/*`` for all with this beginning
-    :raises TypeError: for one str in place of a list of them
-    :raises ValueError: for what is neither
+    :param patterns: media types, or ``image/*`` for all that begin so
+    :raises TypeError: for one str in place of a list
+    :raises ValueError: for an invalid pattern
     """
 
     def __init__(self, patterns: Collection[str]) -> None:
@@ -149,10 +149,10 @@ class Types:
 
 
 def parse(media_type: str) -> tuple[str, list[tuple[str, str]]] | None:
-    """Take a media type apart (RFC 9110 section 8.3.1).
+    """Parse a media type (RFC 9110 section 8.3.1).
 
-    :return: ``type/subtype`` in lower case and its parameters, their names in lower case and their values as they are,
-        with quotes where they have some; None for what is no media type
+    :return: ``type/subtype`` in lower case and the parameters, their names in lower case and their values unchanged,
+        with quotes if they have any; None if it is not a media type
     """
     match = _MEDIA_TYPE.fullmatch(media_type.strip())
     if match is None:
@@ -163,16 +163,17 @@ def parse(media_type: str) -> tuple[str, list[tuple[str, str]]] | None:
 def guess(filename: str | None, head: bytes = b"") -> str:
     """Guess a media type from a file's name, else from its first bytes.
 
-    The bytes can also take a claim back: what calls itself an image, audio or video that browsers show, and begins as
-    text, markup, a PDF or a program, is what its bytes say. What is an attachment by its name, no bytes make inline.
+    The bytes can also overrule the name: if it is that of an image, audio or video that browsers show, but the content
+    begins like text, markup, a PDF or a program, the bytes decide. They never make inline what the name makes an
+    attachment.
 
     :param filename: the name; only its last extension counts
     :param head: the first bytes of the content, :data:`SNIFF_BYTES` of them at most
-    :return: ``type/subtype``, ``application/octet-stream`` where nothing is known
+    :return: ``type/subtype``; ``application/octet-stream`` if it is unknown
     """
     extension = (filename or "").rpartition(".")[2].lower() if "." in (filename or "") else ""
     by_name = _TYPES.get(extension)
-    if extension == "ts" and len(head) > 188 and set(head[:1024:188]) == {0x47}:  # packets, and not TypeScript
+    if extension == "ts" and len(head) > 188 and set(head[:1024:188]) == {0x47}:  # packets of MPEG, not TypeScript
         return "video/mp2t"
     if by_name is not None and by_name not in _SHOWN_MEDIA:
         return by_name

@@ -50,11 +50,11 @@ class _WholeDelimiters:
         """Return how many bytes of *block* the parser may have: all but a line break at the end; if the last line
         may be a delimiter, all but this line and the line break before it."""
         end = len(block) - (2 if block.endswith(b"\r\n") else block.endswith((b"\r", b"\n")))
-        begin = 1 + max(block.rfind(b"\r", 0, end), block.rfind(b"\n", 0, end))
-        line = block[begin : min(end, begin + len(self._delimiter))]
+        start = 1 + max(block.rfind(b"\r", 0, end), block.rfind(b"\n", 0, end))
+        line = block[start : min(end, start + len(self._delimiter))]
         if not self._delimiter.startswith(line):
             return end
-        return max(0, begin - (2 if block[:begin].endswith(b"\r\n") else 1))
+        return max(0, start - (2 if block[:start].endswith(b"\r\n") else 1))
 
 
 class _Parts(MultiPartParser):

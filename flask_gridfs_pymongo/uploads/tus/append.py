@@ -68,10 +68,10 @@ def set_length(options: Options, writer: UploadWriter, length: int) -> None:
 
 def receive(options: Options, request: Request, writer: UploadWriter, checksum: tus.Checksum | None) -> None:
     """Store the body: if it has a checksum, all or nothing; else whatever arrives."""
-    begin, announced = writer.offset, request.content_length
+    start, announced = writer.offset, request.content_length
     limit = options.max_size if writer.length is None else writer.length
-    if announced is not None and limit is not None and begin + announced > limit:
-        raise errors.too_long(begin, limit)
+    if announced is not None and limit is not None and start + announced > limit:
+        raise errors.too_long(start, limit)
     kept = "the bytes received are kept" if checksum is None else "none of its bytes are kept"
     computed = hashlib.new(checksum.algorithm) if checksum else None
     with Body(request, options.upload_timeout, kept, idle_timeout=_IDLE_TIMEOUT) as body:
@@ -82,9 +82,9 @@ def receive(options: Options, request: Request, writer: UploadWriter, checksum: 
                     computed.update(block)
         except FileTooLarge:
             writer.rewind()
-            raise errors.too_long(begin, limit) from None
-    if announced is not None and writer.offset - begin != announced:
-        raise errors.Refusal(400, f"The body ended after {writer.offset - begin} of {announced} bytes; {kept}.")
+            raise errors.too_long(start, limit) from None
+    if announced is not None and writer.offset - start != announced:
+        raise errors.Refusal(400, f"The body ended after {writer.offset - start} of {announced} bytes; {kept}.")
     if checksum is not None and computed is not None and computed.digest() != checksum.digest:
         raise errors.wrong_checksum()
     writer.accept()
