@@ -12,22 +12,66 @@ import json
 import threading
 import tracemalloc
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
+from gridfs import GridFS
 
 from flask_gridfs_pymongo import PyMongo, mimetype
 from flask_gridfs_pymongo.http.filenames import MAX_CHARACTERS
 
-from .conftest import HTML, Client, everyone, form, nothing_stored
+from .conftest import HTML, JSON, Client, Commands, everyone, form, nothing_stored
 
+FILES = ("own", "other", "typed.txt")
+# Round trips of what reads, of files that this package and others wrote: (method, URL, header fields, status, trips).
+READ_TRIPS: dict[str, tuple[str, str, dict[str, str], int, int]] = {
+    **{f"GET {name}": ("GET", name, {}, 200, 1) for name in FILES},
+    **{f"304 {name}": ("GET", name, {"If-None-Match": "*"}, 304, 1) for name in FILES},
+    **{f"HEAD {name}": ("HEAD", name, {}, 200, 1) for name in FILES},
+    **{f"range {name}": ("GET", name, {"Range": "bytes=1-2"}, 206, 2) for name in FILES},
+    **{f"GET ?version=0 {name}": ("GET", f"{name}?version=0", {}, 200, 2) for name in FILES},
+    "304 ?version=-2": ("GET", "own?version=-2", {"If-None-Match": "*"}, 304, 2),
+    "404": ("GET", "none", {}, 404, 2),
+    "404 for a person": ("GET", "none", HTML, 404, 2),
+    "404 HEAD": ("HEAD", "none", {}, 404, 2),
+    "404 ?version=9": ("GET", "own?version=9", {}, 404, 1),
+    **{f"?details {name}": ("GET", f"{name}?details", JSON, 200, 3) for name in FILES},
+    "?details, a page": ("GET", "own.txt?details", HTML, 200, 4),
+    "?versions": ("GET", "own?versions", JSON, 200, 3),
+    "?versions, a page": ("GET", "own?versions", HTML, 200, 3),
+}
 MARKS = "a" + "\u0300" * 10_000 + "\u0316" * 10_000
 CHARACTERS = len(MARKS)
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "0"}
 HASHES = {"sha-256": "sha256", "sha-512": "sha512"}
+
+
+@pytest.fixture
+def stored(app: Flask, uri: str, commands: Commands) -> Iterator[FlaskClient]:
+    """A client of a bucket with files of ours and of another tool, each of which was asked for once."""
+    mongo = PyMongo(app, uri=uri, event_listeners=[commands])
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone))
+    uploads, other = app.test_client(), GridFS(mongo.cx.get_database(mongo.db.name))
+    for name in ("own", "own", "own.txt"):
+        uploads.put(f"/uploads/{name}", data=b"content")
+    other.put(b"%PDF-1.7\n", filename="other", sha1="0" * 40)
+    other.put(b"text", filename="typed.txt", contentType="text/plain", sha1="0" * 40)
+    for name in FILES:
+        assert uploads.get(f"/uploads/{name}").status_code == 200
+    commands.sent.clear()
+    yield uploads
+    mongo.cx.close()
+
+
+@pytest.mark.parametrize("case", READ_TRIPS)
+def test_round_trips_of_what_reads(stored: FlaskClient, commands: Commands, case: str) -> None:
+    method, path, headers, status, trips = READ_TRIPS[case]
+    assert stored.open(f"/uploads/{path}", method=method, headers=headers).status_code == status
+    assert len(commands.sent) == trips, commands.sent
 
 
 @pytest.fixture
@@ -190,6 +234,15 @@ def test_each_algorithm_hashes_a_body_once(client: Client, monkeypatch: pytest.M
     for key in HASHES:
         wrong = {**fields, "Content-Digest": f"{key}=:AAAA:"}
         assert uploads.put("/uploads/a", data=body, headers=wrong).status_code == 400
+
+
+def test_bytes_are_looked_at_once_for_their_type(stored: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sniff(head: bytes) -> str:
+        raise AssertionError("libmagic was called")
+
+    monkeypatch.setattr(mimetype, "_sniffer", sniff)
+    for options in ({}, {"method": "HEAD"}, {"headers": {"Range": "bytes=0-1"}}):
+        assert stored.open("/uploads/other", **options).content_type == "application/pdf"
 
 
 def test_a_type_is_guessed_from_2048_bytes() -> None:

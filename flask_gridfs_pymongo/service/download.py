@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -45,8 +44,8 @@ def send(
     """
     file.ensure_sound()
     content_type = file.media_type
-    if _is_untold(file) and _performs(request, file):
-        content_type = mimetype.guess(None, _head(bucket, file))
+    if _is_untold(file) and (found := bucket.sniffed_type(file) or (_performs(request, file) and bucket.sniff(file))):
+        content_type = found
         if as_attachment is None and not mimetype.is_shown_media(content_type):
             as_attachment = True
     name = file.filename if download_name is None else download_name
@@ -90,8 +89,3 @@ def _is_untold(file: StoredFile) -> bool:
 def _performs(request: Request, file: StoredFile) -> bool:
     modified = last_modified(file.upload_date)
     return evaluate(request.method, request.headers, file.etag, modified) is Outcome.PERFORM
-
-
-def _head(bucket: Bucket, file: StoredFile) -> bytes:
-    with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES))) as pieces:
-        return b"".join(pieces)

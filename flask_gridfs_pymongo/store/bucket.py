@@ -17,6 +17,8 @@ from threading import Semaphore
 from types import NoneType
 from typing import Any
 
+from .. import mimetype
+from ..cache import Memory
 from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
@@ -46,17 +48,27 @@ class Bucket:
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
     :param streams: how many exhaust cursors the client may still have open; None: use none
+    :param memory: where first chunks are kept; None: nowhere
+    :param types: where the types that were found in files' first bytes are kept
     """
 
-    def __init__(self, database: Any, base: str = "fs", streams: Semaphore | None = None) -> None:
+    def __init__(
+        self,
+        database: Any,
+        base: str = "fs",
+        streams: Semaphore | None = None,
+        memory: Memory | None = None,
+        types: Memory | None = None,
+    ) -> None:
         self.collections = Collections(database, base)
         self.files, self.chunks = self.collections.files, self.collections.chunks
-        self._versions = Versions(self.collections)
+        self._versions = Versions(self.collections, memory)
         self._claims = Claims(self.collections)
         self.uploads = ResumableUploads(self._versions, self._claims)
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
         self._streams = streams
+        self._types = types or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a revision of *filename*, or None.
@@ -141,6 +153,21 @@ class Bucket:
         :raises CorruptFile: where the file is damaged
         """
         return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
+
+    def sniffed_type(self, file: StoredFile) -> str | None:
+        """Return the type that :meth:`sniff` found, or None."""
+        found: str | None = self._types.get((self.collections.name, file.etag))
+        return found
+
+    def sniff(self, file: StoredFile) -> str:
+        """Tell the type of *file* from its first bytes; the content of a version never changes, so that is kept.
+
+        :raises CorruptFile: if they cannot be read
+        """
+        with closing(self.read(file, 0, min(file.length, mimetype.SNIFF_BYTES))) as pieces:
+            found = mimetype.guess(None, b"".join(pieces))
+        self._types.put((self.collections.name, file.etag), found, len(found))
+        return found
 
     def open(self, filename: str | None = None, version: int = -1, *, id: Any = None) -> FileReader:
         """Open a revision for reading, by its name as in :meth:`find`, or by its ``_id``.
