@@ -92,6 +92,31 @@ def sent_for(client: FlaskClient, commands: Commands, url: str, content: bytes) 
     return list(commands.sent)
 
 
+@pytest.mark.parametrize(
+    ("setting", "constructed", "initialized", "expected"),
+    [
+        (None, None, None, 16 * KIB * KIB),
+        ("1024", None, None, 1024),
+        (1024, 2048, None, 2048),
+        (1024, 2048, 0, 0),
+        (0, None, None, 0),
+    ],
+)
+def test_the_nearest_setting_counts(
+    setting: Any, constructed: int | None, initialized: int | None, expected: int
+) -> None:
+    app = Flask("tests")
+    app.config["MONGO_MEMORY_CACHE"] = setting
+    PyMongo(memory_cache=constructed).init_app(app, memory_cache=initialized)
+    assert app.extensions["pymongo"]["MONGO"].settings.memory_cache == expected
+
+
+@pytest.mark.parametrize(("wrong", "error"), [(-1, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_a_wrong_size_is_named(wrong: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^memory_cache must be"):
+        PyMongo(Flask("tests"), memory_cache=wrong)
+
+
 class TestSmallFiles:
     def test_only_their_document_is_asked_for(self, make: Callable[..., FlaskClient], commands: Commands) -> None:
         client = make()

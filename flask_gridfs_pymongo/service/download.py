@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -44,8 +45,8 @@ def send(
     """
     file.ensure_sound()
     content_type = file.media_type
-    if _is_untold(file) and (found := bucket.sniffed_type(file) or (_performs(request, file) and bucket.sniff(file))):
-        content_type = found
+    if _is_untold(file) and (sniffed := _sniffed(request, bucket, file)):
+        content_type = sniffed
         if as_attachment is None and not mimetype.is_shown_media(content_type):
             as_attachment = True
     name = file.filename if download_name is None else download_name
@@ -84,6 +85,17 @@ def bounded(caching: Caching, file: StoredFile) -> Caching:
 def _is_untold(file: StoredFile) -> bool:
     """Whether neither document nor name tells the type, and the bytes were not looked at when it was stored here."""
     return file.content_type == mimetype.UNKNOWN and file.sha256 is None
+
+
+def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:
+    """The type that the first bytes tell; None if nobody needs it. The content of a version never changes."""
+    key = bucket.collections.name, file.etag
+    found: str | None = bucket.types.get(key)
+    if found is None and _performs(request, file):
+        with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES))) as pieces:
+            found = mimetype.guess(None, b"".join(pieces))
+        bucket.types.put(key, found, len(found))
+    return found
 
 
 def _performs(request: Request, file: StoredFile) -> bool:

@@ -17,7 +17,6 @@ from threading import Semaphore
 from types import NoneType
 from typing import Any
 
-from .. import mimetype
 from ..cache import Memory
 from .collections import Collections
 from .dav import Dav
@@ -49,7 +48,7 @@ class Bucket:
     :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
     :param streams: how many exhaust cursors the client may still have open; None: use none
     :param memory: where first chunks are kept; None: nowhere
-    :param types: where the types that were found in files' first bytes are kept
+    :param types: where the types that files' first bytes told are kept; None: nowhere
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Bucket:
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
         self._streams = streams
-        self._types = types or Memory(0)
+        self.types = types or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a revision of *filename*, or None.
@@ -153,21 +152,6 @@ class Bucket:
         :raises CorruptFile: where the file is damaged
         """
         return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
-
-    def sniffed_type(self, file: StoredFile) -> str | None:
-        """Return the type that :meth:`sniff` found, or None."""
-        found: str | None = self._types.get((self.collections.name, file.etag))
-        return found
-
-    def sniff(self, file: StoredFile) -> str:
-        """Tell the type of *file* from its first bytes; the content of a version never changes, so that is kept.
-
-        :raises CorruptFile: if they cannot be read
-        """
-        with closing(self.read(file, 0, min(file.length, mimetype.SNIFF_BYTES))) as pieces:
-            found = mimetype.guess(None, b"".join(pieces))
-        self._types.put((self.collections.name, file.etag), found, len(found))
-        return found
 
     def open(self, filename: str | None = None, version: int = -1, *, id: Any = None) -> FileReader:
         """Open a revision for reading, by its name as in :meth:`find`, or by its ``_id``.
