@@ -40,6 +40,8 @@ def to_text(file_id: Any, options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS, lo
 
 def is_utf8(file_id: Any) -> bool:
     """Whether the texts in an ``_id`` were UTF-8: else no query can ask for it."""
+    if isinstance(file_id, ObjectId):
+        return True
     try:
         bson.encode({"_id": file_id})
     except UnicodeEncodeError:

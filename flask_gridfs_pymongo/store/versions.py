@@ -146,6 +146,7 @@ class Versions:
 
         Fewer where some of them have expired.
         """
+        check_name(filename)
         return self._surely(lambda files: self._before(files, filename, number, limit) or None) or []
 
     def _before(self, files: Any, filename: str, number: int | None, limit: int) -> list[Version]:
