@@ -9,6 +9,8 @@ import base64
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import threading
 import tracemalloc
 import unicodedata
@@ -24,7 +26,7 @@ from gridfs import GridFS
 from flask_gridfs_pymongo import PyMongo, mimetype
 from flask_gridfs_pymongo.http.filenames import MAX_CHARACTERS
 
-from .conftest import HTML, JSON, Client, Commands, everyone, form, nothing_stored
+from .conftest import HTML, JSON, ROOT, Client, Commands, everyone, form, nothing_stored
 
 FILES = ("own", "other", "typed.txt")
 # Round trips of what reads, of files that this package and others wrote: (method, URL, header fields, status, trips).
@@ -254,3 +256,17 @@ def test_a_type_is_guessed_from_2048_bytes() -> None:
     finally:
         mimetype._sniffer = before
     assert seen == [2048]
+
+
+_LATER = "PIL magic wsgidav zipstream flask_babel mongomock gunicorn"
+_IMPORT = """
+import sys, flask_gridfs_pymongo
+print(*sorted(name for name in sys.modules if name.startswith("flask_gridfs_pymongo.cli.")))
+print(*sorted(sys.modules.keys() & set(sys.argv[1:])))
+"""
+
+
+def test_an_import_loads_neither_commands_nor_extras() -> None:
+    command = [sys.executable, "-c", _IMPORT, *_LATER.split()]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert loaded == "flask_gridfs_pymongo.cli.group\n\n"
