@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import flask_pymongo
 import pymongo
 from bson.objectid import ObjectId
-from flask import Flask, Response, request
+from flask import Flask, Response, jsonify, request
 from pymongo.cursor import CursorType
 
 import flask_gridfs_pymongo
@@ -58,6 +59,19 @@ def limit() -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
     @app.get("/aggregate/<path:name>")
     def aggregate(name: str) -> Response:
         return Response(_bare_aggregate(files, name))
+
+    @app.put("/insert/<path:name>")
+    def insert(name: str) -> Response:
+        file_id, data = ObjectId(), request.get_data()
+        chunks.insert_one({"files_id": file_id, "n": 0, "data": data})
+        sizes = {"length": len(data), "chunkSize": 261_120}
+        files.insert_one({"_id": file_id, "filename": name, "uploadDate": datetime.now(UTC), **sizes})
+        return Response(status=201)
+
+    @app.get("/list/<path:prefix>")
+    def listing(prefix: str) -> Response:
+        found = files.find({"filename": {"$gte": prefix}}, {"_id": 0}).sort("filename", 1).limit(100)
+        return jsonify(list(found))
 
     @app.get("/find/<path:name>")
     def find(name: str) -> Response:

@@ -49,6 +49,15 @@ def filled(uri: str, names: int, versions: int) -> Iterator[tuple[Filled, Filled
         yield fill(f"few{uuid.uuid4().hex}", 120, 10), fill(f"many{uuid.uuid4().hex}", names, versions)
 
 
+def fill(uri: str, prefix: str, names: int) -> None:
+    """So many empty files in the bucket ``fs``, their names beginning with *prefix*."""
+    with pymongo.MongoClient(uri) as client:
+        bucket = Bucket(client.get_default_database())
+        bucket.writer("").abort()  # makes the indexes
+        same = {"length": 0, "chunkSize": CHUNK, "contentType": "text/plain", "uploadDate": _START}
+        bucket.files.insert_many({"filename": f"{prefix}{n:06}", **same} for n in range(names))
+
+
 def list_time(bucket: Filled, case: str) -> float:
     """Milliseconds for one of :data:`LISTINGS`, the mean of ten."""
     late = f"n{bucket.names - 101:06}"

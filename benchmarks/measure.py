@@ -94,6 +94,28 @@ def own_times(uri: str, name: str, etag: str | None, n: int) -> tuple[float, flo
     return times[0], times[1]
 
 
+def in_process(uri: str, name: str, *, conditional: bool, times: int) -> dict[str, float]:
+    """Microseconds of a request for a stored file in this process, the best of *times*, with our memory and without."""
+    apps = {"ours": Flask("ours"), "no memory": Flask("no memory"), "peer": Flask("peer")}
+    mongos: dict[str, Any] = {"peer": flask_pymongo.PyMongo(apps["peer"], uri)}
+    mongos["ours"] = flask_gridfs_pymongo.PyMongo(apps["ours"], uri=uri)
+    mongos["no memory"] = flask_gridfs_pymongo.PyMongo(apps["no memory"], uri=uri, memory_cache=0)
+    best = dict.fromkeys(apps, float("inf"))
+    environs = {}
+    for each, app in apps.items():
+        app.add_url_rule("/<path:name>", "send", lambda name, mongo=mongos[each]: mongo.send_file(name))
+        etag = app.test_client().get(f"/{name}").headers["ETag"] if conditional else None
+        environs[each] = EnvironBuilder(f"/{name}", headers={"If-None-Match": etag} if etag else {}).get_environ()
+    for _ in range(times):
+        for each, app in apps.items():
+            start = time.perf_counter()
+            _answer(app, environs[each])
+            best[each] = min(best[each], time.perf_counter() - start)
+    for mongo in mongos.values():
+        mongo.cx.close()
+    return {each: seconds * 1_000_000 for each, seconds in best.items()}
+
+
 def _answer(app: Flask, environ: dict[str, Any]) -> None:
     answer: Any = app(dict(environ), lambda status, headers, error=None: lambda data: None)
     for _ in answer:
@@ -160,9 +182,16 @@ def answer(reader: io.BufferedReader) -> dict[bytes, bytes]:
     return fields
 
 
-def repeat(server: Server, path: str, times: int, etag: str | None = None) -> float:
+def repeat(server: Server, path: str, times: int, etag: str | None = None, *lines: str) -> float:
+    """Milliseconds for a request on one kept connection.
+
+    :param lines: further header fields
+    """
+    return repeat_message(server, request(server, path, *([f"If-None-Match: {etag}"] if etag else []), *lines), times)
+
+
+def repeat_message(server: Server, message: bytes, times: int) -> float:
     """Milliseconds for a request on one kept connection."""
-    message = request(server, path, *([f"If-None-Match: {etag}"] if etag else []))
     with server.connect() as connection, connection.makefile("rb") as reader:
         start = time.perf_counter()
         for _ in range(times):

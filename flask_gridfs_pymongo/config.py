@@ -38,6 +38,8 @@ class Settings:
     dbname: str
     options: dict[str, Any] = field(repr=False)
     mongomock: bool = False
+    memory_cache: int = 16 * 1024 * 1024
+    """bytes of small files' content that each process keeps"""
 
 
 def _integer(setting: str, value: Any) -> int:
@@ -134,6 +136,8 @@ _WITH_URI_TOO: dict[str, tuple[str, _Check]] = {
     "DOCUMENT_CLASS": ("document_class", _document_class),
     "CONNECT": ("connect", _boolean),
 }
+# What is not the driver's.
+_OURS: dict[str, tuple[str, _Check]] = {"MEMORY_CACHE": ("memory_cache", _at_least_zero)}
 
 
 def read(
@@ -142,6 +146,7 @@ def read(
     app_name: str,
     uri: str | None = None,
     client_options: Mapping[str, Any] | None = None,
+    memory_cache: int | None = None,
 ) -> Settings:
     """Read the settings whose names start with *prefix* and an underscore.
 
@@ -149,6 +154,7 @@ def read(
     :param app_name: the name of the database if no setting gives one
     :param uri: a MongoDB URI that overrides ``PREFIX_URI``
     :param client_options: options for ``MongoClient`` that override the settings
+    :param memory_cache: bytes; overrides ``PREFIX_MEMORY_CACHE``
     :raises TypeError, ValueError: naming the setting that is wrong
     """
 
@@ -201,7 +207,8 @@ def read(
         raise ValueError(
             f'{wrong} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); {advice}'
         )
-    return Settings(name, options, mongomock)
+    kept = {} if memory_cache is None else {"memory_cache": _at_least_zero("memory_cache", memory_cache)}
+    return Settings(name, options, mongomock, **(take(_OURS) | kept))
 
 
 def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:

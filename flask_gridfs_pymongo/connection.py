@@ -16,10 +16,12 @@ from typing import Any
 from flask import Flask, current_app, has_app_context
 
 from . import config
+from .cache import Memory
 from .store import Bucket
 from .wrappers import MongoClient
 
 _STREAMS = 100  # exhaust cursors at once, even if half of the pool is more
+_TYPES = 4 * 1024 * 1024  # bytes
 
 
 class Connection:
@@ -36,13 +38,14 @@ class Connection:
             # Half of the pool at most: the rest is for short requests.
             pool_size = self.client.options.pool_options.max_pool_size
             self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
+        self._memory, self._types = Memory(settings.memory_cache), Memory(_TYPES)
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def bucket(self, dbname: str, base: str) -> Bucket:
         """Return the bucket *base* of the database *dbname*."""
         key = dbname, base
         if key not in self._buckets:
-            self._buckets[key] = Bucket(self.client[dbname], base, self._streams)
+            self._buckets[key] = Bucket(self.client[dbname], base, self._streams, self._memory, self._types)
         return self._buckets[key]
 
 

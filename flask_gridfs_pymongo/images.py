@@ -40,7 +40,8 @@ _SAVE: dict[str, dict[str, Any]] = {
 }
 _LONGEST_SIDE = 4096  # pixels
 _ORIENTATION = 0x0112  # the EXIF tag
-_VERSION = 1  # of what make() does with a recipe
+_SHARP = 1.5  # of a JPEG no more than a fraction is decoded, at least so many times as wide as the result
+_VERSION = 2  # of what make() does with a recipe
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _shrink(image: Image, variant: Variant, *, sideways: bool) -> Image:
     left, top, right, bottom = _centre(whole, width / height) if variant.crop else (0, 0, *whole)
     scale = min(1, width / (right - left), height / (bottom - top))
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    image.draft(None, (math.ceil(whole[0] * scale * 2), math.ceil(whole[1] * scale * 2)))  # a fraction of a JPEG
+    image.draft(None, (math.ceil(whole[0] * scale * _SHARP), math.ceil(whole[1] * scale * _SHARP)))
     across, down = image.width / whole[0], image.height / whole[1]
     box = left * across, top * down, right * across, bottom * down
     return _resizable(image).resize(size, Resampling.LANCZOS, box, reducing_gap=2.0)

@@ -20,6 +20,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
+from pymongo import monitoring
 from werkzeug.serving import make_server
 
 from examples import mongod as server
@@ -130,6 +131,25 @@ def store(mongo: PyMongo) -> Bucket:
 @pytest.fixture
 def real_store(store: Bucket) -> Bucket:
     return store
+
+
+class Commands(monitoring.CommandListener):
+    """The names of the commands that were sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.sent.append(event.command_name)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
 
 
 def content(size: int) -> bytes:

@@ -196,6 +196,8 @@ def test_mongomock_is_given_an_address_that_it_knows() -> None:
         ({"READ_PREFERENCE": 2}, ValueError, "MONGO_READ_PREFERENCE"),
         ({"MAX_POOL_SIZE": "many"}, TypeError, "MONGO_MAX_POOL_SIZE"),
         ({"MAX_POOL_SIZE": -1}, ValueError, "MONGO_MAX_POOL_SIZE"),
+        ({"MEMORY_CACHE": "16 MB"}, TypeError, "MONGO_MEMORY_CACHE"),
+        ({"MEMORY_CACHE": -1}, ValueError, "MONGO_MEMORY_CACHE"),
         ({"SOCKET_TIMEOUT_MS": "x"}, TypeError, "MONGO_SOCKET_TIMEOUT_MS"),
         ({"CONNECT_TIMEOUT_MS": 1.5}, TypeError, "MONGO_CONNECT_TIMEOUT_MS"),
         ({"SERVER_SELECTION_TIMEOUT_MS": -1}, ValueError, "MONGO_SERVER_SELECTION_TIMEOUT_MS"),

@@ -9,6 +9,8 @@ import base64
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import threading
 import tracemalloc
 import unicodedata
@@ -21,19 +23,61 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from pymongo import monitoring
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from gridfs import GridFS
+from pymongo.monitoring import CommandStartedEvent
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, mimetype
 from flask_gridfs_pymongo.http.filenames import MAX_CHARACTERS
 
-from .conftest import HTML, JSON, Client, everyone, form, nothing_stored
+from .conftest import HTML, JSON, ROOT, Client, Commands, everyone, form, nothing_stored
 
+FILES = ("own", "other", "typed.txt")
+# Round trips of what reads, of files that this package and others wrote: (method, URL, header fields, status, trips).
+READ_TRIPS: dict[str, tuple[str, str, dict[str, str], int, int]] = {
+    **{f"GET {name}": ("GET", name, {}, 200, 1) for name in FILES},
+    **{f"304 {name}": ("GET", name, {"If-None-Match": "*"}, 304, 1) for name in FILES},
+    **{f"HEAD {name}": ("HEAD", name, {}, 200, 1) for name in FILES},
+    **{f"range {name}": ("GET", name, {"Range": "bytes=1-2"}, 206, 2) for name in FILES},
+    **{f"GET ?version=0 {name}": ("GET", f"{name}?version=0", {}, 200, 2) for name in FILES},
+    "304 ?version=-2": ("GET", "own?version=-2", {"If-None-Match": "*"}, 304, 2),
+    "404": ("GET", "none", {}, 404, 2),
+    "404 for a person": ("GET", "none", HTML, 404, 2),
+    "404 HEAD": ("HEAD", "none", {}, 404, 2),
+    "404 ?version=9": ("GET", "own?version=9", {}, 404, 1),
+    **{f"?details {name}": ("GET", f"{name}?details", JSON, 200, 3) for name in FILES},
+    "?details, a page": ("GET", "own.txt?details", HTML, 200, 4),
+    "?versions": ("GET", "own?versions", JSON, 200, 3),
+    "?versions, a page": ("GET", "own?versions", HTML, 200, 3),
+}
 MARKS = "a" + "\u0300" * 10_000 + "\u0316" * 10_000
 CHARACTERS = len(MARKS)
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "0"}
 HASHES = {"sha-256": "sha256", "sha-512": "sha512"}
+
+
+@pytest.fixture
+def stored(app: Flask, uri: str, commands: Commands) -> Iterator[FlaskClient]:
+    """A client of a bucket with files of ours and of another tool, each of which was asked for once."""
+    mongo = PyMongo(app, uri=uri, event_listeners=[commands])
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone))
+    uploads, other = app.test_client(), GridFS(mongo.cx.get_database(mongo.db.name))
+    for name in ("own", "own", "own.txt"):
+        uploads.put(f"/uploads/{name}", data=b"content")
+    other.put(b"%PDF-1.7\n", filename="other", sha1="0" * 40)
+    other.put(b"text", filename="typed.txt", contentType="text/plain", sha1="0" * 40)
+    for name in FILES:
+        assert uploads.get(f"/uploads/{name}").status_code == 200
+    commands.sent.clear()
+    yield uploads
+    mongo.cx.close()
+
+
+@pytest.mark.parametrize("case", READ_TRIPS)
+def test_round_trips_of_what_reads(stored: FlaskClient, commands: Commands, case: str) -> None:
+    method, path, headers, status, trips = READ_TRIPS[case]
+    assert stored.open(f"/uploads/{path}", method=method, headers=headers).status_code == status
+    assert len(commands.sent) == trips, commands.sent
 
 
 @pytest.fixture
@@ -55,20 +99,6 @@ def little(normalised: list[int]) -> bool:
     return max(normalised, default=0) <= MAX_CHARACTERS and sum(normalised) <= CHARACTERS
 
 
-class Commands(monitoring.CommandListener):
-    """What the driver sends to the server."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.seen.append(f"{event.command_name} {event.command.get(event.command_name)}")
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
-
-
 @pytest.fixture
 def counted(app: Flask, uri: str) -> Iterator[tuple[FlaskClient, list[str]]]:
     """A client of ``/uploads`` that has sent an upload of each kind, and the commands from then on."""
@@ -79,8 +109,8 @@ def counted(app: Flask, uri: str) -> Iterator[tuple[FlaskClient, list[str]]]:
     for name in ("taken", "taken", "renamed", "copied", "deleted"):
         http.put(f"/uploads/{name}", data=b"content")
     http.post("/uploads/", headers={**TUS, "Upload-Metadata": f"filename {encoded('warm')}"})
-    commands.seen.clear()
-    yield http, commands.seen
+    commands.sent.clear()
+    yield http, commands.sent
     mongo.cx.close()
 
 
@@ -289,6 +319,15 @@ def test_each_algorithm_hashes_a_body_once(client: Client, monkeypatch: pytest.M
         assert uploads.put("/uploads/a", data=body, headers=wrong).status_code == 400
 
 
+def test_bytes_are_looked_at_once_for_their_type(stored: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sniff(head: bytes) -> str:
+        raise AssertionError("libmagic was called")
+
+    monkeypatch.setattr(mimetype, "_sniffer", sniff)
+    for options in ({}, {"method": "HEAD"}, {"headers": {"Range": "bytes=0-1"}}):
+        assert stored.open("/uploads/other", **options).content_type == "application/pdf"
+
+
 def test_a_type_is_guessed_from_2048_bytes() -> None:
     """libmagic's time for line breaks is their number squared: 4,096 of them take 55 ms."""
     seen: list[int] = []
@@ -301,7 +340,6 @@ def test_a_type_is_guessed_from_2048_bytes() -> None:
 
 
 # The most round trips of a page: of a bucket of 1,100 names (/one/), and of one in which each has two versions (/two/).
-# A page for people has one more: it asks first whether the database is there.
 LISTING_TRIPS: list[tuple[str, dict[str, str], int]] = [
     ("/one/", JSON, 1),
     ("/one/?flat=1", HTML, 2),
@@ -328,19 +366,12 @@ LISTING_TRIPS: list[tuple[str, dict[str, str], int]] = [
 ]
 
 
-class Trips(CommandListener):
-    """Counts the commands that are sent, but those that end a cursor, whose answer nobody needs."""
-
-    def __init__(self) -> None:
-        self.commands: list[str] = []
+class Trips(Commands):
+    """The commands that were sent, but those that end a cursor, whose answer nobody needs."""
 
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name != "killCursors":
-            self.commands.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
+            super().started(event)
 
 
 @pytest.fixture(scope="module")
@@ -370,6 +401,20 @@ def test_a_page_of_a_listing_takes_a_few_round_trips(
     listings: tuple[FlaskClient, Trips], url: str, accept: dict[str, str], most: int
 ) -> None:
     client, trips = listings
-    trips.commands.clear()
+    trips.sent.clear()
     assert client.get(url, headers=accept).status_code == 200
-    assert len(trips.commands) <= most, trips.commands
+    assert len(trips.sent) <= most, trips.sent
+
+
+_LATER = "PIL magic wsgidav zipstream flask_babel mongomock gunicorn"
+_IMPORT = """
+import sys, flask_gridfs_pymongo
+print(*sorted(name for name in sys.modules if name.startswith("flask_gridfs_pymongo.cli.")))
+print(*sorted(sys.modules.keys() & set(sys.argv[1:])))
+"""
+
+
+def test_an_import_loads_neither_commands_nor_extras() -> None:
+    command = [sys.executable, "-c", _IMPORT, *_LATER.split()]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert loaded == "flask_gridfs_pymongo.cli.group\n\n"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import re
+import statistics
 import struct
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms, ImageDraw, features
 
 from flask_gridfs_pymongo.images import JPEG, MOST_PIXELS, PNG, WEBP, Picture, TooLarge, Undecodable, Variant, make
 
@@ -101,6 +103,45 @@ class TestSize:
     def test_a_variant_is_a_number_of_pixels(self, arguments: Any, error: type[Exception]) -> None:
         with pytest.raises(error, match=r"Variant: (width|height) must be"):
             Variant(*arguments)
+
+
+def drawing(width: int, height: int) -> Image.Image:
+    """Lines and surfaces in many colours, on noise: sharper than any photo."""
+    chance, image = random.Random(1), Image.effect_noise((width, height), 40).convert("RGB")
+    draw = ImageDraw.Draw(image)
+    for _ in range(300):
+        x, y, size = chance.randrange(width), chance.randrange(height), chance.randrange(4, 40)
+        colour = tuple(chance.randbytes(3))
+        draw.line((x, y, x + size, y + chance.randrange(-size, size)), colour, chance.randrange(1, 5))
+        draw.rectangle((y, x, y + size // 2, x + size // 3), colour)
+    return image
+
+
+def similarity(one: Image.Image, other: Image.Image) -> float:
+    """The structural similarity of two pictures, from squares of 8 pixels."""
+    found = []
+    for x, y in itertools.product(range(0, one.width - 7, 8), range(0, one.height - 7, 8)):
+        a, b = (list(image.convert("L").crop((x, y, x + 8, y + 8)).tobytes()) for image in (one, other))
+        mean_a, mean_b = statistics.mean(a), statistics.mean(b)
+        covariance = statistics.mean((p - mean_a) * (q - mean_b) for p, q in zip(a, b, strict=True))
+        brightness = (2 * mean_a * mean_b + 6.5) / (mean_a**2 + mean_b**2 + 6.5)
+        found.append(brightness * (2 * covariance + 58.5) / (statistics.pvariance(a) + statistics.pvariance(b) + 58.5))
+    return statistics.mean(found)
+
+
+@pytest.mark.parametrize(("width", "decoded"), [(1000, 250), (750, 375), (400, 400)])
+def test_little_of_a_jpeg_is_decoded_and_it_stays_sharp(
+    monkeypatch: pytest.MonkeyPatch, width: int, decoded: int
+) -> None:
+    source, widths = encoded(drawing(width, width * 3 // 4), "JPEG", quality=95), list[int]()
+    resize = Image.Image.resize
+    whole = Image.open(io.BytesIO(source)).resize((160, 120), Image.Resampling.LANCZOS)
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda image, *args, **more: widths.append(image.width) or resize(image, *args, **more)
+    )
+    made = opened(make(source, Variant(160, 160), PNG))
+    assert widths == [decoded]
+    assert (made.size, similarity(made, whole) > 0.93) == ((160, 120), True), similarity(made, whole)
 
 
 class TestOrientation:

@@ -20,9 +20,10 @@ MODULES = {
 _PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 # What each room may import of the package, beside itself. "" is the root: types, pictures, signals, the connection.
 ARROWS = {
-    "": {"cli", "http", "service", "store", "uploads", "uploads.read", "webdav"},
+    "": {"cache", "cli", "http", "service", "store", "uploads", "uploads.read", "webdav"},
     "http": {""},
-    "store": {"", "store.listing", "store.maintenance", "store.resumable", "store.writing"},
+    "cache": set(),
+    "store": {"", "cache", "store.listing", "store.maintenance", "store.resumable", "store.writing"},
     "store.writing": {"", "store"},
     "store.resumable": {"", "store", "store.writing"},
     "store.listing": {"store"},

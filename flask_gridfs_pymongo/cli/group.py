@@ -15,6 +15,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import click
 from flask import current_app
@@ -24,13 +25,31 @@ from pymongo.errors import PyMongoError
 from ..connection import AppState
 from ..store import Bucket, reason
 
+_MODULES = ("changes", "check", "expire", "indexes", "listing", "sync", "transfers")
+
 
 def _prepare() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal's encoding may lack characters of a name
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-gridfs = AppGroup("gridfs", help="Manage the files in GridFS.", callback=_prepare)
+class _Commands(AppGroup):
+    """Loads the modules that have the commands when one is asked for, as a server never does."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._load()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        self._load()
+        return super().get_command(ctx, cmd_name)
+
+    def _load(self) -> None:
+        for name in _MODULES:
+            import_module(f".{name}", __package__)
+
+
+gridfs = _Commands("gridfs", help="Manage the files in GridFS.", callback=_prepare)
 
 
 def plain(text: str) -> str:

@@ -11,15 +11,17 @@ import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
-from werkzeug.http import http_date
+from werkzeug.http import http_date as format_date
 from werkzeug.wrappers import Request, Response
 
 from . import conditions, ranges
 from .conditions import Outcome
 from .ranges import ByteRange
 
+http_date = lru_cache(maxsize=1024)(format_date)
 _NOT_IN_304 = ("Content-Type", "Content-Disposition", "Repr-Digest")
 PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 """the request fields that a 304 or 412 may come from"""

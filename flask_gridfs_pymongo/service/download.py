@@ -45,8 +45,8 @@ def send(
     """
     file.ensure_sound()
     content_type = file.media_type
-    if _is_untold(file) and _performs(request, file):
-        content_type = mimetype.guess(None, _head(bucket, file))
+    if _is_untold(file) and (sniffed := _sniffed(request, bucket, file)):
+        content_type = sniffed
         if as_attachment is None and not mimetype.is_shown_media(content_type):
             as_attachment = True
     name = file.filename if download_name is None else download_name
@@ -87,11 +87,17 @@ def _is_untold(file: StoredFile) -> bool:
     return file.content_type == mimetype.UNKNOWN and file.sha256 is None
 
 
+def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:
+    """The type that the first bytes tell; None if nobody needs it. The content of a version never changes."""
+    key = bucket.collections.name, file.etag
+    found: str | None = bucket.types.get(key)
+    if found is None and _performs(request, file):
+        with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES))) as pieces:
+            found = mimetype.guess(None, b"".join(pieces))
+        bucket.types.put(key, found, len(found))
+    return found
+
+
 def _performs(request: Request, file: StoredFile) -> bool:
     modified = last_modified(file.upload_date)
     return evaluate(request.method, request.headers, file.etag, modified) is Outcome.PERFORM
-
-
-def _head(bucket: Bucket, file: StoredFile) -> bytes:
-    with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES))) as pieces:
-        return b"".join(pieces)

@@ -17,6 +17,7 @@ from threading import Semaphore
 from types import NoneType
 from typing import Any
 
+from ..cache import Memory
 from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
@@ -46,17 +47,27 @@ class Bucket:
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
     :param streams: how many exhaust cursors the client may still have open; None: use none
+    :param memory: where first chunks are kept; None: nowhere
+    :param types: where the types that files' first bytes told are kept; None: nowhere
     """
 
-    def __init__(self, database: Any, base: str = "fs", streams: Semaphore | None = None) -> None:
+    def __init__(
+        self,
+        database: Any,
+        base: str = "fs",
+        streams: Semaphore | None = None,
+        memory: Memory | None = None,
+        types: Memory | None = None,
+    ) -> None:
         self.collections = Collections(database, base)
         self.files, self.chunks = self.collections.files, self.collections.chunks
-        self._versions = Versions(self.collections)
+        self._versions = Versions(self.collections, memory)
         self._claims = Claims(self.collections)
         self.uploads = ResumableUploads(self._versions, self._claims)
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
         self._streams = streams
+        self.types = types or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a revision of *filename*, or None.

@@ -21,7 +21,7 @@ from pymongo.write_concern import WriteConcern
 
 from .clock import Clock
 from .indexes import Index, Indexes
-from .retry import reason, retry
+from .retry import is_reachable, reason, retry
 
 _WRITE_TIMEOUT = 10  # seconds that a write waits for its majority
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -92,10 +92,12 @@ class Collections:
         return found
 
     def check_reachable(self, seconds: float) -> None:
-        """Ping the database.
+        """Ping the database if the driver knows no server that can answer.
 
         :raises pymongo.errors.PyMongoError: if it does not answer within *seconds*
         """
+        if self._is_mock or is_reachable(self.files):
+            return
         with pymongo.timeout(seconds):
             self.files.database.command("ping", read_preference=self.files.read_preference)
 

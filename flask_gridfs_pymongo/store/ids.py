@@ -42,6 +42,8 @@ def to_text(
 
 def is_utf8(file_id: Any) -> bool:
     """Whether the texts in an ``_id`` are UTF-8: otherwise it cannot be queried."""
+    if isinstance(file_id, ObjectId):
+        return True
     try:
         bson.encode({"_id": file_id})
     except UnicodeEncodeError:

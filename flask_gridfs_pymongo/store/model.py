@@ -27,6 +27,7 @@ from .integrity import document_error, is_length, is_utf8
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
 TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "metadata.mimetype")
 """where tools write the content type"""
+_SHA256 = re.compile("[0-9a-f]{64}")
 OWN_FIELDS = frozenset(
     "_id filename length chunkSize uploadDate contentType charset sha256 previous previousAt renamedFrom".split()
 )
@@ -68,8 +69,6 @@ class StoredFile:
     """whether a version beside this one is dated within the same second, so that seconds do not tell them apart"""
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """the document's ``metadata``, where that is a mapping; the content type is in it, too"""
-    fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """the document's further fields: an application's own, or those of another tool"""
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """the files document itself"""
     options: CodecOptions[Any] = field(default=DEFAULT_CODEC_OPTIONS, compare=False, repr=False)
@@ -104,19 +103,25 @@ class StoredFile:
             upload_date=upload_date(document),
             content_type=content_type,
             charset=charset,
-            sha256=sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None,
+            sha256=sha256 if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None,
             named=named,
             dated=isinstance(document.get("uploadDate"), datetime),
             damage=document_error(document) or (None if ids.is_utf8(document["_id"]) else "its _id is not UTF-8"),
             first_chunk=first_chunk,
             shares_second=shares_second,
             metadata=metadata,
-            fields={
-                name: value for name, value in document.items() if name not in OWN_FIELDS and value is not metadata
-            },
             document=document,
             options=options,
         )
+
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """The document's further fields: an application's own, or those of another tool."""
+        return {
+            name: value
+            for name, value in self.document.items()
+            if name not in OWN_FIELDS and value is not self.metadata
+        }
 
     @property
     def expires_at(self) -> datetime | None:
@@ -137,7 +142,7 @@ class StoredFile:
         it has any. Its content type and charset may be corrected; they count as they are stored, in one field or two.
         """
         date = self.upload_date.isoformat()
-        identity = [self.id, self.length, date, self._stored_type, self.sha256, self.fields.get("md5")]
+        identity = [self.id, self.length, date, self._stored_type, self.sha256, self.document.get("md5")]
         if self.charset is not None and self._stored_type == self.content_type:
             identity.append(self.charset)
         return hashlib.sha256(ascii(identity).encode()).hexdigest()[:32]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
+from ..cache import Memory
 from . import ids
 from .collections import Collections, Documents
 from .model import StoredFile, living, upload_date
@@ -49,14 +51,25 @@ class Version(NamedTuple):
     file: StoredFile
 
 
-class Versions:
-    """Finds revisions in the files collection of a bucket."""
+class _Kept(NamedTuple):
+    """The whole content of a small file."""
 
-    def __init__(self, collections: Collections) -> None:
+    etag: str
+    data: bytes
+
+
+class Versions:
+    """Finds revisions in the files collection of a bucket.
+
+    :param memory: where the first chunks of small files are kept, with the entity tag of whose they are
+    """
+
+    def __init__(self, collections: Collections, memory: Memory | None = None) -> None:
         self.collections = collections
         self._strict = Strict(collections, self.stored)
         self.in_order = self._strict.in_order
         self._joins = True
+        self._memory = memory or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it.
@@ -71,11 +84,12 @@ class Versions:
         return living(self._surely(lambda files: self._at(files, filename, version, first_chunk)))
 
     def _newest(self, files: Documents, filename: str, first_chunk: bool = False) -> StoredFile | None:
-        found = self._documents(files, {"filename": filename}, first_chunk)
+        plain = {"filename": filename}
+        found = self._documents(files, plain, first_chunk)
         if not found:  # whatever the strict way asks for is among what this asked for
             return None
         if _is_newest(found, filename):
-            return self._with_chunk(found[0], shares_second=_share_second(*found))
+            return self._file(plain, found[0], shares_second=_share_second(*found))
         return self._strict.at(filename, -1, files)
 
     def _at(self, files: Documents, filename: str, version: int, first_chunk: bool) -> StoredFile | None:
@@ -86,7 +100,7 @@ class Versions:
                 return None
             own = {"filename": filename, "uploadDate": keys[place]["uploadDate"]}
             if found := self._documents(files, own, first_chunk):
-                return self._with_chunk(found[0], shares_second=_share_second(*keys[max(0, place - 1) : place + 2]))
+                return self._file(own, found[0], shares_second=_share_second(*keys[max(0, place - 1) : place + 2]))
         found_strictly = self._strict.at(filename, version, files)
         return found_strictly if found_strictly and living(self._strict.at(filename, -1, files)) else None
 
@@ -101,7 +115,7 @@ class Versions:
         """Return the revision with this ``_id``, of any type; *first_chunk* as in :meth:`find`."""
         selection = {"_id": {"$eq": file_id}}  # a value, though it may look like an operator
         found = self._surely(lambda files: self._documents(files, selection, first_chunk, order=None) or None)
-        return living(self._with_chunk(found[0])) if found else None
+        return living(self._file(selection, found[0])) if found else None
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired.
@@ -202,9 +216,23 @@ class Versions:
                 document = {**document, "length": 0}
         return StoredFile.from_document(document, options=self.collections.codec_options, **more)
 
-    def _with_chunk(self, document: dict[str, Any], **more: Any) -> StoredFile:
-        joined = document.pop(_CHUNK, None)
-        return self.stored(document, first_chunk=joined[0].get("data") if joined else None, **more)
+    def _file(self, selection: dict[str, Any], document: dict[str, Any], **more: Any) -> StoredFile:
+        """The version that :meth:`_documents` found first, with its first chunk if that came along or was kept."""
+        found = document.pop(_CHUNK, None)
+        if not isinstance(found, _Kept):
+            data = found[0].get("data") if found else None
+            file = self.stored(document, first_chunk=data, **more)
+            if isinstance(data, bytes) and len(data) == file.length:
+                self._memory.put(self._key(selection), _Kept(file.etag, data), len(data))
+            return file
+        file = self.stored(document, first_chunk=found.data, **more)
+        if file.etag == found.etag:
+            return file
+        self._memory.drop(self._key(selection))
+        return replace(file, first_chunk=None)
+
+    def _key(self, selection: dict[str, Any]) -> tuple[str, str]:
+        return self.collections.name, repr(selection)
 
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; only the primary is believed that there is nothing."""
@@ -219,7 +247,10 @@ class Versions:
         first_chunk: bool,
         order: list[tuple[str, int]] | None = _NEWEST_FIRST,
     ) -> list[dict[str, Any]]:
-        """The first two documents that match, each with its first chunk where that was wanted and the server joins."""
+        """The first two documents that match, with the first chunk if that is wanted, and is kept or can be joined."""
+        if first_chunk and (kept := self._memory.get(self._key(selection))):
+            found = list(files.find(selection, sort=order, limit=2))
+            return [{**document, _CHUNK: kept} for document in found[:1]] + found[1:]
         if first_chunk and self._joins:
             sort = [{"$sort": dict(order)}] if order else []
             first = {

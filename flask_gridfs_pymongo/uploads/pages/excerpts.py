@@ -44,8 +44,9 @@ def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None
         return None
     start, stop = (number - 1) * PART_SIZE, number * PART_SIZE + _MAX_LINE_BYTES if number < total else file.length
     try:
-        mark = _MARKS.get(_read(bucket, file, 0, 2)) if file.length % 2 == 0 else None
         data = _read(bucket, file, start, stop)
+        head = data[:2] if start == 0 or file.length % 2 else _read(bucket, file, 0, 2)
+        mark = _MARKS.get(head) if file.length % 2 == 0 else None
     except CorruptFile:
         return None
     begin = _next_line(data, mark) if number > 1 else 0

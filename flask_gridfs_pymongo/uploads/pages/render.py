@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from http import HTTPStatus
 from typing import Any
@@ -50,6 +50,8 @@ def is_browser() -> bool:
 
 def check_reachable(options: Options) -> None:
     """Let a person learn at once that the database is away: a program waits as long as the driver does.
+
+    It is asked only if the driver knows no server that could answer.
 
     :raises pymongo.errors.PyMongoError: if it does not answer
     """
@@ -164,9 +166,16 @@ def identify(file: StoredFile, **more: Any) -> dict[str, Any]:
     return {name: value for name, value in describe(file).items() if name in told} | more
 
 
-def describe_one(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
-    """What our JSON says of one revision where it is about that alone."""
-    number, count = (bucket.number(file), bucket.count(file.filename)) if file.named else (0, 1)
+def describe_one(bucket: Bucket, file: StoredFile, found: Sequence[Version] = ()) -> dict[str, Any]:
+    """What our JSON says of one revision where it is about that alone.
+
+    :param found: the newest versions of its name, if they were read already
+    """
+    if not file.named:
+        return describe(file, metadata=readable(file), version=0, versions=1)
+    numbers = {version.file.etag: version.number for version in found}
+    number = numbers[file.etag] if file.etag in numbers else bucket.number(file)
+    count = found[0].number + 1 if found else bucket.count(file.filename)
     return describe(file, metadata=readable(file), version=number, versions=count)
 
 
@@ -197,10 +206,11 @@ def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **
     :param part: of a text, from 1
     :param more: what only the page needs
     """
-    data = describe_one(bucket, file)
     if prefers_json():
-        return page("details.html", data)
-    shown = {**data, **versions(bucket, file), "count": data["versions"], "excerpt": excerpt(bucket, file, part)}
+        return page("details.html", describe_one(bucket, file))
+    found = _versions(bucket, file)
+    data = describe_one(bucket, file, found)
+    shown = {**data, **_describe_all(file, found), "count": data["versions"], "excerpt": excerpt(bucket, file, part)}
     is_framed = media_type(file.content_type)[0] == _FRAMED in options_of(request.blueprint).inline_types
     framed = {"frame_src": "'self'"} if is_framed else None
     return page("details.html", shown, sources=framed, keys=list(keys), **more)
@@ -211,7 +221,14 @@ def versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> dic
 
     :param before: a version's number
     """
-    found = bucket.versions(file.filename, before, _PAGE_SIZE) if file.named else [Version(0, file)]
+    return _describe_all(file, _versions(bucket, file, before))
+
+
+def _versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> Sequence[Version]:
+    return bucket.versions(file.filename, before, _PAGE_SIZE) if file.named else [Version(0, file)]
+
+
+def _describe_all(file: StoredFile, found: Sequence[Version]) -> dict[str, Any]:
     more = bool(found) and found[-1].number > 0
     return {
         "filename": file.filename,

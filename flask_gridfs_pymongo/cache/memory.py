@@ -1,0 +1,58 @@
+"""A cache in the memory of one process, bounded in bytes.
+
+::
+
+    memory = Memory(16 * 1024 * 1024)
+    memory.put("notes.txt", b"Buy milk", 8)
+    memory.get("notes.txt")  # b"Buy milk"
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from threading import Lock
+from typing import Any
+
+_OVERHEAD = 512  # bytes of an entry beside its value: the key and the tables
+_SHARE = 64  # an entry takes no more than this part of the whole, so that one never drives out all others
+
+
+class Memory:
+    """Values by key; those that were used longest ago go first. Several threads may use it.
+
+    :param size: bytes; 0: keep nothing
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._left = size
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable) -> Any:
+        """Return the value, or None."""
+        with self._lock:
+            if (entry := self._entries.get(key)) is None:
+                return None
+            self._entries.move_to_end(key)
+            return entry[0]
+
+    def put(self, key: Hashable, value: Any, size: int) -> None:
+        """Keep *value*, of *size* bytes, unless it is too large."""
+        self.drop(key)
+        size += _OVERHEAD
+        if size > self._size // _SHARE:
+            return
+        with self._lock:
+            self._entries[key] = value, size
+            self._left -= size
+            while self._left < 0:
+                _, (_, freed) = self._entries.popitem(last=False)
+                self._left += freed
+
+    def drop(self, key: Hashable) -> None:
+        """Keep nothing for *key*."""
+        with self._lock:
+            if (entry := self._entries.pop(key, None)) is not None:
+                self._left += entry[1]
