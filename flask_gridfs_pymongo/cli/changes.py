@@ -24,7 +24,7 @@ _MAX_NAMED = 5  # files that a question lists by name
 def rm_command(
     names: tuple[str, ...], recursive: bool, all_versions: bool, yes: bool, bucket: str, prefix: str | None
 ) -> None:
-    """Delete the newest version of files; the version before it becomes the newest.
+    """Delete the newest version of files. The version before it becomes the newest.
 
     \b
     Exit status:
@@ -67,7 +67,7 @@ def _amount(bucket: Bucket, names: Sequence[str]) -> str:
 @click.argument("destination", type=name_given, metavar="DST")
 @bucket_options
 def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
-    """Rename files, with all their versions; a name that is taken is refused.
+    """Rename files, with all their versions. A name that is taken is refused.
 
     As with rsync, SRC/ is the contents of a folder; SRC is the file with this name, else the folder itself. DST is a
     folder if it ends with a slash, if there is such a folder, or if there is more than one SRC; / is the top folder.

@@ -1,4 +1,4 @@
-"""``flask gridfs check``: finding and repairing damage in a bucket."""
+"""``flask gridfs check``: finding and repairing problems in a bucket."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .group import bucket_options, gridfs, open_bucket, plain
 @click.option("--idle", is_flag=True, help="Nobody writes to the bucket: unfinished uploads are reported, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, idle: bool, as_json: bool) -> None:
-    """Find damage in a bucket, while it is in use.
+    """Find problems in a bucket, while it is in use.
 
-    Damage is: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks without
+    These are: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks without
     a file. If the newest chunk of a missing file is younger than an hour, they may belong to an upload in progress, and
     are not reported.
 

@@ -25,7 +25,7 @@ from .transfers import transferring
 def ls_command(
     path: str, long: bool, recursive: bool, all_versions: bool, as_json: bool, bucket: str, prefix: str | None
 ) -> None:
-    """List a folder or a file; without PATH, the top folder. Names of folders end with a slash.
+    """List a folder or a file. Without PATH, list the top folder. Names of folders end with a slash.
 
     \b
     Exit status:
@@ -143,7 +143,7 @@ def _details(bucket: Bucket, file: StoredFile) -> dict[str, Any]:
 @click.argument("paths", nargs=-1, type=name_given, metavar="[PATH]...")
 @bucket_options
 def du_command(paths: tuple[str, ...], bucket: str, prefix: str | None) -> None:
-    """Add up the bytes of folders or files, with all versions; without PATH, of the whole bucket.
+    """Add up the bytes of folders or files, with all versions. Without PATH, show the whole bucket.
 
     \b
     Exit status:

@@ -25,12 +25,12 @@ _STORE = "gridfs:"
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @bucket_options
 def sync_command(source: str, destination: str, dry_run: bool, bucket: str, prefix: str | None) -> None:
-    """Copy to DST what is missing or different there; one of SRC and DST is a local folder, the other gridfs:FOLDER.
+    """Copy to DST what is missing or different there.
 
-    Both mean their contents, with or without a slash at the end; gridfs: alone is the whole bucket. Files are the same
-    if they have the same length and SHA-256. Nothing is ever deleted, and in the store nothing is replaced: a file that
-    differs becomes the newest version. Each copied file is a line of output; symbolic links are left out, and are
-    never replaced.
+    One of SRC and DST is a local folder, the other gridfs:FOLDER. Both mean their contents, with or without a slash at
+    the end; gridfs: alone is the whole bucket. Files are the same if they have the same
+    length and SHA-256. Nothing is ever deleted, and in the store nothing is replaced: a file that differs becomes the
+    newest version. Each copied file is a line of output; symbolic links are left out, and are never replaced.
 
     \b
     Exit status:
