@@ -33,22 +33,30 @@ class Folder(Resource, DAVCollection):
     def get_member_list(self) -> list[File | Folder]:
         """Return the files and folders that this one shows.
 
-        :raises QuotaExceeded: where they are more than :data:`MAX_NAMES`
+        :raises QuotaExceeded: if they are more than :data:`MAX_NAMES`
         """
+        members = self.first_members(MAX_NAMES + 1)
+        if len(members) > MAX_NAMES:
+            raise QuotaExceeded(f"a folder of more than {MAX_NAMES} names is not listed")
+        return members
+
+    def first_members(self, limit: int) -> list[File | Folder]:
+        """Return *limit* of the files and folders that this one shows, or all, folders first."""
         top, visible = self.stored_name, shown(self.options)
         permit(self.options, "list", top or None)
-        remembered = self.dav.folders(top, MAX_NAMES + 1)
+        remembered = self.dav.folders(top, limit)
         below = {top + path[len(top) :].partition("/")[0] + "/" for path in remembered if path != top}
         folders, files = {*filter(visible.folder, below)}, []
         for page in self.options.bucket().pages(prefix=top, folded=True, shown=visible):
             folders.update(page.folders)
             files += [row.file for row in page.rows if is_addressable(row.file)]
-            if len(files) + len(folders) > MAX_NAMES:
-                raise QuotaExceeded(f"a folder of more than {MAX_NAMES} names is not listed")
-        return [
+            if len(files) + len(folders) >= limit:
+                break
+        members: list[File | Folder] = [
             *(Folder(f"/{folder}", self.environ) for folder in sorted(folders) if is_path(folder[:-1])),
             *(File(f"/{file.filename}", self.environ, file) for file in files),
         ]
+        return members[:limit]
 
     def tree(self) -> list[Any]:
         """Return this folder and all that is below it, in one walk along the index; a folder comes before its members.
