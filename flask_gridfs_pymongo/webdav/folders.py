@@ -1,6 +1,7 @@
-"""A folder for WsgiDAV: what names begin with, up to a slash.
+"""A folder: what names begin with, up to a slash.
 
-It is there where a file is in it that may be read, or where ``base.dav`` remembers it.
+It is there if a file is in it that may be read, or if ``base.dav`` remembers it. :mod:`.propfind` and :mod:`.changes`
+ask it for what is in it; WsgiDAV makes new members, for MKCOL, PUT and LOCK.
 """
 
 from __future__ import annotations
@@ -27,10 +28,7 @@ MAX_NAMES = 10_000
 class Folder(Resource, DAVCollection):
     """A folder, or the top."""
 
-    def get_member_names(self) -> list[str]:
-        return [member.name for member in self.get_member_list()]
-
-    def get_member_list(self) -> list[File | Folder]:
+    def members(self) -> list[File | Folder]:
         """Return the files and folders that this one shows.
 
         :raises QuotaExceeded: if they are more than :data:`MAX_NAMES`
@@ -44,7 +42,7 @@ class Folder(Resource, DAVCollection):
         """Return *limit* of the files and folders that this one shows, or all, folders first."""
         top, visible = self.stored_name, shown(self.options)
         permit(self.options, "list", top or None)
-        remembered = self.dav.folders(top, limit)
+        remembered = self.dav.folders(top, MAX_NAMES + 1)
         below = {top + path[len(top) :].partition("/")[0] + "/" for path in remembered if path != top}
         folders, files = {*filter(visible.folder, below)}, []
         for page in self.options.bucket().pages(prefix=top, folded=True, shown=visible):
@@ -77,6 +75,12 @@ class Folder(Resource, DAVCollection):
             if count + len(folders) > MAX_NAMES:
                 raise QuotaExceeded(f"more than {MAX_NAMES} files and folders are not moved, copied or deleted at once")
         yield from (Folder(f"/{path}", self.environ) for path in folders)
+
+    # The others are called by WsgiDAV.
+
+    def get_member_names(self) -> None:
+        """WsgiDAV wants this method, and does not call it: it answers no PROPFIND."""
+        raise NotImplementedError
 
     def create_collection(self, name: str) -> None:
         folder = storable(self.path + name) + "/"
