@@ -25,6 +25,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from gridfs import GridFS
 from pymongo.monitoring import CommandStartedEvent
+from werkzeug.test import Client as WSGIClient
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, mimetype
@@ -174,6 +175,32 @@ def test_round_trips(counted: tuple[FlaskClient, list[str]], request_of: str) ->
     answer = ask(http) if given is None else ask(http, given)
     assert answer.status_code < 300, answer.text
     assert len(commands) <= most, commands
+
+
+# The same of the drive: method, path, Depth.
+DRIVE_TRIPS = {
+    ("PROPFIND", "taken", "0"): 2,
+    ("PROPFIND", "folder/", "1"): 4,
+    ("GET", "taken", ""): 2,
+    ("PUT", "new", ""): 7,
+    ("PUT", "taken", ""): 7,
+    ("DELETE", "taken", ""): 5,
+}
+
+
+@pytest.mark.parametrize(("method", "path", "depth"), DRIVE_TRIPS)
+def test_round_trips_of_the_drive(app: Flask, uri: str, method: str, path: str, depth: str) -> None:
+    commands = Commands()
+    mongo = PyMongo(app, uri=uri, event_listeners=[commands])
+    drive = WSGIClient(mongo.webdav_app(authorize=everyone))
+    for name in ("taken", "taken", *(f"folder/{number}" for number in range(100))):
+        mongo.save_file(name, io.BytesIO(b"x"))
+    drive.put("/warm", data=b"x")
+    commands.sent.clear()
+    answer = drive.open(f"/{path}", method=method, headers={"Depth": depth} if depth else {})
+    assert answer.status_code < 300, answer.text
+    assert len(commands.sent) <= DRIVE_TRIPS[method, path, depth], commands.sent
+    mongo.cx.close()
 
 
 @pytest.mark.parametrize("allowed", [True, False])

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from urllib.parse import quote, unquote, urlsplit
 
 _TAG = re.compile(r"<([^<>]*)>(?=[ \t]*\()")
 # An end that is missing is the end of the text, so that this takes time in proportion to it.
 _NO_CONTENT = re.compile(r"(<!\[CDATA\[.*?(?:\]\]>|\Z))|(<!DOCTYPE)|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
+_NESTING = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|(</|/>)|<", re.DOTALL)
+_MAX_DEPTH = 100  # elements in each other; lxml takes 255, others any number
 _DEFAULT_PORT = re.compile(":(?:80|443)$")
 
 
@@ -55,10 +58,24 @@ def tags_as_paths(value: str, host: str, root: str) -> str:
     return _TAG.sub(path, value)
 
 
+def credentials_as_utf8(field: str) -> str:
+    """Return an Authorization field; Basic credentials that are not UTF-8 are Latin-1: old clients send that."""
+    scheme, _, encoded = field.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            data = base64.b64decode(encoded)
+            data.decode()
+        except UnicodeError:
+            return f"{scheme} {base64.b64encode(data.decode('latin-1').encode()).decode()}"
+        except ValueError:  # no base64, for which Werkzeug has an error of its own
+            return ""
+    return field
+
+
 def plain_xml(body: bytes) -> bytes:
     """Return a body as UTF-8 without what XML parsers treat differently: declarations, comments, instructions.
 
-    :raises ValueError: if it is not UTF-8 or UTF-16 (section 8.2), or has a DTD
+    :raises ValueError: if it is not UTF-8 or UTF-16 (section 8.2), has a DTD, or is nested too deep
     """
 
     def kept(part: re.Match[str]) -> str:
@@ -70,7 +87,12 @@ def plain_xml(body: bytes) -> bytes:
         text = body.decode("utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeError:
         raise ValueError("The XML is neither UTF-8 nor UTF-16") from None
-    return _NO_CONTENT.sub(kept, text).encode()
+    text, depth = _NO_CONTENT.sub(kept, text), 0
+    for sign in _NESTING.finditer(text):
+        depth += -1 if sign[1] else 1 if sign[0] == "<" else 0
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"The XML is nested deeper than {_MAX_DEPTH} elements")
+    return text.encode()
 
 
 def _plain(netloc: str) -> str:

@@ -73,17 +73,12 @@ class Dav:
     def is_remembered(self, folder: str) -> tuple[bool, list[Lock]]:
         """Return whether a folder, or one below it, is remembered; and the locks, which are read with it."""
         selection = {"$or": [{"_id": _LOCKS}, _below(_FOLDER + folder)]}
-        last_two = self._retry(lambda: list(self._collection.find(selection).sort("_id", DESCENDING).limit(2)))
-        found = {one["_id"]: one for one in last_two}  # the locks come after all folders
+        found = {one["_id"]: one for one in self._find(selection, 2, DESCENDING)}  # the locks come after all folders
         return any(key != _LOCKS for key in found), self._living(found.get(_LOCKS, _NO_LOCKS))
 
     def folders(self, top: str, limit: int) -> list[str]:
         """Return the remembered folders below *top*, *top* among them, at most *limit*."""
         return [found["_id"].removeprefix(_FOLDER) for found in self._find(_below(_FOLDER + top), limit)]
-
-    def properties(self, path: str) -> dict[str, bytes]:
-        """Return the properties of a file or folder by their names."""
-        return _by_path(self._find(_below(_key(path)))).get(path, {})
 
     def read(self, path: str, *, deep: bool, names: Collection[str] | None, values: bool) -> Kept:
         """Return the locks, and the properties of a file or folder.
@@ -96,9 +91,7 @@ class Dav:
         if names is not None:
             name = {"$regex": f"\\x00({'|'.join(map(re.escape, names))})$"}  # a pattern has no NUL
             ranges = [{"_id": {**each["_id"], **name}} for each in ranges] if names else []
-        selection = {"$or": [{"_id": _LOCKS}, *ranges]}
-        projection = None if values else {"value": 0}
-        found = self._retry(lambda: list(self._collection.find(selection, projection)))
+        found = self._find({"$or": [{"_id": _LOCKS}, *ranges]}, values=values)
         locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
         return Kept(self._living(locks), _by_path([one for one in found if one["_id"] != _LOCKS]))
 
@@ -107,7 +100,7 @@ class Dav:
 
         :raises QuotaExceeded: where it has :data:`MAX_PROPERTIES`, or *value* is longer than :data:`MAX_PROPERTY_SIZE`
         """
-        there = self.properties(path)
+        there = {_path_and_name(found["_id"])[1] for found in self._find(_below(_key(path)))}
         if (name not in there and len(there) >= MAX_PROPERTIES) or len(name) + len(value) > MAX_PROPERTY_SIZE:
             raise QuotaExceeded(f"a file has at most {MAX_PROPERTIES} properties of {MAX_PROPERTY_SIZE} bytes")
         key = {"_id": _key(path) + name}
@@ -122,7 +115,7 @@ class Dav:
 
         :param paths: for each path the other one
         """
-        there = [(key["_id"], key["value"]) for own in _any_property(paths) for key in self._find(own)]
+        there = [(key["_id"], key["value"]) for own in _any_property(paths) for key in self._find(own, values=True)]
         self._remove_properties(paths.values())
         changes = []
         for key, value in there:
@@ -190,8 +183,13 @@ class Dav:
         if changes:
             self._retry(lambda: self._collection.bulk_write(changes, ordered=False))
 
-    def _find(self, selection: Mapping[str, Any], limit: int = 0) -> list[dict[str, Any]]:
-        return list(self._retry(lambda: list(self._collection.find(selection).sort("_id", ASCENDING).limit(limit))))
+    def _find(
+        self, selection: Mapping[str, Any], limit: int = 0, order: int = ASCENDING, *, values: bool = False
+    ) -> list[dict[str, Any]]:
+        projection = None if values else {"value": 0}  # a property's, which may be large
+        return list(
+            self._retry(lambda: list(self._collection.find(selection, projection).sort("_id", order).limit(limit)))
+        )
 
     def _exists(self, path: str) -> bool:
         if not path.endswith("/"):

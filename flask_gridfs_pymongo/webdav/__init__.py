@@ -8,7 +8,7 @@ The order of calls::
 
     WebDAV.__call__
         _answer                 host, login, origin, method, path
-            _download           GET and HEAD
+            _download           GET and HEAD of a file, _page of a folder
             _environ            the body, and what the resources see of the request
             _propfind           in :mod:`.propfind`
             _change             DELETE, COPY and MOVE, in :mod:`.changes`
@@ -25,18 +25,20 @@ import logging
 from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, cast
+from xml.etree import ElementTree
 
 from flask import Flask, Request, abort, request
-from werkzeug.datastructures import WWWAuthenticate
+from markupsafe import Markup, escape
 from werkzeug.exceptions import BadGateway, BadRequest, HTTPException, MethodNotAllowed, Unauthorized
+from werkzeug.http import quote_header_value
 from werkzeug.wrappers import Response
 from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth, get_http_status_string
 from wsgidav.request_resolver import RequestResolver
 from wsgidav.wsgidav_app import WsgiDAVApp
-from wsgidav.xml_tools import etree, make_multistatus_el
+from wsgidav.xml_tools import etree, make_multistatus_el, use_lxml
 
 from ..http import dav
-from ..http.headers import Caching
+from ..http.headers import NO_PAGE, PAGE, Caching
 from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, sends_all
 from ..service.bodies import read_all
@@ -45,6 +47,7 @@ from ..service.errors import report_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, Rules
+from ..service.rights import permit
 from .changes import Member, delete, transfer
 from .errors import as_dav_error
 from .files import File
@@ -54,9 +57,15 @@ from .properties import PropertyManager
 from .propfind import multistatus, propfind
 from .provider import Provider
 
+# Some clients look for the letters D: in an answer. lxml and ElementTree each have prefixes of their own otherwise.
+ElementTree.register_namespace("D", "DAV:")
+if use_lxml:
+    etree.register_namespace("D", "DAV:")
+
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
 _MAX_XML, _MAX_LOCK = 1024 * 1024, 2048  # bytes; a lock's owner is kept
+_MAX_LINKS = 1000  # of a folder's page
 _MAX_FIELD_LENGTH = 4000  # characters: WsgiDAV takes quadratic time for an If
 
 
@@ -91,6 +100,8 @@ class WebDAV:
         )
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if "HTTP_AUTHORIZATION" in environ:
+            environ["HTTP_AUTHORIZATION"] = dav.credentials_as_utf8(environ["HTTP_AUTHORIZATION"])
         with self._app.request_context(environ):
             request.url_rule = request.view_args = None  # the path is not one of the application's views
             current: Request = request._get_current_object()  # type: ignore[attr-defined]
@@ -98,6 +109,8 @@ class WebDAV:
                 response = self._answer(current)
             except Exception as error:
                 response = _refusal(current, as_dav_error(self._without_secrets(error)))
+            if response.status_code == 405:
+                response.headers["Allow"] = ", ".join(self._methods(current))
             guard(current, response)
         return response(environ, start_response)
 
@@ -108,12 +121,11 @@ class WebDAV:
         check_encoding(current)
         user = self._user(current)
         check_origin(current)
-        methods = _READING if self._options.read_only else (*_READING, *_WRITING)
-        if current.method not in methods:
-            raise MethodNotAllowed(methods)
+        if current.method not in (_READING if self._options.read_only else _READING + _WRITING):
+            raise MethodNotAllowed
         if current.method == "OPTIONS":
-            level = "1" if self._options.read_only else "1, 2"
-            return Response(status=200, headers={"Allow": ", ".join(methods), "DAV": level, "MS-Author-Via": "DAV"})
+            level, methods = "1" if self._options.read_only else "1, 2", ", ".join(self._methods(current))
+            return Response(status=200, headers={"Allow": methods, "DAV": level, "MS-Author-Via": "DAV"})
         if has_dot_segments(current.path) or "#" in current.environ.get("RAW_URI", ""):
             abort(400, "A path with a segment . or .., or with a fragment, is nothing here.")
         if current.method in ("GET", "HEAD"):
@@ -143,16 +155,30 @@ class WebDAV:
         given = current.authorization
         name, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
         if name is None or password is None or not self._authenticate(name, password):
-            challenge = WWWAuthenticate("basic", {"realm": self._app.name, "charset": "UTF-8"})
-            raise Unauthorized("Give a name and a password.", www_authenticate=challenge)
+            # Werkzeug quotes no token, and some clients take nothing else (RFC 9110 section 11.5).
+            realm = quote_header_value(self._app.name, allow_token=False)
+            fields = {"WWW-Authenticate": f'Basic realm={realm}, charset="UTF-8"'}
+            text = "Give a name and a password."
+            raise Unauthorized(text, response=Response(f"{text}\n", 401, fields, mimetype="text/plain"))
         return name
+
+    def _methods(self, current: Request) -> tuple[str, ...]:
+        """Return the methods that are not a 405 for this path, as far as the client may know of it."""
+        try:
+            found = self._found(current)
+        except Exception:  # a login that is missing, or the database
+            found = None
+        never = {"PUT", "MKCOL"} if isinstance(found, Folder) else {"MKCOL"} if found else set()
+        if self._options.read_only:
+            never.update(_WRITING)
+        return tuple(method for method in _READING + _WRITING if method not in never)
 
     def _download(self, current: Request) -> Response:
         found = self._found(current)
         if found is None:
             abort(404, "There is no such file.")
         if isinstance(found, Folder):
-            raise MethodNotAllowed(("OPTIONS", "PROPFIND"), "This is a folder of a network drive; mount it.")
+            return _page(current, found)
         bucket = self._options.bucket()
         file = found.stored
         if sends_all(current):
@@ -251,6 +277,27 @@ def _change(current: Request, found: Member | None) -> Response:
         etree.SubElement(response, "{DAV:}href").text = member.get_href()
         etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
     return multistatus(root)
+
+
+def _page(current: Request, folder: Folder) -> Response:
+    """Return links to what is in a folder: some clients look by GET or HEAD whether it is there, or list it so."""
+    permit(folder.options, "list", folder.stored_name or None)
+    members = folder.first_members(_MAX_LINKS) if current.method == "GET" else []
+    links = (
+        Markup('<li><a href="{}">{}</a>\n').format(
+            one.get_href(), one.path.strip("/").rpartition("/")[2] + ("/" if one.is_collection else "")
+        )
+        for one in members
+    )
+    title = escape(folder.path)
+    page = [
+        f"<!DOCTYPE html>\n<meta charset=utf-8>\n<title>{title}</title>\n<h1>{title}</h1>\n<ul>\n",
+        *links,
+        "</ul>\n",
+    ]
+    fields = {**PAGE, "Content-Security-Policy": NO_PAGE}
+    # An iterator, so that a HEAD has no wrong length.
+    return Response(iter(page), headers=fields, mimetype="text/html")
 
 
 def _destination(current: Request) -> str:

@@ -1,4 +1,12 @@
-"""A file for WsgiDAV: the newest version of a name, found by ``provider.get_resource_inst("/a.txt", environ)``."""
+"""A file: the newest version of a name, found by ``provider.get_resource_inst("/a.txt", environ)``.
+
+The order of calls of a PUT, in which WsgiDAV calls what is here::
+
+    get_resource_inst                   the file, and its folder
+    Folder.create_empty_resource        if there is none yet
+    File.begin_write, _Put.writelines   reads the request itself, and stores
+    File.get_etag                       for the answer
+"""
 
 from __future__ import annotations
 
@@ -13,7 +21,7 @@ from ..http.headers import media_type
 from ..service.operations import after_save, check_preconditions
 from ..service.receive import save_body
 from ..service.rights import permit
-from ..store import FileReader, StoredFile
+from ..store import StoredFile
 from .names import storable
 from .resource import Resource
 
@@ -39,6 +47,12 @@ class File(Resource, DAVNonCollection):
             raise RuntimeError(f"{self.path!r} is not stored yet")
         return self.file
 
+    def tree(self) -> list[Any]:
+        """Return this file, as a folder returns all that is in it."""
+        return [self]
+
+    # The others are called by WsgiDAV.
+
     def get_content_length(self) -> int:
         return self.stored.length
 
@@ -56,20 +70,14 @@ class File(Resource, DAVNonCollection):
     def support_etag(self) -> bool:
         return True
 
-    def support_ranges(self) -> bool:
-        return True
-
     def get_property_value(self, name: str) -> Any:
         if name == "{DAV:}getetag":  # WsgiDAV's own has no quotes (RFC 4918 section 15.6)
             return f'"{self.stored.etag}"'
         return super().get_property_value(name)
 
-    def tree(self) -> list[Any]:
-        """Return this file, as a folder returns all that is in it."""
-        return [self]
-
-    def get_content(self) -> FileReader:
-        return self.options.bucket().open(id=self.stored.id)
+    def get_content(self) -> None:
+        """WsgiDAV wants this method, and does not call it: it answers no GET."""
+        raise NotImplementedError
 
     def begin_write(self, *, content_type: str | None = None) -> _Put:
         return _Put(self)

@@ -1,6 +1,7 @@
-"""A folder for WsgiDAV: what names begin with, up to a slash.
+"""A folder: what names begin with, up to a slash.
 
-It is there where a file is in it that may be read, or where ``base.dav`` remembers it.
+It is there if a file is in it that may be read, or if ``base.dav`` remembers it. :mod:`.propfind` and :mod:`.changes`
+ask it for what is in it; WsgiDAV makes new members, for MKCOL, PUT and LOCK.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ MAX_NAMES = 10_000
 class Folder(Resource, DAVCollection):
     """A folder, or the top."""
 
-    def get_member_names(self) -> list[str]:
-        return [member.name for member in self.get_member_list()]
-
-    def get_member_list(self) -> list[File | Folder]:
+    def members(self) -> list[File | Folder]:
         """Return the files and folders that this one shows.
 
-        :raises QuotaExceeded: where they are more than :data:`MAX_NAMES`
+        :raises QuotaExceeded: if they are more than :data:`MAX_NAMES`
         """
+        members = self.first_members(MAX_NAMES + 1)
+        if len(members) > MAX_NAMES:
+            raise QuotaExceeded(f"a folder of more than {MAX_NAMES} names is not listed")
+        return members
+
+    def first_members(self, limit: int) -> list[File | Folder]:
+        """Return *limit* of the files and folders that this one shows, or all, folders first."""
         top, visible = self.stored_name, visibility_of(self.options)
         permit(self.options, "list", top or None)
         remembered = self.dav.folders(top, MAX_NAMES + 1)
@@ -43,12 +48,13 @@ class Folder(Resource, DAVCollection):
         for page in self.options.bucket().pages(prefix=top, folded=True, shown=visible):
             folders.update(page.folders)
             files += [row.file for row in page.rows if is_addressable(row.file)]
-            if len(files) + len(folders) > MAX_NAMES:
-                raise QuotaExceeded(f"a folder of more than {MAX_NAMES} names is not listed")
-        return [
+            if len(files) + len(folders) >= limit:
+                break
+        members: list[File | Folder] = [
             *(Folder(f"/{folder}", self.environ) for folder in sorted(folders) if is_path(folder[:-1])),
             *(File(f"/{file.filename}", self.environ, file) for file in files),
         ]
+        return members[:limit]
 
     def tree(self) -> list[Any]:
         """Return this folder and all that is below it, in one walk along the index; a folder comes before its members.
@@ -69,6 +75,12 @@ class Folder(Resource, DAVCollection):
             if count + len(folders) > MAX_NAMES:
                 raise QuotaExceeded(f"more than {MAX_NAMES} files and folders are not moved, copied or deleted at once")
         yield from (Folder(f"/{path}", self.environ) for path in folders)
+
+    # The others are called by WsgiDAV.
+
+    def get_member_names(self) -> None:
+        """WsgiDAV wants this method, and does not call it: it answers no PROPFIND."""
+        raise NotImplementedError
 
     def create_collection(self, name: str) -> None:
         folder = storable(self.path + name) + "/"

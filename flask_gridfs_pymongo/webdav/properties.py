@@ -13,6 +13,8 @@ _CACHE = "flask_gridfs_pymongo.properties"
 class PropertyManager:
     """What WsgiDAV asks for the properties that a client made; each belongs to a path, as WsgiDAV quotes it.
 
+    They are read ahead with :meth:`know`: WsgiDAV asks for them one by one.
+
     :param dav: gives the bucket's :class:`.Dav`
     :param path_of: gives the path for such a URL
     """
@@ -21,7 +23,7 @@ class PropertyManager:
         self._dav, self._path_of = dav, path_of
 
     def know(self, properties: Mapping[str, Mapping[str, bytes]], environ: dict[str, Any]) -> None:
-        """Take these, by path and name, for all that there are, for the rest of the request."""
+        """Answer with these, by path and name, for the rest of the request."""
         environ[_CACHE] = properties
 
     def none_known(self, path: str, environ: dict[str, Any]) -> bool:
@@ -51,6 +53,5 @@ class PropertyManager:
         """Do nothing: WsgiDAV only looks whether there is such a method."""
 
     def _of(self, url: str, environ: dict[str, Any]) -> Mapping[str, bytes]:
-        path = self._path_of(url)
-        known: Mapping[str, Mapping[str, bytes]] | None = environ.get(_CACHE)
-        return self._dav().properties(path) if known is None else known.get(path, {})
+        found: Mapping[str, bytes] = environ[_CACHE].get(self._path_of(url), {})
+        return found

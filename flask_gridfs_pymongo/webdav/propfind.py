@@ -5,7 +5,7 @@ The order of calls::
     propfind(found, deep=True)
         _asked                      the body: all properties, their names, or some
         read_ahead                  what base.dav keeps of all members, in one round trip, if it is asked for
-        get_member_list             with Depth 1
+        members                     with Depth 1
         get_properties              of each, by WsgiDAV: the methods of File and Folder, then the two caches
 """
 
@@ -42,7 +42,7 @@ def propfind(found: File | Folder, *, deep: bool) -> Response:
         names, values = dead if asked.mode == "named" else None, asked.mode != "name"
         found.provider.read_ahead(found, deep=deep, names=names, values=values)
     root = make_multistatus_el()
-    for member in [found, *(found.get_member_list() if deep and isinstance(found, Folder) else [])]:
+    for member in [found, *(found.members() if deep and isinstance(found, Folder) else [])]:
         properties = [] if asked.mode == "named" else member.get_properties(asked.mode)
         there = {name for name, _ in properties}
         properties += member.get_properties("named", name_list=[name for name in asked.names if name not in there])

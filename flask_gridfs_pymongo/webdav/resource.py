@@ -1,4 +1,4 @@
-"""What files and folders have in common for WsgiDAV."""
+"""What files and folders have in common."""
 
 from __future__ import annotations
 
@@ -38,9 +38,6 @@ class BucketProvider(DAVProvider):
         self.locks.known = kept.locks
         self.prop_manager.know(kept.properties, found.environ)
 
-    def is_readonly(self) -> bool:
-        return self.options.read_only
-
 
 class Resource:
     """A file or folder of a bucket, for one request."""
@@ -66,34 +63,6 @@ class Resource:
     def stored_name(self) -> str:
         """A file's name, a folder's path with a slash at its end, or empty for the top."""
         return self.path[1:]
-
-    def get_href(self) -> str:
-        """Return the URL; the application may live elsewhere in the next request."""
-        return quote(request.script_root + self.path, safe="/!*'(),$-_|.")
-
-    def prevent_locking(self) -> bool:
-        """Whether the client may not lock it: only who may write may lock."""
-        name = self.stored_name
-        return self.options.read_only or not name or not may(self.options, "write", name)
-
-    def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
-        with as_dav_errors():
-            if not self.stored_name:
-                abort(403, "The top has no properties of its own.")
-            permit(self.options, "write", self.stored_name)
-            if dry_run:  # WsgiDAV tries all changes before it makes any
-                self._changes += 1
-            if self._changes > MAX_PROPERTIES:
-                abort(400, f"Change at most {MAX_PROPERTIES} properties at once.")
-            super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
-
-    def get_property_value(self, name: str) -> Any:
-        if name == "{DAV:}supportedlock" and self.prevent_locking():
-            return etree.Element(name)
-        value = super().get_property_value(name)  # type: ignore[misc]
-        if value is None:  # WsgiDAV would say that it is there, and empty
-            raise DAVError(404)
-        return value
 
     def check_if(self) -> None:
         """Abort with 412 unless the request's If field holds for this (RFC 4918 section 10.4)."""
@@ -129,3 +98,33 @@ class Resource:
             token_list=self.environ["wsgidav.ifLockTokenList"],
             principal=self.environ["wsgidav.user_name"],
         )
+
+    # The others are called by WsgiDAV.
+
+    def get_href(self) -> str:
+        """Return the URL; the application may live elsewhere in the next request."""
+        return quote(request.script_root + self.path, safe="/!*'(),$-_|.")
+
+    def prevent_locking(self) -> bool:
+        """Whether the client may not lock it: only who may write may lock."""
+        name = self.stored_name
+        return self.options.read_only or not name or not may(self.options, "write", name)
+
+    def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
+        with as_dav_errors():
+            if not self.stored_name:
+                abort(403, "The top has no properties of its own.")
+            permit(self.options, "write", self.stored_name)
+            if dry_run:  # WsgiDAV tries all changes before it makes any
+                self._changes += 1
+            if self._changes > MAX_PROPERTIES:
+                abort(400, f"Change at most {MAX_PROPERTIES} properties at once.")
+            super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
+
+    def get_property_value(self, name: str) -> Any:
+        if name == "{DAV:}supportedlock" and self.prevent_locking():
+            return etree.Element(name)
+        value = super().get_property_value(name)  # type: ignore[misc]
+        if value is None:  # WsgiDAV would say that it is there, and empty
+            raise DAVError(404)
+        return value
