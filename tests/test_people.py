@@ -16,7 +16,7 @@ from markupsafe import escape
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.uploads.pages.icons import kind
+from flask_gridfs_pymongo.uploads.pages.icons import icon_name
 
 from .conftest import HTML, JSON, Client, everyone, serving
 from .test_pages import PNG
@@ -545,4 +545,4 @@ class TestWithoutADatabase:
     ],
 )
 def test_kinds(content_type: str, name: str) -> None:
-    assert kind(content_type) == name
+    assert icon_name(content_type) == name
