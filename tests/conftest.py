@@ -27,11 +27,11 @@ from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
 
-from .replica import in_memory, standalone
-from .servers import PYTHON, running
+from .helpers.replica import in_memory, standalone
+from .helpers.servers import PYTHON, running
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parent.parent
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -221,7 +221,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """``serve("tests.live:create_app()", *options, NAME="value")`` runs gunicorn and gives its address."""
+    """``serve("tests.helpers.live:create_app()", *options, NAME="value")`` runs gunicorn and gives its address."""
     with ExitStack() as stack:
 
         def start(application: str, *options: str, **environ: str) -> str:
@@ -269,3 +269,15 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that lets no error on its console pass."""
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.close()
+    assert complaints == []

@@ -26,8 +26,9 @@ from flask import Flask
 from examples import mongod
 from flask_gridfs_pymongo import Variant
 
-from . import conftest, live
+from . import conftest
 from .fuzz_requests import LAST, connection
+from .helpers import live
 
 DEADLINE = 30
 """seconds in which each connection must be answered and closed"""

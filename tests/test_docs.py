@@ -28,8 +28,9 @@ from flask_gridfs_pymongo import PyMongo, config, signals
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.indexes import INDEXES
 
-from .blocks import PAGES, ROOT, Block, blocks, named
 from .conftest import serving
+from .helpers.blocks import PAGES, ROOT, Block, blocks, named
+from .helpers.docs import close
 
 TEXT = "".join(path.read_text() for path in PAGES.values())
 TESTS = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
@@ -120,11 +121,6 @@ def environ() -> dict[str, str]:
     """Where ``flask``, ``python`` and this package are."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-
-
-def close(app: Flask) -> None:
-    for state in app.extensions["pymongo"].values():
-        state.connection.client.close()
 
 
 @pytest.fixture

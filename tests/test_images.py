@@ -21,23 +21,9 @@ from PIL import Image, ImageCms, ImageDraw, features
 
 from flask_gridfs_pymongo.images import JPEG, MOST_PIXELS, PNG, WEBP, Picture, TooLarge, Undecodable, Variant, make
 
+from .helpers.pictures import BLUE, GREEN, RED, WHITE, corners, encoded, png
+
 BOX = Variant(64, 64)
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-
-
-def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def corners(width: int = 200, height: int = 100) -> Image.Image:
-    """Red, green, blue and white, from the upper left clockwise to the lower left."""
-    image = Image.new("RGB", (width, height), RED)
-    image.paste(GREEN, (width // 2, 0, width, height // 2))
-    image.paste(BLUE, (width // 2, height // 2, width, height))
-    image.paste(WHITE, (0, height // 2, width // 2, height))
-    return image
 
 
 def opened(picture: Picture) -> Image.Image:
@@ -274,14 +260,6 @@ class TestFrames:
         made = opened(make(source, BOX, WEBP))
         assert getattr(made, "n_frames", 1) == 1
         assert near(quarters(made)[0], RED, 30)
-
-
-def png(width: int, height: int, data: bytes, colour: int = 2) -> bytes:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 _NOISE = Image.frombytes("RGB", (300, 200), random.Random(1).randbytes(180_000))

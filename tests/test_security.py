@@ -420,7 +420,7 @@ class TestSignals:
 
 
 class TestSlowBodies:
-    LIVE = "tests.live:create_app(upload_timeout=0.5)"
+    LIVE = "tests.helpers.live:create_app(upload_timeout=0.5)"
 
     @pytest.mark.parametrize("kind", ["length", "chunked", "form", "small form"])
     def test_a_body_that_trickles_is_ended(self, serve: Serve, uri: str, kind: str) -> None:

@@ -1,0 +1,182 @@
+"""Ctrl-C, SIGTERM and SIGKILL in the middle of ``flask gridfs`` leave nothing half; terminals get lines of text."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.cli.interrupts import Interrupts
+from flask_gridfs_pymongo.store import Bucket
+
+from ..conftest import BIG, put, read
+from ..helpers.commands import call, plant, start, tree
+from ..helpers.replica import until
+
+
+def ended(process: subprocess.Popen[bytes], number: int) -> None:
+    """Let it go on to its end, which the signal *number* has told it."""
+    _, errors = process.communicate(timeout=60)
+    expected = (-9, b"") if number == signal.SIGKILL else (1, b"Aborted!")
+    assert (process.returncode, errors.strip()) == expected
+
+
+def whole(bucket: Bucket) -> set[str]:
+    """The names of all files, each of which is whole."""
+    rows = [row for page in bucket.pages() for row in page.rows]
+    for row in rows:
+        assert len(read(bucket, row.file)) == row.file.length
+    return {row.file.filename for row in rows}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_put(uri: str, real: PyMongo, number: int) -> None:
+    bucket = real.bucket()
+    put(bucket, "a", b"old")
+    with start(uri, "put", "-", "a", stdin=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.write(BIG * 20)
+        until(lambda: bucket.chunks.count_documents({}) > 5)
+        process.send_signal(number)
+        ended(process, number)
+    assert read(bucket, bucket.find("a")) == b"old"
+    orphans = set(bucket.chunks.distinct("files_id")) - set(bucket.files.distinct("_id"))
+    assert len(orphans) == (number == signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("command", "number"), [(["get", "a"], signal.SIGINT), (["sync", "gridfs:"], signal.SIGKILL)])
+def test_get(app: Flask, uri: str, real: PyMongo, tmp_path: Path, command: list[str], number: int) -> None:
+    here = plant(tmp_path / "here", "a")
+    put(real.bucket(), "a", BIG * 100)
+    for _ in range(10):
+        with start(uri, *command, here) as process:
+            until(lambda: list(here.glob(".*")) or process.poll() is not None)
+            process.send_signal(signal.SIGSTOP)
+            if begun := list(here.glob(".*")):
+                process.send_signal(number)
+            process.send_signal(signal.SIGCONT)
+            if begun:
+                ended(process, number)
+                break
+        plant(here, "a")
+    assert begun
+    left = tree(here)
+    assert left.pop("a") == b"a"
+    assert len(left) == (number == signal.SIGKILL)
+    (here / "a").unlink()
+    assert call(app, "sync", here, "gridfs:") == (0, [], [])
+
+
+def test_sync_goes_on_where_it_was_ended(app: Flask, uri: str, real: PyMongo, tmp_path: Path) -> None:
+    bucket, here = real.bucket(), plant(tmp_path, *(f"{folder}/{name}" for folder in "abc" for name in range(25)))
+    with start(uri, "sync", here, "gridfs:", stdout=subprocess.DEVNULL) as process:
+        until(lambda: bucket.files.count_documents({}) > 10)
+        process.send_signal(signal.SIGTERM)
+        ended(process, signal.SIGTERM)
+    done = len(whole(bucket))
+    assert 10 < done < 75
+    assert len(call(app, "sync", here, "gridfs:").lines) == 75 - done
+    assert call(app, "sync", here, "gridfs:") == call(app, "sync", "gridfs:", here) == (0, [], [])
+    assert whole(bucket) == set(tree(here))
+    assert set(bucket.chunks.distinct("files_id")) == set(bucket.files.distinct("_id"))
+
+
+class TestInterrupts:
+    @pytest.fixture(autouse=True)
+    def _not_ignored(self) -> Iterator[None]:
+        """A shell's background job, as this may be one, ignores SIGINT."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    def test_the_first_one_ends_and_the_next_ones_do_not_disturb(self) -> None:
+        before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt), Interrupts():  # noqa: PT012
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                signal.raise_signal(signal.SIGTERM)
+                cleaned = True
+        assert cleaned
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+    def test_a_commit_is_not_disturbed(self) -> None:
+        steps = []
+        with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:  # noqa: PT012
+            with interrupts.deferred():
+                steps.append("begun")
+            with interrupts.deferred():
+                signal.raise_signal(signal.SIGINT)
+                steps.append("committed")
+            steps.append("no")
+        assert steps == ["begun", "committed"]
+
+    def test_what_is_ignored_stays_so(self) -> None:
+        """As by nohup."""
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            with Interrupts():
+                signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+
+class TestTerminal:
+    @pytest.fixture
+    def terminal(self) -> Any:
+        ours, theirs = os.openpty()
+        yield ours, theirs
+        os.close(ours)
+        os.close(theirs)
+
+    def test_progress(self, uri: str, real: PyMongo, terminal: tuple[int, int]) -> None:
+        ours, theirs = terminal
+        os.set_blocking(ours, False)
+        with start(uri, "put", "-", "a\x1b[31m", stdin=subprocess.PIPE, stderr=theirs) as process:
+            assert process.stdin
+            shown = b""
+            while b"MiB/s)" not in shown:
+                process.stdin.write(BIG)
+                process.stdin.flush()
+                try:
+                    shown += os.read(ours, 100_000)
+                except BlockingIOError:
+                    continue
+            process.stdin.close()
+            assert process.wait(60) == 0
+        shown += os.read(ours, 100_000)
+        *lines, last = shown.split(b"\r\x1b[K\x1b[?7l")
+        assert lines[1].startswith(b"0 files, ")
+        assert lines[1].endswith(b": a\\x1b[31m\x1b[?7h")
+        assert last.startswith(b"\x1b[?7h1 files, ")
+
+    def test_text(self, uri: str, real: PyMongo, terminal: tuple[int, int]) -> None:
+        """What strangers stored must not move the cursor, or set the title of the window."""
+        ours, theirs = terminal
+        put(real.bucket(), "a", "red \x1b[31m\ttab, é 日本\x9b\n".encode() + b"\xff\n")
+        with start(uri, "cat", "a", stdout=theirs) as process:
+            assert process.wait(60) == 0
+        assert os.read(ours, 1000).decode() == "red \\x1b[31m\ttab, é 日本\\x9b\r\n\\xff\r\n"
+
+    def test_a_reader_that_has_enough(self, uri: str, real: PyMongo) -> None:
+        put(real.bucket(), "a", BIG * 10)
+        with start(uri, "cat", "a", stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stdout.read(1) == BIG[:1]
+            process.stdout.close()
+            assert process.stderr
+            assert process.stderr.read() == b""
+            assert process.wait(60) == 1
+
+    def test_characters_that_it_lacks(self, uri: str, real: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
+        put(real.bucket(), "日", b"")
+        monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+        with start(uri, "ls", stdout=subprocess.PIPE) as process:
+            assert process.communicate() == (b"\\u65e5\n", b"")

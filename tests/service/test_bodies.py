@@ -1,0 +1,187 @@
+"""uploads/bodies.py: a refusal gets through to a client that is still sending, directly and behind a real nginx."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+
+from flask_gridfs_pymongo import PyMongo
+
+from ..conftest import missing, start_gunicorn
+from ..helpers.blocks import named
+from ..helpers.nginx import NGINX
+from ..helpers.replica import until
+
+PIECE, PIECES, MORE = bytes(1024 * 1024), 8, 12
+LENGTH, LIMIT = len(PIECE) * PIECES, len(PIECE) * (PIECES + 1)
+APP = f"tests.helpers.live:create_app(max_size={LIMIT}, max_request_size={LIMIT + 1000})"
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+# What is refused before the whole body is read: the request, its fields, the status
+REFUSALS: list[tuple[str, str, dict[str, str], int]] = [
+    ("PUT", "/uploads/taken", {"If-None-Match": "*"}, 412),
+    ("PUT", "/uploads/a//b", {}, 400),
+    ("PUT", "/uploads/a/../b", {}, 400),
+    ("PUT", "/uploads/other", {"Origin": "https://other.example"}, 403),
+    ("PUT", "/uploads/form", FORM, 415),
+    ("PUT", "/uploads/coded", {"Content-Encoding": "gzip"}, 415),
+    ("POST", "/uploads/", {"Content-Type": "application/json"}, 400),
+    ("POST", "/uploads/", FORM, 413),
+    ("PROPFIND", "/uploads/taken", {}, 405),
+    ("DELETE", "/uploads/taken", {}, 403),
+]
+
+
+@pytest.fixture(scope="module")
+def server(mongod: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database = f"{mongod}/test_bodies"
+    with Flask("bodies").app_context() as context:
+        mongo = PyMongo(context.app, uri=database)
+        mongo.cx.drop_database("test_bodies")
+        log = tmp_path_factory.mktemp("bodies") / "log"
+        with start_gunicorn(APP, log, LIVE_URI=database) as address:
+            assert ask(address, "PUT", "/uploads/taken", {}, [b"x"], 1) == 201
+            yield address
+        mongo.cx.drop_database("test_bodies")
+        mongo.cx.close()
+
+
+def ask(address: str, method: str, target: str, fields: dict[str, str], body: Any, length: int | None) -> int:
+    """The status of the answer to a request whose body is sent as a whole before anything is read."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    framing = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
+    try:
+        connection.request(method, target, body, {**fields, **framing}, encode_chunked=length is None)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize(("method", "target", "fields", "status"), REFUSALS)
+def test_a_refusal_arrives_though_its_client_sends_on(
+    server: str, framing: str, method: str, target: str, fields: dict[str, str], status: int
+) -> None:
+    length = LENGTH if framing == "length" else None
+    assert ask(server, method, target, fields, (PIECE for _ in range(PIECES)), length) == status
+
+
+def test_so_does_one_for_more_than_a_file_or_a_request_may_have(server: str) -> None:
+    for method, target, fields in (("PUT", "/uploads/large", {}), ("POST", "/uploads/", FORM)):
+        for length in (len(PIECE) * MORE, None):
+            assert ask(server, method, target, fields, (PIECE for _ in range(MORE)), length) == 413
+
+
+@pytest.fixture(scope="module", params=["as in the docs", "by default"])
+def proxied(server: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server behind nginx."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        missing("install nginx (Debian: apt-get install nginx-light)")
+    location = named("nginx-proxy") if request.param == "as in the docs" else PLAIN
+    location = location.replace("http://127.0.0.1:8000", server)
+    folder = tmp_path_factory.mktemp("nginx")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = NGINX.format(folder=folder, location=location).replace("listen unix:", f"listen 127.0.0.1:{port}; #")
+    (folder / "nginx.conf").write_text(config)
+    with subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as process:
+        try:
+            until(lambda: (folder / "pid").exists(), 10)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+PLAIN = "location / { client_max_body_size 0; proxy_pass http://127.0.0.1:8000; }"
+
+
+@pytest.mark.clients
+def test_behind_nginx_each_refusal_arrives(proxied: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda case: ask(proxied, *case[:3], (PIECE for _ in range(PIECES)), LENGTH), REFUSALS))
+    assert found == [status for *_, status in REFUSALS]
+
+
+@pytest.mark.clients
+def test_our_own_page_is_no_stranger_behind_nginx(proxied: str, request: pytest.FixtureRequest) -> None:
+    """Over plain HTTP a browser sends no Sec-Fetch-Site."""
+    named = {"Origin": "http://files_of.example:8080", "Host": "files_of.example:8080"}
+    documented = "docs" in request.node.callspec.params["proxied"]
+    assert ask(proxied, "PUT", "/uploads/own", named, [b"x"], 1) == (201 if documented else 403)
+
+
+def begin(stack: ExitStack, address: str, *lines: str) -> socket.socket:
+    parts = urlsplit(address)
+    connection = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=30))
+    head = "\r\n".join(["PUT /uploads/a//b HTTP/1.1", "Host: x", "Connection: close", *lines, "", ""])
+    connection.sendall(head.encode() + b"some")
+    return connection
+
+
+def answered(connection: socket.socket) -> float:
+    """Seconds until the answer came."""
+    start = time.monotonic()
+    received = b""
+    while b" 400 " not in received:
+        data = connection.recv(65536)
+        assert data
+        received += data
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize(
+    ("lines", "at_least", "at_most"),
+    [
+        (["Content-Length: 1000000"], 2, 10),  # who falls silent is answered after three seconds
+        (["Transfer-Encoding: chunked"], 2, 10),
+        (["Content-Length: 1000000", "Expect: 100-continue"], 0, 2),  # who waits for us is not waited for
+        (["Content-Length: 1000000000"], 0, 2),  # nor who has more than would be read
+    ],
+)
+def test_how_long_a_refusal_waits(server: str, lines: list[str], at_least: float, at_most: float) -> None:
+    with ExitStack() as stack:
+        assert at_least <= answered(begin(stack, server, *lines)) <= at_most
+
+
+def test_clients_that_trickle_free_their_threads(mongod: str, tmp_path: Path) -> None:
+    """Eight of them at eight threads, at a server that drains for two seconds."""
+    app = "tests.helpers.live:impatient_app()"
+    with ExitStack() as stack, start_gunicorn(app, tmp_path / "log", LIVE_URI=f"{mongod}/test_bodies") as address:
+        clients = [begin(stack, address, f"Content-Length: {LENGTH}") for _ in range(8)]
+
+        def trickle() -> bool:
+            for client in clients:
+                try:
+                    client.sendall(b".")
+                except OSError:
+                    return True
+            return False
+
+        until(trickle, 10)
+        assert ask(address, "PUT", "/uploads/a//b", {}, [b"x"], 1) == 400
+
+
+def test_a_form_that_was_cut_off_does_nothing(server: str) -> None:
+    """A server may call it whole: half of a name is a name, too."""
+    parts = urlsplit(server)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        head = "POST /uploads/taken?copy HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 15\r\n"
+        connection.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\nto=photos".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 400 " in connection.makefile("rb").readline()
+    assert ask(server, "GET", "/uploads/photos", {}, None, 0) == 404

@@ -1,0 +1,41 @@
+"""store/reader.py: damaged files are never taken for whole ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_gridfs_pymongo.store import Bucket, CorruptFile
+from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
+
+from ..conftest import content, put
+
+
+class TestCorruption:
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda chunks, id: chunks.delete_one({"files_id": id, "n": 0}),
+            lambda chunks, id: chunks.delete_one({"files_id": id, "n": 1}),
+            lambda chunks, id: chunks.delete_one({"files_id": id, "n": 2}),
+            lambda chunks, id: chunks.delete_many({"files_id": id}),
+            lambda chunks, id: chunks.update_one({"files_id": id, "n": 1}, {"$set": {"data": b"short"}}),
+            lambda chunks, id: chunks.update_one({"files_id": id, "n": 2}, {"$set": {"data": bytes(CHUNK_SIZE + 1)}}),
+        ],
+        ids=["first gone", "middle gone", "last gone", "all gone", "one short", "last too long"],
+    )
+    def test_it_is_never_taken_for_the_file(self, store: Bucket, damage: Any) -> None:
+        whole = content(3 * CHUNK_SIZE)
+        saved = put(store, "a", whole)
+        damage(store.chunks, saved.id)
+        begun: list[bytes] = []
+        with pytest.raises(CorruptFile, match=str(saved.id)):
+            begun.extend(store.read(saved))  # keeps what came before the error
+        assert whole.startswith(b"".join(begun))
+
+    def test_a_missing_first_chunk_is_known_before_the_first_byte(self, store: Bucket) -> None:
+        saved = put(store, "a", b"x")
+        store.chunks.delete_many({})
+        with pytest.raises(CorruptFile):
+            store.read(saved)

@@ -1,0 +1,76 @@
+"""uploads/views.py: methods, and pages of other origins."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from flask_gridfs_pymongo import PyMongo
+
+from ..conftest import Client, nothing_stored
+
+
+class TestMethods:
+    @pytest.mark.parametrize(
+        ("url", "options", "allow"),
+        [
+            ("/uploads/", {}, "GET, HEAD, POST, OPTIONS"),
+            ("/uploads/a", {}, "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
+            ("/uploads/", {"read_only": True}, "GET, HEAD, OPTIONS"),
+            ("/uploads/a", {"read_only": True}, "GET, HEAD, OPTIONS"),
+        ],
+    )
+    def test_options_and_405_name_what_is_allowed(
+        self, client: Client, url: str, options: dict[str, Any], allow: str
+    ) -> None:
+        uploads = client(**options)
+        answer = uploads.options(url)
+        assert (answer.status_code, answer.headers["Allow"]) == (204, allow)
+        for method in {"POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "FOO"} - set(allow.split(", ")):
+            refused = uploads.open(url, method=method)
+            assert (refused.status_code, refused.headers["Allow"]) == (405, allow), method
+
+    @pytest.mark.parametrize(
+        ("fields", "status"),
+        [
+            ({}, 201),
+            ({"Sec-Fetch-Site": "same-origin"}, 201),
+            ({"Sec-Fetch-Site": "cross-site"}, 403),
+            ({"Sec-Fetch-Site": "same-site", "Origin": "https://good.example"}, 201),
+            ({"Origin": "http://localhost"}, 201),
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Origin": "null"}, 403),
+        ],
+    )
+    def test_other_origins_change_nothing(
+        self, client: Client, mongo: PyMongo, fields: dict[str, str], status: int
+    ) -> None:
+        uploads = client(trusted_origins=["https://good.example"])
+        assert uploads.put("/uploads/a", data=b"x", headers=fields).status_code == status
+        assert nothing_stored(mongo) == (status == 403)
+
+    @pytest.mark.parametrize(
+        ("method", "url", "status"),
+        [
+            ("GET", "/uploads/", 200),
+            ("GET", "/uploads/a", 200),
+            ("GET", "/uploads/?asset=uploads.css", 200),
+            ("GET", "/uploads/none", 404),
+            ("GET", "/uploads/?id=x", 400),
+            ("PUT", "/uploads/a", 204),
+            ("POST", "/uploads/", 400),
+            ("PATCH", "/uploads/a", 405),
+            ("OPTIONS", "/uploads/a", 204),
+            ("DELETE", "/uploads/a", 403),
+        ],
+    )
+    def test_every_answer_says_nosniff_and_leaves_the_date_to_the_server(
+        self, client: Client, mongo: PyMongo, method: str, url: str, status: int
+    ) -> None:
+        mongo.save_file("a", io.BytesIO(b"x"))
+        answer = client().open(url, method=method, buffered=True)
+        assert answer.status_code == status
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Date" not in answer.headers

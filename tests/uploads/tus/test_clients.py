@@ -1,0 +1,166 @@
+"""tus clients that others wrote, with their real code: tuspy, tus-js-client, and Uppy in Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+import requests
+from playwright.sync_api import Browser
+from tusclient.client import TusClient
+
+from ...conftest import content, missing, start_gunicorn
+from ...helpers.blocks import named
+
+pytestmark = pytest.mark.clients
+
+DATA = content(3_000_017)
+
+
+@pytest.fixture(scope="module")
+def endpoint(mongod: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two processes, so that nobody can know what the other one did."""
+    log, name = tmp_path_factory.mktemp("tus") / "gunicorn.log", f"test_{uuid.uuid4().hex}"
+    with start_gunicorn("tests.helpers.live:open_app()", log, "--workers", "2", LIVE_URI=f"{mongod}/{name}") as address:
+        yield f"{address}/uploads/"
+    with pymongo.MongoClient[Any](mongod) as client:
+        client.drop_database(name)
+
+
+def stored(endpoint: str, name: str) -> bytes:
+    return requests.get(endpoint + name, timeout=60).content
+
+
+class TestTuspy:
+    @pytest.mark.parametrize(
+        "options", [{}, {"chunk_size": 500_000}, {"chunk_size": 1_000_000, "upload_checksum": True}]
+    )
+    def test_uploads(self, endpoint: str, options: dict[str, Any]) -> None:
+        uploader = TusClient(endpoint).uploader(
+            file_stream=io.BytesIO(DATA), metadata={"filename": "e\xe9.bin", "filetype": "text/plain"}, **options
+        )
+        uploader.upload()
+        assert stored(endpoint, "e\xe9.bin") == DATA
+
+    def test_goes_on_in_another_process(self, endpoint: str) -> None:
+        def uploader(**options: Any) -> Any:
+            return TusClient(endpoint).uploader(file_stream=io.BytesIO(DATA), chunk_size=400_000, **options)
+
+        first = uploader(metadata={"filename": "film.bin"})
+        first.upload(stop_at=1_200_000)
+        second = uploader(url=first.url)
+        assert second.offset == 1_200_000
+        second.upload()
+        assert stored(endpoint, "film.bin") == DATA
+
+    def test_asynchronous(self, endpoint: str) -> None:
+        uploader = TusClient(endpoint).async_uploader(
+            file_stream=io.BytesIO(DATA), chunk_size=1_000_000, metadata={"filename": "a"}
+        )
+        with ThreadPoolExecutor(1) as pool:  # in this thread Playwright's loop may run
+            pool.submit(asyncio.run, uploader.upload()).result()
+        assert stored(endpoint, "a") == DATA
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tus-js-client, and with Uppy as browsers load it."""
+    npm = shutil.which("npm")
+    if npm is None:
+        missing("install npm, which brings tus-js-client and Uppy")
+    folder = tmp_path_factory.mktemp("npm")
+    quiet = ("--no-audit", "--no-fund", "--silent", "--prefix", str(folder))
+    subprocess.run([npm, "install", *quiet, "tus-js-client@4.3.1"], cwd=folder, check=True, timeout=120)
+    subprocess.run([npm, "pack", "--silent", "uppy@5"], cwd=folder, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    shutil.unpack_archive(next(folder.glob("uppy-*.tgz")), folder, filter="data")
+    return folder
+
+
+UPLOAD = """
+const tus = require("./node_modules/tus-js-client");
+const { Readable } = require("stream");
+const { endpoint, size, interrupted, streamed, ...options } = JSON.parse(process.argv[1]);
+const data = require("fs").readFileSync("data");
+function* blocks() {
+  for (let at = 0; at < size; at += 65536) yield data.subarray(at, at + 65536);
+}
+const source = streamed ? Readable.from(blocks()) : data;
+const retryDelays = [0, 1000, 3000];
+const report = (upload) => console.log(JSON.stringify({ url: upload.url }));
+function start(more) {
+  const upload = new tus.Upload(source, {
+    endpoint, retryDelays, metadata: { filename: "node.bin", filetype: "text/plain" }, ...options, ...more,
+    onError: (error) => { console.error(String(error)); process.exitCode = 1; },
+    onSuccess: () => report(upload),
+    onChunkComplete: (chunk, accepted) => {
+      if (!interrupted || more || accepted < size / 3) return;
+      upload.abort().then(() => start({ uploadUrl: upload.url }));
+    },
+  });
+  upload.start();
+}
+start();
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"chunkSize": 500_000},
+        {"chunkSize": 500_000, "interrupted": True},
+        {"uploadDataDuringCreation": True},
+        {"uploadDataDuringCreation": True, "chunkSize": 700_000, "overridePatchMethod": True},
+        {"streamed": True, "uploadLengthDeferred": True, "chunkSize": 600_000},
+    ],
+)
+def test_tus_js_client(endpoint: str, packages: Path, options: dict[str, Any]) -> None:
+    (packages / "data").write_bytes(DATA)
+    wanted = json.dumps({"endpoint": endpoint, "size": len(DATA), **options})
+    subprocess.run(["node", "-e", UPLOAD, wanted], cwd=packages, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert stored(endpoint, "node.bin") == DATA
+
+
+def test_the_line_of_the_docs(endpoint: str, packages: Path) -> None:
+    file = 'const tus = require("tus-js-client"); const file = Buffer.from("from docs"); file.name = "docs.txt";'
+    line = named("tus").replace('"/uploads/"', json.dumps(endpoint))
+    subprocess.run(["node", "-e", file + line], cwd=packages, check=True, timeout=60)
+    assert stored(endpoint, "docs.txt") == b"from docs"
+
+
+def test_uppy(browser: Browser, endpoint: str, packages: Path) -> None:
+    page = browser.new_page()
+    page.goto(endpoint.replace("/uploads/", "/ping"))
+    page.add_script_tag(path=packages / "package/dist/uppy.min.js")
+    result = page.evaluate("""async () => {
+        const uppy = new Uppy.Uppy().use(Uppy.Tus, { endpoint: "/uploads/?folder=up/", chunkSize: 400000 });
+        uppy.addFile({ name: "h\u00e9.txt", type: "text/plain", data: new Blob(["1234567890".repeat(150000)]) });
+        const { successful, failed } = await uppy.upload();
+        return [successful.length, failed.length];
+    }""")
+    page.close()
+    assert result == [1, 0]
+    assert stored(endpoint, "up/h\xe9.txt") == b"1234567890" * 150_000
+
+
+def test_uppy_as_in_the_docs(browser: Browser, endpoint: str, packages: Path) -> None:
+    page = browser.new_page()
+    page.goto(endpoint.replace("/uploads/", "/ping"))
+    page.set_content('<div id="files"></div>')
+    page.add_script_tag(path=packages / "package/dist/uppy.min.js")
+    page.add_script_tag(content=named("uppy-script"))
+    page.locator("input[type=file]").first.set_input_files({"name": "a.gif", "mimeType": "image/gif", "buffer": DATA})
+    page.get_by_role("button", name="Upload 1 file").click()
+    page.get_by_text("Complete", exact=True).wait_for()
+    page.close()
+    assert stored(endpoint, "pictures/a.gif") == DATA

@@ -1,0 +1,179 @@
+"""Files get other names and second ones, over HTTP and by the forms of the pages; nothing is ever replaced."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved
+
+from ...conftest import HTML, JSON, Client, everyone
+
+
+def save(mongo: PyMongo, *names: str) -> None:
+    for name in names:
+        mongo.save_file(name, io.BytesIO(name.encode()), metadata={"title": name})
+
+
+def stored(mongo: PyMongo) -> list[str]:
+    return sorted(document["filename"] for document in mongo.db["fs.files"].find())
+
+
+class TestOne:
+    def test_a_move_takes_all_versions_and_keeps_their_links(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "a.txt", "a.txt")
+        browser = client(authorize=everyone)
+        link = browser.get("/uploads/a.txt?details", headers=JSON).json["permanent_url"]  # type: ignore[index]
+        answer = browser.post("/uploads/a.txt?move=docs/b.txt")
+        assert (answer.status_code, answer.location) == (201, "/uploads/docs/b.txt")
+        assert answer.json is not None
+        assert (answer.json["filename"], answer.json["permanent_url"].split("?")[1]) == (
+            "docs/b.txt",
+            link.split("?")[1],
+        )
+        assert stored(mongo) == ["docs/b.txt", "docs/b.txt"]
+        assert browser.get("/uploads/a.txt").status_code == 404
+        assert browser.get(link, follow_redirects=True).data == b"a.txt"
+
+    def test_a_copy_is_a_file_of_its_own(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "a.txt", "a.txt")
+        browser = client(authorize=everyone)
+        answer = browser.post("/uploads/a.txt?version=0&copy=b.txt")
+        assert (answer.status_code, answer.location) == (201, "/uploads/b.txt")
+        assert stored(mongo) == ["a.txt", "a.txt", "b.txt"]
+        copied = browser.get("/uploads/b.txt?details", headers=JSON).json
+        assert copied is not None
+        assert copied["metadata"]["title"] == "a.txt"
+        browser.delete("/uploads/a.txt")
+        assert browser.get("/uploads/b.txt").data == b"a.txt"
+
+    @pytest.mark.parametrize("flag", ["move", "copy"])
+    @pytest.mark.parametrize(
+        ("new", "status"),
+        [
+            ("taken.txt", 409),
+            ("a.txt", 409),
+            ("", 400),
+            ("..", 400),
+            ("/", 400),
+            (" taken.txt ", 409),
+            ("x/../taken.txt", 201),
+        ],
+    )
+    def test_nothing_is_replaced(self, client: Client, mongo: PyMongo, flag: str, new: str, status: int) -> None:
+        save(mongo, "a.txt", "taken.txt")
+        answer = client(authorize=everyone).post("/uploads/a.txt", query_string={flag: new})
+        assert answer.status_code == status
+        if status != 201:
+            assert stored(mongo) == ["a.txt", "taken.txt"]
+            assert mongo.db["fs.chunks"].count_documents({}) == 2
+
+    @pytest.mark.parametrize(
+        ("flag", "refused", "status"),
+        [
+            ("move", ("read", "a.txt"), 403),
+            ("move", ("delete", "a.txt"), 403),
+            ("move", ("write", "b.txt"), 403),
+            ("move", ("write", "a.txt"), 201),
+            ("copy", ("read", "a.txt"), 403),
+            ("copy", ("write", "b.txt"), 403),
+            ("copy", ("delete", "a.txt"), 201),
+        ],
+    )
+    def test_who_may(self, client: Client, mongo: PyMongo, flag: str, refused: tuple[str, str], status: int) -> None:
+        save(mongo, "a.txt")
+        browser = client(authorize=lambda action, name: (action, name) != refused)
+        assert browser.post(f"/uploads/a.txt?{flag}=b.txt").status_code == status
+        if status == 403:
+            assert stored(mongo) == ["a.txt"]
+
+    @pytest.mark.parametrize("flag", ["move", "copy"])
+    def test_what_is_not_there_or_not_to_be_changed(self, client: Client, mongo: PyMongo, flag: str) -> None:
+        save(mongo, "a.txt")
+        browser = client(authorize=everyone)
+        assert browser.post(f"/uploads/none.txt?{flag}=b.txt").status_code == 404
+        assert browser.get(f"/uploads/a.txt?{flag}=b.txt").data == b"a.txt"
+        cross = {"Sec-Fetch-Site": "cross-site"}
+        assert browser.post(f"/uploads/a.txt?{flag}=b.txt", headers=cross).status_code == 403
+        assert stored(mongo) == ["a.txt"]
+
+    def test_one_version_does_not_move_alone(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "a.txt", "a.txt")
+        assert client(authorize=everyone).post("/uploads/a.txt?version=0&move=b.txt").status_code == 400
+
+    @pytest.mark.parametrize("flag", ["move", "copy"])
+    def test_not_where_all_is_read_only(self, client: Client, mongo: PyMongo, flag: str) -> None:
+        save(mongo, "a.txt")
+        assert client(read_only=True).post(f"/uploads/a.txt?{flag}=b.txt").status_code == 405
+
+    def test_an_application_is_told(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "a.txt")
+        browser = client(authorize=everyone)
+        told: list[Any] = []
+
+        def listen(name: str) -> Any:
+            return lambda sender, file, **facts: told.append((name, file.filename))
+
+        listeners = [(signal, listen(signal.name)) for signal in (file_saved, file_changed, file_deleted)]
+        for signal, listener in listeners:
+            signal.connect(listener)
+        browser.post("/uploads/a.txt?copy=b.txt")
+        browser.post("/uploads/a.txt?move=c.txt")
+        assert told == [("file-saved", "b.txt"), ("file-changed", "c.txt")]
+
+    def test_the_form_of_a_page(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "docs/a.txt")
+        browser = client(authorize=everyone)
+        page = browser.get("/uploads/docs/a.txt?details&order=size", headers=HTML).text
+        assert 'formaction="/uploads/docs/a.txt?move&amp;order=size"' in page
+        answer = browser.post("/uploads/docs/a.txt?move&order=size", data={"to": "b.txt"}, headers=HTML)
+        assert answer.status_code == 303
+        assert answer.location == "/uploads/b.txt?details=&order=size"
+        assert "docs/a.txt is now b.txt." in browser.get(answer.location, headers=HTML).text
+        answer = browser.post("/uploads/b.txt?copy", data={"to": "c.txt"}, headers=HTML)
+        assert "c.txt is a copy of b.txt." in browser.get(answer.location, headers=HTML).text
+        assert browser.post("/uploads/b.txt?copy", data={"to": "x" * 2_000_000}).status_code == 413
+
+    def test_no_form_for_who_may_not(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "a.txt")
+        page = client(authorize=lambda action, name: action != "write").get("/uploads/a.txt?details", headers=HTML).text
+        assert "?copy" not in page
+        assert "?move" not in page
+
+
+class TestSeveral:
+    def keys(self, client: Any, *wanted: str) -> list[str]:
+        found = {file["filename"]: file["id"] for file in client.get("/uploads/", headers=JSON).json["files"]}
+        return [found[name] for name in wanted]
+
+    def test_into_a_folder_and_what_is_taken_there_stays(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "a", "x/b", "b", "docs/b")
+        browser = client(authorize=everyone)
+        form = {"id": self.keys(browser, "a", "x/b"), "to": "docs/"}
+        answer = browser.post("/uploads/?move", data=form, headers=JSON)
+        assert answer.json is not None
+        assert [file["filename"] for file in answer.json["files"]] == ["docs/a"]
+        assert answer.json["taken"] == ["docs/b"]
+        assert stored(mongo) == ["b", "docs/a", "docs/b", "x/b"]
+        form = {"id": self.keys(browser, "b", "x/b"), "to": "new/deep"}
+        answer = browser.post("/uploads/?move&view=table", data=form, headers=HTML)
+        assert answer.location == "/uploads/?view=table"
+        page = browser.get(answer.location, headers=HTML).text
+        assert "1 file was moved. These names are taken: new/deep/b" in page
+
+    def test_up_to_the_top(self, client: Client, mongo: PyMongo) -> None:
+        save(mongo, "docs/a")
+        browser = client(authorize=everyone)
+        browser.post("/uploads/?move", data={"id": self.keys(browser, "docs/a"), "to": ""})
+        assert stored(mongo) == ["a"]
+
+    @pytest.mark.parametrize("refused", [("write", "docs/b"), ("delete", "b"), ("read", "b")])
+    def test_none_where_one_is_refused(self, client: Client, mongo: PyMongo, refused: tuple[str, str]) -> None:
+        save(mongo, "a", "b")
+        keys = [str(document["_id"]) for document in mongo.db["fs.files"].find()]
+        browser = client(authorize=lambda action, name: (action, name) != refused)
+        assert browser.post("/uploads/?move=docs", data={"id": keys}).status_code == 403
+        assert stored(mongo) == ["a", "b"]
