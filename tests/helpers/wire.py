@@ -5,12 +5,6 @@ from __future__ import annotations
 import http.client
 import random
 
-import pytest
-from flask import Flask
-from flask.testing import FlaskClient
-
-from flask_gridfs_pymongo import PyMongo
-
 DATA = random.Random(0).randbytes(700_000)
 
 
@@ -51,14 +45,6 @@ CONDITIONS = [  # header fields, the status for GET and HEAD; {etag} and {date} 
     ({"Range": "bytes=0-1", "If-Match": '"x"'}, 412),
     ({"Range": f"bytes={N}-", "If-Match": '"x"'}, 412),
 ]
-
-
-@pytest.fixture
-def client(app: Flask, real: PyMongo) -> FlaskClient:
-    """A client of ``/uploads`` on mongod, which sees errors as strangers do."""
-    app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads", authorize=lambda action, filename: True))
-    app.testing = False
-    return app.test_client()
 
 
 def call(netloc: str, method: str, target: str, body: bytes | None = None) -> int:

@@ -36,6 +36,14 @@ LARGE = random.Random(6).randbytes(80 * CHUNK_SIZE)
 
 
 @pytest.fixture
+def client(app: Flask, real: PyMongo) -> FlaskClient:
+    """A client of ``/uploads`` on mongod, which sees errors as strangers do."""
+    app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads", authorize=lambda action, filename: True))
+    app.testing = False
+    return app.test_client()
+
+
+@pytest.fixture
 def store(real: PyMongo) -> Bucket:
     return Bucket(real.db)
 
