@@ -142,13 +142,12 @@ def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) 
             if there is not None:
                 _free_name(versions, there)
             own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
-            take = partial(files.find_one_and_update, own, change, **watch.options)
+            take = partial(files.find_one_and_update, own, change)
             try:
-                renamed = retry(files, take, on_retry=watch.doubting(take))
+                renamed = retry(files, partial(watch.write, take), on_retry=watch.doubting(take))
             except DuplicateKeyError:  # an upload is faster, or a claim was left behind
                 claims.release(new, None, taken)
                 continue
-            watch.note()
             if renamed and (watch.sure or claims.follows(new, newest.id, None, taken)):
                 return newest
             retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple
 
 from bson.int64 import Int64
@@ -180,7 +181,7 @@ class _Commit:
         self._look()
         self._state = _State.SENT
         try:
-            self._files.insert_one(self._document, **self._watch.options)
+            self._watch.write(partial(self._files.insert_one, self._document))
         except (AutoReconnect, WriteConcernError):
             raise
         except DuplicateKeyError as error:
@@ -194,7 +195,6 @@ class _Commit:
         except PyMongoError:  # it was refused
             self._state = before
             raise
-        self._watch.note()
         if self._watch.sure:
             self._state = _State.PLACED
         else:

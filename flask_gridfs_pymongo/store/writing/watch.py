@@ -4,8 +4,7 @@ What an upload relies on lives for ten minutes at least: its claim, and chunks t
 that took less than a minute, without an error, need not ask again whether they are there::
 
     watch = Watch(collections)
-    chunks.insert_many(documents, **watch.options)
-    watch.note()
+    watch.write(partial(chunks.insert_many, documents))
     ...
     watch.sure
 """
@@ -14,10 +13,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bson.timestamp import Timestamp
 from pymongo.client_session import ClientSession
+from pymongo.errors import ConfigurationError
 
 from ..collections import Collections
 
@@ -43,16 +43,21 @@ class Watch:
         if collections.is_replicated and not late:
             self._session = collections.files.database.client.start_session(causal_consistency=False)
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the upload's writes are given."""
-        return {} if self._session is None else {"session": self._session}
+    def write(self, operation: Callable[..., T]) -> T:
+        """Return what a write of the upload returns; a replica set tells its time with it.
 
-    def note(self) -> None:
-        """A write was acknowledged."""
-        if self._session is not None:
-            self._last = self._session.operation_time
-            self._first = self._first or self._last
+        :param operation: takes a *session*
+        """
+        if self._session is None or self._doubtful:
+            return operation()
+        try:
+            done = operation(session=self._session)
+        except ConfigurationError:  # nothing was sent: a member that has just started takes no sessions yet
+            self.doubt()
+            return operation()
+        self._last = self._session.operation_time
+        self._first = self._first or self._last
+        return done
 
     def doubt(self) -> None:
         """Something failed, or is done once more."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -94,17 +95,16 @@ class Writer:
         return len(data)
 
     def _store(self, chunks: Chunks, offset: int = 0, tail: bytes = b"") -> None:
-        collection, options = self._collections.chunks, self._watch.options
+        collection, watch = self._collections.chunks, self._watch
 
         def replace() -> Any:
             own = [{name: chunk[name] for name in ("_id", "files_id", "n")} for chunk in chunks]
             replaced = [ReplaceOne(*pair, upsert=True) for pair in zip(own, chunks, strict=True)]
-            return collection.bulk_write(replaced, **options)
+            return collection.bulk_write(replaced)
 
         if chunks:
-            again = self._watch.doubting(replace)
-            retry(collection, lambda: collection.insert_many(chunks, **options), on_retry=again)
-            self._watch.note()
+            insert = partial(collection.insert_many, chunks)
+            retry(collection, lambda: watch.write(insert), on_retry=watch.doubting(replace))
 
     def finish(self) -> None:
         """Store what is left of the content; until the commit the writer then holds neither a thread nor chunks."""

@@ -10,6 +10,7 @@ import pymongo
 import pytest
 from bson.timestamp import Timestamp
 from pymongo import monitoring
+from pymongo.errors import ConfigurationError
 
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.indexes import Indexes
@@ -78,8 +79,20 @@ def test_a_replica_sets_time_shows_a_paused_machine(watched: Watch, times: list[
     watched._session = session  # type: ignore[assignment]
     for number in times:
         session.operation_time = Timestamp(int(number), int(number % 1 * 10) + 1)
-        watched.note()
+        watched.write(lambda session: None)
     assert watched.sure is sure
+
+
+def test_a_member_that_takes_no_sessions_yet_is_written_to_without_one(watched: Watch) -> None:
+    watched._session = Session()  # type: ignore[assignment]
+
+    def insert(session: Session | None = None) -> str:
+        if session is not None:
+            raise ConfigurationError("Sessions are not supported by this MongoDB deployment")
+        return "done"
+
+    assert watched.write(insert) == "done"
+    assert not watched.sure
 
 
 class Looks(monitoring.CommandListener):
