@@ -40,19 +40,21 @@ class Memory:
 
     def put(self, key: Hashable, value: Any, size: int) -> None:
         """Keep *value*, of *size* bytes, unless it is too large."""
-        self.drop(key)
         size += _OVERHEAD
-        if size > self._size // _SHARE:
-            return
         with self._lock:
+            self._forget(key)
+            if size > self._size // _SHARE:
+                return
             self._entries[key] = value, size
             self._left -= size
             while self._left < 0:
-                _, (_, freed) = self._entries.popitem(last=False)
-                self._left += freed
+                self._forget(next(iter(self._entries)))
 
     def drop(self, key: Hashable) -> None:
         """Keep nothing for *key*."""
         with self._lock:
-            if (entry := self._entries.pop(key, None)) is not None:
-                self._left += entry[1]
+            self._forget(key)
+
+    def _forget(self, key: Hashable) -> None:
+        _, size = self._entries.pop(key, (None, 0))
+        self._left += size

@@ -10,37 +10,24 @@ If it cannot (dates that tie or are none, arrays in place of values), :mod:`.str
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import OperationFailure
 
 from ..cache import Memory
 from . import ids
 from .collections import Collections, Documents
+from .documents import NEWEST_FIRST, DocumentFinder
 from .model import StoredFile, living, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
 
-_logger = logging.getLogger("flask_gridfs_pymongo")
 T = TypeVar("T")
-_NEWEST_FIRST = [("uploadDate", DESCENDING)]
 _KEY = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
-_CHUNK = "first chunk, joined"  # a field that no document has
 _KEYS = 1000  # of one name; beyond that each version is looked for on its own
-# What a server that lacks the join says; mongomock has no code. Other errors may pass.
-_UNSUPPORTED = {
-    None,
-    9,  # FailedToParse, before MongoDB 5.0
-    40324,  # an unknown stage
-    40415,  # an unknown field
-    28769,  # of a sharded collection
-}
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
 
 
@@ -51,25 +38,18 @@ class Version(NamedTuple):
     file: StoredFile
 
 
-class _Kept(NamedTuple):
-    """The whole content of a small file."""
-
-    etag: str
-    data: bytes
-
-
 class Versions:
     """Finds revisions in the files collection of a bucket.
 
-    :param memory: where the first chunks of small files are kept, with the entity tag of whose they are
+    :param memory: where the content of small files is kept; None: nowhere
     """
 
     def __init__(self, collections: Collections, memory: Memory | None = None) -> None:
         self.collections = collections
+        self._documents = DocumentFinder(collections, memory or Memory(0))
+        self.stored = self._documents.stored
         self._strict = Strict(collections, self.stored)
         self.in_order = self._strict.in_order
-        self._joins = True
-        self._memory = memory or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it.
@@ -85,11 +65,11 @@ class Versions:
 
     def _newest(self, files: Documents, filename: str, first_chunk: bool = False) -> StoredFile | None:
         plain = {"filename": filename}
-        found = self._documents(files, plain, first_chunk)
+        found = self._documents.find(files, plain, first_chunk)
         if not found:  # whatever the strict way asks for is among what this asked for
             return None
         if _is_newest(found, filename):
-            return self._file(plain, found[0], shares_second=_share_second(*found))
+            return self._documents.file(plain, found[0], shares_second=_share_second(*found))
         return self._strict.at(filename, -1, files)
 
     def _at(self, files: Documents, filename: str, version: int, first_chunk: bool) -> StoredFile | None:
@@ -99,14 +79,15 @@ class Versions:
             if not 0 <= place < len(keys) or StoredFile.from_document(keys[-1]).expired:
                 return None
             own = {"filename": filename, "uploadDate": keys[place]["uploadDate"]}
-            if found := self._documents(files, own, first_chunk):
-                return self._file(own, found[0], shares_second=_share_second(*keys[max(0, place - 1) : place + 2]))
-        found_strictly = self._strict.at(filename, version, files)
-        return found_strictly if found_strictly and living(self._strict.at(filename, -1, files)) else None
+            if found := self._documents.find(files, own, first_chunk):
+                return self._documents.file(
+                    own, found[0], shares_second=_share_second(*keys[max(0, place - 1) : place + 2])
+                )
+        return self._strict.at(filename, version, files) if living(self._strict.at(filename, -1, files)) else None
 
     def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
         """The names and dates of all versions, the oldest first; None if they do not tell the order, or are many."""
-        by_date = files.find({"filename": filename}, _KEY, sort=_NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
+        by_date = files.find({"filename": filename}, _KEY, sort=NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
         keys = list(by_date)[::-1]
         dates = {key.get("uploadDate") if _is_dated(key, filename) else None for key in keys}
         return keys if None not in dates and len(dates) == len(keys) <= _KEYS else None
@@ -114,8 +95,8 @@ class Versions:
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
         """Return the revision with this ``_id``, of any type; *first_chunk* as in :meth:`find`."""
         selection = {"_id": {"$eq": file_id}}  # a value, though it may look like an operator
-        found = self._surely(lambda files: self._documents(files, selection, first_chunk, order=None) or None)
-        return living(self._file(selection, found[0])) if found else None
+        found = self._surely(lambda files: self._documents.find(files, selection, first_chunk, None) or None)
+        return living(self._documents.file(selection, found[0])) if found else None
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired.
@@ -205,68 +186,11 @@ class Versions:
                 dated.append(found)
         return undated + dated
 
-    def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
-        """Return what *document* means; one without a length is an empty file where it has no chunks.
-
-        :param more: further arguments of :meth:`.StoredFile.from_document`
-        """
-        if "length" not in document and ids.is_utf8(document["_id"]):
-            own = {"files_id": {"$eq": document["_id"]}}
-            if self.collections.primary.chunks.find_one(own, {"_id": 1}) is None:
-                document = {**document, "length": 0}
-        return StoredFile.from_document(document, options=self.collections.codec_options, **more)
-
-    def _file(self, selection: dict[str, Any], document: dict[str, Any], **more: Any) -> StoredFile:
-        """The version that :meth:`_documents` found first, with its first chunk if that came along or was kept."""
-        found = document.pop(_CHUNK, None)
-        if not isinstance(found, _Kept):
-            data = found[0].get("data") if found else None
-            file = self.stored(document, first_chunk=data, **more)
-            if isinstance(data, bytes) and len(data) == file.length:
-                self._memory.put(self._key(selection), _Kept(file.etag, data), len(data))
-            return file
-        file = self.stored(document, first_chunk=found.data, **more)
-        if file.etag == found.etag:
-            return file
-        self._memory.drop(self._key(selection))
-        return replace(file, first_chunk=None)
-
-    def _key(self, selection: dict[str, Any]) -> tuple[str, str]:
-        return self.collections.name, repr(selection)
-
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; only the primary is believed that there is nothing."""
         files, primary = self.collections.files, self.collections.primary.files
         found = retry(files, lambda: ask(files))
         return retry(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
-
-    def _documents(
-        self,
-        files: Documents,
-        selection: dict[str, Any],
-        first_chunk: bool,
-        order: list[tuple[str, int]] | None = _NEWEST_FIRST,
-    ) -> list[dict[str, Any]]:
-        """The first two documents that match, with the first chunk if that is wanted, and is kept or can be joined."""
-        if first_chunk and (kept := self._memory.get(self._key(selection))):
-            found = list(files.find(selection, sort=order, limit=2))
-            return [{**document, _CHUNK: kept} for document in found[:1]] + found[1:]
-        if first_chunk and self._joins:
-            sort = [{"$sort": dict(order)}] if order else []
-            first = {
-                "from": self.collections.chunks.name,
-                "localField": "_id",
-                "foreignField": "files_id",
-                "pipeline": [{"$match": {"n": 0}}],
-                "as": _CHUNK,
-            }
-            try:
-                return list(files.aggregate([{"$match": selection}, *sort, {"$limit": 2}, {"$lookup": first}]))
-            except (NotImplementedError, OperationFailure) as error:
-                if getattr(error, "code", None) in _UNSUPPORTED:
-                    _logger.info("%s: first chunks are read on their own: %a", files.full_name, str(error))
-                    self._joins = False
-        return list(files.find(selection, sort=order, limit=2))
 
 
 def _is_newest(found: list[dict[str, Any]], filename: str) -> bool:
