@@ -1037,6 +1037,7 @@ XML_REQUESTS: list[tuple[str, bytes, dict[str, str], int]] = [
     ("PROPFIND", b"<propfind xmlns='DAV:'><prop>" + b"<a>" * 200 + b"</a>" * 200 + b"</prop></propfind>", {}, 400),
     ("PROPFIND", "<propfind xmlns='DAV:'><propname/></propfind>".encode("utf-16"), {}, 207),
     ("PROPFIND", b"", {"Depth": "infinity"}, 207),
+    ("PROPFIND", b"", {"Depth": "infinity", "X-Path": "/"}, 403),
     ("DELETE", b"", {"If": "(<urn:none>)"}, 412),
 ]
 
@@ -1046,7 +1047,12 @@ def test_xml_is_the_same_with_lxml_and_without(mongo: PyMongo, uri: str) -> None
     if find_spec("lxml") is None:
         missing("install lxml")
     put(mongo, "a")
-    sent = json.dumps([(method, "/a", body.decode("latin-1"), fields) for method, body, fields, _ in XML_REQUESTS])
+    sent = json.dumps(
+        [
+            (method, fields.get("X-Path", "/a"), body.decode("latin-1"), fields)
+            for method, body, fields, _ in XML_REQUESTS
+        ]
+    )
     answers = {}
     for parser in ("lxml", "ElementTree"):
         command = [sys.executable, "-c", XML, uri, parser]
@@ -1057,7 +1063,10 @@ def test_xml_is_the_same_with_lxml_and_without(mongo: PyMongo, uri: str) -> None
     for (_, with_lxml), (_, without) in zip(*answers.values(), strict=True):
         tags = [re.findall(r"<(?!NS|ns)([\w:]+)", text) for text in (with_lxml, without)]
         assert tags[0] == tags[1]
-    assert all('<D:multistatus xmlns:D="DAV:"' in answered[0][1] for answered in answers.values())
+    for answered in answers.values():
+        assert '<D:multistatus xmlns:D="DAV:"' in answered[0][1]
+        assert "DTD" in answered[1][1]
+        assert '<D:error xmlns:D="DAV:"' in answered[-2][1]
 
 
 def asking(body: str) -> bytes:
