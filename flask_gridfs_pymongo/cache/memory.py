@@ -40,11 +40,11 @@ class Memory:
 
     def put(self, key: Hashable, value: Any, size: int) -> None:
         """Keep *value*, of *size* bytes, unless it is too large."""
-        self.drop(key)
         size += _OVERHEAD
-        if size > self._size // _SHARE:
-            return
         with self._lock:
+            self._drop(key)
+            if size > self._size // _SHARE:
+                return
             self._entries[key] = value, size
             self._left -= size
             while self._left < 0:
@@ -54,5 +54,8 @@ class Memory:
     def drop(self, key: Hashable) -> None:
         """Keep nothing for *key*."""
         with self._lock:
-            if (entry := self._entries.pop(key, None)) is not None:
-                self._left += entry[1]
+            self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        if (entry := self._entries.pop(key, None)) is not None:
+            self._left += entry[1]
