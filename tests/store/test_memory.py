@@ -67,6 +67,25 @@ class TestMemory:
         kept = [key for key in range(200) if memory.get(key) is not None]
         assert sum(512 + 1 + key for key in kept) == 100 * KIB - memory._left <= 100 * KIB
 
+    def test_threads_that_put_the_same_key_are_counted_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        memory = Memory(100 * KIB)
+        lock, others = memory._lock, [b"other"]
+
+        class Meanwhile:
+            """Whenever the lock is free, another thread comes in between."""
+
+            def __enter__(self) -> None:
+                lock.acquire()
+
+            def __exit__(self, *error: object) -> None:
+                lock.release()
+                if others:
+                    memory.put("a", others.pop(), 1000)
+
+        monkeypatch.setattr(memory, "_lock", Meanwhile())
+        memory.put("a", b"own", 1000)
+        assert 100 * KIB - memory._left == 1000 + 512
+
 
 @pytest.fixture
 def make(uri: str, commands: Commands) -> Iterator[Callable[..., FlaskClient]]:
