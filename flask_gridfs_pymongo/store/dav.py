@@ -14,9 +14,9 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from pymongo import ASCENDING, DESCENDING, DeleteOne, UpdateOne
@@ -36,7 +36,7 @@ MAX_PROPERTY_SIZE = 64 * 1024
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
 _SWEPT = 4  # properties looked at in one sweep
 _ATTEMPTS = 100
-_BATCH = 500  # paths
+_BATCH = 500  # folders
 _PAUSE = 0.02  # seconds at most between two of them
 _NO_LOCKS: Mapping[str, Any] = {"version": 0, "locks": []}
 Lock = Mapping[str, Any]
@@ -67,8 +67,8 @@ class Dav:
 
     def forget(self, paths: Collection[str]) -> None:
         """Take away what is kept of files and folders that are gone: that they are remembered, and properties."""
-        self._write([DeleteOne({"_id": _FOLDER + path}) for path in paths if path.endswith("/")])
-        self._remove_properties(paths)
+        folders = [{"_id": _FOLDER + path} for path in paths if path.endswith("/")]
+        self._write([DeleteOne(key) for key in (*folders, *self._keys_of_properties(paths))])
 
     def is_remembered(self, folder: str) -> tuple[bool, list[Lock]]:
         """Return whether a folder, or one below it, is remembered; and the locks, which are read with it."""
@@ -115,12 +115,12 @@ class Dav:
 
         :param paths: for each path the other one
         """
-        there = [(key["_id"], key["value"]) for own in _any_property(paths) for key in self._find(own, values=True)]
-        self._remove_properties(paths.values())
-        changes = []
-        for key, value in there:
-            path, name = _path_and_name(key)
-            changes.append(UpdateOne({"_id": _key(paths[path]) + name}, {"$set": {"value": value}}, upsert=True))
+        changes: list[Any] = [DeleteOne(key) for key in self._keys_of_properties(paths.values())]
+        for found in self._properties(paths, values=True):
+            path, name = _path_and_name(found["_id"])
+            changes.append(
+                UpdateOne({"_id": _key(paths[path]) + name}, {"$set": {"value": found["value"]}}, upsert=True)
+            )
         self._write(changes)
 
     def sweep(self) -> None:
@@ -175,13 +175,22 @@ class Dav:
         own = {"_id": _LOCKS, "version": version}
         return bool(self._retry(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
 
-    def _remove_properties(self, paths: Iterable[str]) -> None:
-        for selection in _any_property(paths):
-            self._retry(partial(self._collection.delete_many, selection))
+    def _properties(self, paths: Iterable[str], *, values: bool) -> list[dict[str, Any]]:
+        """Find the properties of these files and folders; those of one folder are asked for together."""
+        wanted, by_parent = set(paths), defaultdict(list)
+        for path in wanted:
+            by_parent[parent_of(path)].append(_key(path))
+        ranges = [_below(f"{_PROPERTY}{parent}\0" if keys[1:] else keys[0]) for parent, keys in by_parent.items()]
+        batches = [{"$or": ranges[start : start + _BATCH]} for start in range(0, len(ranges), _BATCH)]
+        found = [one for batch in batches for one in self._find(batch, values=values)]
+        return [one for one in found if _path_and_name(one["_id"])[0] in wanted]
+
+    def _keys_of_properties(self, paths: Iterable[str]) -> list[dict[str, str]]:
+        return [{"_id": found["_id"]} for found in self._properties(paths, values=False)]
 
     def _write(self, changes: list[Any]) -> None:
         if changes:
-            self._retry(lambda: self._collection.bulk_write(changes, ordered=False))
+            self._retry(lambda: self._collection.bulk_write(changes))
 
     def _find(
         self, selection: Mapping[str, Any], limit: int = 0, order: int = ASCENDING, *, values: bool = False
@@ -210,12 +219,6 @@ def _key(path: str) -> str:
 def _path_and_name(key: str) -> tuple[str, str]:
     parent, last, name = key.removeprefix(_PROPERTY).split("\0", 2)
     return parent + last, name
-
-
-def _any_property(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Selections that together find all properties of *paths*."""
-    ranges = [_below(_key(path)) for path in paths]
-    return ({"$or": ranges[start : start + _BATCH]} for start in range(0, len(ranges), _BATCH))
 
 
 def _by_path(found: list[dict[str, Any]]) -> dict[str, dict[str, bytes]]:

@@ -677,6 +677,17 @@ class TestRights:
         assert client.status("MOVE", "c", to="a") == 403  # it would replace what may not go
         assert names(mongo) == ["a/hidden", "a/keep/2", "c/4"]
 
+    def test_a_copy_leaves_out_what_a_refused_folder_holds(self, drive: Drive, mongo: PyMongo) -> None:
+        put(mongo, "a/1", "a/no/2", "a/no/deep/3", "a/yes/4")
+        for path in ("a/1", "a/no/2"):
+            drive().ask("PROPPATCH", path, PROPPATCH)
+        client = drive(lambda action, filename: action != "write" or filename != "b/no/")
+        answer = client.ask("COPY", "a", to="b")
+        assert answer.status_code == 207
+        assert re.findall("<D:href>(.*?)</D:href>", answer.text) == ["/dav/a/no/"]
+        assert names(mongo) == ["a/1", "a/no/2", "a/no/deep/3", "a/yes/4", "b/1", "b/yes/4"]
+        assert mongo.db["fs.dav"].count_documents({"_id": {"$regex": "^property:b/"}}) == 1
+
     def test_a_tree_goes_with_all_that_is_in_it(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a/1", "a/1", "a/b/2", "a/b/c/3")
         client = drive()
