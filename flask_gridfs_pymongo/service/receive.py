@@ -9,27 +9,23 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import IO, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from flask import Request, abort
 from pymongo.errors import PyMongoError
-from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..http.digests import expected
-from ..http.disposition import filename_of
-from ..http.filenames import clean
 from ..http.metadata import Value
 from ..http.response import PRECONDITIONS
 from ..store import Bucket, CorruptFile, FileTooLarge, Saved, StoredFile, Writer
 from .bodies import READ_SIZE, Body
-from .formparser import FormParser, has_loaded
 from .inspection import inspect
+from .multipart import FormFiles
 from .options import Rules
 from .rights import permit
 from .texts import Message
@@ -137,41 +133,20 @@ def save_form(
     :param folder: a prefix of each part's own name
     :param check: for a *filename*, as in :func:`save_body`
     """
-    bucket, max_size = options.bucket(), options.max_size
+    bucket = options.bucket()
     if filename is not None and check is not None:
         permit(options, "write", filename)
         _check_early(request, bucket, filename, check)
     with ExitStack() as uploads:
-        parts: list[_Part] = []
-
-        def start_part(name: str | None, claim: str | None) -> _Part:
-            if filename is not None and parts:
-                abort(400, Message("Send one file only: the URL names %(name)s.", name=repr(filename)))
-            own = clean(name or "")
-            target = (clean(f"{folder}/{own}") if own else "") if filename is None else filename
-            if not target:
-                abort(400, no_name_left(name))
-            permit(options, "write", target)
-            parts.append(_Part(uploads.enter_context(bucket.writer(target, max_size)), claim))
-            return parts[-1]
-
+        form = FormFiles(options, uploads, filename, folder)
         try:
-            if has_loaded(request, "files"):
-                for _, storage in request.files.items(multi=True):
-                    if storage.filename:
-                        named = filename_of(storage.headers.get("Content-Disposition", ""), storage.filename)
-                        part = start_part(named, storage.content_type)
-                        while block := storage.stream.read(READ_SIZE):
-                            part.write(block)
-                        part.seek(0)
-                form: MultiDict[str, str] = request.form
-            elif request.mimetype == "multipart/form-data":  # other forms would be read into memory as a whole
-                form = _parse(request, start_part, options.upload_timeout)
+            texts = form.receive(request)
         except FileTooLarge:
-            raise too_large(max_size) from None
+            raise too_large(options.max_size) from None
+        parts = form.parts
         if not parts:
             abort(400, _NO_FILE)
-        metadata = or_400(options.keys.of_form, form.items(multi=True))
+        metadata = or_400(options.keys.of_form, texts.items(multi=True))
         fields = [with_expiry(options, fields_of(metadata, part.claim)) for part in parts]
         for part, own in zip(parts, fields, strict=True):
             inspect(options, bucket, part.writer.preview(fields=own))
@@ -203,66 +178,6 @@ def _deleted_again(bucket: Bucket, file: StoredFile) -> bool:
         )
         return False
     return True
-
-
-def _parse(
-    request: Request, start_part: Callable[[str | None, str | None], _Part], timeout: float | None
-) -> MultiDict[str, str]:
-    """Parse the form, with *start_part* for its files; return the other fields."""
-
-    def stream_factory(
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
-        return cast("IO[bytes]", start_part(filename, content_type) if filename else _Unnamed())
-
-    parser = FormParser(
-        stream_factory,
-        max_form_memory_size=request.max_form_memory_size,
-        max_form_parts=request.max_form_parts,
-        silent=False,
-    )
-    try:
-        with Body(request, timeout) as body:
-            stream = cast("IO[bytes]", body)
-            _, form, _ = parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
-    except UnicodeDecodeError:
-        raise BadRequest("The name of a file or field is not UTF-8; nothing was stored.") from None
-    except ValueError as error:
-        reason = Message("The form is broken or was cut off (%(error)s); nothing was stored.", error=error)
-        raise BadRequest(reason) from None
-    return cast("MultiDict[str, str]", form)
-
-
-class _Part:
-    """The writer of one file, as the form parser uses it."""
-
-    def __init__(self, writer: Writer, claim: str | None) -> None:
-        self.writer = writer
-        self.claim = claim
-
-    def write(self, data: bytes) -> int:
-        return self.writer.write(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self.writer.finish()  # how the parser marks the end of a part
-        return 0
-
-
-class _Unnamed(io.BytesIO):
-    """An empty file field, as browsers send it if no file was chosen."""
-
-    def write(self, data: Any) -> int:
-        if data:
-            abort(400, "A file part has no file name; nothing was stored.")
-        return 0
-
-
-def no_name_left(name: str | None) -> Message:
-    """Return the error for a *name* of which cleaning left nothing."""
-    return Message("The file name %(name)s has no usable characters; choose another one.", name=repr(name))
 
 
 def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any]:

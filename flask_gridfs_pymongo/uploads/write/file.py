@@ -12,9 +12,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ...http import origin
 from ...http.filenames import clean, compose
+from ...service.multipart import no_name_left
 from ...service.operations import after_save, check_preconditions
 from ...service.options import Options
-from ...service.receive import PartlyStored, no_name_left, save_body, save_copy, save_form
+from ...service.receive import PartlyStored, save_body, save_copy, save_form
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, file_saved, send
