@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -181,11 +182,11 @@ class TestSmallFiles:
         assert see(first)[0] == 404
 
     def test_another_tool_may_write_the_same_id_anew(self, mongo: PyMongo, make: Callable[..., FlaskClient]) -> None:
-        client = make()
+        client, date = make(), datetime(2020, 1, 1, tzinfo=UTC)
         for content in (b"one", b"four"):
             for collection in (mongo.db.fs.chunks, mongo.db.fs.files):
                 collection.delete_many({})
-            document = {"_id": 1, "filename": "a", "length": len(content), "chunkSize": 9}
+            document = {"_id": 1, "filename": "a", "length": len(content), "chunkSize": 9, "uploadDate": date}
             mongo.db.fs.files.insert_one(document)
             mongo.db.fs.chunks.insert_one({"files_id": 1, "n": 0, "data": content})
             for _ in range(2):
