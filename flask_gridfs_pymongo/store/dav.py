@@ -19,8 +19,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pymongo import ASCENDING, DESCENDING, DeleteOne, UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo import ASCENDING, DESCENDING, DeleteOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from .collections import Collections
 from .errors import QuotaExceeded
@@ -36,6 +36,7 @@ MAX_PROPERTY_SIZE = 64 * 1024
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
 _SWEPT = 4  # properties looked at in one sweep
 _ATTEMPTS = 100
+_DUPLICATE_KEY = 11000  # the server's code
 _BATCH = 500  # folders
 _PAUSE = 0.02  # seconds at most between two of them
 _NO_LOCKS: Mapping[str, Any] = {"version": 0, "locks": []}
@@ -62,13 +63,12 @@ class Dav:
 
     def remember(self, *folders: str) -> None:
         """Keep *folders* though there may be no file in them; the top is always there."""
-        keys = [{"_id": _FOLDER + folder} for folder in folders if folder]
-        self._write([UpdateOne(key, {"$setOnInsert": key}, upsert=True) for key in keys])
+        self._insert([{"_id": _FOLDER + folder} for folder in folders if folder])
 
     def forget(self, paths: Collection[str]) -> None:
         """Take away what is kept of files and folders that are gone: that they are remembered, and properties."""
         folders = [{"_id": _FOLDER + path} for path in paths if path.endswith("/")]
-        self._write([DeleteOne(key) for key in (*folders, *self._keys_of_properties(paths))])
+        self._delete([*folders, *self._keys_of_properties(paths)])
 
     def is_remembered(self, folder: str) -> tuple[bool, list[Lock]]:
         """Return whether a folder, or one below it, is remembered; and the locks, which are read with it."""
@@ -98,7 +98,7 @@ class Dav:
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
 
-        :raises QuotaExceeded: where it has :data:`MAX_PROPERTIES`, or *value* is longer than :data:`MAX_PROPERTY_SIZE`
+        :raises QuotaExceeded: if it has :data:`MAX_PROPERTIES`, or *value* is longer than :data:`MAX_PROPERTY_SIZE`
         """
         there = {_path_and_name(found["_id"])[1] for found in self._find(_below(_key(path)))}
         if (name not in there and len(there) >= MAX_PROPERTIES) or len(name) + len(value) > MAX_PROPERTY_SIZE:
@@ -115,13 +115,12 @@ class Dav:
 
         :param paths: for each path the other one
         """
-        changes: list[Any] = [DeleteOne(key) for key in self._keys_of_properties(paths.values())]
+        self._delete(self._keys_of_properties(paths.values()))
+        copies = []
         for found in self._properties(paths, values=True):
             path, name = _path_and_name(found["_id"])
-            changes.append(
-                UpdateOne({"_id": _key(paths[path]) + name}, {"$set": {"value": found["value"]}}, upsert=True)
-            )
-        self._write(changes)
+            copies.append({"_id": _key(paths[path]) + name, "value": found["value"]})
+        self._insert(copies)
 
     def sweep(self) -> None:
         """Take away a few properties whose file or folder is gone: others delete it without knowing of them."""
@@ -140,7 +139,7 @@ class Dav:
 
         :param change: is given those that have not expired, and returns those there shall be; it may be called again
             with its own change done, and what it raises ends the change
-        :raises QuotaExceeded: where there would be more than :data:`MAX_LOCKS`
+        :raises QuotaExceeded: if there would be more than :data:`MAX_LOCKS`
         """
         for attempt in range(_ATTEMPTS):
             stored = self._locks()
@@ -188,9 +187,19 @@ class Dav:
     def _keys_of_properties(self, paths: Iterable[str]) -> list[dict[str, str]]:
         return [{"_id": found["_id"]} for found in self._properties(paths, values=False)]
 
-    def _write(self, changes: list[Any]) -> None:
-        if changes:
-            self._retry(lambda: self._collection.bulk_write(changes))
+    def _insert(self, documents: list[dict[str, Any]]) -> None:
+        """Insert those that are not there yet."""
+        if documents:
+            try:
+                self._retry(lambda: self._collection.insert_many(documents, ordered=False))
+            except BulkWriteError as error:
+                codes = {one["code"] for one in error.details["writeErrors"]}
+                if error.details["writeConcernErrors"] or codes != {_DUPLICATE_KEY}:
+                    raise
+
+    def _delete(self, keys: list[dict[str, str]]) -> None:
+        if keys:
+            self._retry(lambda: self._collection.bulk_write([DeleteOne(key) for key in keys], ordered=False))
 
     def _find(
         self, selection: Mapping[str, Any], limit: int = 0, order: int = ASCENDING, *, values: bool = False

@@ -146,7 +146,7 @@ class WebDAV:
         return self._by_wsgidav(environ)
 
     def _user(self, current: Request) -> str:
-        """Return the name of the user; abort with 401 where one must log in, and did not."""
+        """Return the name of the user; abort with 401 if a login is needed and missing or wrong."""
         if self._authenticate is None:
             return current.remote_user or ""
         if not current.is_secure and not self._warned:

@@ -32,7 +32,7 @@ class File(Resource, DAVNonCollection):
     """A file, or one that is about to be made.
 
     :param file: its newest version; None before it is stored
-    :param versions: how many there are, where that is known
+    :param versions: how many there are, if that is known
     """
 
     def __init__(

@@ -56,7 +56,7 @@ class LockStorage:
     def create(self, path: str, lock: dict[str, Any]) -> dict[str, Any]:
         """Make a lock, and write into *lock* what it is.
 
-        :raises wsgidav.dav_error.DAVError: 423 where another lock excludes it
+        :raises wsgidav.dav_error.DAVError: 423 if another lock excludes it
         """
         timeout = _bounded(lock["timeout"])
         lock |= {"root": normalize_lock_root(path), "token": generate_lock_token(), "timeout": timeout}
@@ -78,7 +78,7 @@ class LockStorage:
     def refresh(self, token: str, *, timeout: float) -> dict[str, Any]:
         """Let a lock live for *timeout* seconds from now on.
 
-        :raises wsgidav.dav_error.DAVError: 412 where it is gone, or another user's
+        :raises wsgidav.dav_error.DAVError: 412 if it is gone, or another user's
         """
         known = self.get(token)
         if known is None or known["principal"] != request.environ["wsgidav.auth.user_name"]:

@@ -21,7 +21,7 @@ def spelled(path: str) -> str:
 
 
 def storable(path: str) -> str:
-    """Return the name for a new file or folder at *path*; abort with 400 where cleaning would change it."""
+    """Return the name for a new file or folder at *path*; abort with 400 if cleaning would change it."""
     name = compose(spelled(path))
     if (cleaned := clean(name)) != name or not name:
         abort(400, f"Names are not rewritten: this one would be stored as {cleaned!r}.")
