@@ -33,7 +33,7 @@ from .helpers.blocks import PAGES, ROOT, Block, blocks, named
 from .helpers.docs import close
 
 TEXT = "".join(path.read_text() for path in PAGES.values())
-TESTS = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+TESTS = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 SET_UP = re.compile(r"python3 -m venv |\. \.venv/|(?:\.venv/bin/)?pip install ")
 EXTRAS = set(re.findall(r"^(\w+) =$", (ROOT / "setup.cfg").read_text().partition("[options.extras_require]")[2], re.M))
 
