@@ -486,6 +486,15 @@ class TestRequests:
             assert not re.search("secret|Traceback|WsgiDAV", answer.text)
         assert "secret" in caplog.text
 
+    @pytest.mark.parametrize("method", ["PROPFIND", "GET", "PUT", "DELETE", "MKCOL", "LOCK"])
+    def test_a_database_that_is_away_is_a_503(self, app: Flask, method: str) -> None:
+        away = PyMongo(app, uri="mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=50")
+        answer = mounting(app, away)().ask(method, "a", LOCK if method == "LOCK" else b"", Depth="0")
+        away.cx.close()
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert "127.0.0.1" not in answer.text
+
     def test_fields_of_every_answer(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a")
         client = drive()
