@@ -682,9 +682,9 @@ class TestRights:
         assert names(mongo) == ["a/hidden", "a/keep/2"]
         assert client.ask("MOVE", "a", to="b").status_code == 207
         assert names(mongo) == ["a/hidden", "a/keep/2"]
-        put(mongo, "c/4")
+        put(mongo, "a/1", "c/4")
         assert client.status("MOVE", "c", to="a") == 403  # it would replace what may not go
-        assert names(mongo) == ["a/hidden", "a/keep/2", "c/4"]
+        assert names(mongo) == ["a/1", "a/hidden", "a/keep/2", "c/4"]
 
     def test_a_tree_goes_with_all_that_is_in_it(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a/1", "a/1", "a/b/2", "a/b/c/3")
