@@ -115,19 +115,22 @@ def test_more_ranges_than_sixteen_are_the_whole_file(get: Get) -> None:
 @pytest.mark.parametrize(("fields", "status"), CONDITIONS)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_preconditions(get: Get, method: str, fields: dict[str, str], status: int) -> None:
-    own = get()
+    wanted = {"Want-Repr-Digest": "sha-256=1"}
+    own = get(**wanted)
     named = {
         name: value.replace("{etag}", own.headers["ETag"])
         .replace("{tag}", own.headers["ETag"][:-1])
         .replace("{date}", own.headers["Last-Modified"])
         for name, value in fields.items()
     }
-    answer = get(method, **named)
+    answer = get(method, **named, **wanted)
     assert answer.status_code == status
     assert answer.headers["ETag"] == own.headers["ETag"]
     if status == 304:
         assert answer.headers["Cache-Control"] == own.headers["Cache-Control"]
-        assert not {"Content-Length", "Content-Type", "Last-Modified"} & set(answer.headers.keys())
+        about = {"Content-Length", "Content-Type", "Content-Disposition", "Repr-Digest", "Last-Modified"}
+        assert about <= set(own.headers.keys())
+        assert not about & set(answer.headers.keys())
     if status != 200 or method == "HEAD":
         assert answer.data == b""
 

@@ -486,6 +486,15 @@ class TestRequests:
             assert not re.search("secret|Traceback|WsgiDAV", answer.text)
         assert "secret" in caplog.text
 
+    @pytest.mark.parametrize("method", ["PROPFIND", "GET", "PUT", "DELETE", "MKCOL", "LOCK"])
+    def test_a_database_that_is_away_is_a_503(self, app: Flask, method: str) -> None:
+        away = PyMongo(app, uri="mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=50")
+        answer = mounting(app, away)().ask(method, "a", LOCK if method == "LOCK" else b"", Depth="0")
+        away.cx.close()
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert "127.0.0.1" not in answer.text
+
     def test_fields_of_every_answer(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a")
         client = drive()
@@ -673,9 +682,9 @@ class TestRights:
         assert names(mongo) == ["a/hidden", "a/keep/2"]
         assert client.ask("MOVE", "a", to="b").status_code == 207
         assert names(mongo) == ["a/hidden", "a/keep/2"]
-        put(mongo, "c/4")
+        put(mongo, "a/1", "c/4")
         assert client.status("MOVE", "c", to="a") == 403  # it would replace what may not go
-        assert names(mongo) == ["a/hidden", "a/keep/2", "c/4"]
+        assert names(mongo) == ["a/1", "a/hidden", "a/keep/2", "c/4"]
 
     def test_a_copy_leaves_out_what_a_refused_folder_holds(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a/1", "a/no/2", "a/no/deep/3", "a/yes/4")

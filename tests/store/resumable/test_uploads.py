@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -531,8 +531,12 @@ class TestEnds:
         assert store.uploads.count(3) == 0
 
     def test_the_time_is_the_servers(self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-        ahead = time.time() + 7200
-        monkeypatch.setattr(time, "time", lambda: ahead)
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+                return datetime.now(UTC) + timedelta(hours=2)
+
+        monkeypatch.setattr("flask_gridfs_pymongo.store.clock.datetime", Clock)
         _, upload = begin(real_store, 9, lifetime=100)
         assert upload.state == "open"
-        assert upload.expires.timestamp() < ahead - 3600
+        assert upload.expires < datetime.now(UTC) + timedelta(hours=1)

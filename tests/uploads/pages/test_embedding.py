@@ -15,7 +15,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.headers import page_policy
 from flask_gridfs_pymongo.http.origin import is_local
 
-from ...conftest import HTML, Client, everyone, form, serving
+from ...conftest import HTML, JSON, Client, everyone, form, serving
 
 Template = Callable[[str, str], None]
 
@@ -294,3 +294,16 @@ class TestNotices:
         answer = browser.post("/uploads/", data=form((b"x", "文" * 85)), headers=HTML)
         assert len(answer.headers["Set-Cookie"]) < 4096
         assert "文" * 80 in browser.get(answer.location, headers=HTML).text
+
+    def test_many_names_are_cut_to_fit_into_a_cookie(self, client: Client) -> None:
+        browser = client(authorize=everyone)
+        names = [f"{number}{'文' * 70}" for number in range(9)]
+        for folder in ("", "b/"):
+            browser.post(f"/uploads/?folder={folder}", data=form(*((b"x", name) for name in names)))
+        files = browser.get("/uploads/?folder=", headers=JSON).get_json()["files"]
+        assert [file["filename"] for file in files] == names
+        answer = browser.post("/uploads/?move=b", data={"id": [file["id"] for file in files]}, headers=HTML)
+        assert len(answer.headers["Set-Cookie"]) < 4096
+        page = browser.get(answer.location, headers=HTML).text
+        assert f"b/{names[0]}, b/{names[1]}" in page
+        assert "文…" in page
