@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 TYPES = PICTURES | {"image/tiff"}
 """The media types that :func:`make` takes."""
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """of a source picture"""
-MOST_PIXELS = 40_000_000
+MAX_PIXELS = 40_000_000
 """of a source picture, as its header gives them before anything is decoded"""
-MOST_SCANS = 100
+MAX_SCANS = 100
 """of a progressive JPEG; each scan costs as much time as the whole picture, and cameras and tools write about ten"""
 
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
@@ -38,7 +38,7 @@ _SAVE: dict[str, dict[str, Any]] = {
     PNG: {},
     WEBP: {"quality": 75},
 }
-_LONGEST_SIDE = 4096  # pixels
+_MAX_SIDE = 4096  # pixels
 _ORIENTATION = 0x0112  # the EXIF tag
 _SHARP = 1.5  # of a JPEG no more than a fraction is decoded, at least so many times as wide as the result
 _VERSION = 2  # of what make() does with a recipe
@@ -63,8 +63,8 @@ class Variant:
             value = getattr(self, side)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"Variant: {side} must be an int, not {value!r}")
-            if not 1 <= value <= _LONGEST_SIDE:
-                raise ValueError(f"Variant: {side} must be from 1 to {_LONGEST_SIDE} pixels, not {value}")
+            if not 1 <= value <= _MAX_SIDE:
+                raise ValueError(f"Variant: {side} must be from 1 to {_MAX_SIDE} pixels, not {value}")
         if not isinstance(self.crop, bool):
             raise TypeError(f"Variant: crop must be True or False, not {self.crop!r}")
 
@@ -89,7 +89,7 @@ class Undecodable(ValueError):
 
 
 class TooLarge(ValueError):
-    """The picture is past :data:`MOST_BYTES`, :data:`MOST_PIXELS` or :data:`MOST_SCANS`."""
+    """The picture is past :data:`MAX_BYTES`, :data:`MAX_PIXELS` or :data:`MAX_SCANS`."""
 
 
 def make(source: bytes, variant: Variant, content_type: str | None) -> Picture:
@@ -101,14 +101,14 @@ def make(source: bytes, variant: Variant, content_type: str | None) -> Picture:
     """
     import PIL.Image  # its absence is no fault of the source
 
-    if len(source) > MOST_BYTES:
-        raise TooLarge(f"the picture has more than {MOST_BYTES} bytes")
+    if len(source) > MAX_BYTES:
+        raise TooLarge(f"the picture has more than {MAX_BYTES} bytes")
     try:
         return _make(source, variant, content_type)
     except TooLarge:
         raise
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        raise TooLarge(f"the picture has more than {MOST_PIXELS} pixels") from None
+        raise TooLarge(f"the picture has more than {MAX_PIXELS} pixels") from None
     except Exception as error:  # its decoders raise OSError, SyntaxError, struct.error, IndexError and many others
         raise Undecodable("the picture cannot be decoded") from error
 
@@ -119,12 +119,12 @@ def _make(source: bytes, variant: Variant, content_type: str | None) -> Picture:
     PIL.Image.init()
     formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build
     with PIL.Image.open(io.BytesIO(source), formats=formats) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise TooLarge(f"the picture has more than {MOST_PIXELS} pixels")
+        if image.width * image.height > MAX_PIXELS:
+            raise TooLarge(f"the picture has more than {MAX_PIXELS} pixels")
         if image.format not in ("JPEG", "MPO"):
             image.load()  # what breaks it off must not be taken for a fault of its EXIF; a TIFF is turned by it
-        elif source.count(b"\xff\xda") > MOST_SCANS:
-            raise TooLarge(f"the picture has more than {MOST_SCANS} scans")
+        elif source.count(b"\xff\xda") > MAX_SCANS:
+            raise TooLarge(f"the picture has more than {MAX_SCANS} scans")
         profile, orientation = image.info.get("icc_profile"), _orientation(image)
         small = _in_srgb(_shrink(image, variant, sideways=orientation >= 5), profile)
         return _encode(_turned(small, orientation), content_type)

@@ -45,7 +45,7 @@ def send(
     """
     file.ensure_sound()
     content_type = file.media_type
-    if _is_untold(file) and (sniffed := _sniffed(request, bucket, file)):
+    if _is_untyped(file) and (sniffed := _sniffed(request, bucket, file)):
         content_type = sniffed
         if as_attachment is None and not mimetype.is_shown_media(content_type):
             as_attachment = True
@@ -82,7 +82,7 @@ def bounded(caching: Caching, file: StoredFile) -> Caching:
     return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))
 
 
-def _is_untold(file: StoredFile) -> bool:
+def _is_untyped(file: StoredFile) -> bool:
     """Whether neither document nor name tells the type, and the bytes were not looked at when it was stored here."""
     return file.content_type == mimetype.UNKNOWN and file.sha256 is None
 

@@ -21,8 +21,8 @@ from ..cache import Memory
 from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
-from .listing.page import EVERYTHING, Having, Key, Page, Shown, first
-from .model import TYPE_FIELDS, StoredFile, living
+from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first
+from .model import TYPE_FIELDS, StoredFile, unless_expired
 from .reader import Reader
 from .resumable.uploads import ResumableUploads
 from .stream import FileReader
@@ -85,7 +85,7 @@ class Bucket:
 
     def newest(self, filename: str) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow; None where it has expired."""
-        return living(self._versions.newest(filename))
+        return unless_expired(self._versions.newest(filename))
 
     def count(self, filename: str, limit: int = 0) -> int:
         """Return how many revisions there are, at most *limit*; 0: count all."""
@@ -109,7 +109,7 @@ class Bucket:
         part: str = "",
         folded: bool = False,
         metadata: Mapping[str, Sequence[Any]] | None = None,
-        shown: Shown = EVERYTHING,
+        shown: Visibility = EVERYTHING,
     ) -> Page:
         """Return a page of names, each with its newest revision; files without a name come after all names.
 

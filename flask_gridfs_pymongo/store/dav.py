@@ -74,7 +74,7 @@ class Dav:
         """Return whether a folder, or one below it, is remembered; and the locks, which are read with it."""
         selection = {"$or": [{"_id": _LOCKS}, _below(_FOLDER + folder)]}
         found = {one["_id"]: one for one in self._find(selection, 2, DESCENDING)}  # the locks come after all folders
-        return any(key != _LOCKS for key in found), self._living(found.get(_LOCKS, _NO_LOCKS))
+        return any(key != _LOCKS for key in found), self._unexpired(found.get(_LOCKS, _NO_LOCKS))
 
     def folders(self, top: str, limit: int) -> list[str]:
         """Return the remembered folders below *top*, *top* among them, at most *limit*."""
@@ -93,7 +93,7 @@ class Dav:
             ranges = [{"_id": {**each["_id"], **name}} for each in ranges] if names else []
         found = self._find({"$or": [{"_id": _LOCKS}, *ranges]}, values=values)
         locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
-        return Kept(self._living(locks), _by_path([one for one in found if one["_id"] != _LOCKS]))
+        return Kept(self._unexpired(locks), _by_path([one for one in found if one["_id"] != _LOCKS]))
 
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
@@ -133,7 +133,7 @@ class Dav:
 
     def locks(self) -> list[Lock]:
         """Return the locks that have not expired by the server's clock."""
-        return self._living(self._locks())
+        return self._unexpired(self._locks())
 
     def change_locks(self, change: Callable[[list[Lock]], Iterable[Lock]]) -> None:
         """Change all locks in one step, so that of two that exclude each other one is made, whoever asks where.
@@ -144,7 +144,7 @@ class Dav:
         """
         for attempt in range(_ATTEMPTS):
             stored = self._locks()
-            locks = list(change(self._living(stored)))
+            locks = list(change(self._unexpired(stored)))
             if len(locks) > MAX_LOCKS:
                 raise QuotaExceeded(f"a bucket has at most {MAX_LOCKS} locks")
             if self._replace(stored, locks):
@@ -159,7 +159,7 @@ class Dav:
     def _locks(self) -> Mapping[str, Any]:
         return self._retry(lambda: self._collection.find_one({"_id": _LOCKS})) or _NO_LOCKS
 
-    def _living(self, stored: Mapping[str, Any]) -> list[Lock]:
+    def _unexpired(self, stored: Mapping[str, Any]) -> list[Lock]:
         return [lock for lock in stored["locks"] if lock["expires"] > self.now()] if stored["locks"] else []
 
     def _replace(self, stored: Mapping[str, Any], locks: list[Lock]) -> bool:

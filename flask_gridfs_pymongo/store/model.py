@@ -180,7 +180,7 @@ class StoredFile:
         return min(self.chunk_size, self.length - n * self.chunk_size)
 
 
-def living(file: StoredFile | None) -> StoredFile | None:
+def unless_expired(file: StoredFile | None) -> StoredFile | None:
     """Return *file* unless it has expired."""
     return None if file is None or file.expired else file
 

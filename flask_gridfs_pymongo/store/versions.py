@@ -21,12 +21,12 @@ from ..cache import Memory
 from . import ids
 from .collections import Collections, Documents
 from .documents import NEWEST_FIRST, DocumentFinder
-from .model import StoredFile, living, upload_date
+from .model import StoredFile, unless_expired, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
 
 T = TypeVar("T")
-_KEY = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
+_DATES = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
 _KEYS = 1000  # of one name; beyond that each version is looked for on its own
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
 
@@ -60,8 +60,8 @@ class Versions:
         """
         check_name(filename)
         if version == -1:
-            return living(self._surely(lambda files: self._newest(files, filename, first_chunk)))
-        return living(self._surely(lambda files: self._at(files, filename, version, first_chunk)))
+            return unless_expired(self._surely(lambda files: self._newest(files, filename, first_chunk)))
+        return unless_expired(self._surely(lambda files: self._at(files, filename, version, first_chunk)))
 
     def _newest(self, files: Documents, filename: str, first_chunk: bool = False) -> StoredFile | None:
         plain = {"filename": filename}
@@ -83,11 +83,13 @@ class Versions:
                 return self._documents.file(
                     own, found[0], shares_second=_share_second(*keys[max(0, place - 1) : place + 2])
                 )
-        return self._strict.at(filename, version, files) if living(self._strict.at(filename, -1, files)) else None
+        return (
+            self._strict.at(filename, version, files) if unless_expired(self._strict.at(filename, -1, files)) else None
+        )
 
     def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
         """The names and dates of all versions, the oldest first; None if they do not tell the order, or are many."""
-        by_date = files.find({"filename": filename}, _KEY, sort=NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
+        by_date = files.find({"filename": filename}, _DATES, sort=NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
         keys = list(by_date)[::-1]
         dates = {key.get("uploadDate") if _is_dated(key, filename) else None for key in keys}
         return keys if None not in dates and len(dates) == len(keys) <= _KEYS else None
@@ -96,7 +98,7 @@ class Versions:
         """Return the revision with this ``_id``, of any type; *first_chunk* as in :meth:`find`."""
         selection = {"_id": {"$eq": file_id}}  # a value, though it may look like an operator
         found = self._surely(lambda files: self._documents.find(files, selection, first_chunk, None) or None)
-        return living(self._documents.file(selection, found[0])) if found else None
+        return unless_expired(self._documents.file(selection, found[0])) if found else None
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
         """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired.
@@ -134,7 +136,7 @@ class Versions:
         else:
             newest, total = StoredFile.from_document(keys[-1]) if keys else None, len(keys)
         top = total if number is None else max(0, min(number, total))
-        while top and living(newest):
+        while top and unless_expired(newest):
             first = max(0, top - limit)  # counted from the oldest: what is uploaded meanwhile changes no number
             found = (
                 enumerate(self.in_order(filename, ASCENDING, first, top - first, files), first)

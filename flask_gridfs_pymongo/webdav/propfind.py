@@ -23,7 +23,7 @@ from .files import File
 from .folders import Folder
 
 _MAX_NAMES_LENGTH = 4000  # characters of all properties that are asked for: each of perhaps 10,000 files names them
-_MODES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
+_QUERIES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
 
 
 class _Asked(NamedTuple):
@@ -59,7 +59,7 @@ def _asked(environ: dict[str, Any]) -> _Asked:
     body = parse_xml_body(environ, allow_empty=True)
     if body is None:
         return _Asked("allprop", [])
-    modes = {_MODES[element.tag] for element in body if element.tag in _MODES}
+    modes = {_QUERIES[element.tag] for element in body if element.tag in _QUERIES}
     if body.tag != "{DAV:}propfind" or len(modes) > 1:
         abort(400, "PROPFIND asks for allprop, propname or prop.")
     names = [name.tag for element in body if element.tag in ("{DAV:}prop", "{DAV:}include") for name in element]

@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 from pymongo import ASCENDING, DESCENDING
 
 from ..integrity import is_utf8
-from ..model import living
+from ..model import unless_expired
 from ..versions import Versions
 from .names import Edge
-from .page import ANYTHING, MANY, Budget, Having, Key, Row, Shown, Walk, named
+from .page import ANYTHING, MAX_COUNTED, Budget, Having, Key, Row, Visibility, Walk, named
 
 _VERSIONS = 16  # for each name that is looked up; those of names that have more are looked for one by one
 
 
 def by_name(
     versions: Versions,
-    shown: Shown,
+    shown: Visibility,
     after: str | None,
     *,
     prefix: str = "",
@@ -174,16 +174,16 @@ def row_of(versions: Versions, filename: str, documents: list[dict[str, Any]], l
     """Make the row of a name, of one of *documents* if that is the *latest*; None if the name is gone."""
     if latest is None:
         newest, count = versions.find(filename), len(documents)
-        count = count if count > MANY else versions.count(filename, limit=MANY)
+        count = count if count > MAX_COUNTED else versions.count(filename, limit=MAX_COUNTED)
     else:
         same = (document for document in documents if is_same(document["_id"], latest.document["_id"]))
         document, count = next(same, None), latest.versions
-        newest = living(versions.stored(document)) if document else versions.find(filename)
-    return None if newest is None else Row(newest, min(count, MANY))
+        newest = unless_expired(versions.stored(document)) if document else versions.find(filename)
+    return None if newest is None else Row(newest, min(count, MAX_COUNTED))
 
 
 def unnamed(
-    versions: Versions, shown: Shown, after: Key | None, *, having: Having = ANYTHING, backwards: bool = False
+    versions: Versions, shown: Visibility, after: Key | None, *, having: Having = ANYTHING, backwards: bool = False
 ) -> Walk:
     """Walk the files without a name in the order of their ``_id``, each a row of its own."""
     files, budget = versions.collections.files, Budget()

@@ -23,7 +23,7 @@ from ..strict import CALENDAR, NO_ARRAY
 from ..versions import Versions
 from .by_name import by_name, is_same, newest_of, row_of, unnamed
 from .names import Edge
-from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Shown, Walk, named
+from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Visibility, Walk, named
 
 _SCAN = 128  # documents that are read at once, at least
 _CANDIDATES = 1002  # documents in one query
@@ -99,7 +99,7 @@ def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
 
 def walk(
     versions: Versions,
-    shown: Shown,
+    shown: Visibility,
     order: str,
     after: Key | None,
     limit: int,
@@ -131,7 +131,7 @@ def walk(
 
 def ordered(
     versions: Versions,
-    shown: Shown,
+    shown: Visibility,
     order: str,
     after: Key | None,
     *,

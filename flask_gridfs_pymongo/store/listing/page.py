@@ -2,7 +2,7 @@
 
 A walk yields the rows that its reader may see, in order; a page is its beginning::
 
-    page = first(by_name(versions, Shown(may_read, may_list), None, size=128, prefix="photos/"), 100)
+    page = first(by_name(versions, Visibility(may_read, may_list), None, size=128, prefix="photos/"), 100)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..model import StoredFile
 from ..strict import NO_ARRAY
 from .names import Edge, folders_of, octets, successor
 
-MANY = 100
+MAX_COUNTED = 100
 """versions; no row counts further"""
 
 _BUDGET = 1  # seconds in a page for what is not shown
@@ -63,7 +63,7 @@ def _everything(name: str) -> bool:
     return True
 
 
-class Shown(NamedTuple):
+class Visibility(NamedTuple):
     """What a listing may show: asked with the name of each file, and with the path of each folder that holds it."""
 
     file: Callable[[str], bool] = _everything
@@ -78,7 +78,7 @@ class Shown(NamedTuple):
         return not self.hidden_folder(filename) and self.file(filename)
 
 
-EVERYTHING = Shown()
+EVERYTHING = Visibility()
 
 
 class Having(NamedTuple):

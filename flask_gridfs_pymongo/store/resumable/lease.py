@@ -70,14 +70,14 @@ class Lease:
         deadline = time.monotonic() + _WAIT
         while True:
             now = clock.now()
-            living = {"_id": upload_id, "state": "open", "expires": {"$gt": now}}
+            resumable = {"_id": upload_id, "state": "open", "expires": {"$gt": now}}
             change = {"$inc": {"epoch": 1}, "$set": {"busy": now + timedelta(seconds=LEASE_TTL)}}
-            free = {**living, "busy": {"$lte": now}}
+            free = {**resumable, "busy": {"$lte": now}}
             update = partial(uploads.find_one_and_update, free, change, return_document=ReturnDocument.AFTER)
             document: dict[str, Any] | None = retry(uploads, update)
             if document is not None:
                 return cls(uploads, document, clock), document
-            if retry(uploads, partial(uploads.find_one, living, {"_id": 1})) is None:
+            if retry(uploads, partial(uploads.find_one, resumable, {"_id": 1})) is None:
                 raise UploadEnded
             if time.monotonic() > deadline:
                 raise UploadBusy

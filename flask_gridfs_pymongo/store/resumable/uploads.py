@@ -130,8 +130,8 @@ class ResumableUploads:
 
     def count(self, limit: int) -> int:
         """Return how many uploads can be resumed, *limit* at most."""
-        living = {"state": "open", "expires": {"$gt": self._clock.now()}}
-        return int(self.collection.count_documents(living, limit=limit))
+        resumable = {"state": "open", "expires": {"$gt": self._clock.now()}}
+        return int(self.collection.count_documents(resumable, limit=limit))
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""

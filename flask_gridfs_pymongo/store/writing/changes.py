@@ -18,7 +18,7 @@ from pymongo import ReturnDocument, UpdateMany
 from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
-from ..model import StoredFile, living
+from ..model import StoredFile, unless_expired
 from ..retry import retry
 from ..strict import NO_ARRAY, check_name
 from ..versions import Versions
@@ -134,7 +134,7 @@ def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) 
             begun = there and retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
             if begun:
                 return versions.stored(begun)
-            newest = living(versions.newest(filename))
+            newest = unless_expired(versions.newest(filename))
             if newest is None:
                 raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
             if there is not None and not there.expired:

@@ -24,7 +24,7 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, Write
 from ... import mimetype
 from ..charset import split
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
-from ..model import StoredFile, living
+from ..model import StoredFile, unless_expired
 from ..retry import RetryBudget, retry
 from ..versions import Versions
 from .changes import expire_older
@@ -153,7 +153,7 @@ class _Commit:
                     if not budget.lasts(error):
                         raise
                 if self._state is _State.PLACED:
-                    return Saved(StoredFile.from_document(self._document), living(self._newest))
+                    return Saved(StoredFile.from_document(self._document), unless_expired(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
             raise IndexConflict(
                 f"{self._filename!r} found no place after its newest version in {_ATTEMPTS} attempts: the unique index "
@@ -230,7 +230,7 @@ class _Commit:
         """Find what the file is to follow, and date it after that."""
         self._newest = self._versions.newest(self._filename, self._id if self._state is _State.MISPLACED else None)
         if self._check is not None:
-            self._check(living(self._newest))
+            self._check(unless_expired(self._newest))
         if self._newest is not None and self._newest.expired:
             expire_older(self._versions, self._newest)
         self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 _READ_SIZE = 256 * 1024  # bytes
-_SILENCE = 30  # seconds for which a source may have nothing
+_IDLE_TIMEOUT = 30  # seconds for which a source may have nothing
 _PAUSE = 0.01  # seconds before it is asked again
 
 
@@ -32,12 +32,12 @@ def blocks(source: Readable | Iterable[bytes]) -> Iterator[bytes]:
     if not hasattr(source, "read"):
         yield from source
         return
-    deadline = time.monotonic() + _SILENCE
+    deadline = time.monotonic() + _IDLE_TIMEOUT
     while (block := source.read(_READ_SIZE)) != b"":
         if block is not None:
             yield block
-            deadline = time.monotonic() + _SILENCE
+            deadline = time.monotonic() + _IDLE_TIMEOUT
         elif time.monotonic() > deadline:
-            raise BlockingIOError(f"the source's read() has returned None for {_SILENCE} seconds")
+            raise BlockingIOError(f"the source's read() has returned None for {_IDLE_TIMEOUT} seconds")
         else:
             time.sleep(_PAUSE)  # it is in non-blocking mode, and has nothing just now (io.RawIOBase.read)

@@ -23,7 +23,7 @@ from ...store import Bucket, StoredFile, Version, ids
 from . import urls
 from .excerpts import excerpt
 
-_FOLDER = "flask_gridfs_pymongo"
+_TEMPLATES = "flask_gridfs_pymongo"
 _PING_TIMEOUT = 0.8  # seconds
 _PAGE_SIZE = 100  # versions
 _JSON = ("application/json", "application/problem+json")
@@ -74,7 +74,7 @@ def page(template: str, data: Mapping[str, Any], *, sources: Mapping[str, str] |
     """
     if prefers_json():
         return _answer(json.dumps(data), "application/json")
-    body = render_template(f"{_FOLDER}/{template}", **data, **more)
+    body = render_template(f"{_TEMPLATES}/{template}", **data, **more)
     return _answer(body, "text/html; charset=utf-8", sources=sources)
 
 
@@ -105,7 +105,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     """
     title = _OUR_PHRASES.get(status) or HTTPStatus(status).phrase
     if is_browser():
-        body = render_template(f"{_FOLDER}/error.html", status=status, reason=title, detail=translated(detail))
+        body = render_template(f"{_TEMPLATES}/error.html", status=status, reason=title, detail=translated(detail))
         response = _answer(body, "text/html; charset=utf-8", status)
     else:
         data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
@@ -162,8 +162,8 @@ def _uploader(file: StoredFile) -> dict[str, Any]:
 
 def identify(file: StoredFile, **more: Any) -> dict[str, Any]:
     """What tells a revision from others, for whoever may delete it and perhaps not read it."""
-    told = ("filename", "length", "upload_date", "url", "permanent_url")
-    return {name: value for name, value in describe(file).items() if name in told} | more
+    names = ("filename", "length", "upload_date", "url", "permanent_url")
+    return {name: value for name, value in describe(file).items() if name in names} | more
 
 
 def describe_one(bucket: Bucket, file: StoredFile, found: Sequence[Version] = ()) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from flask import abort
 
 from ...service.texts import Message
-from ...store import Bucket, Key, Shown, ids, key_of, position
+from ...store import Bucket, Key, Visibility, ids, key_of, position
 from ..arguments import file_id
 
 _MAX_LENGTH = 16_000  # characters
 
 
-def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None, shown: Shown) -> Key | None:
+def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None, shown: Visibility) -> Key | None:
     """Return the key after which the page starts; None if the query string has none.
 
     :param folder: as in :func:`.by_value.key_of`

@@ -19,18 +19,18 @@ from ...http.paths import relative
 from ...service.operations import is_folder
 from ...service.texts import Message, ngettext, size
 from ...service.texts import number as digits
-from ...store import ORDERS, Bucket, Page, Shown
+from ...store import ORDERS, Bucket, Page, Visibility
 from .. import pages
 from ..arguments import folder, number
 from ..pages import urls
 from ..target import Kind, Target
 from . import cursor
 
-_PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
+_PAGE_SIZE, _MAX_PAGE_SIZE = 100, 1000  # names
 _PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
 _KEPT = ("q", "prefix", "folder", "order", "view", "flat")
-_LONGEST_URL = 2000  # characters: gunicorn takes a request line of 4,094
-_LONGEST = {"q": 100, "prefix": 1000}  # characters
+_MAX_URL_LENGTH = 2000  # characters: gunicorn takes a request line of 4,094
+_MAX_LENGTHS = {"q": 100, "prefix": 1000}  # characters
 
 
 def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
     return {name: args[name] for name in _KEPT if args.get(name)}
 
 
-def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: Shown) -> dict[str, Any]:
+def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: Visibility) -> dict[str, Any]:
     """Return a listing as our JSON and our pages have it.
 
     :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *cursor* says where the
@@ -53,7 +53,7 @@ def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: S
         abort(
             400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
         )
-    texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
+    texts = {name: _text(args, name, limit) for name, limit in _MAX_LENGTHS.items()}
     top = _folder(request, target)
     try:
         metadata = keys.of_query(args.items(multi=True))
@@ -146,14 +146,15 @@ def _limit(args: Mapping[str, str], order: str) -> int:
         return _PROGRAMS_PAGE if program else _PAGE_SIZE
     if limit < 1:
         abort(400, "?limit must be 1 or more.")
-    return min(limit, _LONGEST_PAGE)
+    return min(limit, _MAX_PAGE_SIZE)
 
 
-def _text(args: Mapping[str, str], name: str, longest: int) -> str:
+def _text(args: Mapping[str, str], name: str, limit: int) -> str:
     value = args.get(name, "")
-    if len(value) > longest or "\0" in value:
+    if len(value) > limit or "\0" in value:
         abort(
-            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=longest)
+            400,
+            Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=limit),
         )
     return unicodedata.normalize("NFC", value) if name == "q" else value
 
@@ -170,6 +171,6 @@ def _next(
         return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
 
     place = cursor.write(bucket, page.next)
-    if len(url(place)) > _LONGEST_URL:
+    if len(url(place)) > _MAX_URL_LENGTH:
         place = cursor.write_short(bucket, page.next) or place
     return url(place)
