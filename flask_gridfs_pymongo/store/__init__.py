@@ -1,6 +1,6 @@
-"""Files in GridFS: knows MongoDB and the GridFS format, and nothing of Flask or HTTP.
+"""Files in GridFS: this package knows MongoDB and the GridFS format, and nothing about Flask or HTTP.
 
-:class:`.Bucket` is its entrance. Other rooms import from here only.
+Start with :class:`.Bucket`. Other packages import from here only.
 """
 
 from . import ids

@@ -22,11 +22,8 @@ from ..strict import NO_ARRAY
 from .names import Edge, folders_of, octets, successor
 
 MAX_COUNTED = 100
-"""versions; no row counts further"""
-
-_BUDGET = 1  # seconds in a page for what is not shown
-
-
+"""versions of a name that a row counts; it shows no larger number"""
+_BUDGET = 1  # seconds that a page may spend on what is not shown
 OTHERS = MaxKey()
 """the value of a key if the file has one that the order does not go by"""
 
