@@ -87,7 +87,7 @@ class Versions:
         return self._strict.at(filename, version, files) if newest else None
 
     def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
-        """The names and dates of all versions, the oldest first; None if too many, or if dates do not settle the order."""
+        """The names and dates of all versions, the oldest first; None if too many, or dates do not settle the order."""
         by_date = files.find({"filename": filename}, _DATES, sort=NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
         keys = list(by_date)[::-1]
         dates = {key.get("uploadDate") if _is_dated(key, filename) else None for key in keys}
