@@ -112,8 +112,8 @@ class _Commit:
     ============= ============================= ====================================== ========================
     state         step                          outcome                                next
     ============= ============================= ====================================== ========================
-    ``NEW``       look for the newest version,  stored                                 ``PLACED``; if anything
-                  insert                                                               can have happened, verify
+    ``NEW``       look for the newest version,  stored                                 ``PLACED``; verify if
+                  insert                                                               in doubt
                                                 no answer                              ``SENT``
                                                 another writer has the place           ``NEW``
                                                 the same content was committed before  ``PLACED``
@@ -253,10 +253,7 @@ class _Commit:
         self._claims.release(self._filename, self._newest, self._later)
 
     def _ensure_whole(self) -> None:
-        """Remove the document if chunks or the file were deleted.
-
-        :raises ContentDeleted: if so
-        """
+        """Remove the document and raise ContentDeleted if chunks were deleted."""
         wanted = -(-self._document["length"] // CHUNK_SIZE)
         found = retry(self._chunks, lambda: self._chunks.count_documents({"files_id": self._id}))
         if found != wanted:
