@@ -1,4 +1,4 @@
-"""Paths of URLs, and the names that they mean in the bucket.
+"""Names in the bucket for the paths of URLs.
 
 ::
 
@@ -16,12 +16,12 @@ from ..store import StoredFile
 
 
 def spelled(path: str) -> str:
-    """Return the name that a path means, without a slash at its end; empty for the top."""
+    """Return the name for a path, without a slash at its end; empty for the top."""
     return re.sub("/+", "/", path).strip("/")
 
 
 def storable(path: str) -> str:
-    """Return the name for a new file or folder at *path*; abort with 400 where cleaning would change it."""
+    """Return the name for a new file or folder at *path*; abort with 400 if cleaning would change it."""
     name = compose(spelled(path))
     if (cleaned := clean(name)) != name or not name:
         abort(400, f"Names are not rewritten: this one would be stored as {cleaned!r}.")
@@ -34,5 +34,5 @@ def is_addressable(file: StoredFile) -> bool:
 
 
 def is_path(name: str) -> bool:
-    """Whether *name* is a path that a client's URL, and XML, can carry."""
+    """Whether URLs and XML can contain the path *name*."""
     return survives_url(name) and "//" not in name and not re.search("[\ufffe\uffff]", name)
