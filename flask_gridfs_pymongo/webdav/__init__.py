@@ -85,10 +85,7 @@ class WebDAV:
         self._bare_environ = {"wsgidav.provider": self._provider}  # for look-ups without a client's fields
         properties = PropertyManager(lambda: options.bucket().dav, lambda url: self._provider.ref_url_to_path(url)[1:])
         logger = logging.getLogger("wsgidav")
-        if logger.level in (
-            logging.NOTSET,
-            logging.INFO,
-        ):  # set by its import: it logs refusals as errors
+        if logger.level in (logging.NOTSET, logging.INFO):  # as its import sets it; it logs refusals as errors
             logger.setLevel(logging.CRITICAL)
         self._wsgidav = WsgiDAVApp(
             {
