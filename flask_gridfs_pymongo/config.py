@@ -137,7 +137,7 @@ _WITH_URI_TOO: dict[str, tuple[str, _Check]] = {
     "CONNECT": ("connect", _boolean),
 }
 # What is not the driver's.
-_OURS: dict[str, tuple[str, _Check]] = {"MEMORY_CACHE": ("memory_cache", _at_least_zero)}
+_OUR_SETTINGS: dict[str, tuple[str, _Check]] = {"MEMORY_CACHE": ("memory_cache", _at_least_zero)}
 
 
 def read(
@@ -208,7 +208,7 @@ def read(
             f'{wrong} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); {advice}'
         )
     kept = {} if memory_cache is None else {"memory_cache": _at_least_zero("memory_cache", memory_cache)}
-    return Settings(name, options, mongomock, **(take(_OURS) | kept))
+    return Settings(name, options, mongomock, **(take(_OUR_SETTINGS) | kept))
 
 
 def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:

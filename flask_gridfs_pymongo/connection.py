@@ -21,7 +21,7 @@ from .store import Bucket
 from .wrappers import MongoClient
 
 _STREAMS = 100  # exhaust cursors at once, even if half of the pool is more
-_TYPES = 4 * 1024 * 1024  # bytes
+_TYPES_SIZE = 4 * 1024 * 1024  # bytes
 
 
 class Connection:
@@ -38,7 +38,7 @@ class Connection:
             # Half of the pool at most: the rest is for short requests.
             pool_size = self.client.options.pool_options.max_pool_size
             self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
-        self._memory, self._types = Memory(settings.memory_cache), Memory(_TYPES)
+        self._memory, self._types = Memory(settings.memory_cache), Memory(_TYPES_SIZE)
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def bucket(self, dbname: str, base: str) -> Bucket:

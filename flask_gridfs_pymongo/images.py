@@ -1,4 +1,4 @@
-"""Smaller variants of pictures: bytes in, bytes out. Needs the extra ``images`` (Pillow).
+"""Makes smaller variants of pictures, from bytes to bytes. Needs the extra ``images`` (Pillow).
 
 ::
 
@@ -6,8 +6,7 @@
     picture = make(photo, Variant(640, 640), WEBP)
     picture.content_type, len(picture.data)
 
-What a stranger uploads is decoded here, so the number of pixels is read from the header first: 31 KB of PNG can
-unfold to gigabytes.
+Pictures may come from strangers, so the number of pixels is checked before decoding: 31 KB of PNG can become gigabytes.
 """
 
 from __future__ import annotations
@@ -23,35 +22,35 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TYPES = PICTURES | {"image/tiff"}
-"""The media types that :func:`make` takes."""
-MOST_BYTES = 64 * 1024 * 1024
-"""of a source picture"""
-MOST_PIXELS = 40_000_000
-"""of a source picture, as its header gives them before anything is decoded"""
-MOST_SCANS = 100
-"""of a progressive JPEG; each scan costs as much time as the whole picture, and cameras and tools write about ten"""
+"""The media types that :func:`make` can read"""
+MAX_BYTES = 64 * 1024 * 1024
+"""bytes of a source picture"""
+MAX_PIXELS = 40_000_000
+"""pixels of a source picture, according to its header"""
+MAX_SCANS = 100
+"""scans of a progressive JPEG: each takes the time of a whole picture; cameras and tools write about ten"""
 
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow reads others by running programs
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # for some other formats Pillow runs programs
 _SAVE: dict[str, dict[str, Any]] = {
     JPEG: {"quality": 75, "optimize": True, "progressive": True},
     PNG: {},
     WEBP: {"quality": 75},
 }
-_LONGEST_SIDE = 4096  # pixels
+_MAX_SIDE = 4096  # pixels
 _ORIENTATION = 0x0112  # the EXIF tag
-_SHARP = 1.5  # of a JPEG no more than a fraction is decoded, at least so many times as wide as the result
-_VERSION = 2  # of what make() does with a recipe
+_SHARP = 1.5  # a JPEG is decoded at reduced size, at least so many times as wide as the result
+_VERSION = 2  # to be raised when make() changes its results
 
 
 @dataclass(frozen=True)
 class Variant:
     """How a smaller picture is made; a picture that is small enough keeps its size.
 
-    :param width: pixels at most
-    :param height: pixels at most
-    :param crop: cut off what sticks out, so that a large enough picture fills width and height; else all of it fits in
-    :raises TypeError, ValueError: for what is no number of pixels from 1 to 4096
+    :param width: in pixels, at most
+    :param height: in pixels, at most
+    :param crop: cut off what does not fit, so that a large picture fills width and height; otherwise all of it is shown
+    :raises TypeError, ValueError: if width or height is not an int from 1 to 4096
     """
 
     width: int
@@ -63,14 +62,14 @@ class Variant:
             value = getattr(self, side)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"Variant: {side} must be an int, not {value!r}")
-            if not 1 <= value <= _LONGEST_SIDE:
-                raise ValueError(f"Variant: {side} must be from 1 to {_LONGEST_SIDE} pixels, not {value}")
+            if not 1 <= value <= _MAX_SIDE:
+                raise ValueError(f"Variant: {side} must be from 1 to {_MAX_SIDE} pixels, not {value}")
         if not isinstance(self.crop, bool):
             raise TypeError(f"Variant: crop must be True or False, not {self.crop!r}")
 
     @property
     def recipe(self) -> str:
-        """What tells pictures made in one way from those made in another."""
+        """A text that is the same only for pictures made in the same way."""
         return f"{_VERSION} {self.width}x{self.height}{' crop' if self.crop else ''}"
 
 
@@ -78,38 +77,39 @@ THUMB = Variant(640, 640)
 
 
 class Picture(NamedTuple):
-    """A picture that was made."""
+    """A picture made by :func:`make`."""
 
     content_type: str
     data: bytes
 
 
 class Undecodable(ValueError):
-    """The bytes are no picture that can be decoded."""
+    """The bytes cannot be decoded as a picture."""
 
 
 class TooLarge(ValueError):
-    """The picture is past :data:`MOST_BYTES`, :data:`MOST_PIXELS` or :data:`MOST_SCANS`."""
+    """The picture exceeds :data:`MAX_BYTES`, :data:`MAX_PIXELS` or :data:`MAX_SCANS`."""
 
 
 def make(source: bytes, variant: Variant, content_type: str | None) -> Picture:
-    """Make a variant: turned as its EXIF says, in sRGB, the first frame alone, and without metadata (GPS).
+    """Make a variant: rotated as its EXIF says, in sRGB, only the first frame, and without metadata (GPS).
 
-    :param content_type: :data:`JPEG`, :data:`PNG` or :data:`WEBP`; None: PNG for what has transparent parts, else JPEG
-    :raises Undecodable, TooLarge: for what cannot be decoded, or is past the limits
+    :param content_type: :data:`JPEG`, :data:`PNG` or :data:`WEBP`; None: PNG if parts are transparent, else JPEG
+    :raises Undecodable: if the source cannot be decoded
+    :raises TooLarge: if the source exceeds the limits
     :raises ImportError: without Pillow
     """
-    import PIL.Image  # its absence is no fault of the source
+    import PIL.Image  # here, so that its absence is not an error of the source
 
-    if len(source) > MOST_BYTES:
-        raise TooLarge(f"the picture has more than {MOST_BYTES} bytes")
+    if len(source) > MAX_BYTES:
+        raise TooLarge(f"the picture has more than {MAX_BYTES} bytes")
     try:
         return _make(source, variant, content_type)
     except TooLarge:
         raise
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        raise TooLarge(f"the picture has more than {MOST_PIXELS} pixels") from None
-    except Exception as error:  # its decoders raise OSError, SyntaxError, struct.error, IndexError and many others
+        raise TooLarge(f"the picture has more than {MAX_PIXELS} pixels") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, IndexError and many others
         raise Undecodable("the picture cannot be decoded") from error
 
 
@@ -119,12 +119,12 @@ def _make(source: bytes, variant: Variant, content_type: str | None) -> Picture:
     PIL.Image.init()
     formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build
     with PIL.Image.open(io.BytesIO(source), formats=formats) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise TooLarge(f"the picture has more than {MOST_PIXELS} pixels")
+        if image.width * image.height > MAX_PIXELS:
+            raise TooLarge(f"the picture has more than {MAX_PIXELS} pixels")
         if image.format not in ("JPEG", "MPO"):
-            image.load()  # what breaks it off must not be taken for a fault of its EXIF; a TIFF is turned by it
-        elif source.count(b"\xff\xda") > MOST_SCANS:
-            raise TooLarge(f"the picture has more than {MOST_SCANS} scans")
+            image.load()  # here, so that its errors are not taken for those of EXIF; this also rotates a TIFF
+        elif source.count(b"\xff\xda") > MAX_SCANS:
+            raise TooLarge(f"the picture has more than {MAX_SCANS} scans")
         profile, orientation = image.info.get("icc_profile"), _orientation(image)
         small = _in_srgb(_shrink(image, variant, sideways=orientation >= 5), profile)
         return _encode(_turned(small, orientation), content_type)
@@ -133,14 +133,14 @@ def _make(source: bytes, variant: Variant, content_type: str | None) -> Picture:
 def _orientation(image: Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # of an EXIF that is broken
+    except Exception:  # invalid EXIF
         return 1
 
 
 def _shrink(image: Image, variant: Variant, *, sideways: bool) -> Image:
-    """Decode the picture, cut and scale it.
+    """Decode, crop and scale the picture.
 
-    :param sideways: whether it is going to be turned by a quarter
+    :param sideways: whether it will be rotated by 90 degrees
     """
     from PIL.Image import Resampling
 
@@ -156,14 +156,14 @@ def _shrink(image: Image, variant: Variant, *, sideways: bool) -> Image:
 
 
 def _centre(size: tuple[int, int], ratio: float) -> tuple[float, float, float, float]:
-    """The largest box of a ratio of width and height in the middle of a picture."""
+    """The largest centred box with this ratio of width to height."""
     width, height = min(size[0], size[1] * ratio), min(size[1], size[0] / ratio)
     left, top = (size[0] - width) / 2, (size[1] - height) / 2
     return left, top, left + width, top + height
 
 
 def _resizable(image: Image) -> Image:
-    """The picture in a mode that Pillow blends, with the transparency that a palette or a key colour stands for."""
+    """The picture in a mode that Pillow can resample, with the transparency of a palette or key colour."""
     if image.mode[0] in "IF":  # 16 bits in each pixel
         return image.point(lambda value: value * (1 / 256)).convert("L")
     if image.has_transparency_data:
@@ -181,7 +181,7 @@ def _in_srgb(image: Image, profile: bytes | None) -> Image:
             source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             colours = ImageCms.profileToProfile(colours, source, target, outputMode="RGB") or colours
         except (ImageCms.PyCMSError, OSError):
-            pass  # it is broken, or for another kind of picture
+            pass  # the profile is invalid, or for another mode
     if colours.mode not in ("L", "RGB"):
         colours = colours.convert("RGB")
     if alpha:
@@ -214,7 +214,7 @@ def _encode(image: Image, content_type: str | None) -> Picture:
         paper = new("RGB", image.size, "white")
         paper.paste(image, mask=image.getchannel("A"))
         image = paper
-    image.info = {}  # Pillow writes comments and profiles that it finds here
+    image.info = {}  # Pillow would write the comments and profiles in it
     encoded = io.BytesIO()
     image.save(encoded, content_type.removeprefix("image/"), **_SAVE[content_type])
     return Picture(content_type, encoded.getvalue())

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms, ImageDraw, features
 
-from flask_gridfs_pymongo.images import JPEG, MOST_PIXELS, PNG, WEBP, Picture, TooLarge, Undecodable, Variant, make
+from flask_gridfs_pymongo.images import JPEG, MAX_PIXELS, PNG, WEBP, Picture, TooLarge, Undecodable, Variant, make
 
 from .helpers.pictures import BLUE, GREEN, RED, WHITE, corners, encoded, png
 
@@ -280,12 +280,12 @@ class TestEnemies:
             make(source, BOX, JPEG)
 
     def test_the_limits_are_what_can_be_had(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flask_gridfs_pymongo.images.MOST_PIXELS", 60_000)
+        monkeypatch.setattr("flask_gridfs_pymongo.images.MAX_PIXELS", 60_000)
         assert make(encoded(_NOISE), BOX, JPEG)
-        monkeypatch.setattr("flask_gridfs_pymongo.images.MOST_PIXELS", 59_999)
+        monkeypatch.setattr("flask_gridfs_pymongo.images.MAX_PIXELS", 59_999)
         with pytest.raises(TooLarge):
             make(encoded(_NOISE), BOX, JPEG)
-        monkeypatch.setattr("flask_gridfs_pymongo.images.MOST_BYTES", 1000)
+        monkeypatch.setattr("flask_gridfs_pymongo.images.MAX_BYTES", 1000)
         with pytest.raises(TooLarge):
             make(encoded(_NOISE), BOX, JPEG)
 
@@ -352,7 +352,7 @@ class TestEnemies:
             command = [sys.executable, "-c", code, tmp_path / name]
             root = Path(__file__).parent.parent
             used[name] = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.split()
-        assert MOST_PIXELS >= 6300 * 6300
+        assert MAX_PIXELS >= 6300 * 6300
         assert used["past.png"][0] == "refused"
         assert int(used["past.png"][1]) < 20  # MB
         assert int(used["within.png"][0]) < 250

@@ -1,4 +1,4 @@
-"""Content and what was found out about it, kept in this process; knows neither Flask nor MongoDB."""
+"""Caches in the memory of this process; this package knows neither Flask nor MongoDB."""
 
 from .memory import Memory
 

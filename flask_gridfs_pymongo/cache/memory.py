@@ -1,4 +1,4 @@
-"""A cache in the memory of one process, bounded in bytes.
+"""A cache in the memory of one process, with a limit in bytes.
 
 ::
 
@@ -14,12 +14,12 @@ from collections.abc import Hashable
 from threading import Lock
 from typing import Any
 
-_OVERHEAD = 512  # bytes of an entry beside its value: the key and the tables
-_SHARE = 64  # an entry takes no more than this part of the whole, so that one never drives out all others
+_OVERHEAD = 512  # bytes of an entry in addition to its value: the key and the tables
+_SHARE = 64  # an entry may take at most this fraction of the whole, so that it does not displace all others
 
 
 class Memory:
-    """Values by key; those that were used longest ago go first. Several threads may use it.
+    """Values by key; the least recently used are removed first. It is thread-safe.
 
     :param size: bytes; 0: keep nothing
     """
@@ -51,7 +51,7 @@ class Memory:
                 self._forget(next(iter(self._entries)))
 
     def drop(self, key: Hashable) -> None:
-        """Keep nothing for *key*."""
+        """Remove the value, if any."""
         with self._lock:
             self._forget(key)
 

@@ -1,4 +1,4 @@
-"""Header fields that depend on numbers and types alone: caching, and the guard around content from strangers.
+"""Header fields for caching, and those that make content from strangers harmless.
 
 ::
 
@@ -18,26 +18,26 @@ from ..mimetype import INLINE_TYPES, UNKNOWN, parse
 from .filenames import content_disposition
 
 IMMUTABLE = 31_536_000
-"""seconds: a year, as long as any cache keeps anything"""
+"""seconds: a year; no cache keeps anything longer"""
 NO_STORE = "no-store"
 
 _LOCKED = "default-src 'none'; sandbox"
 _SHOWN = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
-# With sandbox Chromium's media document has the origin "null" and may not fetch its own file.
+# no sandbox: in one, Chromium's page for media has the origin "null" and may not fetch its own file
 _PLAYED = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"
-# What <script src> and <link rel=stylesheet> take; with nosniff they take nothing else.
+# With nosniff, <script src> and <link rel=stylesheet> accept only these.
 _ACTIVE = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma|live|j)script[0-9.]*|text/css")
-_PDF = "application/pdf"  # which Safari does not show in a sandbox either
+_PDF = "application/pdf"  # not in a sandbox either: Safari would not show it
 
 NO_PAGE = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-"""The Content-Security-Policy of what is neither a page nor a file."""
+"""The Content-Security-Policy of answers that are neither pages nor files"""
 _PAGE_POLICY = {
     **{"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'"},
     **{"media-src": "'self'", "connect-src": "'self'", "form-action": "'self'"},
     **{"base-uri": "'none'", "frame-ancestors": "'none'"},
 }
 PAGE = {"Referrer-Policy": "same-origin", "Cache-Control": NO_STORE}
-"""The header fields of our own pages and of our JSON, beside their :func:`page_policy`."""
+"""The header fields of our own pages and JSON, with those of :func:`page_policy`"""
 _DIRECTIVE = re.compile(r"[a-z]+(-[a-z]+)*")
 _SOURCES = re.compile(r"[\x21-\x2b\x2d-\x3a\x3c-\x7e]+( [\x21-\x2b\x2d-\x3a\x3c-\x7e]+)*")  # no comma, no semicolon
 
@@ -46,7 +46,7 @@ def page_policy(*additions: Mapping[str, str]) -> str:
     """Build the Content-Security-Policy of our own pages.
 
     :param additions: sources to add, by directive: ``{"script-src": "https://cdn.example 'nonce-abc'"}``
-    :raises ValueError: for what is no directive, or no list of sources with single spaces between them
+    :raises ValueError: if a directive is invalid, or its sources are not separated by single spaces
     """
     policy = dict(_PAGE_POLICY)
     for added in additions:
@@ -59,7 +59,7 @@ def page_policy(*additions: Mapping[str, str]) -> str:
 
 
 class Caching(NamedTuple):
-    """For how long a file may be kept: see :func:`cache_control`."""
+    """How caches may keep a file: see :func:`cache_control`."""
 
     max_age: int | None
     public: bool = False
@@ -69,18 +69,18 @@ class Caching(NamedTuple):
 def cache_control(max_age: int | None, public: bool = False, immutable: bool = False) -> str:
     """Build a Cache-Control (RFC 9111 section 5.2.2).
 
-    :param max_age: seconds; None: keep it, and ask each time whether it is still the one
+    :param max_age: seconds; None: caches must revalidate it each time
     """
     directives = ["public" if public else "private", "no-cache" if max_age is None else f"max-age={max_age}"]
     return ", ".join([*directives, "immutable"] if immutable else directives)
 
 
 def media_type(stored: str, charset: str | None = "utf-8") -> tuple[str, str]:
-    """Make a stored content type fit for a header.
+    """Return a stored content type as a valid one for a header field.
 
-    :param charset: that of text which names none; None: it stays unnamed
-    :return: the bare type in lower case, and the field's value with its parameters; both
-        ``application/octet-stream`` where what is stored is no media type
+    :param charset: for text without one; None: add none
+    :return: the bare type in lower case, and the field's value with parameters; both are
+        ``application/octet-stream`` if what is stored is not a media type
     """
     parsed = parse(stored)
     if parsed is None:
@@ -92,9 +92,9 @@ def media_type(stored: str, charset: str | None = "utf-8") -> tuple[str, str]:
 
 
 def check_inline_types(types: Collection[str]) -> None:
-    """Check the types that an application wants shown.
+    """Check the option *inline_types*.
 
-    :raises ValueError: for what is no media type without parameters, in lower case
+    :raises ValueError: if a type is not a media type in lower case without parameters
     """
     if isinstance(types, str):
         raise TypeError("inline_types must be a list of media types, not one str")
@@ -104,15 +104,15 @@ def check_inline_types(types: Collection[str]) -> None:
 
 
 def is_shown(stored_type: str, inline_types: Collection[str] = ()) -> bool:
-    """Whether a browser shows a file of this type, or saves it.
+    """Whether browsers may show a file of this type, rather than save it.
 
-    :param inline_types: what the application wants shown, beside :data:`INLINE_TYPES`
+    :param inline_types: types to show in addition to :data:`INLINE_TYPES`
     """
     bare = media_type(stored_type)[0]
     return bare in INLINE_TYPES or bare in inline_types
 
 
-@lru_cache(maxsize=1024)  # of small texts; a file is asked for again and again
+@lru_cache(maxsize=1024)  # the same files are requested again and again
 def content_headers(
     stored_type: str,
     name: str,
@@ -122,17 +122,17 @@ def content_headers(
     own_frames_only: bool = False,
     charset: str | None = "utf-8",
 ) -> Mapping[str, str]:
-    """The header fields that keep a stranger's file from acting in the application's origin.
+    """Return the header fields that keep a stranger's file from acting in the application's origin.
 
-    A script or a style sheet that is not shown on purpose is called plain text, so that no page can use it.
+    Scripts and style sheets that are saved, not shown, are sent as plain text, so that no page can use them.
 
     :param stored_type: the file's content type as stored
-    :param name: what the file is to be called when it is saved
-    :param as_attachment: None: inline only for :data:`INLINE_TYPES` and *inline_types*; True and False are the
-        caller's decision
-    :param inline_types: what the application wants shown, too. No script runs in it when it is opened; but a file of a
-        script's type is run by any page of the same origin that names it in ``<script src>``.
-    :param own_frames_only: whether no page of another origin may have it in a frame
+    :param name: the name under which browsers save the file
+    :param as_attachment: whether browsers save the file; None: unless its type is in :data:`INLINE_TYPES` or
+        *inline_types*
+    :param inline_types: types to show in addition. No script runs in such a file when it is opened; but any page of the
+        same origin can run a file of a script's type by ``<script src>``.
+    :param own_frames_only: whether only pages of the same origin may show it in a frame
     :param charset: as in :func:`media_type`
     """
     bare, value = media_type(stored_type, charset)

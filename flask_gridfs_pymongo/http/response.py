@@ -1,4 +1,4 @@
-"""The one place where preconditions, ranges and header fields become a response.
+"""Turns preconditions, ranges and header fields into a response.
 
 ::
 
@@ -24,12 +24,12 @@ from .ranges import ByteRange
 http_date = lru_cache(maxsize=1024)(format_date)
 _NOT_IN_304 = ("Content-Type", "Content-Disposition", "Repr-Digest")
 PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
-"""the request fields that a 304 or 412 may come from"""
+"""the request fields that may lead to a 304 or 412"""
 R = TypeVar("R", bound=Response)
 
 
 class Pieces(Protocol):
-    """The bytes of a body: an iterable that holds something open until it is closed."""
+    """The bytes of a body: an iterable that must be closed."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 
@@ -38,24 +38,24 @@ class Pieces(Protocol):
 
 @dataclass(frozen=True)
 class Representation:
-    """What a stored file is to HTTP (RFC 9110 section 3.2)."""
+    """A stored file as HTTP sees it (RFC 9110 section 3.2)."""
 
     etag: str
     """the opaque tag, without quotes"""
     modified: datetime | None
-    """when it became what it is; None: there is no Last-Modified"""
+    """when it last changed; None: send no Last-Modified"""
     date_is_strong: bool
-    """whether whole seconds tell it from what it was before (RFC 9110 section 8.8.2.2)"""
+    """whether no other version has a date in the same second (RFC 9110 section 8.8.2.2)"""
     length: int
     """bytes"""
     headers: Mapping[str, str]
     """the representation's own header fields, Content-Type among them"""
     read: Callable[[int, int], Pieces]
-    """``read(start, stop)``: the bytes, *stop* not among them"""
+    """``read(start, stop)``: the bytes from *start* to *stop* (exclusive)"""
 
 
 def sends_all(request: Request) -> bool:
-    """Whether this is the plain GET that is answered with the whole representation, from its first byte on."""
+    """Whether this is a GET without preconditions and ranges, which is answered with the whole representation."""
     fields = request.headers
     return request.method == "GET" and "Range" not in fields and not any(name in fields for name in PRECONDITIONS)
 
@@ -68,7 +68,7 @@ def respond(request: Request, representation: Representation, response_class: ty
         validators["Last-Modified"] = http_date(modified)
     outcome = conditions.evaluate(request.method, request.headers, representation.etag, modified)
     if outcome is Outcome.NOT_MODIFIED:
-        # Section 15.4.5: of the fields of a 200, those that guide a cache, nothing about the content.
+        # Section 15.4.5: the fields of a 200 that caches need, and none about the content.
         kept = {name: value for name, value in representation.headers.items() if name not in _NOT_IN_304}
         return _bare(response_class, 304, kept | {"ETag": validators["ETag"]})
     guard = {"X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
@@ -104,7 +104,7 @@ def _bare(response_class: type[R], status: int, headers: Mapping[str, str]) -> R
 def _multipart(
     representation: Representation, parts: list[ByteRange], headers: dict[str, str], response_class: type[R]
 ) -> R:
-    """Section 14.6. Content-Range stands in each part, not in the head of the message."""
+    """Answer with several ranges (section 14.6): each part has a Content-Range, the response has none."""
     boundary, content_type, length = secrets.token_hex(16), headers["Content-Type"], representation.length
     heads = [ranges.part_head(boundary, content_type, part, length) for part in parts]
     end = ranges.closing(boundary)

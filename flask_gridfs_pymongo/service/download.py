@@ -1,4 +1,4 @@
-"""A stored file as the answer to a request.
+"""Sends a stored file as the response to a request.
 
 ::
 
@@ -34,18 +34,18 @@ def send(
     inline_types: Collection[str] = (),
     own_frames_only: bool = False,
 ) -> Response:
-    """Answer with *file*, or with what the request's preconditions and ranges make of it.
+    """Answer with *file*, or as the request's preconditions and ranges require.
 
-    :param caching: never past the file's end
+    :param caching: shortened if the file expires earlier
     :param as_attachment: None lets the type decide (:func:`.headers.content_headers`)
-    :param download_name: what a client is to call the file; its stored name where None
-    :param inline_types: types that are shown, beside those that always are
-    :param own_frames_only: whether no page of another origin may have it in a frame
-    :raises CorruptFile: where its document cannot be right: then no header field would be either
+    :param download_name: the name under which clients save the file; None: its stored name
+    :param inline_types: types to show in addition to those that always are
+    :param own_frames_only: whether only pages of the same origin may show it in a frame
+    :raises CorruptFile: if its document is invalid, as header fields would be wrong, too
     """
     file.ensure_sound()
     content_type = file.media_type
-    if _is_untold(file) and (sniffed := _sniffed(request, bucket, file)):
+    if _is_untyped(file) and (sniffed := _sniffed(request, bucket, file)):
         content_type = sniffed
         if as_attachment is None and not mimetype.is_shown_media(content_type):
             as_attachment = True
@@ -56,7 +56,7 @@ def send(
         as_attachment,
         frozenset(inline_types),
         own_frames_only=own_frames_only,
-        charset=None if file.sha256 else "utf-8",  # text that was stored here names its charset, if it is UTF-8
+        charset=None if file.sha256 else "utf-8",  # text stored by this package has its charset if it is UTF-8
     )
     fields = {**guard, "Cache-Control": cache_control(*bounded(caching, file))}
     if file.sha256 and is_wanted(request.headers):
@@ -75,20 +75,20 @@ def send(
 
 
 def bounded(caching: Caching, file: StoredFile) -> Caching:
-    """Return *caching* that ends when *file* is gone."""
+    """Return *caching*, which ends at the latest when *file* expires."""
     if caching.max_age is None or file.expires_at is None:
         return caching
     left = file.expires_at - datetime.now(UTC)
     return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))
 
 
-def _is_untold(file: StoredFile) -> bool:
-    """Whether neither document nor name tells the type, and the bytes were not looked at when it was stored here."""
+def _is_untyped(file: StoredFile) -> bool:
+    """Whether another tool stored it, and neither its document nor its name gives a type."""
     return file.content_type == mimetype.UNKNOWN and file.sha256 is None
 
 
 def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:
-    """The type that the first bytes tell; None if nobody needs it. The content of a version never changes."""
+    """The type by the first bytes; None if the response has no content."""
     key = bucket.collections.name, file.etag
     found: str | None = bucket.types.get(key)
     if found is None and _performs(request, file):

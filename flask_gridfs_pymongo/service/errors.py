@@ -1,4 +1,4 @@
-"""Failures and refusals: what the client is told, what is logged, and the signal.
+"""Failures and refusals: what the client sees, what is logged, and the signal.
 
 One table, for the blueprint and the network drive, maps the errors of the store and the driver to a status and a text::
 

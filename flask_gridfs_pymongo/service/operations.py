@@ -7,7 +7,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from ..http.conditions import Fields, Outcome, evaluate, last_modified
 from ..signals import file_changed, file_deleted, file_saved, send
-from ..store import Bucket, Shown, StoredFile, trim
+from ..store import Bucket, StoredFile, Visibility, trim
 from .options import Rules
 from .texts import Message
 
@@ -57,7 +57,7 @@ def name_taken(name: str) -> Message:
     return Message("There is already a file with the name %(name)s; nothing was changed.", name=repr(name))
 
 
-def is_folder(bucket: Bucket, folder: str, shown: Shown) -> bool:
+def is_folder(bucket: Bucket, folder: str, shown: Visibility) -> bool:
     """Whether *folder* may be listed and holds a file that may be read."""
     if not shown.folder(folder):
         return False

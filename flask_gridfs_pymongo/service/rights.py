@@ -16,7 +16,7 @@ from flask import abort, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from ..http.filenames import MAX_CHARACTERS
-from ..store import Shown, folders_of
+from ..store import Visibility, folders_of
 from .options import Rules
 
 
@@ -62,9 +62,9 @@ def listable(options: Rules, path: str) -> str | None:
     return next((folder for folder in reversed(above) if may(options, "list", folder or None)), None)
 
 
-def visibility_of(options: Rules) -> Shown:
+def visibility_of(options: Rules) -> Visibility:
     """Return what a listing may show: files that may be read, in folders that may be listed."""
-    return Shown(partial(may, options, "read"), partial(may, options, "list"))
+    return Visibility(partial(may, options, "read"), partial(may, options, "list"))
 
 
 def buttons(options: Rules, filename: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ document.querySelector(".new-folder [name=folder]")?.addEventListener("change", 
 
 function prepare() {
   for (const all of document.querySelectorAll("#files-list .all")) all.hidden = false;
-  // A file's page goes on to the next one in this order.
+  // A file's page continues with the next one in this order.
   const pages = [...document.querySelectorAll("#files-list a.thumb, #files-list tbody a")].filter((link) => /[?&]details/.test(link.search));
   sessionStorage.setItem("uploads:order", JSON.stringify([...new Set(pages.map((link) => link.pathname + link.search))]));
   count();

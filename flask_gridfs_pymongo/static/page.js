@@ -17,7 +17,7 @@ function makeStatus() {
   return made;
 }
 
-/** Have *text* read out, and show it until something else is told; *quietly*: what the page shows by itself. */
+/** Announce *text* and show it until the next one; *quietly*: what the page shows by itself. */
 export function tell(text, quietly = false) {
   status.textContent = text;
   status.classList.toggle("unseen", quietly);
@@ -92,7 +92,7 @@ export function enhance(part) {
   }
   for (const excerpt of part.querySelectorAll("[data-excerpt]")) visible.observe(excerpt);
   for (const button of part.querySelectorAll("[data-copy]")) {
-    button.hidden = !navigator.clipboard; // there is none over plain HTTP
+    button.hidden = !navigator.clipboard; // only HTTPS has a clipboard
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(new URL(button.dataset.copy, location.href).href);
       tell(button.dataset.copied, true);

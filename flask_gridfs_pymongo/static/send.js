@@ -67,7 +67,7 @@ export async function sendForm(files, target, { progress, signal }) {
  * Send one file in slices; returns what the server says of it.
  *
  * What breaks off is tried again from where the server is, with growing pauses and as soon as the network is back. The
- * address is kept, so that the same file goes on after the page was closed.
+ * address is kept, so that the upload can continue after the page was closed.
  *
  * @param target endpoint: where to; slice: bytes in a request; key: what this browser remembers the upload by; else as
  *   in sendForm
@@ -109,7 +109,7 @@ export async function sendSlices(file, target, { resumed, progress, trouble, sig
       if (!retriable(error)) {
         forget(target.key);
         if (known || ![404, 410].includes(error.status)) throw error;
-        [address, offset, known] = [null, 0, true]; // what this browser remembered is no more
+        [address, offset, known] = [null, 0, true]; // what this browser remembered no longer exists
         continue;
       }
       if ((failures += 1) > ATTEMPTS) throw error;

@@ -59,7 +59,7 @@ for (const button of document.querySelectorAll("[data-share]")) {
       await navigator.clipboard.writeText(link);
       tell(button.dataset.copied.replace("{time}", time));
     } catch {
-      tell(`${button.dataset.shown.replace("{time}", time)} ${link}`); // there is no clipboard over plain HTTP
+      tell(`${button.dataset.shown.replace("{time}", time)} ${link}`); // only HTTPS has a clipboard
     }
   });
 }

@@ -1,6 +1,6 @@
-"""Files in GridFS: knows MongoDB and the GridFS format, and nothing of Flask or HTTP.
+"""Files in GridFS: this package knows MongoDB and the GridFS format, and nothing about Flask or HTTP.
 
-:class:`.Bucket` is its entrance. Other rooms import from here only.
+Start with :class:`.Bucket`. Other packages import from here only.
 """
 
 from . import ids
@@ -22,7 +22,7 @@ from .indexes import INDEXES, Index, index_problem
 from .integrity import is_utf8
 from .listing.by_value import ORDERS, is_descending, key_of, position
 from .listing.names import folders_of, parent_of
-from .listing.page import Key, Page, Row, Shown
+from .listing.page import Key, Page, Row, Visibility
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
 from .maintenance.retention import Sweep, trim
@@ -66,7 +66,6 @@ __all__ = [
     "Reader",
     "Row",
     "Saved",
-    "Shown",
     "StoredFile",
     "StoredVariant",
     "Sweep",
@@ -76,6 +75,7 @@ __all__ = [
     "UploadEnded",
     "UploadWriter",
     "Version",
+    "Visibility",
     "Writer",
     "build_index",
     "codes",

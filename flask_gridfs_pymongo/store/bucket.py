@@ -1,4 +1,4 @@
-"""A GridFS bucket: what the rest of the package, and an application, use of the store.
+"""A GridFS bucket: the interface of the store for applications and the rest of the package.
 
 ::
 
@@ -21,8 +21,8 @@ from ..cache import Memory
 from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
-from .listing.page import EVERYTHING, Having, Key, Page, Shown, first
-from .model import TYPE_FIELDS, StoredFile, living
+from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first
+from .model import TYPE_FIELDS, StoredFile, unless_expired
 from .reader import Reader
 from .resumable.uploads import ResumableUploads
 from .stream import FileReader
@@ -46,9 +46,9 @@ class Bucket:
 
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
-    :param streams: how many exhaust cursors the client may still have open; None: use none
-    :param memory: where first chunks are kept; None: nowhere
-    :param types: where the types that files' first bytes told are kept; None: nowhere
+    :param streams: how many more exhaust cursors the client may open; None: use none
+    :param memory: keeps the content of small files; None: do not keep any
+    :param types: keeps content types that were found by a file's first bytes; None: do not keep any
     """
 
     def __init__(
@@ -70,25 +70,25 @@ class Bucket:
         self.types = types or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return a revision of *filename*, or None.
+        """Return a version of *filename*, or None.
 
-        What has expired is not there; where that is the newest one, the name is gone with all revisions.
+        Versions that have expired are not found; if the newest one has expired, none is.
 
         :param version: 0 the first one uploaded, 1 the second; -1 the newest, -2 the one before it
-        :param first_chunk: the first chunk is going to be read: fetch it too, where that costs no further round trip
+        :param first_chunk: also fetch the first chunk if that takes no further round trip
         """
         return self._versions.find(filename, version, first_chunk=first_chunk)
 
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return the revision with this ``_id``, of any type, or None; *first_chunk* as in :meth:`find`."""
+        """Return the version with this ``_id``, of any type, or None; *first_chunk* as in :meth:`find`."""
         return self._versions.get(file_id, first_chunk=first_chunk)
 
     def newest(self, filename: str) -> StoredFile | None:
-        """Return the newest revision as the primary knows it, for a writer to follow; None where it has expired."""
-        return living(self._versions.newest(filename))
+        """Return the newest version, read from the primary, for a writer to follow; None if it has expired."""
+        return unless_expired(self._versions.newest(filename))
 
     def count(self, filename: str, limit: int = 0) -> int:
-        """Return how many revisions there are, at most *limit*; 0: count all."""
+        """Return how many versions there are, at most *limit*; 0: count all."""
         return self._versions.count(filename, limit)
 
     def number(self, file: StoredFile) -> int:
@@ -96,7 +96,7 @@ class Bucket:
         return self._versions.number(file)
 
     def versions(self, filename: str, before: int | None = None, limit: int = 100) -> Sequence[Version]:
-        """Return at most *limit* revisions before number *before* (None: the newest ones), newest first."""
+        """Return at most *limit* versions before number *before* (None: the newest ones), newest first."""
         return self._versions.before(filename, before, limit)
 
     def list(
@@ -109,19 +109,19 @@ class Bucket:
         part: str = "",
         folded: bool = False,
         metadata: Mapping[str, Sequence[Any]] | None = None,
-        shown: Shown = EVERYTHING,
+        shown: Visibility = EVERYTHING,
     ) -> Page:
-        """Return a page of names, each with its newest revision; files without a name come after all names.
+        """Return a page of names, each with its newest version; files without a name come after all names.
 
-        :param order: ``name``, ``newest``, ``size`` or ``type``; with ``-`` before it, backwards
+        :param order: ``name``, ``newest``, ``size`` or ``type``; with ``-`` before it, in reverse
         :param after: the key after which the page starts: the *next* of the page before it
-        :param limit: rows at most
-        :param prefix: how the names begin
-        :param part: a part of the names, in upper or lower case
-        :param folded: in an order by name, without *part*: show what lies deeper than *prefix* as folders
-        :param metadata: for each key a list of values that the newest revision's metadata is or has there
+        :param limit: rows on the page, at most
+        :param prefix: what the names begin with
+        :param part: what the names contain, in upper or lower case
+        :param folded: in an order by name, without *part*: return folders for the names with a slash after *prefix*
+        :param metadata: for each key a list of values; the newest version's metadata must equal or contain each of them
         :param shown: which files and folders the page may show
-        :raises pymongo.errors.ExecutionTimeout: where that takes more than a second
+        :raises pymongo.errors.ExecutionTimeout: if passing over what is not shown takes more than a second
         """
         if order.removeprefix("-") not in ("name", *ORDERS):
             raise ValueError(f"order must be name, {', '.join(ORDERS)}, or '-' and one of them, not {order!r}")
@@ -131,7 +131,7 @@ class Bucket:
         return first(walk(self._versions, shown, order, after, limit, folded=folded, **options), limit)
 
     def pages(self, **options: Any) -> Iterator[Page]:
-        """Iterate over all pages of :meth:`list`, with these *options* of it."""
+        """Iterate over all pages of :meth:`list`, with these *options*."""
         page = self.list(limit=_PAGE, **options)
         yield page
         while page.next is not None:
@@ -141,33 +141,33 @@ class Bucket:
     def usage(self, path: str = "") -> Usage:
         """Count what is stored: names, versions and bytes.
 
-        :param path: a folder's with the slash at its end, the name of a file, or empty for the whole bucket
+        :param path: a folder, with the slash at its end; the name of a file; or empty for the whole bucket
         """
         return usage(self.collections, path)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
-        """Read the bytes *start* to *stop* (exclusive; the file's end where None).
+        """Read the bytes *start* to *stop* (exclusive; None: to the end).
 
-        :return: an iterable of bytes, which has to be closed where it is not read to its end
-        :raises CorruptFile: where the file is damaged
+        :return: an iterable of bytes; close it if you do not read it to its end
+        :raises CorruptFile: if the file is damaged
         """
         return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
 
     def open(self, filename: str | None = None, version: int = -1, *, id: Any = None) -> FileReader:
-        """Open a revision for reading, by its name as in :meth:`find`, or by its ``_id``.
+        """Open a version for reading, by its name as in :meth:`find`, or by its ``_id``.
 
         :return: a binary file object, for a ``with`` statement
-        :raises FileNotFoundError: where there is no such file or version
-        :raises CorruptFile: where its document cannot be right
+        :raises FileNotFoundError: if there is no such file or version
+        :raises CorruptFile: if its document is invalid
         """
         file = self._one(filename, version, id)
         file.ensure_sound()
         return FileReader(file, self.read)
 
     def sha256(self, file: StoredFile) -> str:
-        """Return the SHA-256 of a revision's content in hexadecimal; where none is stored the content is read.
+        """Return the SHA-256 of a version's content in hexadecimal; if none is stored, the content is read.
 
-        :raises CorruptFile: where it cannot be
+        :raises CorruptFile: if that finds it damaged
         """
         if file.sha256 is not None:
             return file.sha256
@@ -180,14 +180,14 @@ class Bucket:
     def update_metadata(
         self, filename: str | StoredFile | None, changes: Mapping[str, Any], version: int = -1, *, id: Any = None
     ) -> StoredFile:
-        """Change keys of a revision's ``metadata``; the others stay, and so does its entity tag.
+        """Change keys of a version's ``metadata``; the others stay, and so does its entity tag.
 
-        :param filename: the name of the version, or the version itself; None if *id* tells it
+        :param filename: the name, or the version itself; None if *id* is given
         :param changes: new values; None removes a key
-        :return: the revision as it is then
-        :raises FileNotFoundError: where there is no such file or version
+        :return: the changed version
+        :raises FileNotFoundError: if there is no such file or version
         :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
-        :raises TypeError: where another tool stored something else than a mapping
+        :raises TypeError: if another tool stored something other than a mapping
         """
         file = filename if isinstance(filename, StoredFile) else self._one(filename, version, id)
         changed = update_metadata(self.collections, file, changes)
@@ -222,23 +222,23 @@ class Bucket:
         check: Check | None = None,
         inspect: Callable[[StoredFile], None] | None = None,
     ) -> StoredFile:
-        """Save what *source* reads or yields as the newest version of *filename*. It sends no signal.
+        """Save the content of *source* as the newest version of *filename*. No signal is sent.
 
-        Versions are totally ordered, and none is dated before the one that it follows, whatever the clocks say.
+        Versions are totally ordered, and none is dated before the one that it follows, even if clocks are wrong.
 
-        :param source: has a ``read`` method that returns bytes, or yields bytes
-        :param content_type: guessed from the name, else from the first bytes, where None; a charset in it is stored as
+        :param source: a binary file object, or an iterable of bytes
+        :param content_type: None: guess it from the name, else from the first bytes; its charset is stored as
             ``charset``
-        :param fields: further fields of the files document, ``metadata`` for one
+        :param fields: further fields of the files document, such as ``metadata``
         :param max_size: bytes
-        :param expires_at: from when on it is gone; in UTC where it has no time zone, as PyMongo takes it
-        :param check: called with the version that this one is to follow (None for the first one), again after each lost
-            race; what it raises ends the upload
-        :param inspect: called with the file before anybody can see it; what it raises ends the upload
+        :param expires_at: when it expires; in UTC if it has no time zone, as in PyMongo
+        :param check: called with the version that this one will follow (None for the first one), and again if another
+            upload came first; what it raises ends the upload
+        :param inspect: called with the file before it becomes visible; what it raises ends the upload
         :raises FileTooLarge: for more bytes than *max_size*; nothing is stored
-        :raises IndexConflict: where a unique index of somebody else refuses the document
-        :raises Unconfirmed: where the server does not tell whether it stored the document
-        :raises ContentDeleted: where the content was deleted meanwhile
+        :raises IndexConflict: if a unique index of the application refuses the document
+        :raises Unconfirmed: if the server does not confirm whether it stored the document
+        :raises ContentDeleted: if the content was deleted meanwhile
         """
         if not isinstance(expires_at, (datetime, NoneType)):
             raise TypeError(f"expires_at must be datetime or None, not {type(expires_at).__name__}")
@@ -253,29 +253,29 @@ class Bucket:
             return writer.commit(content_type, fields, check).file
 
     def copy(self, filename: str, new: str, version: int = -1) -> StoredFile:
-        """Save a revision, with its type, fields and metadata, as the newest version of the name *new*.
+        """Save a version, with its type, fields and metadata, as the newest version of *new*.
 
-        :raises FileNotFoundError: where there is no such file or version
+        :raises FileNotFoundError: if there is no such file or version
         """
         file = self._one(filename, version, None)
         fields = {**file.fields, "metadata": file.metadata}
         return self.save(new, self.read(file), content_type=file.media_type, fields=fields)
 
     def rename(self, filename: str, new: str) -> int:
-        """Give all versions of a name another one; what is uploaded meanwhile under the old one stays there.
+        """Rename all versions of a name; what is uploaded meanwhile under the old name stays there.
 
-        Where that broke off, the same call completes it.
+        If it was interrupted, the same call completes it.
 
         :return: how many versions were renamed
-        :raises FileNotFoundError: where there is no such file
-        :raises FileExistsError: where *new* is taken
-        :raises ValueError: for a new name that is empty
+        :raises FileNotFoundError: if there is no such file
+        :raises FileExistsError: if *new* is taken
+        :raises ValueError: if *new* is empty
         """
         self.collections.indexes.ensure()
         return rename(self._versions, self._claims, filename, new)
 
     def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:
-        """Give all versions of several names other ones in one step for the server; a name that is taken stays so.
+        """Rename all versions of several names in one bulk write, except to names that are taken.
 
         :param names: the new name for each old one
         :return: the old names that were renamed
@@ -285,10 +285,10 @@ class Bucket:
     def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:
         """Delete all versions of a name, or one; documents first, then content.
 
-        :param version: as in :meth:`find`; None: all that exist at this moment
-        :param id: the ``_id`` of a revision, in place of a name
+        :param version: as in :meth:`find`; None: all that exist now
+        :param id: the ``_id`` of a version, in place of a name
         :return: how many were deleted
-        :raises Unconfirmed: where the server does not tell whether their documents are gone
+        :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
         if (filename is None) == (id is None):
             raise TypeError("give either a filename or an id")
@@ -302,9 +302,9 @@ class Bucket:
         return self.delete_many([file.id]) if file else 0
 
     def delete_all(self, newest: StoredFile) -> int:
-        """Delete *newest* and every older revision of its name; returns how many.
+        """Delete *newest* and every older version of its name; return how many.
 
-        What was uploaded since the caller looked is newer, and stays.
+        Versions that were uploaded since *newest* was found stay.
         """
         found, deleted = self._versions.documents_up_to(newest, *TYPE_FIELDS), 0
         for start in range(0, len(found), _BATCH):
@@ -314,10 +314,10 @@ class Bucket:
         return deleted
 
     def delete_many(self, ids: Sequence[Any]) -> int:
-        """Delete revisions, their documents first; returns how many.
+        """Delete versions, their documents first; return how many.
 
-        Where that had to be repeated all of them count, as the first try may have done it.
+        After a retry all of them count, as the first attempt may have deleted them.
 
-        :raises Unconfirmed: where the server does not tell whether their documents are gone
+        :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
         return delete_many(self.collections, self.variants, ids, pictures=ids)

@@ -1,4 +1,4 @@
-r"""The charset of a text: in its media type, and whether the content is UTF-8, which is checked while it is written.
+r"""The charset of text: as a parameter of its media type, and a check, while it is written, whether it is UTF-8.
 
 ::
 
@@ -47,7 +47,7 @@ class Utf8:
 
 
 def split(media_type: str) -> tuple[str, str | None]:
-    """Split a media type into itself without its charset, and the charset or None."""
+    """Return a media type without its charset, and the charset or None."""
     _, parameters = parse(media_type) or ("", [])
     charset = dict(reversed(parameters)).get("charset")
     if charset is None:
@@ -63,5 +63,5 @@ def join(media_type: str, charset: str) -> str:
 
 
 def is_charset(value: Any) -> bool:
-    """Whether a media type can have this charset."""
+    """Whether *value* can be the charset of a media type."""
     return type(value) is str and split(f'text/plain; charset="{value}"') == ("text/plain", value)

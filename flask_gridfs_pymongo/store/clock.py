@@ -1,4 +1,4 @@
-"""The time by the server's clock: those of the processes that share a database may be wrong.
+"""The time by the server's clock: the clocks of the processes that share a database may be wrong.
 
 ::
 
@@ -15,13 +15,13 @@ from pymongo.collection import Collection
 
 from .retry import retry
 
-_FRESH = 60  # seconds for which an answer is good
+_FRESH = 60  # seconds for which an answer is used
 
 
 class Clock:
-    """Asks the primary at most once a minute; in between it counts by a clock of this process that nobody sets.
+    """Asks the primary at most once a minute, and adds the time since then by this process's monotonic clock.
 
-    :param collection: one of the database's
+    :param collection: any one of the database
     """
 
     def __init__(self, collection: Collection[Any]) -> None:
@@ -29,9 +29,9 @@ class Clock:
         self._asked: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
-        """Return the time in UTC, to the millisecond as BSON has it.
+        """Return the time in UTC, to the millisecond, as in BSON.
 
-        It may be a minute behind if the process was stopped, and is never ahead.
+        It may be behind for a minute after the machine was suspended, but is never ahead.
         """
         if self._asked is None or time.monotonic() - self._asked[1] > _FRESH:
             self._asked = self._ask(), time.monotonic()

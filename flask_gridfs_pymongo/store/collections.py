@@ -31,14 +31,14 @@ Documents = Collection[dict[str, Any]]
 
 
 class Primary(NamedTuple):
-    """The collections, read from the primary: a secondary may lag."""
+    """The GridFS collections, read from the primary, as a secondary may lag."""
 
     files: Documents
     chunks: Documents
 
 
 class Collections:
-    """``base.files`` and ``base.chunks``, and the package's own collections beside them.
+    """``base.files`` and ``base.chunks``, and the package's own collections.
 
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name
@@ -48,9 +48,9 @@ class Collections:
         options: dict[str, Any] = {}
         self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS.with_options(tz_aware=True)
         self._is_mock = not isinstance(database.codec_options, CodecOptions)
-        if not self._is_mock:  # mongomock's own need no change
-            # The application's document class, naive dates and lax write concern are for its own collections.
-            # A date or text that Python cannot represent must not make a whole batch unreadable.
+        if not self._is_mock:  # mongomock needs no options
+            # The application's document class and naive dates are for its own collections. A date or text that Python
+            # cannot represent must not make a whole batch unreadable.
             options["codec_options"] = self.codec_options = database.codec_options.with_options(
                 document_class=dict,
                 tz_aware=True,
@@ -72,7 +72,7 @@ class Collections:
             self.files.with_options(read_preference=primary), self.chunks.with_options(read_preference=primary)
         )
         self.may_lag = self.files.read_preference != primary
-        """whether a read may go to a secondary"""
+        """whether reads may go to a secondary"""
         if self.may_lag:
             self.files = self.files.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         self.indexes = Indexes(self.of)
@@ -80,7 +80,7 @@ class Collections:
 
     @property
     def is_replicated(self) -> bool:
-        """Whether each write returns a time of the server, as members of a replica set and mongos do."""
+        """Whether the server returns its time with each write, as replica sets and mongos do."""
         if self._is_mock:
             return False
         return self.files.database.client.topology_description.topology_type_name not in ("Unknown", "Single")
@@ -116,6 +116,6 @@ class Collections:
 
 
 def _durable(concern: WriteConcern) -> WriteConcern:
-    """Return the application's write concern, or ``majority`` if that is unacknowledged, with a timeout."""
+    """Return the application's write concern with a timeout; ``majority`` in place of an unacknowledged one."""
     document = {"wtimeout": _WRITE_TIMEOUT * 1000, **concern.document}
     return WriteConcern(**{**document, "w": document.get("w") or "majority"})

@@ -1,4 +1,4 @@
-"""What WebDAV has beside files, in ``base.dav``: empty folders, properties, locks. No file needs it.
+"""What WebDAV needs beyond files, in ``base.dav``: empty folders, properties and locks. Files do not depend on it.
 
 ::
 
@@ -6,7 +6,7 @@
     bucket.dav.set_property("photos/a.jpg", "{http://example.com/}colour", b"<colour>red</colour>")
     bucket.dav.change_locks(lambda locks: [*locks, lock])
 
-A path is a file's name, or a folder's with a slash at its end.
+A path is the name of a file, or that of a folder with a slash at its end.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ MAX_PROPERTIES = 100
 """of a file or folder"""
 MAX_PROPERTY_SIZE = 64 * 1024
 """bytes"""
-# Beginnings of an _id. With a folder's path, or the parent's of what has a property, they begin a range of its index.
+# Prefixes of an _id, for ranges of its index: a folder's path follows, or the parent folder of what has a property.
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
-_SWEPT = 4  # properties looked at in one sweep
+_SWEPT = 4  # properties checked in one sweep
 _ATTEMPTS = 100
 _DUPLICATE_KEY = 11000  # the server's code
 _BATCH = 500  # folders
-_PAUSE = 0.02  # seconds at most between two of them
+_PAUSE = 0.02  # seconds at most between two attempts
 _NO_LOCKS: Mapping[str, Any] = {"version": 0, "locks": []}
 Lock = Mapping[str, Any]
-"""``token``, ``expires`` (a date by the server's clock), and what its owner puts in"""
+"""``token``, ``expires`` (a date by the server's clock), and what the caller adds"""
 
 
 class Kept(NamedTuple):
-    """What is kept of some files and folders."""
+    """All locks, and the properties of some files and folders."""
 
     locks: list[Lock]
-    """all there are"""
+    """all that have not expired"""
     properties: dict[str, dict[str, bytes]]
     """by path and name"""
 
@@ -62,30 +62,30 @@ class Dav:
         self._swept = _PROPERTY
 
     def remember(self, *folders: str) -> None:
-        """Keep *folders* though there may be no file in them; the top is always there."""
+        """Keep *folders* even if they are empty; the top always exists."""
         self._insert([{"_id": _FOLDER + folder} for folder in folders if folder])
 
     def forget(self, paths: Collection[str]) -> None:
-        """Take away what is kept of files and folders that are gone: that they are remembered, and properties."""
+        """Delete the folders and properties that are kept under *paths*, as these files and folders are gone."""
         folders = [{"_id": _FOLDER + path} for path in paths if path.endswith("/")]
         self._delete([*folders, *self._keys_of_properties(paths)])
 
     def is_remembered(self, folder: str) -> tuple[bool, list[Lock]]:
-        """Return whether a folder, or one below it, is remembered; and the locks, which are read with it."""
+        """Return whether a folder, or one below it, is remembered, and the locks, read by the same query."""
         selection = {"$or": [{"_id": _LOCKS}, _below(_FOLDER + folder)]}
         found = {one["_id"]: one for one in self._find(selection, 2, DESCENDING)}  # the locks come after all folders
-        return any(key != _LOCKS for key in found), self._living(found.get(_LOCKS, _NO_LOCKS))
+        return any(key != _LOCKS for key in found), self._unexpired(found.get(_LOCKS, _NO_LOCKS))
 
     def folders(self, top: str, limit: int) -> list[str]:
-        """Return the remembered folders below *top*, *top* among them, at most *limit*."""
+        """Return at most *limit* of the remembered folders, *top* and those below it."""
         return [found["_id"].removeprefix(_FOLDER) for found in self._find(_below(_FOLDER + top), limit)]
 
     def read(self, path: str, *, deep: bool, names: Collection[str] | None, values: bool) -> Kept:
         """Return the locks, and the properties of a file or folder.
 
-        :param deep: also those of what is directly in the folder
+        :param deep: also the properties of what is directly in the folder
         :param names: of the properties to read; None: all
-        :param values: whether to read them; else they are empty
+        :param values: whether to read the values; otherwise they are empty
         """
         ranges = [_below(_key(path)), *([_below(f"{_PROPERTY}{path}\0")] if deep else [])]
         if names is not None:
@@ -93,12 +93,12 @@ class Dav:
             ranges = [{"_id": {**each["_id"], **name}} for each in ranges] if names else []
         found = self._find({"$or": [{"_id": _LOCKS}, *ranges]}, values=values)
         locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
-        return Kept(self._living(locks), _by_path([one for one in found if one["_id"] != _LOCKS]))
+        return Kept(self._unexpired(locks), _by_path([one for one in found if one["_id"] != _LOCKS]))
 
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
 
-        :raises QuotaExceeded: if it has :data:`MAX_PROPERTIES`, or *value* is longer than :data:`MAX_PROPERTY_SIZE`
+        :raises QuotaExceeded: if it has :data:`MAX_PROPERTIES`, or name and *value* exceed :data:`MAX_PROPERTY_SIZE`
         """
         there = {_path_and_name(found["_id"])[1] for found in self._find(_below(_key(path)))}
         if (name not in there and len(there) >= MAX_PROPERTIES) or len(name) + len(value) > MAX_PROPERTY_SIZE:
@@ -107,13 +107,13 @@ class Dav:
         self._retry(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
 
     def remove_property(self, path: str, name: str) -> None:
-        """Take a property away, if it is there."""
+        """Delete a property, if it exists."""
         self._retry(lambda: self._collection.delete_one({"_id": _key(path) + name}))
 
     def copy_properties(self, paths: Mapping[str, str]) -> None:
-        """Give other files and folders the properties of these, and no others.
+        """Replace the properties of files and folders by copies of others' properties.
 
-        :param paths: for each path the other one
+        :param paths: the path to copy to for each path to copy from
         """
         self._delete(self._keys_of_properties(paths.values()))
         copies = []
@@ -123,7 +123,7 @@ class Dav:
         self._insert(copies)
 
     def sweep(self) -> None:
-        """Take away a few properties whose file or folder is gone: others delete it without knowing of them."""
+        """Delete a few properties whose files or folders are gone: not everything that deletes a file deletes them."""
         found = self._find({"_id": {"$gt": self._swept, "$lt": successor(_PROPERTY)}}, _SWEPT)
         self._swept = found[-1]["_id"] if len(found) == _SWEPT else _PROPERTY
         gone = [one["_id"] for one in found if not self._exists(_path_and_name(one["_id"])[0])]
@@ -132,23 +132,23 @@ class Dav:
 
     def locks(self) -> list[Lock]:
         """Return the locks that have not expired by the server's clock."""
-        return self._living(self._locks())
+        return self._unexpired(self._locks())
 
     def change_locks(self, change: Callable[[list[Lock]], Iterable[Lock]]) -> None:
-        """Change all locks in one step, so that of two that exclude each other one is made, whoever asks where.
+        """Change all locks atomically, so that of two conflicting locks only one is made, in whichever processes.
 
-        :param change: is given those that have not expired, and returns those there shall be; it may be called again
-            with its own change done, and what it raises ends the change
+        :param change: takes the locks that have not expired, and returns the new ones; it may be called again after its
+            change was stored; what it raises is passed on, and nothing is changed
         :raises QuotaExceeded: if there would be more than :data:`MAX_LOCKS`
         """
         for attempt in range(_ATTEMPTS):
             stored = self._locks()
-            locks = list(change(self._living(stored)))
+            locks = list(change(self._unexpired(stored)))
             if len(locks) > MAX_LOCKS:
                 raise QuotaExceeded(f"a bucket has at most {MAX_LOCKS} locks")
             if self._replace(stored, locks):
                 return
-            time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  those that raced do it no more
+            time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
         raise TimeoutError(f"{self._collection.full_name}: others changed the locks {_ATTEMPTS} times meanwhile")
 
     def now(self) -> datetime:
@@ -158,11 +158,11 @@ class Dav:
     def _locks(self) -> Mapping[str, Any]:
         return self._retry(lambda: self._collection.find_one({"_id": _LOCKS})) or _NO_LOCKS
 
-    def _living(self, stored: Mapping[str, Any]) -> list[Lock]:
+    def _unexpired(self, stored: Mapping[str, Any]) -> list[Lock]:
         return [lock for lock in stored["locks"] if lock["expires"] > self.now()] if stored["locks"] else []
 
     def _replace(self, stored: Mapping[str, Any], locks: list[Lock]) -> bool:
-        """Write *locks* unless another process was faster."""
+        """Store *locks* unless another process has changed them since; return whether they were stored."""
         version = stored["version"]
         fields = {"version": version + 1, "locks": locks}
         if version == 0:
@@ -175,7 +175,7 @@ class Dav:
         return bool(self._retry(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
 
     def _properties(self, paths: Iterable[str], *, values: bool) -> list[dict[str, Any]]:
-        """Find the properties of these files and folders; those of one folder are asked for together."""
+        """Find the properties of these files and folders, with one range for those in the same folder."""
         wanted, by_parent = set(paths), defaultdict(list)
         for path in wanted:
             by_parent[parent_of(path)].append(_key(path))
@@ -220,7 +220,7 @@ class Dav:
 
 
 def _key(path: str) -> str:
-    """The beginning of the _id of each property of *path*: a name has no NUL."""
+    """The prefix of the _id of each property of *path*; names have no NUL."""
     parent = parent_of(path)
     return f"{_PROPERTY}{parent}\0{path[len(parent) :]}\0"
 

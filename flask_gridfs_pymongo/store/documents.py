@@ -1,4 +1,4 @@
-"""Files documents, each with its first chunk if that costs no round trip of its own: joined, or kept in memory.
+"""Files documents, each with its first chunk if that takes no further round trip: joined, or from memory.
 
 ::
 
@@ -25,7 +25,7 @@ from .model import StoredFile
 _logger = logging.getLogger("flask_gridfs_pymongo")
 NEWEST_FIRST = [("uploadDate", DESCENDING)]
 _CHUNK = "first chunk, joined"  # a field that no document has
-# What a server that lacks the join says; mongomock has no code. Other errors may pass.
+# Codes of servers that cannot join so; mongomock has no code. Other errors may be temporary.
 _UNSUPPORTED = {
     None,
     9,  # FailedToParse, before MongoDB 5.0
@@ -36,16 +36,16 @@ _UNSUPPORTED = {
 
 
 class _Kept(NamedTuple):
-    """The whole content of a small file."""
+    """The whole content of a small file, with the entity tag of its version."""
 
     etag: str
     data: bytes
 
 
 class DocumentFinder:
-    """Asks for files documents, and makes versions of them.
+    """Finds files documents, and makes versions of them.
 
-    :param memory: where the content of small files is kept, with the entity tag that it belongs to
+    :param memory: keeps the content of small files
     """
 
     def __init__(self, collections: Collections, memory: Memory) -> None:
@@ -59,7 +59,7 @@ class DocumentFinder:
         first_chunk: bool,
         order: list[tuple[str, int]] | None = NEWEST_FIRST,
     ) -> list[dict[str, Any]]:
-        """The first two documents that match, with the first chunk if that is wanted, and is kept or can be joined."""
+        """Return the first two documents that match; *first_chunk*: with that of the first, if kept or joined."""
         if first_chunk and (kept := self._memory.get(self._key(selection))):
             found = list(files.find(selection, sort=order, limit=2))
             return [{**document, _CHUNK: kept} for document in found[:1]] + found[1:]
@@ -81,7 +81,7 @@ class DocumentFinder:
         return list(files.find(selection, sort=order, limit=2))
 
     def file(self, selection: dict[str, Any], document: dict[str, Any], **more: Any) -> StoredFile:
-        """The version that :meth:`find` found first, with its first chunk if that came along or was kept."""
+        """Return the version that :meth:`find` found first, with its first chunk if :meth:`find` returned that, too."""
         found = document.pop(_CHUNK, None)
         if not isinstance(found, _Kept):
             data = found[0].get("data") if found else None
@@ -99,7 +99,7 @@ class DocumentFinder:
         return self._collections.name, repr(selection)
 
     def stored(self, document: Mapping[str, Any], **more: Any) -> StoredFile:
-        """Return what *document* means; one without a length is an empty file where it has no chunks.
+        """Return the version of *document*; one without a length is an empty file if it has no chunks.
 
         :param more: further arguments of :meth:`.StoredFile.from_document`
         """

@@ -41,7 +41,7 @@ def to_text(
 
 
 def is_utf8(file_id: Any) -> bool:
-    """Whether the texts in an ``_id`` are UTF-8: otherwise it cannot be queried."""
+    """Whether the texts in an ``_id`` are UTF-8: no query can ask for others."""
     if isinstance(file_id, ObjectId):
         return True
     try:

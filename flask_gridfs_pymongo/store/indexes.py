@@ -1,12 +1,12 @@
-"""The indexes of a bucket: created before the first write of a process, and checked again later.
+"""The indexes of a bucket: created before a process first writes, and checked again later.
 
 ::
 
     collections.indexes.ensure()
     collections.files.insert_one(document)
 
-A bucket may be dropped while processes write to it. So each check is followed by another one, in the background, ten
-seconds after a later write. Until a check has found all indexes (:attr:`Indexes.complete`) writers do not rely on any.
+A bucket may be dropped while processes write to it. So later writes start another check, in the background, ten
+seconds after them. Until a check has found all indexes (:attr:`Indexes.complete`), writers do not rely on any.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ INDEXES = (
     Index("chunks", [("files_id", ASCENDING), ("n", ASCENDING)], {"unique": True}),
     Index("files", [("previous", ASCENDING)], {"unique": True, "partialFilterExpression": WITH_PREVIOUS}),
 )
-"""The two of the GridFS specification, and the one of claims, which orders writers"""
+"""The two of the GridFS specification, and the one of claims (:mod:`.claims`)"""
 
 
 class Indexes:
@@ -67,8 +67,8 @@ class Indexes:
     def ensure(self, indexes: Sequence[Index] = INDEXES) -> None:
         """Create *indexes* if this process has not checked them yet, else check them again in the background.
 
-        A request does not wait long: if the server refuses an index, or takes longer than ten seconds, a warning is
-        logged, once.
+        If the server refuses an index, or takes longer than ten seconds, a warning is logged once, and the caller
+        continues without it.
         """
         if new := [index for index in indexes if index not in self._known]:
             self._create(new)
@@ -122,8 +122,8 @@ def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
 def create_index(collection: Collection[Any], index: Index, seconds: float | None) -> str:
     """Create an index; return why the server refuses it, or an empty string.
 
-    On a replica set this waits for a majority: by default MongoDB waits for every voting member, also for a dead one
-    (SERVER-65670).
+    On a replica set this waits for a majority; MongoDB's default waits for every voting member, even for one that is
+    down (SERVER-65670).
 
     :param seconds: after which the server gives up; None: never
     """

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
-"""a projection of a files document: what :class:`ChunkAudit` and reports need"""
+"""a projection of files documents: what :class:`ChunkAudit` and reports need"""
 SIZE = {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}
 """an expression for aggregations: the size of a chunk, measured by the server (MongoDB 4.4)"""
 NUMBERS = {"_id": 0, "files_id": 1, "n": 1}
-"""a projection of a chunk, covered by its index"""
+"""a projection of chunks, covered by their index"""
 SIZES = {**NUMBERS, "size": SIZE}
-"""a projection of a chunk: what :class:`ChunkAudit` needs"""
+"""a projection of chunks: what :class:`ChunkAudit` needs"""
 MAX_INT64 = 2**63 - 1
 """bytes: the largest integer of BSON"""
 
@@ -27,8 +27,8 @@ MAX_INT64 = 2**63 - 1
 def document_error(document: Mapping[str, Any]) -> str | None:
     """Return why a files document is invalid; None if it is valid.
 
-    Other tools wrote lengths that are missing, null, negative (above 2 GB in 32 bits), fractions or not numbers, and
-    names that are not UTF-8, whose bytes the driver returns as lone surrogates.
+    Other tools wrote lengths that are missing, null, negative (more than 2 GB in 32 bits), fractions or no numbers, and
+    names that are not UTF-8: the driver returns those bytes as lone surrogates.
     """
     if not is_length(document.get("length")):
         return "its length is not a number of bytes"
@@ -51,7 +51,7 @@ def is_utf8(text: str) -> bool:
 
 @dataclass
 class Problem:
-    """A kind of damage, how many chunks have it, and the number of the first one."""
+    """A kind of damage, how many chunks have it, and the number of the first of them."""
 
     kind: str
     count: int

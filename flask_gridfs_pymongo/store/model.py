@@ -1,4 +1,4 @@
-"""What one document of ``fs.files`` means.
+"""A version of a file, as its document in ``fs.files`` describes it.
 
 ::
 
@@ -24,55 +24,55 @@ from .charset import is_charset, join, split
 from .errors import CorruptFile
 from .integrity import document_error, is_length, is_utf8
 
-_UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write where they know no type
+_UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write if they do not know the type
 TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "metadata.mimetype")
 """where tools write the content type"""
 _SHA256 = re.compile("[0-9a-f]{64}")
 OWN_FIELDS = frozenset(
     "_id filename length chunkSize uploadDate contentType charset sha256 previous previousAt renamedFrom".split()
 )
-"""of a files document: what the store itself sets, and reads"""
+"""the fields of a files document that the store itself sets and reads"""
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One revision of a file, as its files document describes it (GridFS specification, "Files collection").
+    """One version of a file, as its files document describes it (GridFS specification, "Files collection").
 
-    Files of other writers may lack a name, a date, a content type and a hash, and any field may have any type; nothing
-    here ever reads their chunks.
+    Documents that other tools wrote may lack a name, a date, a content type and a hash, and any field may have any
+    type. No chunk is read here.
     """
 
     id: Any
     filename: str
-    """empty where there is none; see :attr:`named`"""
+    """empty if the document has none; see :attr:`named`"""
     length: int
-    """bytes; 0 where the file is damaged"""
+    """bytes; 0 if the file is damaged"""
     chunk_size: int
     """bytes in every chunk but the last"""
     upload_date: datetime
-    """in UTC, to the millisecond; where the document has no date, when its ObjectId was made, else 1970"""
+    """in UTC, to the millisecond; without a date in the document the one of its ObjectId, else 1970"""
     content_type: str
-    """without its charset; ``application/octet-stream`` where neither the document nor the name tells it"""
+    """without its charset; ``application/octet-stream`` if neither the document nor the name gives a type"""
     sha256: str | None
-    """of the content, in hexadecimal; None where another tool wrote the file"""
+    """of the content, in hexadecimal; None if another tool wrote the file"""
     charset: str | None = None
-    """of text; None where the document tells none"""
+    """of text; None if the document has none"""
     named: bool = True
-    """whether the name is a text by which the file is found; else only its ``_id`` finds it"""
+    """whether the file can be found by its name; otherwise only by its ``_id``"""
     dated: bool = True
-    """whether the document has a date; revisions without one come before all that have one"""
+    """whether the document has a date; versions without one come before all others"""
     damage: str | None = None
-    """why the document cannot be right, and the content cannot be read; None where it can"""
+    """why the document is invalid and the content cannot be read; None if it is valid"""
     first_chunk: bytes | None = field(default=None, compare=False, repr=False)
-    """where it was fetched together with the document"""
+    """if it was fetched together with the document"""
     shares_second: bool = field(default=False, compare=False)
-    """whether a version beside this one is dated within the same second, so that seconds do not tell them apart"""
+    """whether the version before or after this one has a date in the same second"""
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """the document's ``metadata``, where that is a mapping; the content type is in it, too"""
+    """the document's ``metadata`` if that is a mapping; it also contains the content type"""
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """the files document itself"""
     options: CodecOptions[Any] = field(default=DEFAULT_CODEC_OPTIONS, compare=False, repr=False)
-    """the collection's, which say how a UUID in the ``_id`` is stored"""
+    """of the collection: how a UUID in the ``_id`` is stored"""
 
     @classmethod
     def from_document(
@@ -116,7 +116,7 @@ class StoredFile:
 
     @cached_property
     def fields(self) -> Mapping[str, Any]:
-        """The document's further fields: an application's own, or those of another tool."""
+        """The other fields of the document: those of the application or of another tool."""
         return {
             name: value
             for name, value in self.document.items()
@@ -125,21 +125,21 @@ class StoredFile:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the file is gone, in UTC: ``metadata.expiresAt``; None: never."""
+        """When the file expires, in UTC: ``metadata.expiresAt``; None: never."""
         date = self.metadata.get("expiresAt")
         return _aware(date) if isinstance(date, datetime) else None
 
     @property
     def expired(self) -> bool:
-        """Whether the file is gone, though it may still be stored."""
+        """Whether the file has expired; it may still be stored."""
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
     @cached_property
     def etag(self) -> str:
         """The opaque tag of a strong validator (RFC 9110 section 8.8.3), without its quotes.
 
-        The content of a revision never changes: its ``_id``, length and upload date stand for it, and its hashes where
-        it has any. Its content type and charset may be corrected; they count as they are stored, in one field or two.
+        The content of a version never changes, so its ``_id``, length, upload date and hashes (if any) identify it. Its
+        content type and charset may be corrected, so they count, too, as stored: in one field or two.
         """
         date = self.upload_date.isoformat()
         identity = [self.id, self.length, date, self._stored_type, self.sha256, self.document.get("md5")]
@@ -149,28 +149,28 @@ class StoredFile:
 
     @property
     def media_type(self) -> str:
-        """The content type with its charset, as a Content-Type field has it."""
+        """The content type with its charset, as in a Content-Type field."""
         if self.charset is None or self._stored_type != self.content_type:
             return self._stored_type
         return join(self.content_type, self.charset)
 
     @cached_property
     def _stored_type(self) -> str:
-        """The content type as it is stored: earlier versions of this package put the charset into it."""
+        """The content type as stored: earlier releases of this package put the charset into it."""
         return _content_type(self.document, self.metadata) or self.content_type
 
     @property
     def key(self) -> str | None:
-        """The ``_id`` as URLs have it (:func:`.ids.to_text`); None where they have no room for it."""
+        """The ``_id`` as text for URLs (:func:`.ids.to_text`); None if no URL can contain it."""
         try:
             return ids.to_text(self.id, self.options)
         except UnicodeEncodeError:
             return None
 
     def ensure_sound(self) -> None:
-        """Refuse to read what cannot be right.
+        """Make sure that the document is valid.
 
-        :raises CorruptFile: where the file is damaged
+        :raises CorruptFile: if it is not
         """
         if self.damage is not None:
             raise CorruptFile(f"file {self.key} ({self.filename!r}) is damaged: {self.damage}")
@@ -180,13 +180,13 @@ class StoredFile:
         return min(self.chunk_size, self.length - n * self.chunk_size)
 
 
-def living(file: StoredFile | None) -> StoredFile | None:
+def unless_expired(file: StoredFile | None) -> StoredFile | None:
     """Return *file* unless it has expired."""
     return None if file is None or file.expired else file
 
 
 def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
-    """The first type given where tools write it: the drivers and most others, Spring, and Meteor."""
+    """The first type found in the fields where tools write it: the drivers and most others, Spring, and Meteor."""
     nested = [metadata.get(name) for name in ("contentType", "_contentType", "mimetype")]
     for value in (*nested, document.get("contentType")):
         if type(value) is str and value.partition(";")[0].strip().lower() not in _UNKNOWN and is_utf8(value):

@@ -1,4 +1,4 @@
-"""Byte ranges out of ``fs.chunks``.
+"""Ranges of bytes from ``fs.chunks``.
 
 ::
 
@@ -27,21 +27,21 @@ from .retry import RetryBudget, while_known
 
 _ANSWER = 15  # seconds; by default the driver itself takes up to 30 to notice
 _BATCH_BYTES = 1024 * 1024
-_WORTH_A_STREAM = 4 * 1024 * 1024  # bytes; below it a stream saves less than a closed one costs
+_WORTH_A_STREAM = 4 * 1024 * 1024  # bytes; for less a stream is slower than a find
 
 
 class Reader:
     """Iterate over the bytes *start* to *stop* (exclusive) of a file, a chunk at a time.
 
-    The first chunk is read at once, so that what is wrong with a file is known before anything of it is sent. Small
-    batches keep the time to the first byte and the memory of a stalled client low. Where a server goes away, reading
-    goes on with the chunk it needs next, from whoever takes over.
+    The first chunk is read at once, so that errors are raised before anything is sent. Small batches keep the time to
+    the first byte low, and the memory used for a stalled client. If a server fails, reading continues at the next
+    chunk on the server that takes over.
 
     :param chunks: the bucket's chunks collection, decoding to dict
     :param start: the first byte
     :param stop: the byte after the last one, at most the file's length
     :param streams: how many exhaust cursors may still be open; None: use none
-    :raises CorruptFile: where the file is damaged, or a chunk is missing or has another length than it must
+    :raises CorruptFile: if the file is damaged, or a chunk is missing or has the wrong length
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Reader:
         return next(self._pieces) if first is None else first
 
     def close(self) -> None:
-        """Release the cursor; called by the WSGI server also when the client goes away."""
+        """Release the cursor; the WSGI server also calls this when the client disconnects."""
         self._pieces.close()
 
 
@@ -93,10 +93,10 @@ def _pieces(
                     yield piece(document.get("data"))
                     n += 1
                     budget.renew()
-        except PyMongoError as error:  # after some chunks only the cursor may be gone: the next one tells
+        except PyMongoError as error:  # after some chunks perhaps only the cursor is lost: try another one
             if n == begin and not budget.lasts(error):
                 raise
-            if chunks.read_preference != ReadPreference.PRIMARY:  # the same secondary might be asked again
+            if chunks.read_preference != ReadPreference.PRIMARY:  # else the same secondary might be asked again
                 chunks = chunks.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         else:
             if n > begin:
@@ -110,17 +110,17 @@ def _pieces(
 def _documents(
     chunks: Documents, file: StoredFile, first: int, last: int, streams: Semaphore | None
 ) -> Iterator[Iterator[dict[str, Any]]]:
-    """The chunks *first* to *last* in order, or the first of them.
+    """The chunks *first* to *last* in order, or the first few of them.
 
-    Through an exhaust cursor the server sends batch after batch unasked. It is the fastest way, but holds a pooled
-    connection for as long as the client takes, so *streams* bounds how many there are at once. Without it each find
-    has one batch: a cursor that stays open can be neither continued nor closed where its server goes away.
+    With an exhaust cursor the server sends batch after batch without being asked. That is the fastest way, but it holds
+    a pooled connection for as long as the client takes, so *streams* limits how many there are at once. Otherwise each
+    find has a single batch: if a server fails, a cursor left open can be neither continued nor closed.
     """
     batch = max(2, min(_BATCH_BYTES // file.chunk_size, 1000))
 
     def find(**options: Any) -> Any:
         wanted = {"files_id": {"$eq": file.id}, "n": {"$gte": first, "$lte": last}}
-        if large:  # without an index the server sorts, on disk where it must: MongoDB 4.4 and 5.0 want to be told
+        if large:  # for a sort without an index: MongoDB 4.4 and 5.0 use the disk only with this option
             options["allow_disk_use"] = True
         return chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}, sort=[("n", 1)], **options)
 
@@ -132,7 +132,7 @@ def _documents(
                     with pymongo.timeout(_ANSWER):
                         head = next(stream, None)
                 except (InvalidOperation, OperationFailure):
-                    head = None  # an old mongos refuses; the plain find says what else is wrong
+                    head = None  # an old mongos refuses; any other error comes again from the plain find
                 if head is not None:
                     yield chain([head], while_known(stream, chunks.database.client))
                     return
@@ -143,7 +143,7 @@ def _documents(
 
 
 def _in_time(documents: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield *documents*; a server that does not answer for :data:`_ANSWER` seconds (a frozen one) counts as gone."""
+    """Yield *documents*; a server that does not answer for :data:`_ANSWER` seconds (a frozen one) has failed."""
     while True:
         with pymongo.timeout(_ANSWER):
             document = next(documents, None)

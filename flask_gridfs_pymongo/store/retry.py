@@ -63,14 +63,14 @@ def reason(error: PyMongoError) -> str:
 
 
 def is_transient(error: PyMongoError) -> bool:
-    """Whether the same operation may succeed later; if the server answered, it has not been done."""
+    """Whether the same operation may succeed later; if the server replied with it, nothing was done."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
         return True
     return not is_unconfirmed(error) and not _TRANSIENT.isdisjoint(codes(error))
 
 
 def is_unconfirmed(error: PyMongoError) -> bool:
-    """Whether the server did what was asked, but did not confirm in time that it is durable."""
+    """Whether the server did the write, but did not confirm in time that it is durable."""
     if isinstance(error, BulkWriteError):
         return bool(error.details and error.details.get("writeConcernErrors"))
     return isinstance(error, WriteConcernError)
@@ -90,8 +90,8 @@ def is_reachable(collection: Collection[Any]) -> bool:
 class RetryBudget:
     """How long an operation is retried: for the client's server selection timeout.
 
-    If a suitable server is known, the time counts from the first failure, since the failure itself may have taken as
-    long as the timeout. If none is known, it counts from the first attempt, during which the driver has waited already.
+    If a suitable server is known, the time starts at the first failure, which itself may have taken as long as the
+    timeout. Otherwise it starts at the first attempt, in which the driver has already waited for a server.
 
     :param collection: the operation's collection
     """
@@ -101,12 +101,12 @@ class RetryBudget:
         self.renew()
 
     def renew(self) -> None:
-        """Start anew after a success."""
+        """Start the time again, after a success."""
         self._asked = time.monotonic()
         self._failed: float | None = None
 
     def lasts(self, error: PyMongoError) -> bool:
-        """Return whether to retry after *error*, after waiting for a moment if so."""
+        """Return whether to retry after *error*; if so, wait for a moment first."""
         if not is_transient(error):
             return False
         now = time.monotonic()
@@ -121,8 +121,8 @@ class RetryBudget:
 def retry(collection: Collection[Any], operation: Callable[[], T], on_retry: Callable[[], T] | None = None) -> T:
     """Return the result of *operation*, which is retried while it fails with transient errors.
 
-    The driver retries only once, and index builds and the writes of a standalone server not at all: that is not enough
-    for an election or a restart.
+    The driver retries only once, which is not enough for an election or a restart, and never retries index builds or
+    writes to a standalone server.
 
     :param on_retry: replaces *operation* after the first failure, as the server may have done it already
     :raises pymongo.errors.PyMongoError: an error that is not transient, or outlasts the :class:`RetryBudget`
@@ -140,8 +140,8 @@ def retry(collection: Collection[Any], operation: Callable[[], T], on_retry: Cal
 def while_known(cursor: Any, client: Any) -> Iterator[dict[str, Any]]:
     """Iterate over *cursor* while its server is reachable.
 
-    If it is not, the driver's getMore would wait for it for the whole server selection timeout, though a new cursor on
-    another server could continue.
+    Otherwise the driver's getMore would wait for that server for the whole server selection timeout, though a new
+    cursor on another server could continue.
 
     :raises pymongo.errors.AutoReconnect: if the server is not reachable
     """

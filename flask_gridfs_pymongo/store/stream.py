@@ -23,7 +23,7 @@ _MAX_BUFFER = 16 * 1024 * 1024  # bytes, the largest possible chunk
 class FileReader(io.BufferedReader):
     """Reads a version: an :class:`io.BufferedIOBase` with ``read``, ``seek``, iteration over lines and ``with``.
 
-    It holds no cursor between two reads, so that it may stay open for any time, and a read outlives an election of the
+    It holds no cursor between reads, so it may stay open as long as you like; a read survives an election of the
     replica set, as a download does. ``name`` is the file's name.
 
     :param file: the version

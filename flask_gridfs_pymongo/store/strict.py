@@ -1,7 +1,7 @@
-"""The total order of a name's versions, asked for strictly: whatever other tools left behind.
+"""The total order of a name's versions, by queries that are right whatever other tools stored.
 
-Those without a date come first, by ``_id``, then the others by upload date, where it ties by ``_id``. It takes several
-round trips; :mod:`.versions` comes here if the answer to a plain question does not tell the order::
+Those without a date come first, by ``_id``, then the others by upload date, and by ``_id`` if dates are equal. This
+takes several round trips, so :mod:`.versions` uses it only if a simple query does not settle the order::
 
     Strict(collections, stored).in_order("notes.txt", DESCENDING, 0, 1, collections.files)  # the newest
 """
@@ -21,12 +21,12 @@ from .collections import Collections, Documents
 from .model import StoredFile
 
 NO_ARRAY = {"$not": {"$type": "array"}}
-"""for what is compared with a value: the server looks into arrays"""
+"""added to comparisons, which also match the elements of arrays"""
 CALENDAR = _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 """the first and the last date"""
 DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **NO_ARRAY}}
-"""Revisions that have an upload date: a BSON date within the years 1 to 9999"""
-# The rest. Each branch is a stretch of the index; $nor with the above would be a walk through all versions of a name.
+"""Versions that have an upload date: a BSON date in the years 1 to 9999"""
+# All others. Each branch is a range of the index; $nor with the above would read all versions of a name.
 UNDATED: dict[str, Any] = {
     "$or": [
         {"uploadDate": {"$not": {"$gte": _FIRST}}},
@@ -71,7 +71,7 @@ class Strict:
         return next((place for place, other in enumerate(found) if other["_id"] == file.id), 0)
 
     def in_order(self, filename: str, direction: int, skip: int, limit: int, files: Documents) -> list[StoredFile]:
-        """Return the revisions at places *skip* to *skip + limit* of the total order, or of its reverse.
+        """Return the versions at places *skip* to *skip + limit* of the total order, or of its reverse.
 
         :param files: the files collection to ask
         """
@@ -80,7 +80,7 @@ class Strict:
         for stretch, walk in stretches[::direction]:
             selection = {**named(filename), **stretch}
             if stretch is UNDATED and files.find_one(selection, {"_id": 1}) is None:
-                continue  # as almost always; the server would have to sort
+                continue  # as almost always: it saves a sort
             part = walk(selection, direction, skip, limit - len(found), files)
             found += part
             if len(found) == limit:
@@ -91,7 +91,7 @@ class Strict:
     def _by_id(
         self, selection: Mapping[str, Any], direction: int, skip: int, limit: int, files: Documents
     ) -> list[StoredFile]:
-        # The name is the same for all; without it the server might walk along all ids of the bucket.
+        # All have the same name; without it the server might read all ids of the bucket.
         order = [("filename", ASCENDING), ("_id", direction)]
         found = files.find(selection).sort(order).skip(skip).limit(limit)
         return [self._stored(document, shares_second=True) for document in found]
@@ -101,8 +101,7 @@ class Strict:
     ) -> list[StoredFile]:
         """In order of the upload date, then of the ``_id``.
 
-        The index gives the order by date. The neighbours tell where dates tie; only there the server sorts, and only
-        the documents of that date.
+        The index gives the order by date. Only documents whose dates are equal are sorted, by one query for each date.
         """
         lead = min(skip, 1)
         found = list(files.find(selection).sort("uploadDate", direction).skip(skip - lead).limit(lead + limit + 1))
@@ -113,7 +112,7 @@ class Strict:
             wanted = min(place + len(tied), lead + limit) - max(place, lead)
             if wanted > 0 and len(tied) > 1:
                 first = 0
-                if place == 0 and skip > 0:  # the group may have begun before what was fetched
+                if place == 0 and skip > 0:  # versions before *skip* may have this date, too
                     earlier = {**selection["uploadDate"], "$lt" if direction == ASCENDING else "$gt": date}
                     first = max(0, skip - files.count_documents({**selection, "uploadDate": earlier}))
                 same_date = {**selection, "uploadDate": {"$eq": date, **NO_ARRAY}}
@@ -131,7 +130,7 @@ class Strict:
 def check_name(filename: Any) -> None:
     """Refuse a name that is not a str.
 
-    :raises TypeError: where it is none
+    :raises TypeError: if it is not
     """
     if not isinstance(filename, str):
         raise TypeError(f"filename must be str, not {type(filename).__name__}; an _id is given as id=")

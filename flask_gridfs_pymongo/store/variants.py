@@ -1,7 +1,7 @@
-"""Variants of pictures, stored beside the bucket in ``base.variants``.
+"""Variants of pictures, stored in ``base.variants``.
 
-Each is one document that contains its bytes, so that MongoDB's TTL index can delete those that are not used any more.
-Nothing is lost: a missing variant is made again::
+Each is a single document that contains the bytes, so that a TTL index can delete those that are no longer used. A
+missing variant is made again::
 
     bucket.variants.put("5d41402a", file.id, "image/webp", data)
     bucket.variants.get("5d41402a")
@@ -25,7 +25,7 @@ from .indexes import Index
 from .model import StoredFile
 
 UNUSED_TTL = timedelta(days=30)
-"""without use, after which a variant is deleted"""
+"""how long a variant is kept after its last use"""
 VARIANT_INDEXES = (
     Index("variants", [("used", ASCENDING)], {"expireAfterSeconds": int(UNUSED_TTL.total_seconds())}),
     Index("variants", [("file", ASCENDING)], {}),
@@ -36,7 +36,7 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
 class StoredVariant(NamedTuple):
-    """A variant as it was stored."""
+    """A stored variant."""
 
     content_type: str
     data: bytes
@@ -46,7 +46,7 @@ class Variants:
     """The stored variants of one bucket."""
 
     def __init__(self, collections: Collections) -> None:
-        # What can be made again need not be on a majority of the members.
+        # Variants can be made again, so a majority need not have them.
         self._collection = collections.variants.with_options(write_concern=WriteConcern(w=1))
         self._files = collections.primary.files
         self._indexes = collections.indexes
@@ -83,7 +83,7 @@ class Variants:
 
     @staticmethod
     def may_exist(document: Mapping[str, Any]) -> bool:
-        """Whether there may be pictures of a file, by the type that its document tells."""
+        """Whether a file may have variants, by the type in its document."""
         return StoredFile.from_document(document).content_type.partition(";")[0].strip().lower() in TYPES
 
     def count(self, file_id: Any) -> int:
@@ -103,7 +103,7 @@ class Variants:
 
     @contextmanager
     def _logged(self) -> Iterator[None]:
-        """Log errors of the database: the answer does not depend on stored variants."""
+        """Log errors of the database: requests succeed without stored variants."""
         try:
             yield
         except PyMongoError as error:

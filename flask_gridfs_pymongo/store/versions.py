@@ -1,11 +1,11 @@
 """The versions of a name in their order: those without a date, then by upload date, then by ``_id``.
 
-The order is total and the same for everybody: version 0 is the first one uploaded, -1 the newest::
+The order is total, and every process sees the same: version 0 is the first one uploaded, -1 the newest::
 
     Versions(Collections(database)).find("notes.txt", -2)
 
-What is asked is the simplest question that an index answers; whether its answer can be trusted is seen in the answer.
-If it cannot (dates that tie or are none, arrays in place of values), :mod:`.strict` asks again.
+First comes a simple query that an index answers. If its result does not settle the order (equal dates, values that are
+no dates, arrays), :mod:`.strict` asks again.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from ..cache import Memory
 from . import ids
 from .collections import Collections, Documents
 from .documents import NEWEST_FIRST, DocumentFinder
-from .model import StoredFile, living, upload_date
+from .model import StoredFile, unless_expired, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
 
 T = TypeVar("T")
-_KEY = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
-_KEYS = 1000  # of one name; beyond that each version is looked for on its own
+_DATES = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
+_KEYS = 1000  # of one name; if there are more, each version is looked up separately
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
 
 
 class Version(NamedTuple):
-    """A revision and its number: 0 is the first one."""
+    """A version and its number: 0 is the first one."""
 
     number: int
     file: StoredFile
 
 
 class Versions:
-    """Finds revisions in the files collection of a bucket.
+    """Finds versions in the files collection of a bucket.
 
-    :param memory: where the content of small files is kept; None: nowhere
+    :param memory: keeps the content of small files; None: do not keep any
     """
 
     def __init__(self, collections: Collections, memory: Memory | None = None) -> None:
@@ -52,21 +52,21 @@ class Versions:
         self.in_order = self._strict.in_order
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return a revision of *filename*: 0 the first, 1 the second, -1 the newest, -2 the one before it.
+        """Return a version of *filename*, or None: 0 the first, 1 the second, -1 the newest, -2 the one before it.
 
-        What has expired is not there; where that is the newest one, the name is gone with all revisions.
+        Versions that have expired are not found; if the newest one has expired, none is.
 
-        :param first_chunk: the first chunk is going to be read: fetch it too, where that costs no further round trip
+        :param first_chunk: also fetch the first chunk if that takes no further round trip
         """
         check_name(filename)
         if version == -1:
-            return living(self._surely(lambda files: self._newest(files, filename, first_chunk)))
-        return living(self._surely(lambda files: self._at(files, filename, version, first_chunk)))
+            return unless_expired(self._surely(lambda files: self._newest(files, filename, first_chunk)))
+        return unless_expired(self._surely(lambda files: self._at(files, filename, version, first_chunk)))
 
     def _newest(self, files: Documents, filename: str, first_chunk: bool = False) -> StoredFile | None:
         plain = {"filename": filename}
         found = self._documents.find(files, plain, first_chunk)
-        if not found:  # whatever the strict way asks for is among what this asked for
+        if not found:  # this query matches whatever the strict one does
             return None
         if _is_newest(found, filename):
             return self._documents.file(plain, found[0], shares_second=_share_second(*found))
@@ -83,25 +83,26 @@ class Versions:
                 return self._documents.file(
                     own, found[0], shares_second=_share_second(*keys[max(0, place - 1) : place + 2])
                 )
-        return self._strict.at(filename, version, files) if living(self._strict.at(filename, -1, files)) else None
+        newest = unless_expired(self._strict.at(filename, -1, files))
+        return self._strict.at(filename, version, files) if newest else None
 
     def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
-        """The names and dates of all versions, the oldest first; None if they do not tell the order, or are many."""
-        by_date = files.find({"filename": filename}, _KEY, sort=NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
+        """The names and dates of all versions, the oldest first; None if too many, or dates do not settle the order."""
+        by_date = files.find({"filename": filename}, _DATES, sort=NEWEST_FIRST, limit=_KEYS + 1, batch_size=_KEYS + 2)
         keys = list(by_date)[::-1]
         dates = {key.get("uploadDate") if _is_dated(key, filename) else None for key in keys}
         return keys if None not in dates and len(dates) == len(keys) <= _KEYS else None
 
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return the revision with this ``_id``, of any type; *first_chunk* as in :meth:`find`."""
-        selection = {"_id": {"$eq": file_id}}  # a value, though it may look like an operator
+        """Return the version with this ``_id``, of any type, or None; *first_chunk* as in :meth:`find`."""
+        selection = {"_id": {"$eq": file_id}}  # $eq: the value may look like an operator
         found = self._surely(lambda files: self._documents.find(files, selection, first_chunk, None) or None)
-        return living(self._documents.file(selection, found[0])) if found else None
+        return unless_expired(self._documents.file(selection, found[0])) if found else None
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
-        """Return the newest revision as the primary knows it, for a writer to follow, though it may have expired.
+        """Return the newest version, read from the primary, for a writer to follow; it may have expired.
 
-        :param beside: the ``_id`` of one that does not count
+        :param beside: the ``_id`` of a version to ignore
         """
         check_name(filename)
         files = self.collections.primary.files
@@ -111,7 +112,7 @@ class Versions:
         return next((file for file in found if file.id != beside), None)
 
     def count(self, filename: str, limit: int = 0) -> int:
-        """Return how many revisions there are, at most *limit*; 0: count all."""
+        """Return how many versions there are, at most *limit*; 0: count all."""
         options: dict[str, Any] = {"limit": limit} if limit else {}
         return int(self.collections.files.count_documents(named(filename), **options))
 
@@ -120,9 +121,9 @@ class Versions:
         return self._strict.number(file)
 
     def before(self, filename: str, number: int | None = None, limit: int = 100) -> list[Version]:
-        """Return the *limit* revisions of *filename* before version *number* (None: the newest ones), newest first.
+        """Return the *limit* versions of *filename* before version *number* (None: the newest ones), newest first.
 
-        Fewer where some of them have expired.
+        Those that have expired are left out.
         """
         check_name(filename)
         return self._surely(lambda files: self._before(files, filename, number, limit) or None) or []
@@ -134,8 +135,8 @@ class Versions:
         else:
             newest, total = StoredFile.from_document(keys[-1]) if keys else None, len(keys)
         top = total if number is None else max(0, min(number, total))
-        while top and living(newest):
-            first = max(0, top - limit)  # counted from the oldest: what is uploaded meanwhile changes no number
+        while top and unless_expired(newest):
+            first = max(0, top - limit)  # counted from the oldest, so that uploads meanwhile change no number
             found = (
                 enumerate(self.in_order(filename, ASCENDING, first, top - first, files), first)
                 if keys is None
@@ -150,7 +151,7 @@ class Versions:
     def _between(
         self, files: Documents, keys: list[dict[str, Any]], first: int, stop: int
     ) -> Iterator[tuple[int, StoredFile]]:
-        """The versions *first* to *stop* (exclusive) of those that *keys* tell, with their numbers."""
+        """The versions *first* to *stop* (exclusive) of *keys*, with their numbers."""
         numbers = {key["uploadDate"]: first + place for place, key in enumerate(keys[first:stop])}
         dates = {"$gte": min(numbers), "$lte": max(numbers)}
         selection = {"filename": keys[0]["filename"], "uploadDate": dates}
@@ -159,14 +160,14 @@ class Versions:
                 yield numbers[document["uploadDate"]], self.stored(document)
 
     def after(self, filename: str, newest: StoredFile | None) -> dict[str, Any]:
-        """Return a query for the revisions of *filename* that come after *newest*; None: for all of them."""
+        """Return a query for the versions of *filename* that come after *newest*; None: for all of them."""
         if newest is None:
             return named(filename)
         dates = {**DATED["uploadDate"], "$gt": newest.upload_date} if newest.dated else DATED["uploadDate"]
         return {**named(filename), "uploadDate": dates}
 
     def up_to(self, newest: StoredFile) -> list[Any]:
-        """Return the ``_id`` of *newest* and of every revision of its name before it, the oldest first.
+        """Return the ``_id`` of *newest* and of every version of its name before it, the oldest first.
 
         Those that no query can ask for (:func:`.ids.is_utf8`) are left out.
         """
@@ -179,7 +180,7 @@ class Versions:
         undated, dated = list[dict[str, Any]](), list[dict[str, Any]]()
         for found in retry(files, lambda: list(by_date(batch_size=_IDS))):
             if isinstance(found["filename"], list) or not ids.is_utf8(found["_id"]):
-                continue  # the server looks into arrays
+                continue  # the query also matches elements of arrays
             if not isinstance(found.get("uploadDate"), datetime):
                 undated.append(found)
             elif newest.dated and upload_date(found) <= newest.upload_date:
@@ -187,23 +188,23 @@ class Versions:
         return undated + dated
 
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
-        """Ask; only the primary is believed that there is nothing."""
+        """Ask; if a secondary that may lag finds nothing, ask the primary."""
         files, primary = self.collections.files, self.collections.primary.files
         found = retry(files, lambda: ask(files))
         return retry(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
 
 
 def _is_newest(found: list[dict[str, Any]], filename: str) -> bool:
-    """Whether the first of *found*, the two that the server sorts last by date, is the newest without any doubt.
+    """Whether the first of *found*, the two with the latest dates, is certainly the newest version.
 
-    It is not if one has an array in the place of its name or date, or no date, or if both have the same one.
+    It is not certain if a name or date is an array, if the first one has no date, or if both dates are equal.
     """
     dates = [document.get("uploadDate") for document in found]
     return _is_dated(found[0], filename) and not isinstance(dates[-1], list) and dates[0] not in dates[1:]
 
 
 def _is_dated(document: Mapping[str, Any], filename: str) -> bool:
-    """Whether it is a version with a date; the server looks into arrays, too."""
+    """Whether it is a version of this name with a date; queries also match elements of arrays."""
     return document["filename"] == filename and isinstance(document.get("uploadDate"), datetime)
 
 

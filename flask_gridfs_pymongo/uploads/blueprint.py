@@ -40,7 +40,7 @@ from .tus import views as tus
 from .views import answer
 
 # Handlers that take precedence over the application's. 401 is not among them: a login is the application's.
-_OURS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
+_OUR_ERRORS = (400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 503)
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 # Each template has a second name, flask_gridfs_pymongo/original/NAME, by which an application's own can extend it.
 _ORIGINALS = PrefixLoader(
@@ -170,7 +170,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     blueprint.context_processor(lambda: _context(options))
     for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)
-    for error in (*_OURS, HTTPException):
+    for error in (*_OUR_ERRORS, HTTPException):
         blueprint.register_error_handler(error, _problem)
     for error_class in FAILURES:
         blueprint.register_error_handler(error_class, partial(_failed, options))

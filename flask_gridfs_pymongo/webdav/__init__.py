@@ -1,6 +1,6 @@
-"""A bucket as a network drive: WebDAV (RFC 4918), in part by WsgiDAV.
+"""A bucket as a network drive: WebDAV (RFC 4918), partly by WsgiDAV.
 
-Files, rights, limits and header fields are those of the blueprint *uploads*::
+It has the files, rights, limits and header fields of a blueprint, here *uploads*::
 
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": mongo.webdav_app(rules=uploads)})
 
@@ -9,14 +9,14 @@ The order of calls::
     WebDAV.__call__
         _answer                 host, login, origin, method, path
             _download           GET and HEAD of a file, _page of a folder
-            _environ            the body, and what the resources see of the request
+            _environ            the body, and what WsgiDAV and the resources see of the request
             _propfind           in :mod:`.propfind`
             _change             DELETE, COPY and MOVE, in :mod:`.changes`
             _by_wsgidav         PROPPATCH, MKCOL, PUT, LOCK and UNLOCK: WsgiDAV parses them, and calls
                                 :class:`.Provider`, :class:`.File`, :class:`.Folder`, and for locks and properties
                                 :class:`.LockStorage` and :class:`.PropertyManager`
         _refusal                for any error
-        guard                   fields of every answer
+        guard                   header fields of every response
 """
 
 from __future__ import annotations
@@ -57,23 +57,23 @@ from .properties import PropertyManager
 from .propfind import multistatus, propfind
 from .provider import Provider
 
-# Some clients look for the letters D: in an answer. lxml and ElementTree each have prefixes of their own otherwise.
+# Some clients search answers for "D:". By default lxml and ElementTree have other prefixes.
 ElementTree.register_namespace("D", "DAV:")
 if use_lxml:
     etree.register_namespace("D", "DAV:")
 
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
-_MAX_XML, _MAX_LOCK = 1024 * 1024, 2048  # bytes; a lock's owner is kept
-_MAX_LINKS = 1000  # of a folder's page
-_MAX_FIELD_LENGTH = 4000  # characters: WsgiDAV takes quadratic time for an If
+_MAX_XML, _MAX_LOCK = 1024 * 1024, 2048  # bytes; the owner of a lock is stored
+_MAX_LINKS = 1000  # on the page of a folder
+_MAX_FIELD_LENGTH = 4000  # characters: WsgiDAV's time for an If field is quadratic
 
 
 class WebDAV:
     """The WSGI application that :meth:`.PyMongo.webdav_app` returns.
 
-    :param app: the Flask application, in whose request context everything happens
-    :param options: what the application decided
+    :param app: the Flask application: its request context is used
+    :param options: of the blueprint
     :param authenticate: ``authenticate(user, password)``, for HTTP basic authentication
     """
 
@@ -82,10 +82,10 @@ class WebDAV:
         self._warned = False
         locks = LockStorage(lambda: options.bucket().dav)
         self._provider = Provider(options, locks)
-        self._bare_environ = {"wsgidav.provider": self._provider}  # to look something up
+        self._bare_environ = {"wsgidav.provider": self._provider}  # for look-ups without a client's fields
         properties = PropertyManager(lambda: options.bucket().dav, lambda url: self._provider.ref_url_to_path(url)[1:])
         logger = logging.getLogger("wsgidav")
-        if logger.level in (logging.NOTSET, logging.INFO):  # as its import sets it: refusals are errors, names are raw
+        if logger.level in (logging.NOTSET, logging.INFO):  # as its import sets it; it logs refusals as errors
             logger.setLevel(logging.CRITICAL)
         self._wsgidav = WsgiDAVApp(
             {
@@ -115,7 +115,7 @@ class WebDAV:
         return response(environ, start_response)
 
     def _answer(self, current: Request) -> Response:
-        # As Flask's dispatch does: its Host is not one of TRUSTED_HOSTS. That no view has its path is no error here.
+        # As Flask does for a Host that is not in TRUSTED_HOSTS. That no view has the path is not an error here.
         if isinstance(current.routing_exception, BadRequest):
             raise current.routing_exception
         check_encoding(current)
@@ -127,7 +127,7 @@ class WebDAV:
             level, methods = "1" if self._options.read_only else "1, 2", ", ".join(self._methods(current))
             return Response(status=200, headers={"Allow": methods, "DAV": level, "MS-Author-Via": "DAV"})
         if has_dot_segments(current.path) or "#" in current.environ.get("RAW_URI", ""):
-            abort(400, "A path with a segment . or .., or with a fragment, is nothing here.")
+            abort(400, "A path may have no segment . or .., and no fragment.")
         if current.method in ("GET", "HEAD"):
             return self._download(current)
         environ = self._environ(current, user)
@@ -142,20 +142,20 @@ class WebDAV:
         if current.method in ("DELETE", "COPY", "MOVE"):
             return _change(current, found)
         if current.method == "UNLOCK" and found and found.prevent_locking():
-            abort(403, "Who may not write here may not end a lock.")
+            abort(403, "Only those who may write here may remove a lock.")
         return self._by_wsgidav(environ)
 
     def _user(self, current: Request) -> str:
-        """Return the name of the user; abort with 401 if a login is needed and missing or wrong."""
+        """Return the name of the user; abort with 401 without a valid login, if one is needed."""
         if self._authenticate is None:
             return current.remote_user or ""
         if not current.is_secure and not self._warned:
             self._warned = True
-            self._app.logger.warning("WebDAV: passwords come without HTTPS; anyone on the network can read them")
+            self._app.logger.warning("WebDAV: passwords are sent without HTTPS; anyone on the network can read them")
         given = current.authorization
         name, password = (given.username, given.password) if given and given.type == "basic" else (None, None)
         if name is None or password is None or not self._authenticate(name, password):
-            # Werkzeug quotes no token, and some clients take nothing else (RFC 9110 section 11.5).
+            # Werkzeug does not quote tokens, and some clients need quotes (RFC 9110 section 11.5).
             realm = quote_header_value(self._app.name, allow_token=False)
             fields = {"WWW-Authenticate": f'Basic realm={realm}, charset="UTF-8"'}
             text = "Give a name and a password."
@@ -163,10 +163,10 @@ class WebDAV:
         return name
 
     def _methods(self, current: Request) -> tuple[str, ...]:
-        """Return the methods that are not a 405 for this path, as far as the client may know of it."""
+        """Return the methods that are allowed for this path, without revealing more than the client may know."""
         try:
             found = self._found(current)
-        except Exception:  # a login that is missing, or the database
+        except Exception:  # no login, or an error of the database
             found = None
         never = {"PUT", "MKCOL"} if isinstance(found, Folder) else {"MKCOL"} if found else set()
         if self._options.read_only:
@@ -189,7 +189,7 @@ class WebDAV:
         return self._provider.get_resource_inst(current.path, self._bare_environ)
 
     def _without_secrets(self, error: Exception) -> Exception:
-        """Name those of the locks in the way whose files and folders the client may know of, by their URLs."""
+        """Keep only URLs in the error's list of conflicting locks of which the client may know."""
         if isinstance(error, DAVError) and error.err_condition:
             paths, environ = map(self._provider.ref_url_to_path, error.err_condition.hrefs), self._bare_environ
             try:
@@ -200,7 +200,7 @@ class WebDAV:
         return error
 
     def _environ(self, current: Request, user: str) -> dict[str, Any]:
-        """What WsgiDAV, and the resources, see of the request."""
+        """What WsgiDAV and the resources see of the request."""
         if any(len(current.headers.get(name, "")) > _MAX_FIELD_LENGTH for name in ("Destination", "If", "Timeout")):
             abort(400, f"Destination, If and Timeout have at most {_MAX_FIELD_LENGTH} characters.")
         current.environ["wsgidav.auth.user_name"] = user
@@ -214,12 +214,12 @@ class WebDAV:
             host = current.headers.get("Host", "")
             environ["HTTP_IF"] = dav.tags_as_paths(_text(environ["HTTP_IF"]), host, current.script_root)
         if current.method in ("PROPPATCH", "MKCOL"):
-            environ.pop("HTTP_DEPTH", None)  # they have none (RFC 4918 section 10.2)
+            environ.pop("HTTP_DEPTH", None)  # these have no Depth (RFC 4918 section 10.2)
         for name in PRECONDITIONS:
             environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
         if current.method == "PUT":
             if current.path.endswith("/"):
-                abort(400, "A URL that ends in a slash is a folder, which has no content of its own.")
+                abort(400, "A URL that ends with a slash is a folder, which has no content of its own.")
         else:
             body = read_all(current, 60, _MAX_LOCK if current.method == "LOCK" else _MAX_XML)
             if current.method in ("PROPFIND", "PROPPATCH", "LOCK"):
@@ -232,14 +232,14 @@ class WebDAV:
 
     def _by_wsgidav(self, environ: dict[str, Any]) -> Response:
         response = Response.from_app(self._wsgidav, environ, buffered=True)
-        if response.mimetype == "text/html":  # about WsgiDAV
+        if response.mimetype == "text/html":  # a page about WsgiDAV
             response.set_data(b"")
             del response.headers["Content-Type"]
         return response
 
 
 def _propfind(current: Request, found: Member | None) -> Response:
-    depth = current.headers.get("Depth", "1").lower()  # RFC 4918 says infinity, which is refused
+    depth = current.headers.get("Depth", "1").lower()  # the default in RFC 4918 is infinity, which is refused
     if depth not in ("0", "1", "infinity"):
         abort(400, "Depth is 0 or 1.")
     if depth == "infinity" and not isinstance(found, File):
@@ -251,7 +251,7 @@ def _propfind(current: Request, found: Member | None) -> Response:
 
 def _change(current: Request, found: Member | None) -> Response:
     if not current.path.strip("/"):
-        abort(403, "The top stays as it is.")
+        abort(403, "The top cannot be changed.")
     if found is None:
         abort(404, "There is no such file.")
     depth, is_copy = current.headers.get("Depth", "infinity").lower(), current.method == "COPY"
@@ -280,7 +280,7 @@ def _change(current: Request, found: Member | None) -> Response:
 
 
 def _page(current: Request, folder: Folder) -> Response:
-    """Return links to what is in a folder: some clients look by GET or HEAD whether it is there, or list it so."""
+    """Return links to what is in a folder: some clients use GET or HEAD to list it, or to see whether it exists."""
     permit(folder.options, "list", folder.stored_name or None)
     members = folder.first_members(_MAX_LINKS) if current.method == "GET" else []
     links = (
@@ -296,7 +296,7 @@ def _page(current: Request, folder: Folder) -> Response:
         "</ul>\n",
     ]
     fields = {**PAGE, "Content-Security-Policy": NO_PAGE}
-    # An iterator, so that a HEAD has no wrong length.
+    # An iterator, so that the answer to a HEAD has no wrong length.
     return Response(iter(page), headers=fields, mimetype="text/html")
 
 
@@ -309,14 +309,14 @@ def _destination(current: Request) -> str:
     except dav.Elsewhere as error:
         raise BadGateway(f"{error}.") from None
     except ValueError as error:
-        abort(400, f"Destination is no URL of a file: {error}.")
+        abort(400, f"Destination is not the URL of a file: {error}.")
     if path == "/":
-        abort(403, "The top stays as it is.")
+        abort(403, "The top cannot be changed.")
     return path
 
 
 def _text(field: str) -> str:
-    """Decode a header field whose client did not encode its URLs."""
+    """Decode a header field in which URLs may be UTF-8, not percent-encoded."""
     try:
         return field.encode("latin-1").decode()
     except UnicodeError:
@@ -324,7 +324,7 @@ def _text(field: str) -> str:
 
 
 def _refusal(current: Request, error: DAVError) -> Response:
-    # Each client asks once without a password.
+    # Each client first asks without a password: that is not reported.
     if 400 <= error.value < 500 and (error.value != 401 or "Authorization" in current.headers):
         report_refusal(error.value, str(error.context_info or ""), current.path.strip("/") or None)
     cause = error.src_exception

@@ -1,18 +1,18 @@
-"""DELETE, COPY and MOVE (RFC 4918 sections 9.6, 9.8 and 9.9), answered without WsgiDAV.
+"""DELETE, COPY and MOVE (RFC 4918 sections 9.6, 9.8 and 9.9), without WsgiDAV.
 
 The order of calls::
 
     delete(found)
         check_if, check_parent_unlocked     the request's If field, and locks
         _attempt(tree, _may_delete)         If, locks and rights of each member
-        _remove, _forget                    files, then what base.dav keeps of them
+        _remove, _forget                    files, then their properties and locks
     transfer(source, path)
         _unlocked_target                    the target's folder, If and locks
         _attempt(tree, _may_go)             If, rights and new name of each member
-        _clear                              what is replaced, if all may take its place
-        _move, _forget, or _copy_one        files, then what base.dav keeps of them
+        _clear                              deletes what is replaced, if no member failed
+        _move, _forget, or _copy_one        files, then their properties and locks
 
-Both return the members that stayed, each with its error: a folder stays if something in it does.
+Both return the members that failed, each with its error; a folder stays if something in it does.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _BATCH = 500  # files
 
 
 def delete(found: Member) -> Errors:
-    """Delete a file, or a folder with all that is in it.
+    """Delete a file, or a folder and all that is in it.
 
-    :raises wsgidav.dav_error.DAVError: 423 if the folder that it is in is locked
+    :raises wsgidav.dav_error.DAVError: 423 if the folder that contains it is locked
     """
     if isinstance(found, File):
         found.provider.read_ahead(found, deep=False, names=None, values=False)
@@ -55,11 +55,11 @@ def delete(found: Member) -> Errors:
 
 
 def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep: bool) -> tuple[bool, Errors]:
-    """Copy or move a file, or a folder with all that is in it.
+    """Copy or move a file, or a folder and all that is in it.
 
-    :param path: the Destination's
+    :param path: of the Destination
     :param overwrite: whether something may be replaced there
-    :param deep: whether what is in a folder goes with it
+    :param deep: whether to include what is in a folder
     :return: whether something was replaced, and the errors
     :raises wsgidav.dav_error.DAVError: 423 if the source, the target or its folder is locked
     """
@@ -67,7 +67,7 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
     own, new = source.stored_name.removesuffix("/"), storable(path)
     target = _unlocked_target(source, path, is_move=is_move)
     if f"{own}/".startswith(f"{new}/") or f"{new}/".startswith(f"{own}/"):
-        abort(403, "Nothing goes onto itself, into itself, or onto a folder that it is in.")
+        abort(403, "The Destination may not be the source, in the source, or a folder that contains the source.")
     if target is not None and not overwrite:
         abort(412, "The Destination exists, and Overwrite is F; nothing was changed.")
     members = source.tree() if deep else [source]
@@ -89,7 +89,7 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
 
 
 def _unlocked_target(source: Member, path: str, *, is_move: bool) -> Member | None:
-    """Return what is at *path*, or None; no lock is in the way of source and target, and what If says holds."""
+    """Return what is at *path*, or None, after checking the locks and the If field for source and target."""
     target: Member | None = source.provider.get_resource_inst(path, source.environ)
     parent = source.provider.get_resource_inst(get_uri_parent(path), source.environ)
     if not isinstance(parent, Folder):
@@ -121,9 +121,9 @@ def _may_go(member: Member, new: str, *, is_move: bool) -> None:
 
 
 def _clear(target: Member, kept: set[str]) -> None:
-    """Delete what is replaced; a file whose name is in *kept* gets one more version.
+    """Delete what is replaced, except files whose names are in *kept*: these get another version.
 
-    :raises wsgidav.dav_error.DAVError: if something may not be deleted; nothing was then
+    :raises wsgidav.dav_error.DAVError: if something may not be deleted; then nothing was
     """
     errors: Errors = {}
     members = [member for member in target.tree()[::-1] if member.stored_name not in kept]
@@ -135,7 +135,7 @@ def _clear(target: Member, kept: set[str]) -> None:
 
 
 def _remove(members: list[Member], errors: Errors) -> None:
-    """Delete *members*, each after what is in it: names with one version in batches, the others one by one."""
+    """Delete *members*, folders after their members: names with one version in batches, the others one by one."""
     single = [member for member in members if isinstance(member, File) and member.versions == 1]
     for batch in _batches(single):
         if batch[0].options.bucket().delete_many([file.stored.id for file in batch]):
@@ -152,7 +152,7 @@ def _remove_one(member: Member) -> None:
 
 
 def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors) -> None:
-    """Rename those of several files whose new names are free in batches, the others one by one."""
+    """Rename files in batches if there are several and their new names are free, the others one by one."""
     files = [member for member in members if isinstance(member, File)]
     folders = [member for member in members if isinstance(member, Folder)]
     moved = {file for batch in _batches(files) for file in _rename_many(batch, targets)} if len(files) > 1 else set()
@@ -176,7 +176,7 @@ def _rename_many(files: list[File], targets: Mapping[Member, str]) -> list[File]
 def _move_one(file: File, new: str) -> None:
     try:
         rename(file.options, file.stored, new)
-    except FileExistsError:  # it gets one more version, as by a PUT
+    except FileExistsError:  # the file there gets another version, as by a PUT
         _copy_one(file, new, overwrite=True)
         _remove_one(file)
     except FileNotFoundError:
@@ -189,14 +189,14 @@ def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
 
     def check(newest: StoredFile | None) -> None:
         if newest is not None and not overwrite:
-            abort(412, "There is a file already; nothing was changed.")
+            abort(412, "There is already a file; nothing was changed.")
         File(f"/{new}", member.environ, newest).check_unlocked(again=True)
 
     after_save(member.options, save_copy(member.options, member.stored, new, check))
 
 
 def _forget(gone: list[Member]) -> None:
-    """Drop the properties and locks of what is *gone*; the folders that it was in stay, even if they are empty now."""
+    """Delete properties and locks of what is *gone*; the folders that contained it stay, even if empty now."""
     if gone:
         names = {member.stored_name for member in gone}
         dav, provider = gone[0].dav, gone[0].provider
@@ -206,9 +206,9 @@ def _forget(gone: list[Member]) -> None:
 
 
 def _attempt(members: Iterable[Any], change: Callable[[Any], None], errors: Errors) -> list[Any]:
-    """Change one after the other; returns those that were.
+    """Call *change* for one after the other; return those that succeeded.
 
-    What a failed folder holds is left out, and so is a folder that holds what failed.
+    Members of a folder that failed are left out, and so are folders that contain what failed.
     """
     changed = []
     failed = {member.stored_name for member in errors}

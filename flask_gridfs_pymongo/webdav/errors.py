@@ -1,4 +1,4 @@
-"""Errors as WebDAV answers them; the log has more.
+"""Errors as answers of WebDAV; the log has details.
 
 ::
 
@@ -19,7 +19,7 @@ from ..service.errors import RETRY_AFTER, failure_of, log_failure
 
 @contextmanager
 def as_dav_errors() -> Iterator[None]:
-    """Turn any error into a DAVError: WsgiDAV puts these into its answers about several resources."""
+    """Turn any error into a DAVError, which WsgiDAV can report for each of several resources."""
     try:
         yield
     except Exception as error:
@@ -27,9 +27,9 @@ def as_dav_errors() -> Iterator[None]:
 
 
 def as_dav_error(error: Exception) -> DAVError:
-    """Return *error* with a status for clients, and nothing that only the log may know."""
+    """Return *error* with a status for clients, without details that belong only in the log."""
     if isinstance(error, DAVError):
-        # WsgiDAV makes a 500 of what it does not know, and keeps it.
+        # WsgiDAV wraps other exceptions in a 500.
         return as_dav_error(error.src_exception) if error.value == 500 and error.src_exception else error
     if isinstance(error, HTTPException):
         return DAVError(error.code or 500, str(error.description or ""), src_exception=error)

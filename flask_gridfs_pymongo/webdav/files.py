@@ -1,11 +1,11 @@
 """A file: the newest version of a name, found by ``provider.get_resource_inst("/a.txt", environ)``.
 
-The order of calls of a PUT, in which WsgiDAV calls what is here::
+The order of calls of a PUT, all by WsgiDAV::
 
     get_resource_inst                   the file, and its folder
-    Folder.create_empty_resource        if there is none yet
-    File.begin_write, _Put.writelines   reads the request itself, and stores
-    File.get_etag                       for the answer
+    Folder.create_empty_resource        if there is no file yet
+    File.begin_write, _Put.writelines   reads the body from the request, and stores it
+    File.get_etag                       for the response
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _JUST_BEFORE = timedelta(minutes=10)
 
 
 class File(Resource, DAVNonCollection):
-    """A file, or one that is about to be made.
+    """A file, which may not be stored yet.
 
     :param file: its newest version; None before it is stored
-    :param versions: how many there are, if that is known
+    :param versions: how many there are, if known
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class File(Resource, DAVNonCollection):
         return self.file
 
     def tree(self) -> list[Any]:
-        """Return this file, as a folder returns all that is in it."""
+        """Return this file alone; see :meth:`.Folder.tree`."""
         return [self]
 
-    # The others are called by WsgiDAV.
+    # The methods below are called by WsgiDAV.
 
     def get_content_length(self) -> int:
         return self.stored.length
@@ -71,12 +71,12 @@ class File(Resource, DAVNonCollection):
         return True
 
     def get_property_value(self, name: str) -> Any:
-        if name == "{DAV:}getetag":  # WsgiDAV's own has no quotes (RFC 4918 section 15.6)
+        if name == "{DAV:}getetag":  # that of WsgiDAV has no quotes (RFC 4918 section 15.6)
             return f'"{self.stored.etag}"'
         return super().get_property_value(name)
 
     def get_content(self) -> None:
-        """WsgiDAV wants this method, and does not call it: it answers no GET."""
+        """Never called, but WsgiDAV requires it: it does not answer GET here."""
         raise NotImplementedError
 
     def begin_write(self, *, content_type: str | None = None) -> _Put:
@@ -84,7 +84,7 @@ class File(Resource, DAVNonCollection):
 
 
 class _Put:
-    """Where WsgiDAV writes a body to. It is read from the request itself, with all that the blueprint looks at."""
+    """The object to which WsgiDAV writes a body; it reads the request itself, with the checks of the blueprint."""
 
     def __init__(self, resource: File) -> None:
         self._resource = resource
@@ -96,7 +96,7 @@ class _Put:
         saved, before = save_body(current, options, name, check=self._check)
         self._resource.file, bucket = saved, options.bucket()
         after_save(options, saved)
-        # Finder and Explorer make every file as an empty one, which is no version that anybody wants back.
+        # Finder and Explorer first make an empty file, and nobody wants that version back.
         if before and _is_empty(before, saved) and bucket.count(name, limit=3) == 2:
             bucket.delete_many([before.id])
 
@@ -109,5 +109,5 @@ class _Put:
 
 
 def _is_empty(before: StoredFile, saved: StoredFile) -> bool:
-    """Whether *before* is an empty file that was made just before *saved*."""
+    """Whether *before* is an empty version made just before *saved*."""
     return before.length == 0 and before.damage is None and saved.upload_date - before.upload_date < _JUST_BEFORE

@@ -1,7 +1,7 @@
-"""A folder: what names begin with, up to a slash.
+"""A folder: the beginning of names, up to a slash.
 
-It is there if a file is in it that may be read, or if ``base.dav`` remembers it. :mod:`.propfind` and :mod:`.changes`
-ask it for what is in it; WsgiDAV makes new members, for MKCOL, PUT and LOCK.
+It exists if it contains a file that may be read, or if ``base.dav`` remembers it. :mod:`.propfind` and :mod:`.changes`
+ask it for its members; WsgiDAV makes new ones, for MKCOL, PUT and LOCK.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .names import is_addressable, is_path, storable
 from .resource import Resource
 
 MAX_NAMES = 10_000
-"""in a folder that is listed, and below one that is moved, copied or deleted"""
+"""files and folders in a folder that is listed, or below one that is moved, copied or deleted"""
 
 
 class Folder(Resource, DAVCollection):
@@ -31,7 +31,7 @@ class Folder(Resource, DAVCollection):
     def members(self) -> list[File | Folder]:
         """Return the files and folders that this one shows.
 
-        :raises QuotaExceeded: if they are more than :data:`MAX_NAMES`
+        :raises QuotaExceeded: if there are more than :data:`MAX_NAMES`
         """
         members = self.first_members(MAX_NAMES + 1)
         if len(members) > MAX_NAMES:
@@ -39,7 +39,7 @@ class Folder(Resource, DAVCollection):
         return members
 
     def first_members(self, limit: int) -> list[File | Folder]:
-        """Return *limit* of the files and folders that this one shows, or all, folders first."""
+        """Return at most *limit* of the files and folders that this one shows, folders first."""
         top, visible = self.stored_name, visibility_of(self.options)
         permit(self.options, "list", top or None)
         remembered = self.dav.folders(top, MAX_NAMES + 1)
@@ -57,9 +57,9 @@ class Folder(Resource, DAVCollection):
         return members[:limit]
 
     def tree(self) -> list[Any]:
-        """Return this folder and all that is below it, in one walk along the index; a folder comes before its members.
+        """Return this folder and all that is below it, by one listing; a folder comes before its members.
 
-        :raises QuotaExceeded: if that is more than :data:`MAX_NAMES`
+        :raises QuotaExceeded: if there are more than :data:`MAX_NAMES`
         """
         return [self, *sorted(self._below(), key=lambda member: member.path)]
 
@@ -76,10 +76,10 @@ class Folder(Resource, DAVCollection):
                 raise QuotaExceeded(f"more than {MAX_NAMES} files and folders are not moved, copied or deleted at once")
         yield from (Folder(f"/{path}", self.environ) for path in folders)
 
-    # The others are called by WsgiDAV.
+    # The methods below are called by WsgiDAV.
 
     def get_member_names(self) -> None:
-        """WsgiDAV wants this method, and does not call it: it answers no PROPFIND."""
+        """Never called, but WsgiDAV requires it: it does not answer PROPFIND here."""
         raise NotImplementedError
 
     def create_collection(self, name: str) -> None:
@@ -88,7 +88,7 @@ class Folder(Resource, DAVCollection):
         self.dav.remember(folder)
 
     def create_empty_resource(self, name: str) -> File:
-        """Return a file that a PUT is about to store, or store an empty one, for a LOCK."""
+        """Return a file that a PUT is about to store; for a LOCK store an empty one."""
         made = File(f"/{storable(self.path + name)}", self.environ, None)
         permit(self.options, "write", made.stored_name)
         if request.method == "LOCK":

@@ -1,6 +1,6 @@
-"""WsgiDAV's locks, kept in the bucket's ``base.dav``: processes and machines share them.
+"""WsgiDAV's locks, stored in the bucket's ``base.dav``, so that processes and machines share them.
 
-Whether a lock may be made is decided again in the step that makes it, since WsgiDAV's own check is of one process.
+Conflicts are checked again in the atomic update that makes a lock: WsgiDAV's own check works only in one process.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from wsgidav.util import is_child_uri
 from ..store import Dav, Lock
 
 MAX_LOCK_TIMEOUT = 3600
-"""seconds for which a lock is made or renewed at once"""
+"""seconds: the longest time for which a lock is made or refreshed"""
 _Locks = list[Lock]
 
 
 class LockStorage:
-    """What WsgiDAV's LockManager keeps its locks in; within a request it reads them once.
+    """The storage of WsgiDAV's LockManager; each request reads the locks once.
 
-    :param dav: gives the bucket's :class:`.Dav`
+    :param dav: returns the :class:`.Dav` of the bucket
     """
 
     def __init__(self, dav: Callable[[], Dav]) -> None:
@@ -33,10 +33,10 @@ class LockStorage:
         self._key = f"flask_gridfs_pymongo.locks.{id(self)}"
 
     def open(self) -> None:
-        """Do nothing, as WsgiDAV asks for it: the driver connects."""
+        """Do nothing (WsgiDAV calls this): the driver connects."""
 
     def close(self) -> None:
-        """Do nothing, as WsgiDAV asks for it when it ends."""
+        """Do nothing (WsgiDAV calls this at its end)."""
 
     def get(self, token: str) -> dict[str, Any] | None:
         """Return the lock with this token, or None."""
@@ -45,7 +45,7 @@ class LockStorage:
     def get_lock_list(
         self, path: str, *, include_root: bool, include_children: bool, token_only: bool
     ) -> list[dict[str, Any]]:
-        """Return the locks whose root is *path*, or lies below it."""
+        """Return the locks on *path* (*include_root*), and those below it (*include_children*)."""
         root = normalize_lock_root(path)
         return [
             self._for_wsgidav(lock)
@@ -54,9 +54,9 @@ class LockStorage:
         ]
 
     def create(self, path: str, lock: dict[str, Any]) -> dict[str, Any]:
-        """Make a lock, and write into *lock* what it is.
+        """Make a lock, and return *lock* with its root, token and timeout.
 
-        :raises wsgidav.dav_error.DAVError: 423 if another lock excludes it
+        :raises wsgidav.dav_error.DAVError: 423 if another lock conflicts with it
         """
         timeout = _bounded(lock["timeout"])
         lock |= {"root": normalize_lock_root(path), "token": generate_lock_token(), "timeout": timeout}
@@ -64,9 +64,9 @@ class LockStorage:
 
         def change(locks: _Locks) -> Iterable[Lock]:
             others = [other for other in locks if other["token"] != lock["token"]]
-            if excluding := [other["root"] for other in others if _exclude(lock, other)]:
+            if conflicting := [other["root"] for other in others if _conflict(lock, other)]:
                 condition = DAVErrorCondition(PRECONDITION_CODE_LockConflict)
-                for root in excluding:
+                for root in conflicting:
                     condition.add_href(root)
                 raise DAVError(HTTP_LOCKED, err_condition=condition)
             return [*others, stored]
@@ -76,9 +76,9 @@ class LockStorage:
         return lock
 
     def refresh(self, token: str, *, timeout: float) -> dict[str, Any]:
-        """Let a lock live for *timeout* seconds from now on.
+        """Make a lock expire in *timeout* seconds from now.
 
-        :raises wsgidav.dav_error.DAVError: 412 if it is gone, or another user's
+        :raises wsgidav.dav_error.DAVError: 412 if it does not exist, or is another user's
         """
         known = self.get(token)
         if known is None or known["principal"] != request.environ["wsgidav.auth.user_name"]:
@@ -93,21 +93,21 @@ class LockStorage:
         return found
 
     def delete(self, token: str) -> bool:
-        """Take a lock away; returns whether there was one."""
+        """Remove a lock; return whether it existed."""
         found = self.get(token) is not None
         if found:
             self._change(lambda locks: [lock for lock in locks if lock["token"] != token])
         return found
 
     def release(self, urls: Iterable[str]) -> None:
-        """End the locks of files and folders that are gone."""
+        """Remove the locks on files and folders that are gone."""
         roots = {normalize_lock_root(url) for url in urls}
         if any(lock["root"] in roots for lock in self._locks()):
             self._change(lambda locks: [lock for lock in locks if lock["root"] not in roots])
 
     @property
     def known(self) -> _Locks | None:
-        """The locks as they were read in this request, or None."""
+        """The locks that this request has read, or None."""
         known: _Locks | None = request.environ.get(self._key)
         return known
 
@@ -128,7 +128,7 @@ class LockStorage:
         return self._dav().now() + timedelta(seconds=timeout)
 
     def _for_wsgidav(self, lock: Lock) -> dict[str, Any]:
-        """The lock as WsgiDAV has it: with an end by this machine's clock."""
+        """The lock for WsgiDAV, which needs its expiry by this machine's clock."""
         left = (lock["expires"] - self._dav().now()).total_seconds()
         return {**lock, "expire": time.time() + left}
 
@@ -137,8 +137,8 @@ def _bounded(timeout: float | None) -> float:
     return MAX_LOCK_TIMEOUT if timeout is None or not 0 < timeout <= MAX_LOCK_TIMEOUT else timeout
 
 
-def _exclude(lock: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two locks cannot be there together (RFC 4918 section 6.1)."""
+def _conflict(lock: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two locks conflict (RFC 4918 section 6.1)."""
     if lock["scope"] == other["scope"] == "shared":
         return False
     return lock["root"] == other["root"] or _covers(lock, other["root"]) or _covers(other, lock["root"])

@@ -1,4 +1,4 @@
-"""Paths of URLs, and the names that they mean in the bucket.
+"""Names in the bucket for the paths of URLs.
 
 ::
 
@@ -16,7 +16,7 @@ from ..store import StoredFile
 
 
 def spelled(path: str) -> str:
-    """Return the name that a path means, without a slash at its end; empty for the top."""
+    """Return the name for a path, without a slash at its end; empty for the top."""
     return re.sub("/+", "/", path).strip("/")
 
 
@@ -34,5 +34,5 @@ def is_addressable(file: StoredFile) -> bool:
 
 
 def is_path(name: str) -> bool:
-    """Whether *name* is a path that a client's URL, and XML, can carry."""
+    """Whether URLs and XML can contain the path *name*."""
     return survives_url(name) and "//" not in name and not re.search("[\ufffe\uffff]", name)

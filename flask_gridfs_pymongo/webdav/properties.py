@@ -1,4 +1,4 @@
-"""WsgiDAV's dead properties (RFC 4918 section 4.2), kept in the bucket's ``base.dav``."""
+"""WsgiDAV's dead properties (RFC 4918 section 4.2), stored in the bucket's ``base.dav``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _CACHE = "flask_gridfs_pymongo.properties"
 
 
 class PropertyManager:
-    """What WsgiDAV asks for the properties that a client made; each belongs to a path, as WsgiDAV quotes it.
+    """The storage of properties that clients set; WsgiDAV asks for them by URL.
 
-    They are read ahead with :meth:`know`: WsgiDAV asks for them one by one.
+    WsgiDAV asks for them one by one, so they are read before and given to :meth:`know`.
 
-    :param dav: gives the bucket's :class:`.Dav`
-    :param path_of: gives the path for such a URL
+    :param dav: returns the :class:`.Dav` of the bucket
+    :param path_of: returns the path for a URL
     """
 
     def __init__(self, dav: Callable[[], Dav], path_of: Callable[[str], str]) -> None:
         self._dav, self._path_of = dav, path_of
 
     def know(self, properties: Mapping[str, Mapping[str, bytes]], environ: dict[str, Any]) -> None:
-        """Answer with these, by path and name, for the rest of the request."""
+        """Use these properties, by path and name, for the rest of the request."""
         environ[_CACHE] = properties
 
     def none_known(self, path: str, environ: dict[str, Any]) -> bool:
@@ -39,18 +39,18 @@ class PropertyManager:
         return self._of(url, environ).get(name)
 
     def write_property(self, url: str, name: str, value: bytes, dry_run: bool, environ: dict[str, Any]) -> None:
-        """Set a property; also remove a few of those whose files are gone."""
+        """Set a property; also delete a few properties whose files are gone."""
         if not dry_run:
             self._dav().set_property(self._path_of(url), name, value)
             self._dav().sweep()
 
     def remove_property(self, url: str, name: str, dry_run: bool, environ: dict[str, Any]) -> None:
-        """Take a property away, if it is there."""
+        """Delete a property, if it exists."""
         if not dry_run:
             self._dav().remove_property(self._path_of(url), name)
 
     def copy_properties(self, *arguments: Any) -> None:
-        """Do nothing: WsgiDAV only looks whether there is such a method."""
+        """Do nothing: WsgiDAV only checks that this method exists."""
 
     def _of(self, url: str, environ: dict[str, Any]) -> Mapping[str, bytes]:
         found: Mapping[str, bytes] = environ[_CACHE].get(self._path_of(url), {})

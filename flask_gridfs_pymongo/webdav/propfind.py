@@ -1,10 +1,10 @@
-"""PROPFIND (RFC 4918 section 9.1), answered without WsgiDAV, which reads more than is asked for.
+"""PROPFIND (RFC 4918 section 9.1), without WsgiDAV, which reads more than the client asks for.
 
 The order of calls::
 
     propfind(found, deep=True)
-        _asked                      the body: all properties, their names, or some
-        read_ahead                  what base.dav keeps of all members, in one round trip, if it is asked for
+        _asked                      the body: all properties, all names, or some properties
+        read_ahead                  what base.dav has on all members, in one round trip, if needed
         members                     with Depth 1
         get_properties              of each, by WsgiDAV: the methods of File and Folder, then the two caches
 """
@@ -22,15 +22,15 @@ from ..store import MAX_PROPERTIES
 from .files import File
 from .folders import Folder
 
-_MAX_NAMES_LENGTH = 4000  # characters of all properties that are asked for: each of perhaps 10,000 files names them
-_MODES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
+_MAX_NAMES_LENGTH = 4000  # characters of all names together: each of perhaps 10,000 files repeats them
+_QUERIES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
 
 
 class _Asked(NamedTuple):
     mode: str
     """``allprop``, ``name`` or ``named``"""
     names: list[str]
-    """of single properties; with ``allprop`` those beside all"""
+    """of single properties; with ``allprop`` those to include as well"""
 
 
 def propfind(found: File | Folder, *, deep: bool) -> Response:
@@ -51,7 +51,7 @@ def propfind(found: File | Folder, *, deep: bool) -> Response:
 
 
 def multistatus(root: Any) -> Response:
-    """Return the answer with this XML."""
+    """Return a 207 with this XML."""
     return Response(xml_to_bytes(root), 207, content_type="application/xml; charset=utf-8")
 
 
@@ -59,9 +59,9 @@ def _asked(environ: dict[str, Any]) -> _Asked:
     body = parse_xml_body(environ, allow_empty=True)
     if body is None:
         return _Asked("allprop", [])
-    modes = {_MODES[element.tag] for element in body if element.tag in _MODES}
+    modes = {_QUERIES[element.tag] for element in body if element.tag in _QUERIES}
     if body.tag != "{DAV:}propfind" or len(modes) > 1:
-        abort(400, "PROPFIND asks for allprop, propname or prop.")
+        abort(400, "PROPFIND needs one of allprop, propname and prop.")
     names = [name.tag for element in body if element.tag in ("{DAV:}prop", "{DAV:}include") for name in element]
     if len(names) > MAX_PROPERTIES or sum(map(len, names)) > _MAX_NAMES_LENGTH:
         abort(400, f"Ask for at most {MAX_PROPERTIES} properties of {_MAX_NAMES_LENGTH} characters in all.")

@@ -1,4 +1,4 @@
-"""Finds the file or folder that a path means, if this request may know of it.
+"""Finds the file or folder at a path, if this request may know of it.
 
 ::
 
@@ -24,7 +24,7 @@ from .resource import BucketProvider
 
 
 class Provider(BucketProvider):
-    """What WsgiDAV asks first, for each path."""
+    """WsgiDAV's provider: it returns the resource at a path."""
 
     def get_resource_inst(self, path: str, environ: dict[str, Any]) -> File | Folder | None:
         """Return what is at *path*, or None; a file comes before a folder, unless *path* ends with a slash."""
@@ -32,7 +32,7 @@ class Provider(BucketProvider):
         if not given:
             return Folder("/", environ)
         bucket = self.options.bucket()
-        find = bucket.find if request.method in ("GET", "HEAD", "PROPFIND") else bucket.newest  # as the primary has it
+        find = bucket.find if request.method in ("GET", "HEAD", "PROPFIND") else bucket.newest  # reads the primary
         for name in dict.fromkeys((given, compose(given))):
             if path.endswith("/") and self._has_folder(name):
                 return Folder(f"/{name}/", environ)
@@ -54,7 +54,7 @@ class Provider(BucketProvider):
 
 
 def _hidden(options: Rules, action: str, name: str) -> bool:
-    """Whether this is refused; what else the application answers, such as 401, goes on to the client."""
+    """Whether *action* is forbidden; any other error of the application, such as 401, is raised."""
     try:
         permit(options, action, name)
     except Forbidden:

@@ -20,7 +20,7 @@ from .locks import LockStorage
 
 
 class BucketProvider(DAVProvider):
-    """A provider that knows what the application decided."""
+    """A provider with the options of the blueprint."""
 
     def __init__(self, options: Rules, locks: LockStorage) -> None:
         super().__init__()
@@ -28,11 +28,11 @@ class BucketProvider(DAVProvider):
         self.verbose = 0  # else it prints tracebacks
 
     def read_ahead(self, found: Resource, *, deep: bool, names: Collection[str] | None, values: bool) -> None:
-        """Read what base.dav keeps of a file or folder, for the rest of the request.
+        """Read the locks and the properties of a file or folder, for the rest of the request.
 
-        :param deep: also of what is directly in it
-        :param names: of the properties that matter; None: all
-        :param values: whether more than the names of properties matters
+        :param deep: also the properties of what is directly in it
+        :param names: of the properties to read; None: all
+        :param values: whether to read the values, too
         """
         kept = found.dav.read(found.stored_name, deep=deep, names=names, values=values)
         self.locks.known = kept.locks
@@ -46,9 +46,9 @@ class Resource:
     environ: dict[str, Any]
     provider: BucketProvider
     file: StoredFile | None = None
-    """the newest version of a file, if it is stored already"""
+    """the newest version of a file, if one is stored"""
     get_ref_url: Callable[[], str]
-    """WsgiDAV's: the quoted path"""
+    """of WsgiDAV: returns the quoted path"""
     _changes = 0  # of properties
 
     @property
@@ -61,11 +61,11 @@ class Resource:
 
     @property
     def stored_name(self) -> str:
-        """A file's name, a folder's path with a slash at its end, or empty for the top."""
+        """The name of a file, the path of a folder with a slash at its end, or empty for the top."""
         return self.path[1:]
 
     def check_if(self) -> None:
-        """Abort with 412 unless the request's If field holds for this (RFC 4918 section 10.4)."""
+        """Abort with 412 if the request's If field is false for this resource (RFC 4918 section 10.4)."""
         parse_if_header_dict(self.environ)
         url, conditions = self.get_ref_url(), self.environ["wsgidav.conditions.if"]
         if conditions is not None:
@@ -76,18 +76,18 @@ class Resource:
                 abort(412, "The condition in If does not hold; nothing was changed.")
 
     def check_unlocked(self, depth: str = "0", *, again: bool = False) -> None:
-        """Look for locks whose tokens the request does not give.
+        """Make sure that the request has the tokens of all locks on this resource.
 
-        :param depth: ``infinity``: also look for those of what is in this folder
+        :param depth: ``infinity``: also of locks on what is in this folder
         :param again: read the locks again, as one may have been made since the request began
-        :raises wsgidav.dav_error.DAVError: 423
+        :raises wsgidav.dav_error.DAVError: 423 if it does not
         """
         if again:
             self.provider.locks.known = None
         self._check_unlocked(self.get_ref_url(), depth)
 
     def check_parent_unlocked(self) -> None:
-        """Look for a lock of the folder that this is in, like :meth:`check_unlocked`."""
+        """Make sure that the folder that contains this is not locked: see :meth:`check_unlocked`."""
         self._check_unlocked(get_uri_parent(self.get_ref_url()), "0")
 
     def _check_unlocked(self, url: str, depth: str) -> None:
@@ -99,21 +99,21 @@ class Resource:
             principal=self.environ["wsgidav.user_name"],
         )
 
-    # The others are called by WsgiDAV.
+    # The methods below are called by WsgiDAV.
 
     def get_href(self) -> str:
-        """Return the URL; the application may live elsewhere in the next request."""
+        """Return the URL; the next request may come under another prefix."""
         return quote(request.script_root + self.path, safe="/!*'(),$-_|.")
 
     def prevent_locking(self) -> bool:
-        """Whether the client may not lock it: only who may write may lock."""
+        """Whether the client may not lock it, as it may not write."""
         name = self.stored_name
         return self.options.read_only or not name or not may(self.options, "write", name)
 
     def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
         with as_dav_errors():
             if not self.stored_name:
-                abort(403, "The top has no properties of its own.")
+                abort(403, "Properties of the top cannot be changed.")
             permit(self.options, "write", self.stored_name)
             if dry_run:  # WsgiDAV tries all changes before it makes any
                 self._changes += 1
@@ -125,6 +125,6 @@ class Resource:
         if name == "{DAV:}supportedlock" and self.prevent_locking():
             return etree.Element(name)
         value = super().get_property_value(name)  # type: ignore[misc]
-        if value is None:  # WsgiDAV would say that it is there, and empty
+        if value is None:  # else WsgiDAV would answer that it exists and is empty
             raise DAVError(404)
         return value

@@ -85,7 +85,7 @@ def test_a_source_that_never_has_anything_is_given_up(store: Bucket, monkeypatch
         def read(self, size: int) -> None:
             return None
 
-    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.sources._SILENCE", 0.1)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.sources._IDLE_TIMEOUT", 0.1)
     with pytest.raises(BlockingIOError):
         store.save("a", Source())
     assert store.chunks.count_documents({}) == 0

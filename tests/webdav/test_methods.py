@@ -793,7 +793,7 @@ class TestRights:
             assert answer.status_code == 401
             assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
         assert [record.message for record in caplog.records if "HTTPS" in record.message] == [
-            "WebDAV: passwords come without HTTPS; anyone on the network can read them"
+            "WebDAV: passwords are sent without HTTPS; anyone on the network can read them"
         ]
         credentials = ("ann", "pass:w\u00f6rd")
         assert client.client.open("/dav/ann/1", auth=credentials).data == b"ann/1"

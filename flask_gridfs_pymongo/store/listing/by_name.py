@@ -1,4 +1,4 @@
-"""The listing by name, along the index, and the files that have no name.
+"""The listing by name, by the index of names, and that of files without a name.
 
 ::
 
@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 from pymongo import ASCENDING, DESCENDING
 
 from ..integrity import is_utf8
-from ..model import living
+from ..model import unless_expired
 from ..versions import Versions
 from .names import Edge
-from .page import ANYTHING, MANY, Budget, Having, Key, Row, Shown, Walk, named
+from .page import ANYTHING, MAX_COUNTED, Budget, Having, Key, Row, Visibility, Walk, named
 
 _VERSIONS = 16  # for each name that is looked up; those of names that have more are looked for one by one
 
 
 def by_name(
     versions: Versions,
-    shown: Shown,
+    shown: Visibility,
     after: str | None,
     *,
     prefix: str = "",
@@ -35,15 +35,15 @@ def by_name(
     backwards: bool = False,
     size: int,
 ) -> Walk:
-    """Walk the names after *after*, a query for each piece of the index.
+    """Walk the names after *after*, with one query for each batch.
 
-    It skips over what needs no look: the further versions of a name with more than a piece holds, and a folder that is
-    a row, or that may not be shown.
+    It skips the other versions of a name that has more than one batch, and the contents of folders that are rows, or
+    may not be shown.
 
-    :param prefix: how the names begin
-    :param part: a part of them, in upper or lower case
-    :param folded: what lies deeper than *prefix*, which is a folder, is one row for each folder directly in it
-    :param having: which metadata they have; an index on ``metadata.KEY``, name and date finds them
+    :param prefix: what the names begin with
+    :param part: what the names contain, in upper or lower case
+    :param folded: make one row of each folder directly in *prefix*, in place of its contents
+    :param having: the metadata of the files; an index on ``metadata.KEY``, name and date finds them
     :param backwards: the last name first
     :param size: documents in one query
     """
@@ -73,7 +73,7 @@ def by_name(
 
 
 class Latest(NamedTuple):
-    """The newest version of a name, as far as it is known."""
+    """The newest version of a name, and how many there are."""
 
     document: dict[str, Any]
     """at least its ``_id``"""
@@ -81,7 +81,7 @@ class Latest(NamedTuple):
 
 
 class _Names:
-    """The names of a bucket in their order: each with its documents, the newest last, and the newest if it is known."""
+    """The names of a bucket in order: each with its documents, the newest last, and its :class:`Latest` if known."""
 
     def __init__(self, versions: Versions, having: Having, prefix: str, part: str, backwards: bool, size: int) -> None:
         self.budget = Budget()
@@ -90,7 +90,7 @@ class _Names:
         self._edge: Edge | None = None
 
     def step_over(self, name: str, *, folder: bool = False) -> None:
-        """Continue after *name*, and if it is a *folder* after all that it holds."""
+        """Continue after *name*, or if it is a *folder* after all that it contains."""
         self._continue(Edge.after(name, self._backwards, folder=folder))
 
     def _continue(self, edge: Edge) -> None:
@@ -105,7 +105,7 @@ class _Names:
                 filename: list(found)[:: -1 if self._backwards else 1]
                 for filename, found in groupby(documents, key=lambda document: document["filename"])
             }
-            last = groups.popitem() if len(documents) == self._size else None  # which has perhaps been cut off
+            last = groups.popitem() if len(documents) == self._size else None  # which is perhaps incomplete
             for filename, latest in self._newest(groups).items():
                 is_older = latest is not None and not is_same(latest.document["_id"], groups[filename][-1]["_id"])
                 if not is_older and not self._is_behind(filename) and self.budget.left():
@@ -141,19 +141,19 @@ class _Names:
 
 
 def _latest(group: list[dict[str, Any]]) -> Latest | None:
-    """The newest of all versions of a name, which are sorted by date; None if their dates do not tell."""
+    """The newest of all versions of a name, sorted by date; None if dates do not settle which."""
     *_, date = dates = [document.get("uploadDate") for document in group]
     is_sure = len(dates) == 1 or (isinstance(date, datetime) and dates.count(date) == 1)
     return Latest(group[-1], len(group)) if is_sure else None
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Whether two ``_id`` are one: NaN is itself, and True is not 1."""
+    """Whether two ``_id`` are the same: NaN is itself, and True is not 1."""
     return repr(one) == repr(other)
 
 
 def newest_of(versions: Versions, names: Collection[str], budget: Budget, *fields: str) -> dict[str, Latest]:
-    """Return ``_id`` and *fields* of the newest version of *names*, as far as one query tells them for sure."""
+    """Return the newest versions of *names*, with ``_id`` and *fields*, for names that one query settles."""
     wanted = [name for name in names if is_utf8(name)]
     if not wanted:
         return {}
@@ -166,32 +166,32 @@ def newest_of(versions: Versions, names: Collection[str], budget: Budget, *field
     texts = (document for document in documents if type(document["filename"]) is str)
     groups = {name: list(group) for name, group in groupby(texts, key=lambda document: document["filename"])}
     if groups and len(documents) == limit:
-        groups.popitem()  # which may have been cut off
+        groups.popitem()  # which may be incomplete
     return {name: latest for name, group in groups.items() if (latest := _latest(group))}
 
 
 def row_of(versions: Versions, filename: str, documents: list[dict[str, Any]], latest: Latest | None) -> Row | None:
-    """Make the row of a name, of one of *documents* if that is the *latest*; None if the name is gone."""
+    """Make the row of a name, from one of *documents* if that is the *latest*; None if the name is gone."""
     if latest is None:
         newest, count = versions.find(filename), len(documents)
-        count = count if count > MANY else versions.count(filename, limit=MANY)
+        count = count if count > MAX_COUNTED else versions.count(filename, limit=MAX_COUNTED)
     else:
         same = (document for document in documents if is_same(document["_id"], latest.document["_id"]))
         document, count = next(same, None), latest.versions
-        newest = living(versions.stored(document)) if document else versions.find(filename)
-    return None if newest is None else Row(newest, min(count, MANY))
+        newest = unless_expired(versions.stored(document)) if document else versions.find(filename)
+    return None if newest is None else Row(newest, min(count, MAX_COUNTED))
 
 
 def unnamed(
-    versions: Versions, shown: Shown, after: Key | None, *, having: Having = ANYTHING, backwards: bool = False
+    versions: Versions, shown: Visibility, after: Key | None, *, having: Having = ANYTHING, backwards: bool = False
 ) -> Walk:
-    """Walk the files without a name in the order of their ``_id``, each a row of its own."""
+    """Walk the files without a name by ``_id``: each is a row."""
     files, budget = versions.collections.files, Budget()
     selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}}
     if not shown.file("") or files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
         return
     found = files.find(selection).sort("_id", DESCENDING if backwards else ASCENDING).max_time_ms(budget.left())
-    if after is not None:  # $gt would keep to one type of _id
+    if after is not None:  # $gt would find only one type of _id
         bound = [("_id", after.value)]
         found = (found.max(bound) if backwards else found.min(bound)).hint([("_id", ASCENDING)])
     for document in found:

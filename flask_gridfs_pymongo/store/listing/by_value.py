@@ -1,4 +1,4 @@
-"""The orders of a listing beside the one by name, which an index makes quick: newest first, largest first, by type.
+"""The other orders of a listing: newest first, largest first, by type; an index makes them quick.
 
 ::
 
@@ -23,16 +23,16 @@ from ..strict import CALENDAR, NO_ARRAY
 from ..versions import Versions
 from .by_name import by_name, is_same, newest_of, row_of, unnamed
 from .names import Edge
-from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Shown, Walk, named
+from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Visibility, Walk, named
 
-_SCAN = 128  # documents that are read at once, at least
+_SCAN = 128  # documents in one batch, at least
 _CANDIDATES = 1002  # documents in one query
 
 
 class Values(NamedTuple):
-    """The values of a field that an order goes by.
+    """The values of a field that an order sorts.
 
-    Those of other types come after them. An array that holds such a value is left out: no index finds those alone.
+    Values of other types come after them. Arrays that contain such a value are left out: no index finds them.
     """
 
     types: tuple[type, ...]
@@ -40,18 +40,18 @@ class Values(NamedTuple):
     greatest: Any = None
 
     def have(self, value: Any) -> bool:
-        """Whether the order goes by *value*."""
+        """Whether the order sorts *value*."""
         if not isinstance(value, self.types) or isinstance(value, bool | Code):
             return False
         number = float(str(value)) if isinstance(value, Decimal128) else value
         return self.greatest is None or bool(self.least <= number <= self.greatest)
 
     def selection(self) -> dict[str, Any]:
-        """What the server compares a field with."""
+        """Return a condition for these values."""
         return {"$gte": self.least, **({} if self.greatest is None else {"$lte": self.greatest})}
 
     def others(self, field: str) -> dict[str, Any]:
-        """Select all other values, and where there is none; each branch is a stretch of the field's index."""
+        """Return a query for all other and missing values; each branch is a range of the field's index."""
         return {"$or": [{field: {"$not": {operator: bound}}} for operator, bound in self.selection().items()]}
 
 
@@ -60,19 +60,19 @@ ORDERS: dict[str, tuple[str, int, Values]] = {
     "size": ("length", DESCENDING, Values((int, float, Decimal128), 0, MAX_INT64)),
     "type": ("contentType", ASCENDING, Values((str,), "")),
 }
-"""The orders beside the one by name: the field of the files document, its direction, the values that it goes by"""
+"""The orders other than by name: the field of the files document, the direction, and the values that it sorts"""
 
 
 def is_descending(order: str) -> bool:
-    """Whether the largest value comes first in an order, as :meth:`.Bucket.list` takes it."""
+    """Whether the largest value comes first in an *order* of :meth:`.Bucket.list`."""
     _, direction, _ = ORDERS.get(order.removeprefix("-"), ("filename", ASCENDING, None))
     return (direction == DESCENDING) != order.startswith("-")
 
 
 def position(order: str, value: Any) -> Any:
-    """Return what the key of a file has for the *value* of the order's field.
+    """Return the value in the key of a file whose field has *value*.
 
-    That is the value itself if the order goes by it, None if it is missing and the order begins with such files, else
+    That is the value itself if the order sorts it, None if it is missing and the order begins with missing values, else
     :data:`.OTHERS`; always None in the order by name.
     """
     if order == "name":
@@ -84,9 +84,9 @@ def position(order: str, value: Any) -> Any:
 
 
 def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
-    """Return the place of a version in an order.
+    """Return the key of a version in an order.
 
-    :param folder: the folder whose own folders are rows, if they are: then the place may be that of one of them
+    :param folder: in a listing with folders, the folder listed: the key may be that of a folder directly in it
     """
     name = file.document.get("filename")
     if type(name) is not str:
@@ -99,7 +99,7 @@ def key_of(order: str, file: StoredFile, folder: str | None) -> Key:
 
 def walk(
     versions: Versions,
-    shown: Shown,
+    shown: Visibility,
     order: str,
     after: Key | None,
     limit: int,
@@ -109,10 +109,10 @@ def walk(
     folded: bool,
     having: Having,
 ) -> Walk:
-    """Walk a bucket in any order; :meth:`.Bucket.list` explains the parameters."""
+    """Walk a bucket in any order; the parameters are those of :meth:`.Bucket.list`."""
     order, backwards = order.removeprefix("-"), order.startswith("-")
     options: dict[str, Any] = {"prefix": prefix, "part": part, "having": having, "backwards": backwards}
-    options["size"] = max(_SCAN, limit + 2)  # one more tells that there is a next page, another one that it is whole
+    options["size"] = max(_SCAN, limit + 2)  # one more shows that there is a next page, another that it is complete
 
     def names(after: Key | None) -> Walk:
         if order != "name":
@@ -131,7 +131,7 @@ def walk(
 
 def ordered(
     versions: Versions,
-    shown: Shown,
+    shown: Visibility,
     order: str,
     after: Key | None,
     *,
@@ -141,12 +141,12 @@ def ordered(
     backwards: bool = False,
     size: int,
 ) -> Walk:
-    """Walk the names after *after* in one of the :data:`ORDERS`, by name where their values are equal.
+    """Walk the names after *after* in one of the :data:`ORDERS`; equal values are sorted by name.
 
     Without an index the server sorts the whole bucket.
 
-    :param backwards: the whole order, also where it goes by name
-    :param size: documents that are read at once
+    :param backwards: reverse the whole order, names included
+    :param size: documents in one batch
     """
     field = ORDERS[order][0]
     budget = Budget()
@@ -155,7 +155,7 @@ def ordered(
         return _stretches(order, having.selection(), partial(named, prefix=prefix, part=part), after, backwards)
 
     candidates = _candidates(versions, order, stretches, after, size, budget)
-    rows: dict[str, Row | None] = {}  # None: hidden, gone, or shown already
+    rows: dict[str, Row | None] = {}  # None: hidden, gone, or already shown
     while batch := list(islice(candidates, size)):
         newest = newest_of(versions, {document["filename"] for _, document in batch}, budget, field)
         documents: dict[str, list[dict[str, Any]]] = {}
@@ -187,14 +187,14 @@ def ordered(
 
 
 class _Stretch(NamedTuple):
-    """A piece of an order that one query walks along an index."""
+    """A part of an order that one query reads along an index."""
 
     selection: dict[str, Any]
     sorting: list[tuple[str, int]]
     is_rare: bool = False
-    """whether it has hardly ever a document; the server would have to sort"""
+    """whether it is almost always empty: checked first, as its query would have to sort"""
     edge: Edge | None = None
-    """names that it has passed are left out here if no query can begin with it"""
+    """leaves out names that it has passed, if no query can begin there"""
 
 
 def _candidates(
@@ -205,11 +205,11 @@ def _candidates(
     size: int,
     budget: Budget,
 ) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """The documents after *after*, older versions among them."""
+    """The documents after *after*, including older versions."""
     field = ORDERS[order][0]
     files = versions.collections.files
     left = 0
-    while not left:  # a query that ended before its limit was the last one
+    while not left:  # a query that ended before its limit is the last one
         left = _CANDIDATES
         for selection, sorting, is_rare, edge in stretches(after):
             if is_rare and files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
@@ -235,13 +235,12 @@ def _stretches(
     after: Key | None,
     backwards: bool,
 ) -> list[_Stretch]:
-    """Return what comes after *after*: the rest of the stretch that it stands in, and those that follow.
+    """Return what comes after *after*: the rest of its stretch, and the stretches that follow.
 
-    Values that are missing or null come before those that the order goes by if the server sorts them so; all others
-    come last.
+    In an ascending order missing and null values come first; all values that the order does not sort come last.
 
-    :param selection: what the documents have, beside a name
-    :param names: selects the names that an edge has not passed
+    :param selection: a query for the documents, without the name
+    :param names: returns a query for the names that an edge has not passed
     """
     field, direction, values = ORDERS[order]
     ascending = direction == ASCENDING

@@ -1,6 +1,6 @@
-"""Names in the server's order, which is that of their UTF-8, also of names that are not UTF-8.
+"""Names in the server's order, which is that of their bytes, even if these are not UTF-8.
 
-The driver gives what is not UTF-8 as lone surrogates (``errors="surrogateescape"``), and cannot send it back::
+The driver returns bytes that are not UTF-8 as lone surrogates (``errors="surrogateescape"``), and cannot send these::
 
     edge = Edge.after("photos/", folder=True)
     edge.has_passed("photos/a.jpg")  # True
@@ -14,22 +14,22 @@ from typing import NamedTuple
 
 
 def octets(name: str) -> bytes:
-    """The bytes that the server has, by which it orders names."""
+    """Return the bytes of a name, by which the server sorts."""
     return name.encode(errors="surrogateescape")
 
 
 def folders_of(path: str) -> list[str]:
-    """Return the folders that hold *path*, the outermost first, and *path* itself if it is a folder."""
+    """Return the folders that contain *path*, the outermost first, and *path* itself if it is a folder."""
     return [path[: found.end()] for found in re.finditer("/", path)]
 
 
 def parent_of(path: str) -> str:
-    """Return the folder that a file or folder is in; empty: the top."""
+    """Return the folder that contains a file or folder; empty for the top."""
     return path[: path.removesuffix("/").rfind("/") + 1]
 
 
 def successor(prefix: str) -> str:
-    """Return the least string above all that begin with *prefix*; empty where there is none."""
+    """Return the least string greater than all that begin with *prefix*; empty if none is."""
     stem = prefix.rstrip("\U0010ffff")
     if not stem:
         return ""
@@ -38,21 +38,21 @@ def successor(prefix: str) -> str:
 
 
 class Edge(NamedTuple):
-    """The place from which a walk through the names goes on."""
+    """A place between two names, at which a walk through the names continues."""
 
     octets: bytes
     backwards: bool
 
     @classmethod
     def after(cls, name: str, backwards: bool = False, *, folder: bool = False) -> Edge:
-        """Return the edge that *name* has just passed, and where it is a *folder* all that it holds."""
-        if backwards:  # what a folder holds comes before the folder itself
+        """Return the edge directly after *name*, or if it is a *folder* after all that it contains."""
+        if backwards:  # a folder comes after its contents
             return cls(octets(name), True)
         return cls(octets(successor(name) if folder else name + "\0"), False)
 
     @classmethod
     def at(cls, name: str, backwards: bool = False) -> Edge:
-        """Return the edge that *name* is the first one after."""
+        """Return the edge directly before *name*."""
         return cls(octets(name + "\0" if backwards else name), backwards)
 
     def has_passed(self, name: str) -> bool:
@@ -60,19 +60,19 @@ class Edge(NamedTuple):
         return (octets(name) >= self.octets) if self.backwards else octets(name) < self.octets
 
     def is_behind(self, other: Edge) -> bool:
-        """Whether a walk reaches *other* before this place."""
+        """Whether a walk passes *other* before this edge."""
         return (self.octets < other.octets) if self.backwards else self.octets > other.octets
 
     @property
     def is_exact(self) -> bool:
-        """Whether :attr:`bound` is this very place."""
+        """Whether :attr:`bound` is exactly this place."""
         return self.bound is not None and octets(self.bound) == self.octets
 
     @property
     def bound(self) -> str | None:
-        """The text that the server can compare names with: this place, or the nearest one that the walk has passed.
+        """The text for comparisons in a query: this place, or the nearest one before it in the walk.
 
-        None: there is none.
+        None if there is no such text.
         """
         try:
             return self.octets.decode()

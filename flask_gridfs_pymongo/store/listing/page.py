@@ -1,8 +1,8 @@
-"""What a page of a listing is made of: rows and their keys, and which files it may show.
+"""The parts of a listing's page: rows and their keys, and which files it may show.
 
-A walk yields the rows that its reader may see, in order; a page is its beginning::
+A walk yields rows that may be shown, in order; a page is the first of them::
 
-    page = first(by_name(versions, Shown(may_read, may_list), None, size=128, prefix="photos/"), 100)
+    page = first(by_name(versions, Visibility(may_read, may_list), None, size=128, prefix="photos/"), 100)
 """
 
 from __future__ import annotations
@@ -21,38 +21,35 @@ from ..model import StoredFile
 from ..strict import NO_ARRAY
 from .names import Edge, folders_of, octets, successor
 
-MANY = 100
-"""versions; no row counts further"""
-
-_BUDGET = 1  # seconds in a page for what is not shown
-
-
+MAX_COUNTED = 100
+"""versions of a name that a row counts; it shows no larger number"""
+_BUDGET = 1  # seconds that a page may spend on what is not shown
 OTHERS = MaxKey()
-"""the value of a key if the file has one that the order does not go by"""
+"""the value of a key if the file's own has a type that the order does not sort"""
 
 
 class Row(NamedTuple):
-    """A name's newest revision, and how many there are; 100 stands for more, too."""
+    """A name's newest version, and how many versions there are, at most :data:`MAX_COUNTED`."""
 
     file: StoredFile
     versions: int
 
 
 class Key(NamedTuple):
-    """The place of a row: its name, and in another order than by name its value (``by_value.position``).
+    """The place of a row: its name, and in orders other than by name its value (``by_value.position``).
 
-    A page starts after the key of the last row of the page before it.
+    A page starts after the key of the last row on the page before.
     """
 
     filename: str | None
-    """None: the file has no name, and *value* is its ``_id``"""
+    """None if the file has no name; then *value* is its ``_id``"""
     value: Any = None
     file_id: Any = None
-    """of a version that has this place, or that lies in the folder: a short way to name it"""
+    """of a version in this place or in this folder: a short form of the key"""
 
 
 class Page(NamedTuple):
-    """What a listing shows at once; *folders* are paths that end in a slash."""
+    """One page of a listing; *folders* are paths that end with a slash."""
 
     rows: list[Row]
     folders: list[str]
@@ -63,31 +60,31 @@ def _everything(name: str) -> bool:
     return True
 
 
-class Shown(NamedTuple):
-    """What a listing may show: asked with the name of each file, and with the path of each folder that holds it."""
+class Visibility(NamedTuple):
+    """What a listing may show: called with the name of each file, and the path of each folder that contains it."""
 
     file: Callable[[str], bool] = _everything
     folder: Callable[[str], bool] = _everything
 
     def hidden_folder(self, filename: str) -> str | None:
-        """Return the outermost folder of *filename* that may not be shown."""
+        """Return the outermost folder of *filename* that may not be shown, or None."""
         return next((folder for folder in folders_of(filename) if not self.folder(folder)), None)
 
     def named(self, filename: str) -> bool:
-        """Whether *filename* may be shown, and all folders that hold it."""
+        """Whether *filename* may be shown, and all folders that contain it."""
         return not self.hidden_folder(filename) and self.file(filename)
 
 
-EVERYTHING = Shown()
+EVERYTHING = Visibility()
 
 
 class Having(NamedTuple):
-    """Which metadata a name's newest revision must have: for each key values that it is, or has in its list."""
+    """The metadata that a name's newest version must have: for each key values that it equals or contains."""
 
     metadata: Mapping[str, Sequence[Any]] = {}
 
     def selection(self) -> dict[str, Any]:
-        """Return a query for the revisions that have it; a value is never read as an operator."""
+        """Return a query for versions that have it; values are never operators."""
         return {f"metadata.{key}": {"$all": list(values)} for key, values in self.metadata.items()}
 
     def matches(self, file: StoredFile) -> bool:
@@ -101,11 +98,11 @@ class Having(NamedTuple):
 
 ANYTHING = Having()
 Walk = Iterator[tuple[Key, "Row | str"]]
-"""The rows that may be shown, with their keys; a folder is its path."""
+"""The rows that may be shown, with their keys; for a folder its path"""
 
 
 class Budget:
-    """The time that a page may spend on what it passes over; rows that are shown do not count."""
+    """The time that a page may spend on what it does not show."""
 
     def __init__(self) -> None:
         self._looked = monotonic()
@@ -114,7 +111,7 @@ class Budget:
     def left(self) -> int:
         """Return the milliseconds that are left, at least one.
 
-        :raises pymongo.errors.ExecutionTimeout: where none are
+        :raises pymongo.errors.ExecutionTimeout: if none are
         """
         self._looked = monotonic()
         if self._looked >= self._end:
@@ -122,14 +119,14 @@ class Budget:
         return max(1, int((self._end - self._looked) * 1000))
 
     def give_back(self) -> None:
-        """Do not count the time since the last look."""
+        """Do not count the time since :meth:`left` was called."""
         self._end += monotonic() - self._looked
 
 
 def first(walk: Walk, limit: int) -> Page:
-    """Return the first *limit* rows of a walk; only a further row that may be shown makes a next page.
+    """Return a page with the first *limit* rows of a walk; there is a next page only if there are more rows.
 
-    :raises pymongo.errors.ExecutionTimeout: where the walk passes over more than a second's worth of what is not shown
+    :raises pymongo.errors.ExecutionTimeout: if passing over what is not shown takes more than a second
     """
     found = list(islice(walk, limit + 1))
     shown = found[:limit]
@@ -141,11 +138,11 @@ def first(walk: Walk, limit: int) -> Page:
 
 
 def named(edge: Edge | None, prefix: str, part: str) -> dict[str, Any]:
-    """What the server compares names with.
+    """Return a query for names.
 
-    :param edge: names that it has passed are left out
-    :param prefix: how they begin
-    :param part: a part of them, in upper or lower case
+    :param edge: leaves out names that it has passed
+    :param prefix: what the names begin with
+    :param part: what the names contain, in upper or lower case
     """
     least, end = prefix, successor(prefix) or None
     if edge and (bound := edge.bound) is not None:

@@ -1,1 +1,1 @@
-"""What keeps a bucket in order: checks, repairs, and the removal of what has expired."""
+"""Maintenance of a bucket: checks, repairs, and the removal of what has expired."""

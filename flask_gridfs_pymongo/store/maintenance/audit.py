@@ -1,4 +1,4 @@
-"""Which of many files cannot be read as a whole, found out without reading them.
+"""Finds damaged files among many, without reading their content.
 
 ::
 
@@ -17,14 +17,14 @@ from ..integrity import SIZES, ChunkAudit
 from ..model import StoredFile
 
 SCAN_TIMEOUT = 5
-"""seconds"""
+"""seconds after which :func:`damaged` stops"""
 _BATCH = 100  # files
 
 
 def damaged(chunks: Documents, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
-    """Return those of *files* that have missing, short or doubled chunks, as far as :data:`SCAN_TIMEOUT` allows.
+    """Return those of *files* that have missing, short or duplicate chunks, as far as :data:`SCAN_TIMEOUT` allows.
 
-    The server tells numbers and sizes; no content is read.
+    The server returns numbers and sizes of chunks, and no content.
 
     :param chunks: the bucket's chunks collection
     """

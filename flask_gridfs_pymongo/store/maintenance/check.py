@@ -1,12 +1,12 @@
-"""What is wrong in a bucket, and the repair of what can be repaired, in memory that does not grow with the bucket.
+"""Finds and repairs damage in a bucket, in memory that does not grow with the bucket.
 
 ::
 
     for finding in Check(bucket.collections, repair=True).findings():
         print(finding.subject, finding.name, finding.problems)
 
-Files by ``_id`` and chunks by ``files_id`` come in the same order, so that one walk along both tells what may be wrong.
-Others upload and delete meanwhile: it is looked at again, on the primary, before it is reported or deleted.
+Files by ``_id`` and chunks by ``files_id`` have the same order, so one walk along both finds what may be damaged. As
+others upload and delete meanwhile, this is examined again, on the primary, before it is reported or deleted.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from ..versions import Versions
 from ..writing.claims import Claims, build_index
 
 ORPHAN_AGE = timedelta(hours=1)
-"""how old the newest chunk without a file must be before its upload is taken for dead"""
+"""the age of the newest chunk without a file after which its upload counts as dead"""
 _PAUSE = 0.5  # seconds
 _BATCH = 1000  # documents
 _BATCH_BYTES = 1024 * 1024
 
 
 class Finding(NamedTuple):
-    """What is wrong with one *subject*: chunks and variants (kept pictures) are those that no file owns."""
+    """What is wrong with one *subject*; ``chunks`` and ``variants`` are those without a file."""
 
     subject: Literal["index", "file", "upload", "chunks", "variants"]
     id: Any
-    """the file's ``_id``, also of one that is gone, or the index's fields"""
+    """the ``_id`` of the file, which may be gone, or the fields of the index"""
     name: Any
-    """the file's, or the collection's"""
+    """of the file or the collection"""
     problems: list[Problem]
     bytes: int = 0
     repaired: bool = False
@@ -57,17 +57,17 @@ class Finding(NamedTuple):
 
 @dataclass
 class Check:
-    """One look at every file and every chunk of a bucket.
+    """Checks every file and every chunk of a bucket once.
 
-    Unreferenced chunks younger than :data:`ORPHAN_AGE`, and those of an unfinished :class:`.Upload`, belong to an
-    upload in progress: they are counted in *uploading*. The server must be MongoDB 4.4 or later.
+    Unreferenced chunks younger than :data:`ORPHAN_AGE`, and those of an unfinished :class:`.Upload`, count as an upload
+    in progress (*uploading*). The server must be MongoDB 4.4 or later.
 
-    :param repair: create missing indexes, delete unreferenced chunks, and those past the end of a file whose hash shows
-        that they are not of it
+    :param repair: create missing indexes; delete unreferenced chunks, and those past the end of a file if its hash
+        shows that they do not belong to it
     :param verify: read the content of all files, and compare their SHA-256 and MD5
-    :param idle: nobody writes to the bucket: chunks without a file are dead whatever their age, and so are the claims
-        (:mod:`.claims`), which *repair* then removes
-    :param advance: called with the number of documents each time when some were looked at
+    :param idle: nobody writes to the bucket: then all chunks without a file are dead, whatever their age, and so are
+        the claims (:mod:`.claims`), which *repair* removes
+    :param advance: called with the number of documents in each batch that was checked
     """
 
     collections: Collections
@@ -86,7 +86,7 @@ class Check:
         self._uploads = ResumableUploads(Versions(self.collections), Claims(self.collections))
 
     def findings(self) -> Iterator[Finding]:
-        """Look at everything once; *files*, *chunks*, *bytes* and *uploading* count what was seen.
+        """Check everything once; *files*, *chunks*, *bytes* and *uploading* count what was checked.
 
         :raises pymongo.errors.PyMongoError: if the server does not answer, or refuses what the check needs
         """
@@ -103,7 +103,7 @@ class Check:
     def _indexes(self) -> Iterator[Finding]:
         for index in (*INDEXES, *variants.VARIANT_INDEXES):
             collection = self.collections.of(index)
-            there = collection.index_information()  # empty if the collection is not there yet
+            there = collection.index_information()  # empty if the collection does not exist yet
             problem = index_problem(there, index) if there else None
             if not problem or ("partialFilterExpression" in index.options and not self._files.find_one(WITH_PREVIOUS)):
                 continue
@@ -117,7 +117,7 @@ class Check:
     def _files_and_chunks(self) -> Iterator[Finding]:
         """Give each file its chunks, and collect the chunks that have no file."""
         by_file, project = {"$sort": {"files_id": 1, "n": 1}}, {"$project": NUMBERS if self.verify else SIZES}
-        # If no index gives the order, the server has to sort, best without the data.
+        # Without an index the server has to sort: better without the data.
         stages = (by_file, project) if self._chunks_in_order else (project, by_file)
         all_chunks = chain.from_iterable(self._batches("chunks", "files_id", *stages))
         groups = groupby(all_chunks, lambda chunk: (repr(chunk.get("files_id")), chunk.get("files_id")))
@@ -146,10 +146,10 @@ class Check:
         """All files or chunks in the order of *field*; if a cursor is lost, another one continues from there."""
         collection = getattr(self.collections.primary, name)
         begin: list[dict[str, Any]] = []
-        seen = 0  # documents from there on
-        # With the collations that the two collections may have their orders would differ.
+        seen = 0  # documents at its beginning
+        # Collations of the two collections could make their orders differ.
         options = {"allowDiskUse": True, "batchSize": _BATCH, "collation": {"locale": "simple"}}
-        patience = RetryBudget(collection)
+        budget = RetryBudget(collection)
         while True:
             try:
                 documents = self._walk(collection.aggregate([*begin, *stages, {"$skip": seen}], **options))
@@ -157,7 +157,7 @@ class Check:
                     setattr(self, name, getattr(self, name) + len(batch))
                     self.advance(len(batch))
                     yield batch
-                    patience.renew()
+                    budget.renew()
                     last = batch[-1].get(field)
                     if not ids.is_utf8(last):
                         seen += len(batch)
@@ -167,11 +167,11 @@ class Check:
                     begin, seen = from_last, same + (seen if begin == from_last else 0)
                 return
             except PyMongoError as error:
-                if not patience.lasts(error):
+                if not budget.lasts(error):
                     raise
 
     def _is_after(self, file_id: Any, batch: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether a file *file_id* comes after those of *batch*; the server knows the order of all types."""
+        """Whether *file_id* comes after the files of *batch*; the server compares ids of all types."""
         if not batch or not ids.is_utf8(file_id):
             return False
         last = next((document["_id"] for document in reversed(batch) if ids.is_utf8(document["_id"])), file_id)
@@ -195,7 +195,7 @@ class Check:
         return while_known(cursor, self._chunks.database.client)
 
     def _examine(self, document: Mapping[str, Any]) -> Iterator[Finding]:
-        """Read the whole file, and repair it."""
+        """Read the whole file, report its problems, and repair it if possible."""
         audit, differing = retry(self._chunks, lambda: self._read(document))
         problems = audit.problems()
         if {problem.kind for problem in problems} <= {"extra"}:
@@ -203,13 +203,13 @@ class Check:
         if not problems or not self._exists(document["_id"]):
             return
         only_extra = [problem.kind for problem in problems] == ["extra"]
-        note = "no hash tells where it ends" if only_extra and not differing else ""
+        note = "it has no hash to show where it ends" if only_extra and not differing else ""
         if repaired := self.repair and only_extra and not note:
             self._delete({"files_id": {"$eq": document["_id"]}, "n": {"$gt": audit.last}})
         yield Finding("file", document["_id"], document.get("filename"), problems, audit.length, repaired, note)
 
     def _read(self, document: Mapping[str, Any]) -> tuple[ChunkAudit, dict[str, bool]]:
-        """Audit a file by its content; for each hash that its document has, tell whether the content's differs."""
+        """Audit a file by its content; for each hash in its document, return whether that of the content differs."""
         audit, hashes = ChunkAudit(document), {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
         known = {name: value.lower() for name in hashes if isinstance(value := document.get(name), str)}
         stored = {name: value for name, value in known.items() if len(value) == 2 * hashes[name].digest_size}
@@ -236,7 +236,7 @@ class Check:
                 yield Finding("upload", upload.id, upload.filename, expired, upload.offset, self.repair)
 
     def _pictures(self) -> Iterator[Finding]:
-        """Kept pictures whose file another tool deleted: what the package deletes has none left."""
+        """Variants of files that another tool deleted; this package deletes them with the file."""
         pictures, name = variants.Variants(self.collections), self.collections.variants.full_name
         unowned = pictures.unowned()
         while batch := list(islice(unowned, _BATCH)):
@@ -249,7 +249,7 @@ class Check:
                 yield Finding("variants", file_id, name, [Problem("unreferenced", count)], 0, self.repair)
 
     def _settle(self, suspects: Mapping[str, Any]) -> Iterator[Finding]:
-        """Look again, and once more after a pause, in which a delete in progress takes some of the chunks."""
+        """Examine again, and once more after a pause: meanwhile a delete in progress removes some of the chunks."""
         young = self.collections.clock.now() - ORPHAN_AGE
         dead: dict[str, dict[str, Any]] = {}
         unfinished = self._uploads.unfinished([value for value in suspects.values() if isinstance(value, ObjectId)])
@@ -265,7 +265,7 @@ class Check:
         for found in self._unowned({key: chunks["_id"] for key, chunks in dead.items()}):
             if found != dead[repr(found["_id"])] or self._exists(found["_id"]):
                 continue
-            note = "" if self.idle or isinstance(found["newest"], ObjectId) else "nothing tells their age"
+            note = "" if self.idle or isinstance(found["newest"], ObjectId) else "their age is unknown"
             if repaired := self.repair and not note:
                 self._delete({"files_id": {"$eq": found["_id"]}})
                 if self._exists(found["_id"]):
@@ -274,12 +274,12 @@ class Check:
             yield Finding("chunks", found["_id"], self._chunks.full_name, problems, found["bytes"], repaired, note)
 
     def _unowned(self, suspects: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The chunks of those of *suspects* that have no file, which is looked for last."""
+        """The chunks of those of *suspects* that have no file; the files are looked up last."""
         if not suspects:
             return
         chosen = {
             "$match": {"$or": [{"files_id": {"$eq": value}} for value in suspects.values()]}
-        }  # $in takes patterns
+        }  # in $in a pattern would match many
         summed: dict[str, Any] = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
         grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
         groups = retry(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH))))

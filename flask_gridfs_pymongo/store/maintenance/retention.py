@@ -1,6 +1,6 @@
-"""How long revisions live: while they are among the newest of their name, or until they expire.
+"""Retention: deletes versions that have expired, and those that newer ones superseded.
 
-What was superseded or has expired is deleted after :data:`RETENTION_GRACE`, as somebody may still be reading it::
+They are deleted :data:`RETENTION_GRACE` later, as somebody may still be reading them::
 
     trim(bucket, "notes.txt", keep=10)
     for gone in Sweep(bucket, keep=10).run():
@@ -24,23 +24,23 @@ from ..strict import DATED
 from ..versions import Versions
 
 RETENTION_GRACE = timedelta(hours=1)
-"""how long what was superseded or has expired stays, for reads that began before"""
-_BATCH = 1000  # revisions
-# What another tool put there in place of a mapping takes no keys.
+"""how long versions stay after they were superseded or expired, for reads that began before"""
+_BATCH = 1000  # versions
+# Other tools may have stored something other than a mapping, to which no key can be added.
 _TAKES_KEYS = {"$expr": {"$in": [{"$type": "$metadata"}, ["object", "missing"]]}}
 
 
 class Gone(NamedTuple):
-    """A revision that a sweep deleted, and why."""
+    """A version that a sweep deleted, and why."""
 
     file: StoredFile
     reason: Literal["expired", "superseded"]
 
 
 def trim(bucket: Bucket, filename: str, keep: int, most: int = 8) -> list[StoredFile]:
-    """Delete the oldest revisions of *filename* beyond the *keep* newest ones, *most* of them at most.
+    """Keep the *keep* newest versions of *filename*: delete at most *most* of the others, the oldest first.
 
-    :return: the revisions that were deleted
+    :return: the versions that were deleted
     """
     versions = Versions(bucket.collections)
     if versions.count(filename, limit=keep + 1) <= keep:
@@ -53,12 +53,12 @@ def trim(bucket: Bucket, filename: str, keep: int, most: int = 8) -> list[Stored
 def _superseded(
     versions: Versions, filename: str, keep: int, before: datetime, *, batch: int = _BATCH, stay: bool = False
 ) -> Iterator[list[StoredFile]]:
-    """The revisions beyond the *keep* newest ones whose successors were uploaded *before* then, the oldest first.
+    """The versions other than the *keep* newest that were superseded *before* then, the oldest first.
 
-    :param stay: whether those of a batch are still there when the next one is asked for; else they were deleted
+    :param stay: whether the caller does not delete each batch before it takes the next one
     """
     files = versions.collections.primary.files
-    # Looked up first: what comes or goes from now on can only make it keep more.
+    # Looked up first: later uploads and deletes can only make it keep more.
     last_kept = next(iter(versions.in_order(filename, DESCENDING, keep - 1, 1, files)), None)
     skip = 0
     while last_kept is not None:
@@ -75,12 +75,12 @@ def _superseded(
 
 @dataclass
 class Sweep:
-    """Deletes what has outlived its time in a bucket, while others upload and download.
+    """Deletes expired and superseded versions of a bucket, while others upload and download.
 
-    A name whose newest revision has expired goes as a whole, that revision last: no older one ever comes forth.
+    If the newest version of a name has expired, all are deleted, the newest last, so that no older one reappears.
 
-    :param keep: how many of the newest revisions of each name stay; None: all
-    :param older_than: revisions of this age expire now where they have no date of their own
+    :param keep: how many of the newest versions of each name stay; None: all
+    :param older_than: versions of this age expire now if they have no expiry date of their own
     :param dry_run: delete and change nothing
     """
 
@@ -89,14 +89,14 @@ class Sweep:
     older_than: timedelta | None = None
     dry_run: bool = False
     waiting: int = 0
-    """revisions that have expired and stay until :data:`RETENTION_GRACE` is over"""
+    """versions that have expired and stay until :data:`RETENTION_GRACE` is over"""
     _seen: set[str] = field(default_factory=set)
 
     def run(self) -> Iterator[Gone]:
         """Sweep once.
 
-        :return: what is deleted, or would be in a dry run
-        :raises pymongo.errors.PyMongoError: where the server fails; a further run goes on
+        :return: what was deleted, or would be without *dry_run*
+        :raises pymongo.errors.PyMongoError: if the server fails; another run continues
         """
         versions = Versions(self.bucket.collections)
         files = versions.collections.primary.files
@@ -105,7 +105,7 @@ class Sweep:
         self.waiting += files.count_documents({"metadata.expiresAt": {"$gt": now - RETENTION_GRACE, "$lte": now}})
         for document in files.find({"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}}, batch_size=_BATCH):
             file = versions.stored(document)
-            if file.expires_at is None:  # the server looks into arrays
+            if file.expires_at is None:  # an array: the query also matches its elements
                 continue
             for batch in self._with_older(versions, file):
                 yield from self._delete(batch, "expired")
@@ -114,7 +114,7 @@ class Sweep:
                 yield from self._delete(batch, "superseded")
 
     def _expire_old(self, now: datetime) -> int:
-        """Let what is too old expire now; returns how many would in a dry run."""
+        """Let versions that are too old expire now; in a dry run return how many would."""
         dates = {**DATED["uploadDate"], "$lte": now - (self.older_than or timedelta())}
         selection = {"uploadDate": dates, "metadata.expiresAt": {"$exists": False}, **_TAKES_KEYS}
         if self.dry_run:
@@ -123,7 +123,7 @@ class Sweep:
         return 0
 
     def _with_older(self, versions: Versions, file: StoredFile) -> Iterator[list[StoredFile]]:
-        """The revisions before *file* where it is the newest of its name, then *file*."""
+        """The versions before *file* if it is the newest of its name, then *file*."""
         newest = versions.newest(file.filename) if file.named else None
         if newest and newest.id == file.id:
             older = [file_id for file_id in versions.up_to(file) if file_id != file.id]
@@ -133,11 +133,11 @@ class Sweep:
         yield [file]
 
     def _crowded(self, files: Documents) -> Iterator[str]:
-        """The names with more than *keep* revisions."""
+        """The names with more than *keep* versions."""
         if self.keep is None:
             return
-        counted: list[dict[str, Any]] = [{"$group": {"_id": "$filename", "revisions": {"$sum": 1}}}]
-        counted.append({"$match": {"revisions": {"$gt": self.keep}}})
+        counted: list[dict[str, Any]] = [{"$group": {"_id": "$filename", "versions": {"$sum": 1}}}]
+        counted.append({"$match": {"versions": {"$gt": self.keep}}})
         for found in files.aggregate(counted, allowDiskUse=True, batchSize=_BATCH):
             if isinstance(found["_id"], str):
                 yield found["_id"]

@@ -1,1 +1,1 @@
-"""Resumable uploads: a document that says how many bytes are safe, and an exclusive lease to append to it."""
+"""Resumable uploads: a document that says how many bytes are stored, and an exclusive lease for appending."""

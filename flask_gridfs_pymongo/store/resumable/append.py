@@ -1,11 +1,11 @@
-"""Appends bytes to an upload: whole chunks are stored first, then the offset moves past them.
+"""Appends bytes to an upload: first whole chunks are stored, then the offset moves past them.
 
 :meth:`.ResumableUploads.open_for_append` makes an :class:`UploadWriter` with a new lease (:mod:`.lease`)::
 
     with bucket.uploads.open_for_append(upload) as writer:
         writer.write(film[writer.offset :])
 
-Each chunk gets its place, whatever a crash or a slower request has left there.
+A chunk replaces whatever a crash or a slower request has left in its place.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _DUPLICATE_KEY = 11000
 
 
 class UploadWriter:
-    """Takes the bytes that follow :attr:`offset`; as a context manager it saves them, and gives the lease back.
+    """Receives the bytes from :attr:`offset` on; as a context manager it saves them, and gives the lease back.
 
-    :param document: the upload's, as :meth:`.Lease.acquire` returned it
-    :param digest: of all bytes before the offset; None if another process took some of them
-    :param limit: bytes in the whole upload; one more and :meth:`write` raises :class:`.FileTooLarge`
-    :param checked: save nothing for good before :meth:`accept`, as what comes may be wrong
+    :param document: of the upload, as :meth:`.Lease.acquire` returned it
+    :param digest: of all bytes before the offset; None if another process received some of them
+    :param limit: bytes in the whole upload; for more :meth:`write` raises :class:`.FileTooLarge`
+    :param checked: the bytes have a checksum: do not move the offset before :meth:`accept`
     """
 
     def __init__(
@@ -54,20 +54,20 @@ class UploadWriter:
         self.filename: str = document["filename"]
         self.length: int | None = document["length"]
         self.may_be_stored = self.length is None or document["offset"] >= self.length
-        """whether somebody may have made it a file before, as all bytes were there"""
+        """whether it may already have become a file, as all bytes were stored"""
         self.digest = digest
         self.saved = False
-        """whether the document says what this object says"""
+        """whether the document has the state of this object"""
         self._files, self._chunks = versions.collections.primary
         self._limit, self._checked = limit, checked
         self._begin = (document["offset"], bytes(document["tail"]), digest and digest.copy())
         self._pipeline = ChunkPipeline(lease.id, self._store, *self._begin[:2])
         self._updated = time.monotonic()
-        self._failed = False  # chunks were lost: nothing more can be saved
+        self._failed = False  # chunks were lost: no more can be saved
 
     @property
     def offset(self) -> int:
-        """Bytes that were taken; once the context is left they are safe."""
+        """Bytes received; they are stored when the context ends."""
         return self._pipeline.offset
 
     def __enter__(self) -> UploadWriter:
@@ -88,9 +88,9 @@ class UploadWriter:
             self._pipeline.close()
 
     def set_length(self, length: int) -> None:
-        """Say how many bytes the upload is going to have, if it was created without that.
+        """Set the length of the upload, in bytes, if it was created without one.
 
-        :raises FileTooLarge: if it has more already
+        :raises FileTooLarge: if the upload already has more
         """
         if length < self.offset:
             raise FileTooLarge(f"the upload has {self.offset} bytes already")
@@ -98,10 +98,10 @@ class UploadWriter:
         self.length = self._limit = length
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes.
+        """Append the next bytes.
 
-        :raises FileTooLarge: past the limit
-        :raises LeaseLost: if somebody else has acquired a lease; what is not safe yet does not count
+        :raises FileTooLarge: for more bytes than the limit
+        :raises LeaseLost: if another request has acquired a lease; bytes not stored yet are lost
         """
         if self._limit is not None and self.offset + len(data) > self._limit:
             raise FileTooLarge(f"the upload may have at most {self._limit} bytes")
@@ -113,24 +113,24 @@ class UploadWriter:
             self._pipeline.flush()
 
     def accept(self) -> None:
-        """Say that the bytes taken are right, so that they may be saved (*checked*)."""
+        """Confirm that the bytes received are right, so that they may be saved (*checked*)."""
         self._checked = False
 
     def rewind(self) -> None:
-        """Forget what was taken under this lease: nobody was told of it."""
+        """Discard what was received under this lease: the client has not seen its offset."""
         self.settle()
         offset, tail, self.digest = self._begin
         self._pipeline.reset(offset, tail)
 
     def save(self, *, give_back: bool = False) -> bytes:
-        """Make safe what was taken, and renew the lease or give it back; returns what fills no chunk yet."""
+        """Store what was received, and renew the lease or give it back; return the tail."""
         self.settle()
         chunks, offset, tail = self._pipeline.cut()
         self._store(chunks, offset, tail, give_back=give_back)
         return tail
 
     def settle(self) -> None:
-        """Wait for what is being saved."""
+        """Wait for the insert in progress."""
         self._pipeline.settle()
 
     def _store(self, chunks: Chunks, offset: int, tail: bytes, *, give_back: bool = False) -> None:
@@ -147,9 +147,9 @@ class UploadWriter:
             raise
 
     def insert(self, chunks: Chunks) -> None:
-        """Insert *chunks*, in the place of what a crash or a lost answer has left there.
+        """Insert *chunks*, replacing what a crash or a lost answer has left in their places.
 
-        :raises LeaseLost: if somebody else has acquired a lease
+        :raises LeaseLost: if another request has acquired a lease
         """
         own, missing = {chunk["_id"] for chunk in chunks}, chunks
         for _ in range(_ATTEMPTS):
@@ -166,20 +166,20 @@ class UploadWriter:
         raise LeaseLost
 
     def complete(self, tail: bytes) -> None:
-        """Store the last chunk, and remove what lies behind it.
+        """Store the last chunk, and remove any chunks after it.
 
-        :param tail: what :meth:`save` returned; it stays the document's, too
-        :raises LeaseLost: if somebody else has acquired a lease
+        :param tail: what :meth:`save` returned; the document keeps it
+        :raises LeaseLost: if another request has acquired a lease
         """
         self.insert(self._pipeline.cut(final=True)[0])
         self._pipeline.reset(self.offset, tail)
         self._clear({"$gte": -(-self.offset // CHUNK_SIZE)}, set())
 
     def _clear(self, places: Mapping[str, Any], own: set[ObjectId]) -> set[ObjectId]:
-        """Delete the chunks at these *places* that are not the *own* ones; returns the ``_id`` of all found there.
+        """Delete the chunks at these *places* except the *own* ones; return the ``_id`` of all that were there.
 
-        First find, then check the lease, then delete by ``_id``: what was found before a lease that still holds was
-        checked is older than it. A delete by place could remove a chunk of a later lease.
+        First find, then check the lease, then delete by ``_id``: if the lease still holds, whatever was found is older
+        than any later lease. A delete by place could remove a chunk of a later lease.
         """
         selection = {"files_id": self.lease.id, "n": places}
         found = retry(self._chunks, lambda: list(self._chunks.find(selection, {"_id": 1})))
@@ -190,7 +190,7 @@ class UploadWriter:
         return there
 
     def _withdraw(self, chunks: Chunks) -> None:
-        """After the lease is lost: remove those of its *chunks* that the upload does not count, and never will."""
+        """After the lease is lost: remove those of its *chunks* that are not part of the upload."""
         current = self.lease.current()
         if current is not None and current["state"] != "gone":
             safe = current["offset"] // CHUNK_SIZE

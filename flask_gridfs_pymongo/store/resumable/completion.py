@@ -1,4 +1,4 @@
-"""How a resumable upload ends: it becomes a file, or nothing of it stays.
+"""The end of a resumable upload: it becomes a file, or is removed.
 
 ::
 
@@ -31,12 +31,12 @@ def finish(
 ) -> tuple[StoredFile, bool]:
     """Make the upload the newest version of its name: see :func:`.commit.commit`.
 
-    It may be repeated: an earlier call may have committed and died before it could reply.
+    It may be repeated: an earlier call may have committed, and died before it could reply.
 
-    :param inspect: called with the file before anybody can see it; what it raises ends this call
-    :return: the file, and whether it was this call that ended the upload
-    :raises CorruptFile: if bytes that were safe are gone
-    :raises LeaseLost: if somebody else ended the upload meanwhile
+    :param inspect: called with the file before it becomes visible; what it raises ends this call
+    :return: the file, and whether this call ended the upload
+    :raises CorruptFile: if stored bytes are missing
+    :raises LeaseLost: if another request ended the upload meanwhile
     """
     tail = writer.save()
     with writer.lease.renewing(writer.offset, tail):
@@ -58,17 +58,17 @@ def finish(
 def terminate(writer: UploadWriter) -> None:
     """End the upload, and remove its bytes.
 
-    :raises LeaseLost: if somebody else appends to it
+    :raises LeaseLost: if another request appends to it
     """
     writer.settle()
     if not writer.lease.end("gone"):
         raise LeaseLost
-    if not writer.stored():  # else whoever stored it died before the document could say so
+    if not writer.stored():  # else the process that stored it died before it could update the document
         _remove_chunks(writer)
 
 
 def _content(writer: UploadWriter, tail: bytes) -> Content:
-    """Bring the last chunk to its place, and look at what is stored unless this process saw all of it."""
+    """Store the last chunk, and read the content unless this process received all of it."""
     writer.complete(tail)
     file_id, length, digest = writer.lease.id, writer.offset, writer.digest
     if digest is None:
@@ -84,7 +84,7 @@ def _remove_chunks(writer: UploadWriter) -> None:
 
 
 def _check_whole(writer: UploadWriter) -> None:
-    """After a commit that came late: leave no file whose bytes somebody else has removed."""
+    """After a late commit: remove the file if another request has removed its bytes."""
     current = writer.lease.current()
     gone = current is not None and current["state"] == "gone"
     files, chunks = writer.versions.collections.primary

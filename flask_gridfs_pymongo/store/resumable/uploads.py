@@ -1,7 +1,7 @@
 """Resumable uploads: they continue where they stopped, in any process and on any machine.
 
-An upload is a document of ``base.uploads``, which says how many bytes are safe (its offset) and who may append (the
-epoch of its lease). Nothing else is locked, and nothing has to be released after a crash::
+An upload is a document in ``base.uploads``, which has the number of bytes that are stored (its offset) and the epoch of
+its lease. There are no other locks, and nothing to release after a crash::
 
     upload = bucket.uploads.create("film.mp4", 3_000_000)
     with bucket.uploads.open_for_append(upload) as writer:
@@ -11,8 +11,8 @@ epoch of its lease). Nothing else is locked, and nothing has to be released afte
         writer.write(film[writer.offset :])
         completion.finish(writer)
 
-Only whole chunks go to ``base.chunks``; the bytes that fill none yet are the document's *tail*. One update, which
-fails for everybody who has lost the lease, moves offset and tail together: an offset that was told never goes back.
+Only whole chunks go to ``base.chunks``; the document keeps the bytes that do not fill one yet as its *tail*. A single
+update, which fails after the lease is lost, changes offset and tail: an offset that a client has seen never goes back.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from .append import UploadWriter
 from .lease import GIVEN_BACK, Lease
 
 UPLOAD_TTL = 86_400
-"""seconds after its last byte for which an upload can be resumed"""
+"""seconds after its last byte in which an upload can be resumed"""
 _DIGESTS = 100  # uploads whose digest this process remembers
 _STATES = ["open", "stored", "gone"]
-_FIELDS = {"tail": 0}  # what only a writer needs
+_FIELDS = {"tail": 0}  # only a writer needs it
 _INDEXES = (
     Index("uploads", [("token", ASCENDING)], {"unique": True}),
     Index("uploads", [("state", ASCENDING), ("expires", ASCENDING)], {}),
@@ -49,15 +49,15 @@ _INDEXES = (
 
 @dataclass(frozen=True)
 class Upload:
-    """What one document of the uploads says."""
+    """An upload, as its document describes it."""
 
     id: ObjectId
-    """the future file's"""
+    """of the future file"""
     filename: str
     length: int | None
     """bytes; None if it is not known yet"""
     offset: int
-    """bytes that are safe"""
+    """bytes that are stored"""
     expires: datetime
     """in UTC"""
     lifetime: float
@@ -65,17 +65,17 @@ class Upload:
     state: str
     """``open``, ``stored``, or ``gone`` if it was terminated or expired"""
     ended: bool
-    """whether it was stored or terminated, before its time was over"""
+    """whether it was stored or terminated before it expired"""
     details: Mapping[str, Any]
-    """whatever its creator wanted to keep with it"""
+    """what :meth:`ResumableUploads.create` was given"""
     leased: bool
-    """whether somebody may be appending to it"""
+    """whether a request may be appending to it"""
     token: str = field(default="", compare=False, repr=False)
-    """what finds it, if it was created just now; the database knows only its hash"""
+    """for :meth:`ResumableUploads.find`; only :meth:`~ResumableUploads.create` returns it: the database has its hash"""
 
 
 class _Known(NamedTuple):
-    """What this process knows of the bytes before an offset, until somebody else acquires a lease."""
+    """The digest of the bytes before an offset, valid until another process acquires a lease."""
 
     epoch: int
     offset: int
@@ -98,11 +98,11 @@ class ResumableUploads:
         lifetime: float = UPLOAD_TTL,
         details: Mapping[str, Any] | None = None,
     ) -> Upload:
-        """Begin an upload; its :attr:`Upload.token` finds it.
+        """Begin an upload; :meth:`find` finds it by its :attr:`Upload.token`.
 
         :param length: bytes; None if it is not known yet
-        :param lifetime: seconds after its last byte
-        :param details: what :attr:`Upload.details` is to have
+        :param lifetime: seconds after its last byte, in which it can be resumed
+        :param details: for :attr:`Upload.details`
         """
         self._versions.collections.indexes.ensure((*INDEXES, *_INDEXES))
         now, token = self._clock.now(), secrets.token_urlsafe(16)
@@ -130,8 +130,8 @@ class ResumableUploads:
 
     def count(self, limit: int) -> int:
         """Return how many uploads can be resumed, *limit* at most."""
-        living = {"state": "open", "expires": {"$gt": self._clock.now()}}
-        return int(self.collection.count_documents(living, limit=limit))
+        resumable = {"state": "open", "expires": {"$gt": self._clock.now()}}
+        return int(self.collection.count_documents(resumable, limit=limit))
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""
@@ -149,9 +149,9 @@ class ResumableUploads:
     ) -> Iterator[UploadWriter]:
         """Acquire the lease, also from a holder that has received no byte for :data:`.LEASE_TTL` seconds.
 
-        :param limit: bytes, if the upload does not say its length
-        :param checked: as :class:`.UploadWriter` has it
-        :raises UploadBusy: if somebody has the lease and keeps it
+        :param limit: bytes, if the upload has no length
+        :param checked: as in :class:`.UploadWriter`
+        :raises UploadBusy: if another request keeps the lease
         :raises UploadEnded: if the upload is not open
         """
         lease, document = Lease.acquire(self.collection, upload.id, self._clock)
@@ -176,24 +176,24 @@ class ResumableUploads:
         self._known[upload_id] = known
 
     def forget(self, upload: Upload) -> None:
-        """Let an upload that is stored be gone; its file stays."""
+        """Mark a stored upload as gone; its file stays."""
         stored = {"_id": upload.id, "state": "stored"}
         retry(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
 
     def unfinished(self, ids: list[Any]) -> set[ObjectId]:
-        """Return those of *ids* that are unfinished uploads', so that their chunks are no file's yet."""
+        """Return those of *ids* that belong to unfinished uploads, whose chunks have no file yet."""
         found = self.collection.find({"_id": {"$in": ids}, "state": "open"}, {"_id": 1})
         return {document["_id"] for document in found}
 
     def expired(self, limit: int = 0) -> Iterator[Upload]:
-        """Iterate over what is left of uploads whose time is over, of *limit* uploads at most (0: of all)."""
+        """Iterate over uploads that have expired, at most *limit* (0: all)."""
         now = self._clock.now()
         selection = {"state": {"$in": _STATES}, "expires": {"$lte": now}, "busy": {"$lte": now}}
         for document in self.collection.find(selection, _FIELDS).limit(limit):
             yield _upload(document, now)
 
     def remove(self, upload: Upload) -> None:
-        """Remove an expired upload with its bytes; its document stays for as long again, and says that it is gone."""
+        """Remove the bytes of an expired upload; its document stays as ``gone`` for its lifetime once more."""
         now = self._clock.now()
         over = {"_id": upload.id, "expires": {"$lte": now}, "busy": {"$lte": now}}
         gone = {
@@ -202,7 +202,7 @@ class ResumableUploads:
         }
         was = self.collection.find_one_and_update({**over, "state": "open"}, gone)
         current = was or self.collection.find_one(over)
-        if current is None:  # somebody appends to it, or else removed it
+        if current is None:  # a request appends to it, or another one has removed it
             return
         collections = self._versions.collections.primary
         if current["state"] != "stored" and not collections.files.find_one({"_id": upload.id}, {"_id": 1}):

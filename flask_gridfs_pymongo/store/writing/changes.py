@@ -1,4 +1,4 @@
-"""Changes to stored files that leave their content alone: their metadata, when they expire, and their names.
+"""Changes to stored files that keep their content: to metadata, expiry and names.
 
 ::
 
@@ -18,7 +18,7 @@ from pymongo import ReturnDocument, UpdateMany
 from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
-from ..model import StoredFile, living
+from ..model import StoredFile, unless_expired
 from ..retry import retry
 from ..strict import NO_ARRAY, check_name
 from ..versions import Versions
@@ -30,12 +30,12 @@ _BATCH = 1000  # documents
 
 
 def update_metadata(collections: Collections, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
-    """Set keys of a version's metadata, each by itself: of two changes to different keys none is lost.
+    """Set keys of a version's metadata one by one, so that concurrent changes to other keys are kept.
 
     :param changes: new values; None removes a key
-    :return: the version as it is then; None if it was deleted meanwhile
+    :return: the changed version; None if it was deleted meanwhile
     :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
-    :raises TypeError: if another tool stored something else than a mapping
+    :raises TypeError: if another tool stored something other than a mapping
     """
     for key in changes:
         if not isinstance(key, str) or not key or key.startswith("$") or "." in key or "\0" in key:
@@ -45,7 +45,7 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
         "$set": {name: value for name, value in fields.items() if value is not None},
         "$unset": {name: "" for name, value in fields.items() if value is None},
     }
-    update = {operator: names for operator, names in update.items() if names}  # empty ones are errors before 5.0
+    update = {operator: names for operator, names in update.items() if names}  # before 5.0 MongoDB refuses empty ones
     if not update:
         return file
     files, own = collections.files, {"_id": {"$eq": file.id}}
@@ -58,7 +58,7 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
 
 
 def expire_older(versions: Versions, expired: StoredFile) -> None:
-    """Let the versions before *expired*, which took them along, stay gone when another version follows."""
+    """Make the versions before *expired* expire, too, so that they stay hidden when a new version follows."""
     files = versions.collections.primary.files
     takes_keys = {"$or": [{"metadata": {"$exists": False}}, {"metadata": {"$type": "object", **NO_ARRAY}}]}
     change = {"$min": {"metadata.expiresAt": expired.expires_at}}
@@ -69,7 +69,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
 
 
 def _free_name(versions: Versions, expired: StoredFile) -> None:
-    """Take the name from all that is gone with *expired*; reads that have begun continue until it is deleted."""
+    """Remove the name from *expired* and the versions before it; reads continue until these are deleted."""
     expire_older(versions, expired)
     files = versions.collections.primary.files
     gone = versions.after(expired.filename, None) | {"metadata.expiresAt": {"$lte": expired.expires_at}}
@@ -78,16 +78,16 @@ def _free_name(versions: Versions, expired: StoredFile) -> None:
 
 
 def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
-    """Give all versions of *filename* the name *new*; what is uploaded meanwhile under the old one stays there.
+    """Rename all versions of *filename* to *new*; what is uploaded meanwhile under the old name stays there.
 
-    The newest one goes first, and claims the first place of the new name: of an upload there and this one is the
-    first, and the other one follows it, or finds the name taken. It notes where it came from until the others are
-    there, too: if that broke off, the same call completes it.
+    The newest one is renamed first, and claims the first place of the new name. If an upload to that name comes first,
+    the name is taken; if it comes later, it is the next version. Until all others are renamed, the newest one keeps the
+    old name in ``renamedFrom``: after an interruption the same call completes the rename.
 
     :return: how many versions were renamed
     :raises FileNotFoundError: if there is no such file
-    :raises FileExistsError: if *new* is taken; by a version that has expired it is not
-    :raises ValueError: for a new name that is empty
+    :raises FileExistsError: if *new* is taken, unless by a version that has expired
+    :raises ValueError: if *new* is empty
     """
     check_name(new)
     if not new:
@@ -104,11 +104,12 @@ def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
 
 
 def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
-    """Give all versions of several names other ones, as far as nothing has those; returns the old names of these.
+    """Rename all versions of several names in one bulk write, except to names that are taken.
 
-    It is one step for the server. Where an upload takes a new name in this very moment, it is another version there.
+    If an upload takes a new name at the same moment, that name has both files as versions.
 
     :param names: the new name for each old one
+    :return: the old names of what was renamed
     """
     files = versions.collections.primary.files
     wanted = {"filename": {"$in": list(names.values())}}
@@ -134,7 +135,7 @@ def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) 
             begun = there and retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
             if begun:
                 return versions.stored(begun)
-            newest = living(versions.newest(filename))
+            newest = unless_expired(versions.newest(filename))
             if newest is None:
                 raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
             if there is not None and not there.expired:
@@ -145,7 +146,7 @@ def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) 
             take = partial(files.find_one_and_update, own, change)
             try:
                 renamed = retry(files, partial(watch.write, take), on_retry=watch.doubting(take))
-            except DuplicateKeyError:  # an upload is faster, or a claim was left behind
+            except DuplicateKeyError:  # an upload came first, or a claim was left behind
                 claims.release(new, None, taken)
                 continue
             if renamed and (watch.sure or claims.follows(new, newest.id, None, taken)):

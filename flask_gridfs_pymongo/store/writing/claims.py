@@ -1,9 +1,9 @@
 """Claims: how writers without transactions agree on the order of a name's versions.
 
-A new files document names the version that it follows, in ``previous``, which has a unique index: of two writers that
-saw the same newest version one wins. A claim is needed only for as long as a slower writer may act on an older look.
-So those that are older than :data:`CLAIM_TTL` by the server's clock are removed, and documents at rest are plain
-GridFS, which can be copied, merged and brought back from a backup::
+The field ``previous`` of a new files document says which version it follows. It has a unique index, so of two writers
+that saw the same newest version one wins. A claim is needed only while a slower writer may still rely on what it saw.
+So claims older than :data:`CLAIM_TTL` by the server's clock are removed, and what remains is plain GridFS, which can be
+copied, merged and restored from a backup::
 
     document |= claims.make("notes.txt", newest)
     ...
@@ -29,7 +29,7 @@ from ..retry import retry
 CLAIM_TTL = 600
 """seconds"""
 NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
-"""the update that takes a claim away"""
+"""the update that removes a claim"""
 _PERIOD = 60  # seconds between two sweeps of one process
 _BATCH = 1000  # documents in one sweep
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -44,13 +44,13 @@ class Claims:
 
     def make(self, filename: str, newest: StoredFile | None) -> dict[str, Any]:
         """Return the fields that claim the place after *newest*; None: the first place of *filename*."""
-        # The server puts its own time in the place of an empty timestamp.
+        # The server replaces an empty timestamp by its own time.
         return {"previous": self._place(filename, newest), "previousAt": Timestamp(0, 0)}
 
     def follows(self, filename: str, file_id: Any, newest: StoredFile | None, later: Mapping[str, Any]) -> bool:
-        """Whether the version *file_id* really comes next after *newest*.
+        """Whether the version *file_id* comes directly after *newest*.
 
-        It does not if its writer was stopped for so long that the claim of another one was removed meanwhile.
+        It does not if its writer was paused for so long that another writer's claim of the place was removed meanwhile.
 
         :param later: a query for all versions after *newest*
         """
@@ -60,15 +60,15 @@ class Claims:
         return next_one is None or next_one.get("previous") == {"name": filename, "_id": file_id}
 
     def release(self, filename: str, newest: StoredFile | None, later: Mapping[str, Any]) -> None:
-        """Free the place after *newest* if its holder is none of the *later* ones.
+        """Free the place after *newest* if the version that claims it is not among the *later* ones.
 
-        That is so when another tool renamed or redated it. A holder among them has won the race, and keeps the place.
+        It is not if another tool changed its name or date. If it is, it has won the race, and keeps the place.
         """
         holder = {"previous": self._place(filename, newest), "$nor": [later]}
         retry(self._files, lambda: self._files.update_one(holder, NO_CLAIM))
 
     def sweep(self) -> None:
-        """Remove old claims now and then: a writer calls this after each commit."""
+        """Remove old claims, at most once a minute: writers call this after each commit."""
         if self._swept is not None and time.monotonic() - self._swept < _PERIOD:
             return
         self._swept = time.monotonic()
@@ -112,7 +112,7 @@ class Claims:
 def build_index(collections: Collections, index: Index) -> str:
     """Create an index, however long that takes; returns why the server refuses, or an empty string.
 
-    Claims that no index enforced may be doubled: those are removed before theirs is built.
+    Without their index several documents may have the same claim: these claims are removed before it is built.
     """
     if index.options.get("partialFilterExpression") == WITH_PREVIOUS:
         Claims(collections).remove_doubled()

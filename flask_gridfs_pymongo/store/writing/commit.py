@@ -1,10 +1,10 @@
-"""The commit: the files document of content whose chunks are stored, as the newest version of a name.
+"""The commit: inserts the files document of content whose chunks are stored, as the newest version of a name.
 
 ::
 
     commit(versions, claims, "notes.txt", Content(file_id, length, sha256, head, is_utf8))
 
-It may be repeated, also by another process: the same content is committed once.
+It may be repeated, even by another process: the same content is committed once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, Write
 from ... import mimetype
 from ..charset import split
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
-from ..model import StoredFile, living
+from ..model import StoredFile, unless_expired
 from ..retry import RetryBudget, retry
 from ..versions import Versions
 from .changes import expire_older
@@ -33,14 +33,14 @@ from .pipeline import CHUNK_SIZE
 from .watch import Watch
 
 _ATTEMPTS = 200
-_PAUSE = 0.02  # seconds at most between two of them
+_PAUSE = 0.02  # seconds at most between two attempts
 _MILLISECOND = timedelta(milliseconds=1)
 _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
 Check = Callable[["StoredFile | None"], None]
 
 
 class Content(NamedTuple):
-    """Content that is stored in ``fs.chunks``, and has no files document yet."""
+    """Content that is stored in ``fs.chunks`` and has no files document yet."""
 
     id: ObjectId
     """the chunks' ``files_id``"""
@@ -49,11 +49,11 @@ class Content(NamedTuple):
     sha256: str
     """in hexadecimal"""
     head: bytes
-    """the first bytes, which tell the type if the name does not"""
+    """the first bytes, for guessing the type if the name does not give it"""
     is_utf8: bool = False
-    """whether all of it is, which tells the charset of text"""
+    """whether all of it is UTF-8: then that is the charset if it is text"""
     watch: Watch | None = None
-    """of the whole upload; None: it took long, or may have been committed before"""
+    """of the whole upload; None if it took long, or may have been committed before"""
 
 
 class Saved(NamedTuple):
@@ -61,13 +61,13 @@ class Saved(NamedTuple):
 
     file: StoredFile
     followed: StoredFile | None
-    """the version that was the newest before; None: the name was free"""
+    """the version that was the newest before; None if the name was free"""
 
 
 def preview(
     filename: str, content: Content, content_type: str | None = None, fields: Mapping[str, Any] | None = None
 ) -> StoredFile:
-    """Return the file that :func:`commit` will make of *content*, but for its date."""
+    """Return the file that :func:`commit` will make of *content*; only its date will differ."""
     return StoredFile.from_document(_document(filename, content, content_type, fields))
 
 
@@ -80,18 +80,18 @@ def commit(
     fields: Mapping[str, Any] | None = None,
     check: Check | None = None,
 ) -> Saved:
-    """Make *content* the newest version of *filename*; if a commit of it was stored before, return that.
+    """Make *content* the newest version of *filename*; if it was committed before, return that version.
 
-    Versions are totally ordered, and never dated before the one that they follow, whatever the clocks say: see
+    Versions are totally ordered, and none is dated before the one that it follows, even if clocks are wrong: see
     :mod:`.claims`.
 
     :param content_type: guessed from the name and the first bytes if None
     :param fields: further fields of the files document
-    :param check: called with the version that this one is to follow (None for the first one), again after each lost
-        race; what it raises ends the commit, and nothing is stored
-    :raises ContentDeleted: if chunks are gone
-    :raises IndexConflict: if a unique index of somebody else refuses the document
-    :raises Unconfirmed: if the server does not tell whether it stored the document
+    :param check: called with the version that this one will follow (None for the first one), and again if another
+        upload came first; what it raises ends the commit, and nothing is stored
+    :raises ContentDeleted: if chunks are missing
+    :raises IndexConflict: if a unique index of the application refuses the document
+    :raises Unconfirmed: if the server does not confirm whether it stored the document
     """
     attempts = _Commit(versions, claims, _document(filename, content, content_type, fields), content.watch, check)
     saved = attempts.run()
@@ -101,19 +101,19 @@ def commit(
 
 class _State(Enum):
     NEW = "the server has no document"
-    SENT = "it may have stored it: there was no answer"
-    MISPLACED = "it has stored it, and another version came between it and the one that it was to follow"
-    PLACED = "the document is where it must be"
+    SENT = "the document was sent, and there was no answer"
+    MISPLACED = "the document is stored, but another version came between it and the one that it should follow"
+    PLACED = "the document is stored in the right place"
 
 
 class _Commit:
-    """One commit, tried until it is done, is refused, or cannot succeed any more.
+    """One commit, repeated until it succeeds, is refused, or can no longer succeed.
 
     ============= ============================= ====================================== ========================
     state         step                          outcome                                next
     ============= ============================= ====================================== ========================
-    ``NEW``       look for the newest version,  stored                                 ``PLACED``; if anything
-                  insert                                                               can have happened, verify
+    ``NEW``       look for the newest version,  stored                                 ``PLACED``; verify if
+                  insert                                                               in doubt
                                                 no answer                              ``SENT``
                                                 another writer has the place           ``NEW``
                                                 the same content was committed before  ``PLACED``
@@ -126,8 +126,8 @@ class _Commit:
                                                 somebody deleted it                    ContentDeleted
     ============= ============================= ====================================== ========================
 
-    An error that passes repeats the step. Any other one ends the commit: a refusal of *check* removes a misplaced
-    document; with no answer of the server it is :class:`.Unconfirmed`.
+    After a transient error the step is repeated. Any other error ends the commit: if *check* refuses, a misplaced
+    document is removed; if the server does not answer, :class:`.Unconfirmed` is raised.
     """
 
     def __init__(
@@ -138,11 +138,11 @@ class _Commit:
         self._document, self._check = document, check
         self._watch = watch or Watch(versions.collections, late=True)
         self._id, self._filename = document["_id"], document["filename"]
-        self._newest: StoredFile | None = None  # what the last attempt was to follow
+        self._newest: StoredFile | None = None  # what it followed in the last attempt
         self._state = _State.NEW
 
     def run(self) -> Saved:
-        """Return the file as it is stored."""
+        """Commit, and return the stored file."""
         budget = RetryBudget(self._files)
         try:
             for attempt in range(_ATTEMPTS):
@@ -153,11 +153,11 @@ class _Commit:
                     if not budget.lasts(error):
                         raise
                 if self._state is _State.PLACED:
-                    return Saved(StoredFile.from_document(self._document), living(self._newest))
+                    return Saved(StoredFile.from_document(self._document), unless_expired(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
             raise IndexConflict(
-                f"{self._filename!r} found no place after its newest version in {_ATTEMPTS} attempts: the unique index "
-                "on previous gave it to others; nothing was stored"
+                f"{self._filename!r} could not be stored as the newest version: the unique index on previous "
+                f"refused it {_ATTEMPTS} times; nothing was stored"
             )
         except PyMongoError as error:
             if self._state is _State.NEW:
@@ -209,7 +209,7 @@ class _Commit:
         self._state = _State.PLACED if follows else _State.MISPLACED
 
     def _move(self) -> None:
-        """Move the document to the place after the newest; inserted anew, it could lose its chunks to a late delete."""
+        """Move the document after the newest version: inserted again, it could lose its chunks to a late delete."""
         self._look()
         place = {name: self._document[name] for name in ("previous", "uploadDate")}
         change = {"$set": place, "$currentDate": {"previousAt": {"$type": "timestamp"}}}
@@ -227,10 +227,10 @@ class _Commit:
         return self._versions.after(self._filename, self._newest)
 
     def _look(self) -> None:
-        """Find what the file is to follow, and date it after that."""
+        """Find the version to follow, and choose a date after its date."""
         self._newest = self._versions.newest(self._filename, self._id if self._state is _State.MISPLACED else None)
         if self._check is not None:
-            self._check(living(self._newest))
+            self._check(unless_expired(self._newest))
         if self._newest is not None and self._newest.expired:
             expire_older(self._versions, self._newest)
         self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}
@@ -242,18 +242,18 @@ class _Commit:
         return stored is not None
 
     def _give_way(self, error: DuplicateKeyError) -> None:
-        """Free the place if nobody has it by right; the next step looks again."""
+        """Free the place if its claim is invalid; the next step looks again."""
         index = (error.details or {}).get("keyPattern", {"previous": 1})
         if list(index) != ["previous"]:
             fields = ", ".join(index)
             raise IndexConflict(
-                f"the unique index on {fields} of {self._files.name} does not let {self._filename!r} in: another "
+                f"the unique index on {fields} of {self._files.name} refuses {self._filename!r}: another "
                 f"document has the same {fields}; nothing was stored"
             ) from error
         self._claims.release(self._filename, self._newest, self._later)
 
     def _ensure_whole(self) -> None:
-        """Take the document back if somebody removed chunks, or the file."""
+        """Remove the document and raise ContentDeleted if chunks were deleted."""
         wanted = -(-self._document["length"] // CHUNK_SIZE)
         found = retry(self._chunks, lambda: self._chunks.count_documents({"files_id": self._id}))
         if found != wanted:
@@ -267,7 +267,7 @@ class _Commit:
 def _document(
     filename: str, content: Content, content_type: str | None, fields: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The files document, but for its date and its place among the versions."""
+    """The files document, without its date and its claim."""
     bare, charset = split(content_type or mimetype.guess(filename, content.head))
     if charset is None and content.is_utf8 and bare.lower().startswith("text/"):
         charset = "utf-8"
@@ -275,7 +275,7 @@ def _document(
         **(fields or {}),
         "_id": content.id,
         "filename": filename,
-        "length": Int64(content.length),  # as the specification says, whatever its size
+        "length": Int64(content.length),  # of this type even if it is small, as the specification says
         "chunkSize": CHUNK_SIZE,
         "contentType": bare,
         **({"charset": charset} if charset else {}),
@@ -286,6 +286,6 @@ def _document(
 
 def _date_after(newest: StoredFile | None) -> datetime:
     now = datetime.now(UTC)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what BSON keeps
-    # At the end of Python's calendar the _id decides.
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the precision of BSON
+    # After the last date of Python the _id orders them.
     return now if newest is None else max(now, min(newest.upload_date, _LATEST - _MILLISECOND) + _MILLISECOND)

@@ -1,4 +1,4 @@
-"""Deletion: the files documents first, then what nobody finds without them.
+"""Deletion: first the files documents, then the chunks and variants, which nobody finds without them.
 
 ::
 
@@ -19,15 +19,15 @@ from ..variants import Variants
 
 
 def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
-    """Delete versions with their content and the pictures made of them; returns how many.
+    """Delete versions with their content and variants; return how many.
 
-    If that had to be repeated all of them count, as the first try may have done it.
+    After a retry all of them count, as the first attempt may have deleted them.
 
-    :param pictures: those of which pictures may have been made
-    :raises Unconfirmed: if the server does not tell whether their documents are gone
+    :param pictures: those that may have variants
+    :raises Unconfirmed: if the server does not confirm that their documents are deleted
     """
     files: Documents = collections.files
-    # A single id may come from outside, and in $in a pattern would match many.
+    # A single id may come from a client: a pattern in $in would match many.
     selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
 
     def again() -> int:

@@ -1,4 +1,4 @@
-"""Bytes into chunks: they are cut, and inserted in a thread while the next ones arrive.
+"""Cuts bytes into chunks, and inserts them in a thread while the next bytes arrive.
 
 ::
 
@@ -28,36 +28,35 @@ Chunks = list[dict[str, Any]]
 
 
 class Digest:
-    """What is known of content whose bytes have all been seen."""
+    """What is computed from all bytes of the content."""
 
     def __init__(self) -> None:
         self.sha256 = hashlib.sha256()
         self.head = b""
-        """the first bytes, which tell the type if the name does not"""
+        """the first bytes, for guessing the type if the name does not give it"""
         self.utf8 = Utf8()
 
     def update(self, data: bytes) -> None:
-        """Look at the next bytes."""
+        """Add the next bytes."""
         self.sha256.update(data)
         self.utf8.update(data)
         if len(self.head) < mimetype.SNIFF_BYTES:
             self.head += data[: mimetype.SNIFF_BYTES - len(self.head)]
 
     def copy(self) -> Digest:
-        """Return one that goes its own way from here."""
+        """Return an independent copy."""
         other = copy(self)
         other.sha256, other.utf8 = self.sha256.copy(), self.utf8.copy()
         return other
 
 
 class ChunkPipeline:
-    """The chunks of one file. At most two inserts are in memory, so that a slow server slows the client.
+    """The chunks of one file. At most two inserts are in memory, so that a slow server slows the client down.
 
-    :param file_id: the file's
-    :param store: called in the thread with whole chunks, the offset after all that was taken, and its last bytes, which
-        fill no chunk yet
-    :param offset: where the bytes to come begin
-    :param tail: those before the offset that fill no chunk yet
+    :param file_id: the ``_id`` of the file
+    :param store: called in the thread with whole chunks, the offset after all bytes so far, and the tail
+    :param offset: of the next byte
+    :param tail: the bytes before the offset that do not fill a chunk yet
     """
 
     def __init__(
@@ -69,14 +68,14 @@ class ChunkPipeline:
         self.reset(offset, tail)
 
     def reset(self, offset: int, tail: bytes) -> None:
-        """Begin at *offset*, and forget what is in memory."""
+        """Start again at *offset*, and discard what is in memory."""
         self.offset = offset
-        """after the last byte that was taken"""
+        """of the next byte"""
         self._chunks: Chunks = []
         self._pieces, self._size = [memoryview(tail)], len(tail)  # of the next chunk
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         rest, flushed = memoryview(data), False
         while rest:
             piece = rest[: CHUNK_SIZE - self._size]
@@ -97,14 +96,14 @@ class ChunkPipeline:
         self._pieces, self._size = [], 0
 
     def flush(self) -> None:
-        """Store the whole chunks in memory in the thread, when those before them are stored."""
+        """Wait until the chunks before are stored, then have the thread store the whole chunks in memory."""
         self.settle()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "gridfs-writer")
         self._storing = self._thread.submit(self._store, *self.cut())
 
     def cut(self, *, final: bool = False) -> tuple[Chunks, int, bytes]:
-        """Return what *store* is given; *final*: the tail is the last chunk."""
+        """Return the arguments for *store*; *final*: make the tail the last chunk."""
         if final and self._size:
             self._end_chunk()
         chunks, self._chunks = self._chunks, []
@@ -113,13 +112,13 @@ class ChunkPipeline:
         return chunks, self.offset, tail
 
     def settle(self) -> None:
-        """Wait for what is being stored, and raise what it raised."""
+        """Wait for the insert in progress, and raise its error if it failed."""
         storing, self._storing = self._storing, None
         if storing is not None:
             storing.result()
 
     def close(self) -> None:
-        """Give the thread back; waits for an insert that is under way."""
+        """Wait for the insert in progress, and end the thread."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.shutdown()

@@ -1,4 +1,4 @@
-"""Where content comes from: file objects, also in non-blocking mode, and iterables of bytes.
+"""Sources of content: file objects, also in non-blocking mode, and iterables of bytes.
 
 ::
 
@@ -13,31 +13,31 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 _READ_SIZE = 256 * 1024  # bytes
-_SILENCE = 30  # seconds for which a source may have nothing
-_PAUSE = 0.01  # seconds before it is asked again
+_IDLE_TIMEOUT = 30  # seconds for which a source may return None
+_PAUSE = 0.01  # seconds before the next read
 
 
 class Readable(Protocol):
     """A file object in binary mode."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Return the next bytes, none at the end; None if there is nothing just now."""
+        """Return the next bytes, ``b""`` at the end; None if none are available now."""
 
 
 def blocks(source: Readable | Iterable[bytes]) -> Iterator[bytes]:
     """Read *source* to its end.
 
-    :raises BlockingIOError: if it has had nothing for 30 seconds
+    :raises BlockingIOError: if it has returned None for 30 seconds
     """
     if not hasattr(source, "read"):
         yield from source
         return
-    deadline = time.monotonic() + _SILENCE
+    deadline = time.monotonic() + _IDLE_TIMEOUT
     while (block := source.read(_READ_SIZE)) != b"":
         if block is not None:
             yield block
-            deadline = time.monotonic() + _SILENCE
+            deadline = time.monotonic() + _IDLE_TIMEOUT
         elif time.monotonic() > deadline:
-            raise BlockingIOError(f"the source's read() has returned None for {_SILENCE} seconds")
+            raise BlockingIOError(f"the source's read() has returned None for {_IDLE_TIMEOUT} seconds")
         else:
-            time.sleep(_PAUSE)  # it is in non-blocking mode, and has nothing just now (io.RawIOBase.read)
+            time.sleep(_PAUSE)  # in non-blocking mode, None: no bytes are available now (io.RawIOBase.read)

@@ -1,7 +1,7 @@
-"""Whether an upload went as almost all do, so that nothing can have happened to it that has to be looked for.
+"""Tells whether an upload was quick and without errors, so that its result need not be verified.
 
-What an upload relies on lives for ten minutes at least: its claim, and chunks that have no files document yet. So one
-that took less than a minute, without an error, need not ask again whether they are there::
+An upload relies on its claim, and on chunks without a files document: nobody removes these in the first ten minutes. So
+after an upload of less than a minute, without an error, nobody need check that they are still there::
 
     watch = Watch(collections)
     watch.write(partial(chunks.insert_many, documents))
@@ -28,9 +28,10 @@ T = TypeVar("T")
 class Watch:
     """Watches one upload from its beginning: how long it takes, also while its process or machine is paused.
 
-    A paused virtual machine may show only in the server's time: replica sets and mongos tell theirs with each write.
+    That a virtual machine was paused may show only in the server's time, which replica sets and mongos return with
+    each write.
 
-    :param late: the upload began at some time before
+    :param late: the upload began earlier
     """
 
     def __init__(self, collections: Collections, *, late: bool = False) -> None:
@@ -44,7 +45,7 @@ class Watch:
             self._session = collections.files.database.client.start_session(causal_consistency=False)
 
     def write(self, operation: Callable[..., T]) -> T:
-        """Return what a write of the upload returns; a replica set tells its time with it.
+        """Do a write of the upload, return its result, and note the server's time.
 
         :param operation: takes a *session*
         """
@@ -52,7 +53,7 @@ class Watch:
             return operation()
         try:
             done = operation(session=self._session)
-        except ConfigurationError:  # nothing was sent: a member that has just started takes no sessions yet
+        except ConfigurationError:  # nothing was sent: a member that has just started does not support sessions yet
             self.doubt()
             return operation()
         self._last = self._session.operation_time
@@ -60,11 +61,11 @@ class Watch:
         return done
 
     def doubt(self) -> None:
-        """Something failed, or is done once more."""
+        """Note that something failed, or is retried."""
         self._doubtful = True
 
     def doubting(self, write: Callable[[], T]) -> Callable[[], T]:
-        """Return *write* as it is done once more (:func:`.retry`)."""
+        """Return *write* as a retry of it (:func:`.retry`): it also calls :meth:`doubt`."""
 
         def again() -> T:
             self.doubt()
@@ -74,26 +75,26 @@ class Watch:
 
     @property
     def sure(self) -> bool:
-        """Whether nothing can have happened."""
+        """Whether the result need not be verified."""
         if self._doubtful or not self._indexes.complete or self._seconds() > _SHORT:
             return False
         if self._session is None:
             return True
         if self._first is None or self._last is None or self._first == self._last:
-            return False  # of one write alone nothing tells how long before it the upload began
+            return False  # a single write does not show how long before it the upload began
         return bool(self._last.time - self._first.time <= _SHORT)
 
     def _seconds(self) -> float:
         return max(now - then for now, then in zip(_counters(), self._began, strict=True))
 
     def close(self) -> None:
-        """The upload is over."""
+        """End the session."""
         if self._session is not None:
             self._session.end_session()
 
 
 def _counters() -> tuple[float, ...]:
-    """Clocks of this machine, in seconds: the one that also counts while it sleeps, else two that together may."""
+    """Clocks of this machine, in seconds: one that also counts during sleep; without it, two others."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return (time.clock_gettime(time.CLOCK_BOOTTIME),)
     return time.monotonic(), time.time()

@@ -1,4 +1,4 @@
-"""Bytes into ``fs.chunks``, then the document of ``fs.files``, which is the commit point.
+"""Writes bytes to ``fs.chunks``, then the document to ``fs.files``: only that makes the file visible.
 
 ::
 
@@ -34,10 +34,10 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 class Writer:
     """One upload: :meth:`write` its bytes, then :meth:`commit` it or :meth:`abort` it.
 
-    As a context manager it aborts what was not committed. Until the commit nobody sees the file; whatever dies before
-    leaves chunks that no files document refers to.
+    As a context manager it aborts an upload that was not committed. Until the commit nobody sees the file; a process
+    that dies before leaves chunks without a files document.
 
-    :param max_size: bytes; one more and :meth:`write` raises :class:`FileTooLarge`
+    :param max_size: bytes; for more :meth:`write` raises :class:`FileTooLarge`
     """
 
     def __init__(self, versions: Versions, claims: Claims, filename: str, max_size: int | None = None) -> None:
@@ -49,9 +49,9 @@ class Writer:
         self._digest = Digest()
         self._pipeline = ChunkPipeline(self.id, self._store)
         self._watch = Watch(self._collections)
-        self._content: Content | None = None  # once all of it is stored
+        self._content: Content | None = None  # when all of it is stored
         self._open = True
-        self._in_doubt = False  # whether the server may have stored the document, which it did not acknowledge
+        self._in_doubt = False  # whether the server may have stored the document without acknowledging it
 
     @property
     def length(self) -> int:
@@ -60,7 +60,7 @@ class Writer:
 
     @property
     def sha256(self) -> Any:
-        """The hash of what was written so far, as hashlib has it."""
+        """The hashlib object of what was written so far."""
         return self._digest.sha256
 
     def __enter__(self) -> Writer:
@@ -70,24 +70,26 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         chunks = self._collections.chunks
-        if isinstance(error, ConnectionFailure) and not is_reachable(chunks):  # to wait for the database once is enough
-            _logger.warning("the chunks of %s stay behind (%a was not stored): %a", self.id, self.filename, str(error))
+        if isinstance(error, ConnectionFailure) and not is_reachable(chunks):  # wait only once
+            _logger.warning(
+                "the chunks of %s were not deleted (%a was not stored): %a", self.id, self.filename, str(error)
+            )
             self._close()
         else:
             self.abort()
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Take the next bytes of the content; returns how many.
+        """Write the next bytes of the content; return how many.
 
         :raises TypeError: for anything but bytes
-        :raises FileTooLarge: past the limit
+        :raises FileTooLarge: for more bytes than the limit
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             kind = type(data).__name__
             raise TypeError(
                 f"the content must be bytes, not {kind}; open a file in binary mode ('rb'), or use io.BytesIO"
             )
-        content = bytes(data)  # itself, if it is bytes
+        content = bytes(data)  # no copy if it is bytes
         if self._max_size is not None and self.length + len(content) > self._max_size:
             raise FileTooLarge(f"a file may have at most {self._max_size} bytes")
         self._digest.update(content)
@@ -107,7 +109,7 @@ class Writer:
             retry(collection, lambda: watch.write(insert), on_retry=watch.doubting(replace))
 
     def finish(self) -> None:
-        """Store what is left of the content; until the commit the writer then holds neither a thread nor chunks."""
+        """Store the rest of the content; from then on the writer holds neither a thread nor chunks."""
         self._pipeline.settle()
         self._store(*self._pipeline.cut(final=True))
         self._pipeline.close()
@@ -121,7 +123,7 @@ class Writer:
         return self._content
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:
-        """Return the file as :meth:`commit` will make it, when all of it is written and nobody sees it yet."""
+        """Return the file that :meth:`commit` will make, after all of it was written."""
         return preview(self.filename, self._whole(), content_type, fields)
 
     def commit(
@@ -132,7 +134,7 @@ class Writer:
     ) -> Saved:
         """Make the file the newest version of its name: see :func:`.commit.commit`."""
         content = self._whole()
-        self._in_doubt = True  # also for what comes at any moment: Ctrl-C, the end of a worker
+        self._in_doubt = True  # also if Ctrl-C or the end of a worker interrupts
         try:
             saved = commit(self._versions, self._claims, self.filename, content, content_type, fields, check)
         except Exception as error:
@@ -142,7 +144,7 @@ class Writer:
         return saved
 
     def abort(self) -> None:
-        """Remove what was written, unless it was committed, or may have been."""
+        """Remove what was written, unless it was or may have been committed."""
         if self._open:
             self._close()
             if not self._in_doubt:

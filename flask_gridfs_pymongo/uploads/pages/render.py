@@ -1,4 +1,4 @@
-"""What is not a file: listings, a file's page and errors, as HTML for people and JSON for programs.
+"""Responses other than files: listings, details and errors, as HTML for people and JSON for programs.
 
 ::
 
@@ -23,7 +23,7 @@ from ...store import Bucket, StoredFile, Version, ids
 from . import urls
 from .excerpts import excerpt
 
-_FOLDER = "flask_gridfs_pymongo"
+_TEMPLATES = "flask_gridfs_pymongo"
 _PING_TIMEOUT = 0.8  # seconds
 _PAGE_SIZE = 100  # versions
 _JSON = ("application/json", "application/problem+json")
@@ -32,9 +32,9 @@ _OUR_PHRASES = {460: "Checksum Mismatch"}  # of tus
 
 
 def prefers_json() -> bool:
-    """Whether the client wants JSON: ``?format=json``, or an Accept that ranks it above HTML, or names it alone.
+    """Whether the client wants JSON: by ``?format=json``, or an Accept that prefers it to HTML, or names only JSON.
 
-    One that takes anything gets HTML; axios (``application/json, text/plain, */*``) gets JSON.
+    A client that accepts anything gets HTML; axios (``application/json, text/plain, */*``) gets JSON.
     """
     if request.args.get("format") == "json":
         return True
@@ -44,14 +44,14 @@ def prefers_json() -> bool:
 
 
 def is_browser() -> bool:
-    """Whether the client names text/html as what it is after (pip, with ``q=0.01``, is not), and JSON not above it."""
+    """Whether the client asks for text/html with a quality of at least 0.5 (pip: 0.01), and does not prefer JSON."""
     return _named("text/html") >= 0.5 and not prefers_json()
 
 
 def check_reachable(options: Options) -> None:
-    """Let a person learn at once that the database is away: a program waits as long as the driver does.
+    """For a browser, fail at once if the database is unreachable; programs wait as long as the driver does.
 
-    It is asked only if the driver knows no server that could answer.
+    The database is asked only if the driver knows no server that could answer.
 
     :raises pymongo.errors.PyMongoError: if it does not answer
     """
@@ -60,21 +60,21 @@ def check_reachable(options: Options) -> None:
 
 
 def _named(*media_types: str) -> float:
-    """The quality of these types where Accept names them themselves, not by a wildcard; else 0."""
+    """The highest quality of these types in Accept, not counting wildcards; 0 if none is named."""
     return max(
         (q for value, q in request.accept_mimetypes if value.partition(";")[0].lower() in media_types), default=0
     )
 
 
 def page(template: str, data: Mapping[str, Any], *, sources: Mapping[str, str] | None = None, **more: Any) -> Response:
-    """Answer with *data*: the JSON itself, or the page that shows it.
+    """Answer with *data* as JSON, or with the page that shows it.
 
-    :param sources: what this page's policy allows beside the others', by directive with ``_`` for ``-``
-    :param more: what only the page needs
+    :param sources: additions to the policy of this page, by directive with ``_`` for ``-``
+    :param more: further variables of the template
     """
     if prefers_json():
         return _answer(json.dumps(data), "application/json")
-    body = render_template(f"{_FOLDER}/{template}", **data, **more)
+    body = render_template(f"{_TEMPLATES}/{template}", **data, **more)
     return _answer(body, "text/html; charset=utf-8", sources=sources)
 
 
@@ -101,23 +101,23 @@ def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with an error: problem details (RFC 9457) for programs, a readable page for people.
 
-    :param headers: fields to send along
+    :param headers: further header fields
     """
     title = _OUR_PHRASES.get(status) or HTTPStatus(status).phrase
     if is_browser():
-        body = render_template(f"{_FOLDER}/error.html", status=status, reason=title, detail=translated(detail))
+        body = render_template(f"{_TEMPLATES}/error.html", status=status, reason=title, detail=translated(detail))
         response = _answer(body, "text/html; charset=utf-8", status)
     else:
         data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = _answer(json.dumps(data), "application/problem+json", status)
     if status in _OUR_PHRASES:
-        response.status = f"{status} {title}"  # Werkzeug does not know it
+        response.status = f"{status} {title}"  # Werkzeug does not know this status
     response.headers.update(headers or {})
     return response
 
 
 def explain(refusal: Response) -> Response:
-    """Give a file's 412 or 416 the body of an error."""
+    """Turn a 412 or 416 without content into one that explains itself."""
     detail = {
         412: Message("The file is not (or no longer) what the request's preconditions say."),
         416: Message("The file has none of the bytes that Range asks for."),
@@ -133,7 +133,7 @@ def _answer(body: str, content_type: str, status: int = 200, *, sources: Mapping
 
 
 def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
-    """What our JSON says of a revision."""
+    """Return the JSON for a version."""
     return {
         "filename": file.filename,
         "damaged": file.damage is not None,
@@ -152,7 +152,7 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
 
 
 def _uploader(file: StoredFile) -> dict[str, Any]:
-    """Who uploaded it, where the application says which key tells."""
+    """Who uploaded it, if the option *uploaded_by* names the key for that."""
     key = options_of(request.blueprint).uploaded_by
     if key is None:
         return {}
@@ -161,15 +161,15 @@ def _uploader(file: StoredFile) -> dict[str, Any]:
 
 
 def identify(file: StoredFile, **more: Any) -> dict[str, Any]:
-    """What tells a revision from others, for whoever may delete it and perhaps not read it."""
-    told = ("filename", "length", "upload_date", "url", "permanent_url")
-    return {name: value for name, value in describe(file).items() if name in told} | more
+    """Return what identifies a version, for users who may delete it, but perhaps not read it."""
+    names = ("filename", "length", "upload_date", "url", "permanent_url")
+    return {name: value for name, value in describe(file).items() if name in names} | more
 
 
 def describe_one(bucket: Bucket, file: StoredFile, found: Sequence[Version] = ()) -> dict[str, Any]:
-    """What our JSON says of one revision where it is about that alone.
+    """Return the JSON for a single version, with its number and its metadata.
 
-    :param found: the newest versions of its name, if they were read already
+    :param found: the newest versions of its name, if already read
     """
     if not file.named:
         return describe(file, metadata=readable(file), version=0, versions=1)
@@ -180,14 +180,14 @@ def describe_one(bucket: Bucket, file: StoredFile, found: Sequence[Version] = ()
 
 
 def readable(file: StoredFile) -> Any:
-    """The ``metadata`` of a file, of whatever shape, as JSON has it: what JSON lacks is relaxed Extended JSON."""
+    """Return the ``metadata`` of a file, whatever its type, as relaxed Extended JSON."""
     return ids.to_json(file.fields.get("metadata", file.metadata), file.options)
 
 
 def url_of(file: StoredFile, query: Mapping[str, Any] | None = None) -> str | None:
-    """The URL of the newest version of this name; of this revision where the name does not survive a URL.
+    """Return the URL of the newest version of this name, or that of this version if no URL can contain the name.
 
-    None where that takes an ``_id`` that is too long for a URL.
+    None if the ``_id`` is needed, and too long for a URL.
     """
     if file.named and survives_url(file.filename):
         return urls.file(file.filename, query or {})
@@ -195,16 +195,16 @@ def url_of(file: StoredFile, query: Mapping[str, Any] | None = None) -> str | No
 
 
 def permanent_url(file: StoredFile) -> str | None:
-    """The URL of this very revision; None where its ``_id`` is too long for one."""
+    """Return the URL of exactly this version; None if its ``_id`` is too long for one."""
     return url_of(file, {"id": file.key}) if file.key else None
 
 
 def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **more: Any) -> Response:
-    """Answer with a file's page; as JSON its versions are at ``?versions``.
+    """Answer with the details of a file; the page also shows its versions, which JSON has at ``?versions``.
 
-    :param keys: of its metadata, those that a form may change
-    :param part: of a text, from 1
-    :param more: what only the page needs
+    :param keys: the keys of its metadata that a form may change
+    :param part: the part of a text to show, from 1
+    :param more: further variables of the template
     """
     if prefers_json():
         return page("details.html", describe_one(bucket, file))
@@ -217,9 +217,9 @@ def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **
 
 
 def versions(bucket: Bucket, file: StoredFile, before: int | None = None) -> dict[str, Any]:
-    """The versions of a file's name, the newest first; *next* is the URL of those before them.
+    """Return the versions of a file's name, the newest first; *next* is the URL of older ones.
 
-    :param before: a version's number
+    :param before: return versions before this number
     """
     return _describe_all(file, _versions(bucket, file, before))
 

@@ -1,8 +1,8 @@
-"""The place at which a page of a listing starts, in a query string.
+"""The place where a page of a listing starts, in a query string.
 
-``cursor`` is the sort key of the row before it: in base64url the BSON of the name's bytes and the value that the order
-goes by, or of null and the ``_id`` of a file without a name. It means the same for everybody, and grants nothing.
-Servers bound a URL's length: if the key is long, ``after_file`` is the id of a version in this place.
+``cursor`` is the key of the row before: the BSON, in base64url, of the name's bytes and the value by which the order
+sorts, or of null and the ``_id`` of a file without a name. It means the same for everybody, and grants nothing. As
+servers limit the length of URLs, ``after_file`` replaces a long one: the id of a version in this place.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from flask import abort
 
 from ...service.texts import Message
-from ...store import Bucket, Key, Shown, ids, key_of, position
+from ...store import Bucket, Key, Visibility, ids, key_of, position
 from ..arguments import file_id
 
 _MAX_LENGTH = 16_000  # characters
 
 
-def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None, shown: Shown) -> Key | None:
+def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None, shown: Visibility) -> Key | None:
     """Return the key after which the page starts; None if the query string has none.
 
     :param folder: as in :func:`.by_value.key_of`
@@ -33,7 +33,7 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None
     options = bucket.collections.codec_options
     try:
         match ids.from_text(args["cursor"], options, _MAX_LENGTH):
-            case [None, value] if ids.to_text(value, options):  # that of a file without a name is no longer
+            case [None, value] if ids.to_text(value, options):  # a key without a name is never longer
                 return Key(None, value)
             case [name, value] if type(name) is bytes and position(order, value) == value:
                 return Key(name.decode(errors="surrogateescape"), value)
@@ -43,13 +43,13 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None
 
 
 def write(bucket: Bucket, key: Key) -> dict[str, str]:
-    """Return the place for :func:`read`, by name and value."""
+    """Return the query for :func:`read`, by name and value."""
     name = None if key.filename is None else key.filename.encode(errors="surrogateescape")
     return {"cursor": ids.to_text([name, key.value], bucket.collections.codec_options, _MAX_LENGTH) or ""}
 
 
 def write_short(bucket: Bucket, key: Key) -> dict[str, str]:
-    """Return the place for :func:`read` by the id of a file in it; empty if that is too long for a URL."""
+    """Return the query for :func:`read` by the id of a file; empty if that is too long for a URL."""
     try:
         text = ids.to_text(key.file_id, bucket.collections.codec_options)
     except UnicodeEncodeError:

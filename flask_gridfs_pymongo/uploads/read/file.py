@@ -1,4 +1,4 @@
-"""GET and HEAD of a file: its content, its versions, and what is known about it."""
+"""GET and HEAD of a file: its content, its versions, and its details."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .listing import listing_query
 
 
 def get(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Answer with a file: by its id for good, by its name for as long as that is its newest version."""
+    """Answer with the content of a file, by its name or id."""
     try:
         file = select(options, request, target, "read", first_chunk=sends_all(request))
     except (NotFound, Forbidden):
@@ -37,7 +37,7 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
 
 
 def caching_of(options: Options, target: Target) -> Caching:
-    """For how long what the URL names may be kept: an id names the same bytes for good."""
+    """Return how long caches may keep this URL: by id the content never changes."""
     if target.id is not None:
         return Caching(IMMUTABLE, options.public, immutable=True)
     return Caching(options.cache_for, options.public)
@@ -67,7 +67,7 @@ def versions(options: Options, request: Request, target: Target) -> Response:
 
 
 def details(options: Options, request: Request, target: Target) -> Response:
-    """Answer with what is known about a file: its page, or JSON."""
+    """Answer with the details of a file, as page or JSON."""
     pages.check_reachable(options)
     file = select(options, request, target, "read")
     part = number(request.args.get("part"), "part") or 1
@@ -76,7 +76,7 @@ def details(options: Options, request: Request, target: Target) -> Response:
 
 
 def confirmation(options: Options, request: Request, target: Target) -> Response:
-    """Ask before a form deletes anything, for pages that run no script."""
+    """Answer with a page that asks before deleting, for browsers without script."""
     pages.check_reachable(options)
     if options.read_only:
         abort(403, "Nothing can be deleted here: the application made it read_only.")
@@ -89,7 +89,7 @@ def confirmation(options: Options, request: Request, target: Target) -> Response
 
 
 def signed(options: Options, request: Request, target: Target) -> Response:
-    """Answer with what a signed link is good for; the signature stands in for ``authorize``."""
+    """Answer with the file of a signed link; the signature takes the place of ``authorize``."""
     bucket = options.bucket()
     link = links.verify(bucket, str(request.blueprint), request.args["signed"])
     file = bucket.get(link.file_id, first_chunk=sends_all(request))

@@ -1,6 +1,6 @@
-"""The listing: which page of which names the query string asks for.
+"""Listings of files, as the query string asks for them, in pages.
 
-``GET /?folder=photos/&order=newest`` begins a listing; the ``next`` of each page is the URL of the one after it.
+``GET /?folder=photos/&order=newest`` begins a listing; the ``next`` of each page is the URL of the next page.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from ...http.paths import relative
 from ...service.operations import is_folder
 from ...service.texts import Message, ngettext, size
 from ...service.texts import number as digits
-from ...store import ORDERS, Bucket, Page, Shown
+from ...store import ORDERS, Bucket, Page, Visibility
 from .. import pages
 from ..arguments import folder, number
 from ..pages import urls
 from ..target import Kind, Target
 from . import cursor
 
-_PAGE_SIZE, _LONGEST_PAGE = 100, 1000  # names
-_PROGRAMS_PAGE = 5000  # names: wget, rclone and pip follow no link to the next page
+_PAGE_SIZE, _MAX_PAGE_SIZE = 100, 1000  # names
+_PROGRAMS_PAGE = 5000  # names: wget, rclone and pip do not follow the link to the next page
 _KEPT = ("q", "prefix", "folder", "order", "view", "flat")
-_LONGEST_URL = 2000  # characters: gunicorn takes a request line of 4,094
-_LONGEST = {"q": 100, "prefix": 1000}  # characters
+_MAX_URL_LENGTH = 2000  # characters: gunicorn accepts a request line of 4,094
+_MAX_LENGTHS = {"q": 100, "prefix": 1000}  # characters
 
 
 def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
-    """Return the part of a query string that says which listing somebody came from: its folder, order and view."""
+    """Return the part of a query string that leads back to a listing: its folder, order and view."""
     return {name: args[name] for name in _KEPT if args.get(name)}
 
 
-def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: Shown) -> dict[str, Any]:
-    """Return a listing as our JSON and our pages have it.
+def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: Visibility) -> dict[str, Any]:
+    """Return one page of a listing, as JSON and pages need it.
 
-    :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY*, *limit*; *cursor* says where the
-        page begins
+    :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY* and *limit*; the page begins after
+        *cursor*
     :param keys: of the metadata
-    :param shown: which files and folders it may show; nothing reveals the others
-    :raises werkzeug.exceptions.NotFound: for the URL of a folder with nothing that may be shown
+    :param shown: which files and folders it may show; it does not reveal any others
+    :raises werkzeug.exceptions.NotFound: for the URL of a folder in which nothing may be shown
     """
     args = request.args
     order = args.get("order", "name")
@@ -53,7 +53,7 @@ def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: S
         abort(
             400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
         )
-    texts = {name: _text(args, name, longest) for name, longest in _LONGEST.items()}
+    texts = {name: _text(args, name, limit) for name, limit in _MAX_LENGTHS.items()}
     top = _folder(request, target)
     try:
         metadata = keys.of_query(args.items(multi=True))
@@ -90,11 +90,11 @@ def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: S
 
 
 def index_command(bucket: Bucket, args: Mapping[str, str], keys: Keys) -> str:
-    """The command that makes the indexes which a listing needs if there are many files."""
+    """Return the command that creates the indexes for a listing with many files."""
     order = args.get("order", "").removeprefix("-")
     try:
         queries = [f"metadata.{key}" for key in keys.of_query(args.items())]
-    except ValueError:  # no listing has such a query
+    except ValueError:  # not the query of a listing
         queries = []
     queries += [order] if order in ORDERS else []
     base = bucket.collections.name.partition(".")[2]
@@ -102,12 +102,12 @@ def index_command(bucket: Bucket, args: Mapping[str, str], keys: Keys) -> str:
 
 
 def links(request: Request, data: Mapping[str, Any], carried: Mapping[str, str]) -> dict[str, Any]:
-    """What pages show of a listing beside its JSON: the *rows* of files, and the *children*, which are folders.
+    """Return what pages show in addition to the JSON of a listing: *rows* for files, and *children* for folders.
 
-    Each has a link as *href*: from the own URL of a folder it is relative, so that a mirror of it is whole. A file has
-    the *name* that it has in the folder, the URLs of its *details* and of its *history*, and its length in words.
+    Each has a link *href*; on the own URL of a folder it is relative, so that mirrors are complete. A row also has the
+    *name* within the folder, the URLs of *details* and *history*, and the *size* as text.
 
-    :param carried: the query of what leads back to this listing
+    :param carried: the query that leads back to this listing
     """
     folder: str = data["folder"] or ""
     is_own = data["folder"] is not None and "folder" not in request.args and bool(folder or not pages.is_browser())
@@ -133,7 +133,7 @@ def links(request: Request, data: Mapping[str, Any], carried: Mapping[str, str])
 
 
 def _folder(request: Request, target: Target) -> str | None:
-    """The folder to show, at the root the top; None: all names, as JSON has them there, and a search of a program."""
+    """The folder to show, by default the top; None: all names, by default for JSON and for searches of programs."""
     given = folder(target)
     others = {"prefix", "flat"} if pages.is_browser() else {"prefix", "flat", "q", "order"}
     return "" if given is None and not request.args.keys() & others and not pages.prefers_json() else given
@@ -146,14 +146,15 @@ def _limit(args: Mapping[str, str], order: str) -> int:
         return _PROGRAMS_PAGE if program else _PAGE_SIZE
     if limit < 1:
         abort(400, "?limit must be 1 or more.")
-    return min(limit, _LONGEST_PAGE)
+    return min(limit, _MAX_PAGE_SIZE)
 
 
-def _text(args: Mapping[str, str], name: str, longest: int) -> str:
+def _text(args: Mapping[str, str], name: str, limit: int) -> str:
     value = args.get(name, "")
-    if len(value) > longest or "\0" in value:
+    if len(value) > limit or "\0" in value:
         abort(
-            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=longest)
+            400,
+            Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=limit),
         )
     return unicodedata.normalize("NFC", value) if name == "q" else value
 
@@ -170,6 +171,6 @@ def _next(
         return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
 
     place = cursor.write(bucket, page.next)
-    if len(url(place)) > _LONGEST_URL:
+    if len(url(place)) > _MAX_URL_LENGTH:
         place = cursor.write_short(bucket, page.next) or place
     return url(place)

@@ -18,7 +18,7 @@ from ...http.conditions import Outcome, evaluate
 from ...http.headers import Caching, cache_control, content_headers
 from ...http.negotiation import picture_type
 from ...http.response import Representation, respond
-from ...images import JPEG, MOST_BYTES, MOST_PIXELS, TYPES, TooLarge, Undecodable, Variant, make
+from ...images import JPEG, MAX_BYTES, MAX_PIXELS, TYPES, TooLarge, Undecodable, Variant, make
 from ...service.download import bounded
 from ...service.options import Options
 from ...service.texts import Message, number, size
@@ -75,7 +75,7 @@ def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: s
         making.cancel()  # if it runs already it continues, and is stored for the next request
         abort(503, "Too many pictures are being made; try again.", retry_after=max(1, int(_RENDER_TIMEOUT)))
     except TooLarge:
-        limits = {"pixels": number(MOST_PIXELS), "size": size(MOST_BYTES)}
+        limits = {"pixels": number(MAX_PIXELS), "size": size(MAX_BYTES)}
         abort(422, Message("Variants are made of pictures with at most %(pixels)s pixels and %(size)s.", **limits))
     except Undecodable:
         abort(422, "This picture cannot be decoded.")
@@ -86,7 +86,7 @@ def _make(
 ) -> StoredVariant:
     if stored := bucket.variants.get(tag, note=False):  # another request has made it
         return stored
-    if file.length > MOST_BYTES:
+    if file.length > MAX_BYTES:
         raise TooLarge(f"the picture has {file.length} bytes")
     picture = make(b"".join(bucket.read(file)), variant, wanted)
     if may_store:

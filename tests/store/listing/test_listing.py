@@ -21,7 +21,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, ids
 from flask_gridfs_pymongo.store.listing import by_value as orders
 from flask_gridfs_pymongo.store.listing import page as rows
-from flask_gridfs_pymongo.store.listing.page import Key, Shown
+from flask_gridfs_pymongo.store.listing.page import Key, Visibility
 
 from ...conftest import put
 from ...helpers.visibility import Queries
@@ -176,13 +176,13 @@ def test_a_second_is_enough_for_what_is_passed_over(
         return filename in visible
 
     visible = set(BY_NAME)
-    assert len(store.list(order, shown=Shown(decide)).rows) == len(BY_NAME)
+    assert len(store.list(order, shown=Visibility(decide)).rows) == len(BY_NAME)
     visible.clear()
     if seconds * (len(BY_NAME) - 1) < 1:
-        assert store.list(order, shown=Shown(decide)).rows == []
+        assert store.list(order, shown=Visibility(decide)).rows == []
     else:
         with pytest.raises(ExecutionTimeout):
-            store.list(order, shown=Shown(decide))
+            store.list(order, shown=Visibility(decide))
 
 
 @pytest.mark.parametrize("order", ["size", "-newest", "type"])

@@ -125,7 +125,7 @@ class Commands(monitoring.CommandListener):
 
 
 IT = "file 'name' 'it': 1 "
-NO_END = "; not repaired: no hash tells where it ends"
+NO_END = "; not repaired: it has no hash to show where it ends"
 GONE = "chunks 'fs.chunks' {}: 1 unreferenced, 4 bytes; repaired"
 INDEX = "index 'fs.chunks' 'files_id, n': "
 DAMAGES: list[tuple[Callable[[Any], object], list[str]]] = [  # and what --repair says of it
@@ -165,7 +165,7 @@ DAMAGES: list[tuple[Callable[[Any], object], list[str]]] = [  # and what --repai
     (lambda db: put(db, None, 0), [GONE.format(None)]),
     (
         lambda db: db.fs.chunks.insert_one({"_id": 1, "files_id": "gone", "data": b"data"}),
-        [GONE.format("'gone'").replace("; ", "; not ") + ": nothing tells their age"],
+        [GONE.format("'gone'").replace("; ", "; not ") + ": their age is unknown"],
     ),
     (lambda db: put(db, "soon", 0, minutes=58), []),
     (lambda db: put(put(db, "soon", 0), "soon", 1, minutes=58), []),

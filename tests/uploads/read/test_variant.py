@@ -211,7 +211,7 @@ class TestRefusals:
         assert kept(mongo) == 0
 
     def test_too_many_bytes(self, client: Client, mongo: PyMongo, photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pictures, "MOST_BYTES", len(PHOTO) - 1)
+        monkeypatch.setattr(pictures, "MAX_BYTES", len(PHOTO) - 1)
         monkeypatch.setattr(Bucket, "read", lambda *span: pytest.fail("read"))
         assert client().get("/uploads/a/photo.jpg?variant=thumb").status_code == 422
 
