@@ -170,6 +170,6 @@ def _next(
         return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
 
     place = cursor.write(bucket, page.next)
-    if len(url(place)) > _LONGEST_URL:
+    if not place["cursor"] or len(url(place)) > _LONGEST_URL:
         place = cursor.write_short(bucket, page.next) or place
     return url(place)
