@@ -81,7 +81,7 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
         _clear(target, set(targets.values()) if adds_versions else set())
     source.dav.remember(*(targets[member] for member in allowed if isinstance(member, Folder)))
     if is_move:
-        _move(allowed, targets, errors)
+        _move(allowed, targets, errors, overwrite=overwrite)
     else:
         copied = _attempt(allowed, lambda member: _copy_one(member, targets[member], overwrite=overwrite), errors)
         source.dav.copy_properties({member.stored_name: targets[member] for member in copied})
@@ -151,13 +151,13 @@ def _remove_one(member: Member) -> None:
         send(file_deleted, file=member.stored, versions=deleted)
 
 
-def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors) -> None:
+def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, *, overwrite: bool) -> None:
     """Rename files in batches if there are several and their new names are free, the others one by one."""
     files = [member for member in members if isinstance(member, File)]
     folders = [member for member in members if isinstance(member, Folder)]
     moved = {file for batch in _batches(files) for file in _rename_many(batch, targets)} if len(files) > 1 else set()
     others = [file for file in files if file not in moved]
-    gone = [*moved, *_attempt(others, lambda file: _move_one(file, targets[file]), errors)]
+    gone = [*moved, *_attempt(others, lambda file: _move_one(file, targets[file], overwrite=overwrite), errors)]
     gone += _attempt(folders, lambda folder: None, errors)
     if gone:
         gone[0].dav.copy_properties({member.stored_name: targets[member] for member in gone})
@@ -173,11 +173,11 @@ def _rename_many(files: list[File], targets: Mapping[Member, str]) -> list[File]
     return done
 
 
-def _move_one(file: File, new: str) -> None:
+def _move_one(file: File, new: str, *, overwrite: bool) -> None:
     try:
         rename(file.options, file.stored, new)
     except FileExistsError:  # the file there gets another version, as by a PUT
-        _copy_one(file, new, overwrite=True)
+        _copy_one(file, new, overwrite=overwrite)
         _remove_one(file)
     except FileNotFoundError:
         abort(404, "It was deleted meanwhile.")

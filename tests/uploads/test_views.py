@@ -9,7 +9,7 @@ import pytest
 
 from flask_gridfs_pymongo import PyMongo
 
-from ..conftest import Client, nothing_stored
+from ..conftest import Client, form, nothing_stored
 
 
 class TestMethods:
@@ -31,6 +31,15 @@ class TestMethods:
         for method in {"POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "FOO"} - set(allow.split(", ")):
             refused = uploads.open(url, method=method)
             assert (refused.status_code, refused.headers["Allow"]) == (405, allow), method
+
+    @pytest.mark.parametrize("folder", ["", "photos/"])
+    @pytest.mark.parametrize("flag", ["restore", "metadata", "copy=b.txt"])
+    def test_what_is_done_with_a_file_is_no_upload_if_none_is_named(
+        self, client: Client, mongo: PyMongo, flag: str, folder: str
+    ) -> None:
+        answer = client(metadata=["title"]).post(f"/uploads/{folder}?{flag}", data=form((b"x", "a.txt")))
+        assert (answer.status_code, answer.json["detail"]) == (400, "Give ?id.")
+        assert nothing_stored(mongo)
 
     @pytest.mark.parametrize(
         ("fields", "status"),

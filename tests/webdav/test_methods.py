@@ -264,6 +264,14 @@ class TestFiles:
         assert [text(mongo, "b", version) for version in (0, 1)] == [b"b", b"a"]
 
     @pytest.mark.parametrize("method", ["MOVE", "COPY"])
+    def test_overwrite_f_keeps_a_file_that_was_not_seen_before(self, drive: Drive, mongo: PyMongo, method: str) -> None:
+        put(mongo, "a", "b")
+        client = drive(authorize=lambda action, name: (action, name) != ("read", "b"))
+        assert client.status(method, "a", to="b", Overwrite="F") == 412
+        assert names(mongo) == ["a", "b"]
+        assert mongo.db["fs.files"].count_documents({}) == 2
+
+    @pytest.mark.parametrize("method", ["MOVE", "COPY"])
     @pytest.mark.parametrize(
         ("path", "to"),
         [

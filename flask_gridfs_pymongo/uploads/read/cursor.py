@@ -43,7 +43,7 @@ def read(bucket: Bucket, order: str, args: Mapping[str, str], folder: str | None
 
 
 def write(bucket: Bucket, key: Key) -> dict[str, str]:
-    """Return the query for :func:`read`, by name and value."""
+    """Return the query for :func:`read`, by name and value; the cursor is empty if it would be too long to be read."""
     name = None if key.filename is None else key.filename.encode(errors="surrogateescape")
     return {"cursor": ids.to_text([name, key.value], bucket.collections.codec_options, _MAX_LENGTH) or ""}
 

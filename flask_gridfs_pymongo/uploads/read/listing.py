@@ -171,6 +171,6 @@ def _next(
         return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
 
     place = cursor.write(bucket, page.next)
-    if len(url(place)) > _MAX_URL_LENGTH:
+    if not place["cursor"] or len(url(place)) > _MAX_URL_LENGTH:
         place = cursor.write_short(bucket, page.next) or place
     return url(place)

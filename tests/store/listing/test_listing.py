@@ -361,6 +361,17 @@ class TestQueryString:
         answers = [client.get(short.replace(own, other), headers=JSON) for other in (str(hidden), "0" * 24)]
         assert {(answer.status_code, answer.data) for answer in answers} == {(404, answers[0].data)}
 
+    def test_a_key_that_is_too_long_to_be_read_is_named_by_its_id(self, client: FlaskClient, mongo: PyMongo) -> None:
+        names = [f"{'z' * 13_000}{number}" for number in range(3)]
+        for name in names:
+            mongo.db.fs.files.insert_one({"filename": name, "length": 0, "chunkSize": 5, "uploadDate": START})
+        found, url = list[str](), "/u/?order=newest&limit=1&prefix=z"
+        while url and len(found) < 9:
+            page = client.get(url, headers=JSON).json
+            found += [row["filename"] for row in page["files"]]
+            url = page["next"]
+        assert found == names
+
     def test_where_an_id_is_long_too_no_page_is_lost(self, client: FlaskClient, mongo: PyMongo) -> None:
         names = [f"{'long' * 500}{number}" for number in range(3)]
         for name in names:
