@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 
 from .retry import retry
 
-_FRESH = 60  # seconds for which an answer is used
+_CLOCK_TTL = 60  # seconds for which an answer is used
 
 
 class Clock:
@@ -33,7 +33,7 @@ class Clock:
 
         It may be behind for a minute after the machine was suspended, but is never ahead.
         """
-        if self._asked is None or time.monotonic() - self._asked[1] > _FRESH:
+        if self._asked is None or time.monotonic() - self._asked[1] > _CLOCK_TTL:
             self._asked = self._ask(), time.monotonic()
         asked, began = self._asked
         return asked + timedelta(milliseconds=int(1000 * (time.monotonic() - began)))

@@ -34,7 +34,7 @@ MAX_PROPERTY_SIZE = 64 * 1024
 """bytes"""
 # Prefixes of an _id, for ranges of its index: a folder's path follows, or the parent folder of what has a property.
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
-_SWEPT = 4  # properties checked in one sweep
+_MAX_SWEPT = 4  # properties checked in one sweep
 _ATTEMPTS = 100
 _DUPLICATE_KEY = 11000  # the server's code
 _BATCH = 500  # folders
@@ -124,8 +124,8 @@ class Dav:
 
     def sweep(self) -> None:
         """Delete a few properties whose files or folders are gone: not everything that deletes a file deletes them."""
-        found = self._find({"_id": {"$gt": self._swept, "$lt": successor(_PROPERTY)}}, _SWEPT)
-        self._swept = found[-1]["_id"] if len(found) == _SWEPT else _PROPERTY
+        found = self._find({"_id": {"$gt": self._swept, "$lt": successor(_PROPERTY)}}, _MAX_SWEPT)
+        self._swept = found[-1]["_id"] if len(found) == _MAX_SWEPT else _PROPERTY
         gone = [one["_id"] for one in found if not self._exists(_path_and_name(one["_id"])[0])]
         if gone:
             self._retry(lambda: self._collection.delete_many({"_id": {"$in": gone}}))

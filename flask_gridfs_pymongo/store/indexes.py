@@ -24,7 +24,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from .retry import reason, retry
 
 _INDEX_TIMEOUT = 10  # seconds that a request waits for indexes
-_PERIOD = 10  # seconds between two checks
+_CHECK_INTERVAL = 10  # seconds between two checks
 _NO_QUORUM = (2, 9, 40415)  # from standalone servers, and from servers before MongoDB 4.4
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
@@ -74,8 +74,8 @@ class Indexes:
             self._create(new)
             self._known += [index for index in new if index not in self._known]
         elif time.monotonic() >= self._next_check:
-            self._next_check = time.monotonic() + _PERIOD
-            timer = Timer(_PERIOD, self._check_again)
+            self._next_check = time.monotonic() + _CHECK_INTERVAL
+            timer = Timer(_CHECK_INTERVAL, self._check_again)
             timer.daemon = True
             timer.start()
 

@@ -25,9 +25,9 @@ from .errors import CorruptFile
 from .model import StoredFile
 from .retry import RetryBudget, while_known
 
-_ANSWER = 15  # seconds; by default the driver itself takes up to 30 to notice
+_ANSWER_TIMEOUT = 15  # seconds; by default the driver itself takes up to 30 to notice
 _BATCH_BYTES = 1024 * 1024
-_WORTH_A_STREAM = 4 * 1024 * 1024  # bytes; for less a stream is slower than a find
+_MIN_STREAM = 4 * 1024 * 1024  # bytes; for less a stream is slower than a find
 
 
 class Reader:
@@ -124,12 +124,12 @@ def _documents(
             options["allow_disk_use"] = True
         return chunks.find(wanted, {"_id": 0, "n": 1, "data": 1}, sort=[("n", 1)], **options)
 
-    large = (last - first + 1) * file.chunk_size >= _WORTH_A_STREAM
+    large = (last - first + 1) * file.chunk_size >= _MIN_STREAM
     if large and streams is not None and streams.acquire(blocking=False):
         try:
             with find(cursor_type=CursorType.EXHAUST, batch_size=batch) as stream:
                 try:
-                    with pymongo.timeout(_ANSWER):
+                    with pymongo.timeout(_ANSWER_TIMEOUT):
                         head = next(stream, None)
                 except (InvalidOperation, OperationFailure):
                     head = None  # an old mongos refuses; any other error comes again from the plain find
@@ -143,9 +143,9 @@ def _documents(
 
 
 def _in_time(documents: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield *documents*; a server that does not answer for :data:`_ANSWER` seconds (a frozen one) has failed."""
+    """Yield *documents*; a server that does not answer in :data:`_ANSWER_TIMEOUT` seconds has failed."""
     while True:
-        with pymongo.timeout(_ANSWER):
+        with pymongo.timeout(_ANSWER_TIMEOUT):
             document = next(documents, None)
         if document is None:
             return

@@ -40,7 +40,7 @@ def test_a_write_is_confirmed_within_ten_seconds_unless_the_application_decided(
 
 def test_a_bucket_that_was_dropped_gets_its_indexes_again(real_store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the background, some seconds after a write."""
-    monkeypatch.setattr("flask_gridfs_pymongo.store.indexes._PERIOD", 0.1)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.indexes._CHECK_INTERVAL", 0.1)
     put(real_store, "a", b"1")
     before = real_store.files.index_information(), real_store.chunks.index_information()
     for drop in (real_store.files.database.client.drop_database, lambda name: real_store.files.drop()):

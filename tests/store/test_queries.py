@@ -166,7 +166,7 @@ def test_a_server_that_is_silent_for_too_long_is_asked_anew(
     refusing: pymongo.MongoClient[Any], monkeypatch: pytest.MonkeyPatch, command: str, streams: int
 ) -> None:
     """As one that is frozen, which the driver takes half a minute to notice."""
-    monkeypatch.setattr("flask_gridfs_pymongo.store.reader._ANSWER", 0.3)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.reader._ANSWER_TIMEOUT", 0.3)
     store = Bucket(refusing["silent"], streams=Semaphore(streams))
     saved = store.save("large", [LARGE])
     refuse(refusing, {"times": 1}, failCommands=[command], blockConnection=True, blockTimeMS=2000)

@@ -1,4 +1,4 @@
-"""The listing by name, by the index of names, and that of files without a name.
+"""The listing by name, along the index of names, and the listing of files without a name.
 
 ::
 
@@ -20,7 +20,7 @@ from ..versions import Versions
 from .names import Edge
 from .page import ANYTHING, MAX_COUNTED, Budget, Having, Key, Row, Visibility, Walk, named
 
-_VERSIONS = 16  # for each name that is looked up; those of names that have more are looked for one by one
+_VERSIONS = 16  # documents fetched for each name; names with more versions are looked up one by one
 
 
 def by_name(

@@ -37,8 +37,8 @@ class Gone(NamedTuple):
     reason: Literal["expired", "superseded"]
 
 
-def trim(bucket: Bucket, filename: str, keep: int, most: int = 8) -> list[StoredFile]:
-    """Keep the *keep* newest versions of *filename*: delete at most *most* of the others, the oldest first.
+def trim(bucket: Bucket, filename: str, keep: int, limit: int = 8) -> list[StoredFile]:
+    """Keep the *keep* newest versions of *filename*: delete at most *limit* of the others, the oldest first.
 
     :return: the versions that were deleted
     """
@@ -46,7 +46,7 @@ def trim(bucket: Bucket, filename: str, keep: int, most: int = 8) -> list[Stored
     if versions.count(filename, limit=keep + 1) <= keep:
         return []
     before = bucket.collections.clock.now() - RETENTION_GRACE
-    old = next(_superseded(versions, filename, keep, before, batch=most), [])
+    old = next(_superseded(versions, filename, keep, before, batch=limit), [])
     return old if old and bucket.delete_many([file.id for file in old]) else []
 
 

@@ -30,7 +30,7 @@ CLAIM_TTL = 600
 """seconds"""
 NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
 """the update that removes a claim"""
-_PERIOD = 60  # seconds between two sweeps of one process
+_SWEEP_INTERVAL = 60  # seconds between two sweeps of one process
 _BATCH = 1000  # documents in one sweep
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
@@ -69,7 +69,7 @@ class Claims:
 
     def sweep(self) -> None:
         """Remove old claims, at most once a minute: writers call this after each commit."""
-        if self._swept is not None and time.monotonic() - self._swept < _PERIOD:
+        if self._swept is not None and time.monotonic() - self._swept < _SWEEP_INTERVAL:
             return
         self._swept = time.monotonic()
         if self.remove_old() == _BATCH:
