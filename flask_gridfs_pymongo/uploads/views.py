@@ -83,6 +83,8 @@ def answer(options: Options) -> Response:
         return tus.create(options, current, target)
     method = "GET" if current.method == "HEAD" else current.method
     routes = [route for route in ROUTES if _fits(route, options, current, target)]
+    if any(route.method == "POST" and not route.changes for route in routes):  # ?zip and ?share change nothing
+        routes = [route for route in routes if not route.changes]
     if found := next((route for route in routes if route.method == method), None):
         return found.answer(options, current, target)
     if target.kind is Kind.FOLDER and method in ("PUT", "PATCH", "DELETE") and not options.read_only:

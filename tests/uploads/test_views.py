@@ -9,7 +9,7 @@ import pytest
 
 from flask_gridfs_pymongo import PyMongo
 
-from ..conftest import Client, form, nothing_stored
+from ..conftest import Client, everyone, form, nothing_stored
 
 
 class TestMethods:
@@ -20,6 +20,8 @@ class TestMethods:
             ("/uploads/a", {}, "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
             ("/uploads/", {"read_only": True}, "GET, HEAD, OPTIONS"),
             ("/uploads/a", {"read_only": True}, "GET, HEAD, OPTIONS"),
+            ("/uploads/a?zip", {}, "GET, HEAD, POST, OPTIONS"),
+            ("/uploads/a?share", {}, "GET, HEAD, POST, OPTIONS"),
         ],
     )
     def test_options_and_405_name_what_is_allowed(
@@ -31,6 +33,26 @@ class TestMethods:
         for method in {"POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "FOO"} - set(allow.split(", ")):
             refused = uploads.open(url, method=method)
             assert (refused.status_code, refused.headers["Allow"]) == (405, allow), method
+
+    @pytest.mark.parametrize(
+        ("method", "query", "options"),
+        [
+            ("PUT", "", {"data": b"new"}),
+            ("POST", "", {"data": form((b"new", "x"))}),
+            ("DELETE", "", {}),
+            ("PATCH", "", {"json": {"title": "new"}, "content_type": "application/merge-patch+json"}),
+            *(("POST", query, {}) for query in ("?move=b", "?copy=b", "?restore&version=0", "?metadata", "?delete")),
+        ],
+    )
+    def test_a_change_of_one_file_obeys_its_preconditions(
+        self, client: Client, mongo: PyMongo, method: str, query: str, options: dict[str, Any]
+    ) -> None:
+        uploads = client(authorize=everyone, metadata=["title"])
+        mongo.save_file("a", io.BytesIO(b"old"))
+        before = list(mongo.db.fs.files.find())
+        answer = uploads.open(f"/uploads/a{query}", method=method, headers={"If-Match": '"wrong"'}, **options)
+        assert answer.status_code == 412
+        assert list(mongo.db.fs.files.find()) == before
 
     @pytest.mark.parametrize("folder", ["", "photos/"])
     @pytest.mark.parametrize("flag", ["restore", "metadata", "copy=b.txt"])
