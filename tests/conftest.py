@@ -27,7 +27,7 @@ from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
 
-from .helpers.replica import in_memory, standalone
+from .helpers.replica import ReplicaSet, in_memory, replica_set, standalone
 from .helpers.servers import PYTHON, running
 
 if TYPE_CHECKING:
@@ -281,3 +281,13 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     page.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def replicas() -> Iterator[ReplicaSet]:
+    try:
+        server.find()
+    except SystemExit as error:
+        missing(str(error))
+    with replica_set() as found:
+        yield found
