@@ -203,7 +203,7 @@ class TestUrls:
             ("/uploads/?cursor=%FF%00", {400}),
             ("/uploads/file?version=%00", {400}),
             ("/uploads", {308}),
-            ("/uploads/" + "x" * 9000, {400, 414}),
+            ("/uploads/" + "x" * 5000, {400, 414}),  # what a server left unread would reset the connection
         ],
     )
     def test_nothing_else(self, server: str, target: str, statuses: set[int]) -> None:
