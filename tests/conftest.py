@@ -88,13 +88,19 @@ def mongod(pytestconfig: pytest.Config) -> str:
     return _mongod(pytestconfig) or missing(server.ADVICE)
 
 
+@pytest.fixture(scope="session")
+def administrator(mongod: str) -> Iterator[pymongo.MongoClient[Any]]:
+    """A client that drops what tests have made."""
+    with pymongo.MongoClient[Any](mongod) as client:
+        yield client
+
+
 @pytest.fixture
-def uri(mongod: str) -> Iterator[str]:
+def uri(mongod: str, administrator: pymongo.MongoClient[Any]) -> Iterator[str]:
     """The URI of a database that is new, and gone after the test."""
     name = f"test_{uuid.uuid4().hex}"
     yield f"{mongod}/{name}"
-    with pymongo.MongoClient(mongod) as client:
-        client.drop_database(name)
+    administrator.drop_database(name)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -129,11 +129,15 @@ def create_index(collection: Collection[Any], index: Index, seconds: float | Non
     """
     model = IndexModel(index.keys, **index.options)
     limit: dict[str, Any] = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
+    topology = getattr(collection.database.client, "topology_description", None)  # mongomock has none
+    quorum: dict[str, Any] = (
+        {} if topology and topology.topology_type_name == "Single" else {"commitQuorum": "majority"}
+    )
 
     def create() -> str:
         try:
             try:
-                collection.create_indexes([model], commitQuorum="majority", **limit)
+                collection.create_indexes([model], **quorum, **limit)
             except TypeError:  # mongomock
                 collection.create_index(index.keys, **index.options)
             except OperationFailure as error:
