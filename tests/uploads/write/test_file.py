@@ -287,13 +287,14 @@ class TestLimits:
         app: Flask,
         client: Client,
         mongo: PyMongo,
+        monkeypatch: pytest.MonkeyPatch,
         options: dict[str, Any],
         files: int,
         fields: dict[str, str],
         told: str | None,
         before: bool,
     ) -> None:
-        app.logger.disabled = True
+        monkeypatch.setattr(app.logger, "disabled", True)  # a logger outlives its application
         uploads = client(authorize=lambda action, name: told is not None or name == "a", **options)
         if before:
             app.before_request(lambda: request.form.get("none"))
