@@ -66,6 +66,10 @@ def is_transient(error: PyMongoError) -> bool:
     """Whether the same operation may succeed later; if the server replied with it, nothing was done."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
         return True
+    if 20 in codes(error) and "retryable writes" in str(error):
+        # A standalone server refuses transaction numbers, which PyMongo 4.20 sends to it when it repeats a
+        # write whose connection broke off in its handshake.
+        return True
     return not is_unconfirmed(error) and not _TRANSIENT.isdisjoint(codes(error))
 
 

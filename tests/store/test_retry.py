@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pymongo
 import pytest
 from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
 
 from flask_gridfs_pymongo.store.retry import retry
+
+from ..helpers.replica import until
 
 
 def test_a_failure_that_took_all_the_patience_is_followed_by_another_try(uri: str) -> None:
@@ -35,3 +41,40 @@ def test_where_no_server_is_known_to_wait_once_is_enough() -> None:
         with pytest.raises(ServerSelectionTimeoutError):
             retry(files, lambda: [tries.append(1), files.find_one()])
     assert tries == [1]
+
+
+def test_a_write_whose_connection_broke_off_in_its_handshake_is_done_by_a_single_server(uri: str) -> None:
+    """PyMongo 4.20 repeats it with a transaction number, which a single server refuses (code 20)."""
+    target = urlsplit(uri)
+    broken: list[socket.socket] = []
+    asked = threading.Event()
+
+    def carry(source: socket.socket, sink: socket.socket) -> None:
+        with source, sink, suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+
+    def serve() -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                client, _ = listener.accept()
+                if asked.is_set() and not broken:
+                    broken.append(client)
+                    client.close()
+                    continue
+                server = socket.create_connection((target.hostname, target.port))
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=carry, args=ends, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+        # Polling: the driver's monitor opens its only connection before the one that breaks off.
+        address = f"mongodb://127.0.0.1:{port}{target.path}?serverMonitoringMode=poll&serverSelectionTimeoutMS=5000"
+        with pymongo.MongoClient(address) as client:
+            files = client.get_default_database().files
+            until(lambda: client.topology_description.has_known_servers)
+            asked.set()
+            retry(files, lambda: files.insert_one({"_id": 1}))
+            assert files.count_documents({}) == 1
+    assert len(broken) == 1
