@@ -1,4 +1,4 @@
-"""store/retry.py: what passes is tried again, for as long as a client waits for a server."""
+"""store/retry.py: transient failures are retried for as long as the client waits for a server."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from flask_gridfs_pymongo.store.retry import retry
 from ..helpers.replica import until
 
 
-def test_a_failure_that_took_all_the_patience_is_followed_by_another_try(uri: str) -> None:
-    """So it is where the driver waited for one member, while another one could answer."""
+def test_a_first_failure_that_took_the_whole_timeout_is_retried(uri: str) -> None:
+    """The driver may have waited for one member while another one could answer."""
     tries = []
     with pymongo.MongoClient(f"{uri}?serverSelectionTimeoutMS=300") as client:
         files = client.get_default_database().files
@@ -34,7 +34,7 @@ def test_a_failure_that_took_all_the_patience_is_followed_by_another_try(uri: st
         assert retry(files, operation) == "done"
 
 
-def test_where_no_server_is_known_to_wait_once_is_enough() -> None:
+def test_without_a_known_server_only_the_driver_waits() -> None:
     tries = []
     with pymongo.MongoClient("mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=200") as client:
         files = client.get_default_database().files
@@ -43,7 +43,7 @@ def test_where_no_server_is_known_to_wait_once_is_enough() -> None:
     assert tries == [1]
 
 
-def test_a_write_whose_connection_broke_off_in_its_handshake_is_done_by_a_single_server(uri: str) -> None:
+def test_a_write_is_retried_if_its_connection_broke_off_in_the_handshake(uri: str) -> None:
     """PyMongo 4.20 repeats it with a transaction number, which a single server refuses (code 20)."""
     target = urlsplit(uri)
     broken: list[socket.socket] = []
