@@ -21,7 +21,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(blinker|bson|collections|datetime|flask|io|pymongo|typing|werkzeug|flask_gridfs_pymongo)\..*"),
     (
         r"py:class",
-        r"Authenticate|Authorize|Blueprint|Csp|Documents|Flask|Inspect|Semaphore|UploadsBlueprint|WSGIApplication",
+        r"Authenticate|Authorize|Blueprint|Csp|Documents|Flask|Inspect|Memory|Semaphore|UploadsBlueprint|WSGIApplication",
     ),
 ]
 

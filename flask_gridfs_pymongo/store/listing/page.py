@@ -29,7 +29,7 @@ OTHERS = MaxKey()
 
 
 class Row(NamedTuple):
-    """A name's newest version, and how many versions there are, at most :data:`MAX_COUNTED`."""
+    """A name's newest version, and how many versions there are, at most ``MAX_COUNTED`` (100)."""
 
     file: StoredFile
     versions: int
