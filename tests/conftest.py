@@ -27,6 +27,7 @@ from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
 
+from .helpers.pages import note_errors
 from .helpers.replica import ReplicaSet, in_memory, replica_set, standalone
 from .helpers.servers import PYTHON, running
 
@@ -281,12 +282,11 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page that lets no error on its console pass."""
     page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    note_errors(page, errors)
     yield page
     page.close()
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.fixture(scope="module")

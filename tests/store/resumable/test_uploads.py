@@ -271,6 +271,15 @@ class After:
         return call
 
 
+def crash_at_the_end(store: Bucket, upload: Upload, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is stored, and the upload does not know it."""
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(Lease, "end", crash)
+        with store.uploads.open_for_append(upload) as holder:
+            holder.write(data)
+            finish(holder)
+
+
 def go_on(store: Bucket, token: str, data: bytes) -> None:
     """Another process takes over, and sends the rest."""
     lapse(store)
@@ -304,11 +313,7 @@ class TestCrashes:
         """Whoever asks again finds the file; nobody judges it a second time."""
         data = content(2 * CHUNK_SIZE + 1)
         token, upload = begin(store, len(data))
-        with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Lease, "end", crash)
-            with store.uploads.open_for_append(upload) as holder:
-                holder.write(data)
-                finish(holder)
+        crash_at_the_end(store, upload, data, monkeypatch)
         lapse(store)
         with another(store).uploads.open_for_append(look(store, token)) as holder:
             assert finish(holder, check=crash)[1]
@@ -317,11 +322,7 @@ class TestCrashes:
     def test_a_termination_after_that_keeps_the_file(self, store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         data = content(CHUNK_SIZE + 1)
         token, upload = begin(store, len(data))
-        with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Lease, "end", crash)
-            with store.uploads.open_for_append(upload) as holder:
-                holder.write(data)
-                finish(holder)
+        crash_at_the_end(store, upload, data, monkeypatch)
         lapse(store)
         with another(store).uploads.open_for_append(look(store, token)) as holder:
             terminate(holder)
@@ -331,11 +332,7 @@ class TestCrashes:
         self, store: Bucket, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         token, upload = begin(store, 2 * CHUNK_SIZE)
-        with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(Lease, "end", crash)
-            with store.uploads.open_for_append(upload) as holder:
-                holder.write(content(2 * CHUNK_SIZE))
-                finish(holder)
+        crash_at_the_end(store, upload, content(2 * CHUNK_SIZE), monkeypatch)
         assert store.delete(id=upload.id)
         lapse(store)
         with store.uploads.open_for_append(look(store, token)) as holder, pytest.raises(CorruptFile):

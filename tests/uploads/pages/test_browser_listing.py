@@ -19,6 +19,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.uploads.pages.icons import icon_name
 
 from ...conftest import HTML, JSON, Client, everyone, serving
+from ...helpers.pages import note_errors
 from ...helpers.pictures import PNG
 
 FILES = {
@@ -83,12 +84,11 @@ def context(browser: Browser, options: dict[str, Any]) -> Iterator[BrowserContex
 def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
     page.set_default_timeout(30_000)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    note_errors(page, errors)
     yield page
     page.close()
-    assert complaints == []
+    assert errors == []
 
 
 def names(page: Page) -> list[str]:

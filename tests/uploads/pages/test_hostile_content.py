@@ -19,6 +19,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.mimetype import guess
 
 from ...conftest import serving
+from ...helpers.pages import note_errors
 from ...helpers.pictures import picture
 
 # Where it runs it says so in every way it can; "pwned" is followed by the number of the file in HOSTILE.
@@ -289,14 +290,14 @@ def sound() -> bytes:
 def test_a_harmless_file_is_shown_without_a_complaint(
     page: Page, origin: Origin, name: str, content: bytes, what_is_seen: str
 ) -> None:
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    note_errors(page, errors)
     target = f"{origin.address}/uploads/{name}"
     page.request.put(target, data=content)
     page.goto(target)
     page.wait_for_function(what_is_seen)
     page.request.delete(target)
-    assert [text for text in complaints if "favicon" not in text] == []
+    assert [text for text in errors if "favicon" not in text] == []
 
 
 def test_pictures_are_shown_by_our_pages_and_by_no_other_site(page: Page, origin: Origin) -> None:
@@ -311,8 +312,8 @@ def test_pictures_are_shown_by_our_pages_and_by_no_other_site(page: Page, origin
 
 
 def test_our_own_pages_show_hostile_names_as_text(page: Page, origin: Origin) -> None:
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    note_errors(page, errors)
     page.goto(f"{origin.address}/uploads/?flat=1")
     assert page.get_by_text("script>.txt").count() == 1
     targets = page.locator("a").evaluate_all("links => links.map(link => link.href)")
@@ -328,7 +329,7 @@ def test_our_own_pages_show_hostile_names_as_text(page: Page, origin: Origin) ->
             shown = page.locator("body").inner_text()
             assert all(part in shown for part in name.split("/"))  # its folders are links of their own
             assert not page.title().startswith("pwned")
-    assert [text for text in complaints if "Failed to load resource" not in text] == []
+    assert [text for text in errors if "Failed to load resource" not in text] == []
     assert traces(page, origin) == []
 
 

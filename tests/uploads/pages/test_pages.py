@@ -29,6 +29,7 @@ from flask_gridfs_pymongo.store import Bucket
 
 from ... import catalogues
 from ...conftest import JSON, ROOT, serving
+from ...helpers.pages import note_errors
 from ...helpers.pictures import PNG
 
 FILM = ROOT / "examples" / "gallery" / "waves.webm"
@@ -134,8 +135,7 @@ def context(browser: Browser, options: dict[str, Any]) -> Iterator[BrowserContex
 def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
     page = context.new_page()
     page.set_default_timeout(30_000)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    note_errors(page, complaints)
     yield page
     page.close()
     assert complaints == []
