@@ -19,6 +19,7 @@ REQUEST_FIELDS = (
     *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since"),
     *("Range", "Repr-Digest", "Want-Repr-Digest"),
     *("X-CSRFToken", "X-CSRF-Token", "X-Requested-With"),
+    *("Baggage", "Sentry-Trace", "Traceparent", "Tracestate", "X-Correlation-ID", "X-Request-ID", "X-Trace-ID"),
     *tus.REQUEST_FIELDS,
 )
 """The request fields that a page of a trusted origin may set, besides ``X-Metadata-KEY``"""

@@ -38,6 +38,7 @@ ANSWER_FIELDS = (
 _EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination,checksum"
 _NAME_KEYS = ("relativePath", "filename", "name")  # of Uppy, tus-js-client and tuspy
 _TYPE_KEYS = ("filetype", "type", "contentType")
+_NOTHING = ("null", "undefined")  # JavaScript's values as tus-js-client sends them, as texts
 _MAX_METADATA = 8192  # characters
 
 
@@ -116,12 +117,12 @@ def metadata(fields: Fields) -> dict[str, str]:
 def name_of(found: Mapping[str, str]) -> str:
     """Return the file name in Upload-Metadata; empty if it has none.
 
-    Uppy sends ``null`` as the relativePath of a file without a folder.
+    The relativePath of a file without a folder is ``null`` or ``undefined``; a file may also have such a name.
 
     :raises ValueError: for a name that is not UTF-8
     """
     named = [found[key] for key in _NAME_KEYS if found.get(key)]
-    name = next((name for name in named if name != "null"), named[0] if named else "")
+    name = next((name for name in named if name not in _NOTHING), named[-1] if named else "")
     return _utf8("file name", name)
 
 
@@ -130,7 +131,7 @@ def type_of(found: Mapping[str, str]) -> str | None:
 
     :raises ValueError: for one that is not UTF-8
     """
-    return next((_utf8("media type", found[key]) for key in _TYPE_KEYS if found.get(key)), None)
+    return next((_utf8("media type", found[key]) for key in _TYPE_KEYS if found.get(key, "null") not in _NOTHING), None)
 
 
 def _utf8(what: str, text: str) -> str:

@@ -94,6 +94,7 @@ class TestFields:
         assert methods <= allowed
         assert ("put" in allowed) == ("put" in methods)
         wanted = {"content-type", "if-match", "if-none-match", "range", "repr-digest", "authorization", "x-csrftoken"}
+        wanted |= {"x-request-id", "traceparent"}  # tus-js-client's addRequestId, and what traces requests
         assert wanted | {"x-metadata-title"} <= words(answer.headers["Access-Control-Allow-Headers"])
         assert "x-other" not in words(answer.headers["Access-Control-Allow-Headers"])
 

@@ -23,8 +23,8 @@ from ...store import FileTooLarge, LeaseLost, Upload, UploadBusy, UploadEnded, U
 from . import errors
 
 _IDLE_TIMEOUT = 30  # seconds without a byte after which the connection counts as dead; what came is kept
-_SLOW = 0.1  # seconds for a read
-_SLOW_READ = 1024  # bytes
+_PAUSE = 0.1  # seconds for a read
+_SLOW_READ = 32  # bytes
 
 
 @contextmanager
@@ -91,9 +91,13 @@ def receive(options: Options, request: Request, writer: UploadWriter, checksum: 
 
 
 def _blocks(body: Body) -> Iterator[bytes]:
-    """Read *body*; in small pieces if bytes arrive slowly, since a read waits for all the bytes that it asked for."""
-    size, asked = READ_SIZE, time.monotonic()
+    """Read *body* as it arrives: a read waits for all that it asked for, and meanwhile nothing renews the lease.
+
+    So each asks for little in comparison with what came since the last pause, of which as much may come after the next.
+    """
+    size, flowing, asked = _SLOW_READ, 0, time.monotonic()
     while block := body.read(size):
-        size = READ_SIZE if time.monotonic() - asked < _SLOW else _SLOW_READ
+        flowing = len(block) + (flowing if time.monotonic() - asked < _PAUSE else 0)
+        size = min(max(flowing // 4, _SLOW_READ), READ_SIZE)
         yield block
         asked = time.monotonic()

@@ -89,16 +89,17 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 UPLOAD = """
 const tus = require("./node_modules/tus-js-client");
 const { Readable } = require("stream");
-const { endpoint, size, interrupted, streamed, ...options } = JSON.parse(process.argv[1]);
-const data = require("fs").readFileSync("data");
+const { endpoint, size, interrupted, source, ...options } = JSON.parse(process.argv[1]);
+const fs = require("fs"), data = fs.readFileSync("data");
 function* blocks() {
   for (let at = 0; at < size; at += 65536) yield data.subarray(at, at + 65536);
 }
-const source = streamed ? Readable.from(blocks()) : data;
+const sources = { stream: () => Readable.from(blocks()), file: () => fs.createReadStream("data") };
+const input = source ? sources[source]() : data;
 const retryDelays = [0, 1000, 3000];
 const report = (upload) => console.log(JSON.stringify({ url: upload.url }));
 function start(more) {
-  const upload = new tus.Upload(source, {
+  const upload = new tus.Upload(input, {
     endpoint, retryDelays, metadata: { filename: "node.bin", filetype: "text/plain" }, ...options, ...more,
     onError: (error) => { console.error(String(error)); process.exitCode = 1; },
     onSuccess: () => report(upload),
@@ -121,7 +122,8 @@ start();
         {"chunkSize": 500_000, "interrupted": True},
         {"uploadDataDuringCreation": True},
         {"uploadDataDuringCreation": True, "chunkSize": 700_000, "overridePatchMethod": True},
-        {"streamed": True, "uploadLengthDeferred": True, "chunkSize": 600_000},
+        {"source": "stream", "uploadLengthDeferred": True, "chunkSize": 600_000},
+        {"source": "file", "uploadLengthDeferred": True},
     ],
 )
 def test_tus_js_client(endpoint: str, packages: Path, options: dict[str, Any]) -> None:

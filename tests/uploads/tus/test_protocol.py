@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPResponse
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,7 +26,7 @@ from werkzeug.test import TestResponse
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, LeaseLost, Sweep
-from flask_gridfs_pymongo.store.resumable.lease import Lease
+from flask_gridfs_pymongo.store.resumable.lease import LEASE_TTL, Lease
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 from flask_gridfs_pymongo.uploads.tus import append as turns
 
@@ -240,6 +242,8 @@ class TestNames:
             ("/uploads/", {"name": "c.txt", "filename": "c.txt", "relativePath": "x/c.txt"}, "x/c.txt"),
             ("/uploads/", {"name": "c.txt", "relativePath": "null"}, "c.txt"),
             ("/uploads/", {"name": "null"}, "null"),
+            ("/uploads/", {"filename": "c.txt", "relativePath": "undefined"}, "c.txt"),
+            ("/uploads/", {"name": "undefined", "relativePath": "null"}, "undefined"),
             ("/uploads/?folder=x/", {"filename": "../../etc/passwd"}, "x/etc/passwd"),
             ("/uploads/", {"filename": "pho\u202eto.png"}, "photo.png"),
             ("/uploads/", {"filename": "e\u0301.txt"}, "\xe9.txt"),
@@ -635,6 +639,36 @@ class TestRefusals:
             patch(http, url, 0, b"abcd")
         assert token[:6] in caplog.text
         assert token[:7] not in caplog.text
+
+
+class Arriving:
+    """A body of which *burst* bytes come at once, again and again; a read waits as WSGI servers do, by a clock of its
+    own."""
+
+    def __init__(self, burst: int, pause: float, bursts: int) -> None:
+        self.now = 0.0
+        self._burst, self._pause, self._left, self._taken = burst, pause, burst * bursts, 0
+
+    def read(self, size: int) -> bytes:
+        size = min(size, self._left)
+        self._left -= size
+        self._taken += size
+        self.now = max(self.now, (-(-self._taken // self._burst) - 1) * self._pause)
+        return b"x" * size
+
+
+@pytest.mark.parametrize(
+    ("burst", "pause"),
+    [
+        *[(1, 1 / rate) for rate in (100, 1000, 8_000, 20_000, 30_000, 100_000, 10_000_000)],  # bytes in a second
+        *[(1000, 1), (8192, 1), (20_000, 1), (16_384, 1.5), (500, 1.9)],
+    ],
+)
+def test_a_slow_sender_is_heard_while_its_bytes_come(monkeypatch: pytest.MonkeyPatch, burst: int, pause: float) -> None:
+    body = Arriving(burst, pause, 200_000 if burst == 1 else 20)
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: body.now))
+    heard = [0.0, *(body.now for _ in turns._blocks(body))]  # type: ignore[arg-type]
+    assert max(later - earlier for earlier, later in pairwise(heard)) < LEASE_TTL
 
 
 class TestOnTheWire:
