@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -17,7 +18,9 @@ ADVICE = (
 
 
 def find() -> str:
-    """Return the path of a mongod: from PATH, else from an installed wheel."""
+    """Return the path of a mongod: ``MONGOD``, or from PATH, else from an installed wheel."""
+    if chosen := os.environ.get("MONGOD"):
+        return chosen
     if on_path := shutil.which("mongod"):
         return on_path
     try:

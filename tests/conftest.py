@@ -54,7 +54,7 @@ def _mongod(config: pytest.Config) -> str | None:
         return config.workerinput["mongod"]  # type: ignore[no-any-return]
     if _ADDRESS not in config.stash:
         address = os.environ.get("MONGO_URI")
-        if address is None:
+        if address is None or "MONGOD" in os.environ:
             try:
                 server.find()
             except SystemExit:

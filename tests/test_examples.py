@@ -17,8 +17,16 @@ from threading import Thread
 from typing import Any
 
 import pymongo
+import pytest
+
+from examples import mongod
 
 from .conftest import ROOT, Serve
+
+
+def test_mongod_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGOD", "/opt/mongod")
+    assert mongod.find() == "/opt/mongod"
 
 
 def fetch(url: str, data: bytes | None = None, method: str | None = None, **fields: str) -> tuple[int, str, Any]:

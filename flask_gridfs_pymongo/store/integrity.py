@@ -10,7 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+from bson.decimal128 import Decimal128
 
 FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
 """a projection of files documents: what :class:`ChunkAudit` and reports need"""
@@ -30,18 +34,21 @@ def document_error(document: Mapping[str, Any]) -> str | None:
     Other tools wrote lengths that are missing, null, negative (more than 2 GB in 32 bits), fractions or no numbers, and
     names that are not UTF-8: the driver returns those bytes as lone surrogates.
     """
-    if not is_length(document.get("length")):
+    if whole(document.get("length")) is None:
         return "its length is not a number of bytes"
-    if not is_length(size := document.get("chunkSize")) or not size:
+    if not whole(document.get("chunkSize")):
         return "its chunkSize is not a positive number of bytes"
     if isinstance(name := document.get("filename"), str) and not is_utf8(name):
         return "its filename is not UTF-8"
     return None
 
 
-def is_length(value: Any) -> TypeGuard[int | float]:
-    """Whether *value* is a possible length in bytes, whatever its numeric type."""
-    return _is_whole(value) and bool(value <= MAX_INT64)
+def whole(value: Any) -> int | None:
+    """Return a length, or the number of a chunk, of any numeric type of BSON; None if *value* cannot be one."""
+    number = value.to_decimal() if isinstance(value, Decimal128) else value
+    if isinstance(number, bool) or not isinstance(number, int | float | Decimal) or not isfinite(number):
+        return None
+    return int(number) if 0 <= number <= MAX_INT64 and number % 1 == 0 else None
 
 
 def is_utf8(text: str) -> bool:
@@ -73,7 +80,7 @@ class ChunkAudit:
         self._sound = document_error(document) is None
         self.length, self.chunk_size = 0, 1
         if self._sound:
-            self.length, self.chunk_size = int(document["length"]), int(document["chunkSize"])
+            self.length, self.chunk_size = whole(document["length"]) or 0, whole(document["chunkSize"]) or 1
         self.last = (self.length - 1) // self.chunk_size
         """the number of the last chunk; -1 for an empty file"""
         self._next = 0
@@ -82,18 +89,19 @@ class ChunkAudit:
     def add(self, n: Any, size: int) -> bool:
         """Check the next chunk, of *size* bytes; return whether it is part of the content."""
         self._sound = self._sound and not self._unsized
-        if not _is_whole(n):
+        place = whole(n)
+        if place is None:
             self._note("misnumbered", n)
-        elif n > self.last:
+        elif place > self.last:
             if size:
                 self._note("extra", n)
-        elif n < self._next:
+        elif place < self._next:
             self._note("duplicate", n)
         else:
-            if n > self._next:
-                self._note("missing", self._next, int(n) - self._next)
-            self._next = int(n) + 1
-            expected = min(self.chunk_size, self.length - int(n) * self.chunk_size)
+            if place > self._next:
+                self._note("missing", self._next, place - self._next)
+            self._next = place + 1
+            expected = min(self.chunk_size, self.length - place * self.chunk_size)
             if size != expected:
                 self._note("short" if size < expected else "long", n)
             return True
@@ -114,7 +122,3 @@ class ChunkAudit:
 
     def _note(self, kind: str, n: Any, count: int = 1) -> None:
         self._found.setdefault(kind, Problem(kind, 0, n)).count += count
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value % 1 == 0

@@ -22,7 +22,7 @@ from .. import mimetype
 from . import ids
 from .charset import is_charset, join, split
 from .errors import CorruptFile
-from .integrity import document_error, is_length, is_utf8
+from .integrity import document_error, is_utf8, whole
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write if they do not know the type
 TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "metadata.mimetype")
@@ -98,8 +98,8 @@ class StoredFile:
         return cls(
             id=document["_id"],
             filename=filename,
-            length=int(length) if is_length(length) else 0,
-            chunk_size=int(chunk_size) if is_length(chunk_size) else 0,
+            length=whole(length) or 0,
+            chunk_size=whole(chunk_size) or 0,
             upload_date=upload_date(document),
             content_type=content_type,
             charset=charset,

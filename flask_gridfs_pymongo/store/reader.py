@@ -22,6 +22,7 @@ from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 
 from .collections import Documents
 from .errors import CorruptFile
+from .integrity import whole
 from .model import StoredFile
 from .retry import RetryBudget, while_known
 
@@ -88,7 +89,7 @@ def _pieces(
         try:
             with _documents(chunks, file, n, last, streams) as documents:
                 for document in _in_time(documents):
-                    if document["n"] != n:
+                    if whole(document["n"]) != n:
                         break
                     yield piece(document.get("data"))
                     n += 1

@@ -11,9 +11,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .collections import Collections
+from .integrity import MAX_INT64
 from .listing.names import successor
 from .retry import retry
 from .strict import NO_ARRAY
+
+_POSSIBLE = {"$and": [{"$gte": ["$length", 0]}, {"$lte": ["$length", MAX_INT64]}]}
+_LENGTH = {"$cond": [_POSSIBLE, {"$toLong": "$length"}, 0]}  # of any numeric type
 
 
 class Usage(NamedTuple):
@@ -34,7 +38,7 @@ def usage(collections: Collections, path: str) -> Usage:
     selection: dict[str, Any] = {"filename": {"$eq": path, **NO_ARRAY}}
     if path.endswith("/"):
         selection = {"filename": {"$gte": path, "$lt": successor(path)}}
-    each = {"$group": {"_id": "$filename", "versions": {"$sum": 1}, "bytes": {"$sum": "$length"}}}
+    each = {"$group": {"_id": "$filename", "versions": {"$sum": 1}, "bytes": {"$sum": _LENGTH}}}
     sums = {field: {"$sum": f"${field}"} for field in ("versions", "bytes")}
     total = {"$group": {"_id": None, "names": {"$sum": 1}, **sums}}
     files, pipeline = collections.files, [{"$match": selection if path else {}}, each, total]

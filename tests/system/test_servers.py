@@ -65,7 +65,9 @@ class Server:
     def open_cursors(self) -> int:
         """The cursors of this bucket's chunks; other tests have theirs on the same server."""
         admin = self.store.files.database.client.admin
-        found = admin.aggregate([{"$currentOp": {"idleCursors": True}}, {"$match": {"ns": self.store.chunks.full_name}}])
+        found = admin.aggregate(
+            [{"$currentOp": {"idleCursors": True}}, {"$match": {"ns": self.store.chunks.full_name}}]
+        )
         return len({operation["cursor"]["cursorId"] for operation in found if "cursor" in operation})
 
     def orphans(self) -> int:

@@ -190,12 +190,10 @@ def unnamed(
     selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}}
     if not shown.file("") or files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
         return
+    if after is not None:  # a plain $gt would find only one type of _id
+        selection["$expr"] = {"$lt" if backwards else "$gt": ["$_id", {"$literal": after.value}]}
     found = files.find(selection).sort("_id", DESCENDING if backwards else ASCENDING).max_time_ms(budget.left())
-    if after is not None:  # $gt would find only one type of _id
-        bound = [("_id", after.value)]
-        found = (found.max(bound) if backwards else found.min(bound)).hint([("_id", ASCENDING)])
     for document in found:
         file = versions.stored(document)
-        seen = after is not None and is_same(after.value, file.id)
-        if file.key and not seen and having.matches(file):
+        if file.key and having.matches(file):
             yield Key(None, file.id), Row(file, 1)

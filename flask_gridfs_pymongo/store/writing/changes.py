@@ -112,8 +112,10 @@ def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
     :return: the old names of what was renamed
     """
     files = versions.collections.primary.files
-    wanted = {"filename": {"$in": list(names.values())}}
-    taken = set(retry(files, lambda: files.distinct("filename", wanted)))
+    each: list[dict[str, Any]] = [{"$match": {"filename": {"$in": list(names.values())}}}]
+    each.append({"$group": {"_id": "$filename"}})
+    found = retry(files, lambda: list(files.aggregate(each)))
+    taken = {group["_id"] for group in found if isinstance(group["_id"], str)}
     free = {old: new for old, new in names.items() if new not in taken}
     changes = [UpdateMany({"filename": old}, {"$set": {"filename": new}, **NO_CLAIM}) for old, new in free.items()]
     if changes:
