@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import abort, current_app
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
@@ -20,18 +22,27 @@ def check_preconditions(method: str, headers: Fields, current: StoredFile | None
         abort(412, "The file is not (or no longer) what the request's preconditions require; nothing was changed.")
 
 
-def after_save(options: Rules, file: StoredFile) -> None:
-    """Send the signal for a new version, and delete old ones beyond ``keep_versions``."""
+def after_save(
+    options: Rules, file: StoredFile, placeholder: StoredFile | None = None, *, is_placeholder: bool = False
+) -> None:
+    """Send the signal for a new version, and delete old ones beyond ``keep_versions``.
+
+    :param placeholder: the version before it, if that is to be deleted, too
+    :param is_placeholder: *file* may be one: delete no other version for it
+    """
+    bucket, keep = options.bucket(), options.keep_versions
     send(file_saved, file=file)
-    if options.keep_versions is not None:
-        _trim(options.bucket(), file.filename, options.keep_versions)
+    if placeholder is not None:
+        _tidy(file, lambda: [placeholder] if bucket.delete_many([placeholder.id]) else [])
+    if keep is not None and not is_placeholder:
+        _tidy(file, lambda: trim(bucket, file.filename, keep))
 
 
-def _trim(bucket: Bucket, filename: str, keep: int) -> None:
+def _tidy(file: StoredFile, delete: Callable[[], list[StoredFile]]) -> None:
     try:
-        deleted = trim(bucket, filename, keep)
+        deleted = delete()
     except PyMongoError as error:  # the upload has succeeded
-        current_app.logger.warning("old versions of %a were not deleted: %s", filename, error)
+        current_app.logger.warning("old versions of %a were not deleted: %s", file.filename, error)
         return
     for old in deleted:
         send(file_deleted, file=old, versions=1)

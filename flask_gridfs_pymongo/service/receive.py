@@ -44,10 +44,13 @@ class PartlyStored(Exception):
         self.files = files
 
 
-def save_body(request: Request, options: Rules, filename: str, *, check: _Check) -> Saved:
+def save_body(
+    request: Request, options: Rules, filename: str, *, check: _Check, note: Mapping[str, Any] | None = None
+) -> Saved:
     """Save the raw body under *filename*, which is clean.
 
     :param check: as in :meth:`.Writer.commit`; if the request has preconditions, also called before the body is read
+    :param note: further fields of the document
     """
     if request.mimetype == "multipart/form-data":
         abort(415, "PUT takes the bare content; send a form with POST.")
@@ -78,7 +81,7 @@ def save_body(request: Request, options: Rules, filename: str, *, check: _Check)
         for digest in digests:
             if hashes[digest.algorithm].digest() != digest.digest:
                 abort(400, Message("The body does not match its %(field)s; nothing was stored.", field=digest.field))
-        fields = with_expiry(options, fields)
+        fields = {**with_expiry(options, fields), **(note or {})}
         inspect(options, bucket, writer.preview(fields=fields))
         permit(options, "write", filename, again=True)
         return writer.commit(fields=fields, check=check)
@@ -90,10 +93,13 @@ def _check_early(request: Request, bucket: Bucket, filename: str, check: _Check)
         check(bucket.newest(filename))
 
 
-def save_copy(options: Rules, file: StoredFile, filename: str, check: _Check) -> StoredFile:
+def save_copy(
+    options: Rules, file: StoredFile, filename: str, check: _Check, note: Mapping[str, Any] | None = None
+) -> StoredFile:
     """Save a copy of *file*, with its type, fields and metadata, as the newest version of *filename*, which is clean.
 
     :param check: as in :meth:`.Writer.commit`
+    :param note: further fields of the document
     """
     bucket = options.bucket()
 
@@ -106,7 +112,7 @@ def save_copy(options: Rules, file: StoredFile, filename: str, check: _Check) ->
             filename,
             bucket.read(file),
             content_type=file.media_type,
-            fields=with_expiry(options, {**file.fields, "metadata": file.metadata}),
+            fields=with_expiry(options, {**file.fields, **(note or {}), "metadata": file.metadata}),
             check=may_follow,
             inspect=lambda copied: inspect(options, bucket, copied),
         )

@@ -26,7 +26,7 @@ from .listing.page import Key, Page, Row, Visibility
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
 from .maintenance.retention import Sweep, trim
-from .model import OWN_FIELDS, StoredFile
+from .model import NOTE, OWN_FIELDS, StoredFile
 from .reader import Reader
 from .resumable import completion
 from .resumable.append import UploadWriter
@@ -44,6 +44,7 @@ __all__ = [
     "DISK_FULL",
     "INDEXES",
     "MAX_PROPERTIES",
+    "NOTE",
     "ORDERS",
     "OWN_FIELDS",
     "Bucket",

@@ -29,9 +29,12 @@ TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "
 """where tools write the content type"""
 _SHA256 = re.compile("[0-9a-f]{64}")
 OWN_FIELDS = frozenset(
-    "_id filename length chunkSize uploadDate contentType charset sha256 previous previousAt renamedFrom".split()
+    "_id filename length chunkSize uploadDate contentType charset sha256".split()
+    + "previous previousAt previousBy renamedFrom".split()
 )
 """the fields of a files document that the store itself sets and reads"""
+NOTE = "previousBy"
+"""the field for what a caller wants to know of a version while it has a claim (:mod:`.claims`)"""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from .errors import as_dav_error
 from .files import File
 from .folders import Folder
 from .names import storable
+from .saves import filled, note
 
 Member = File | Folder
 Errors = dict[Member, DAVError]
@@ -187,12 +188,18 @@ def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
     if isinstance(member, Folder):
         return
 
+    followed: StoredFile | None = None
+
     def check(newest: StoredFile | None) -> None:
+        nonlocal followed
         if newest is not None and not overwrite:
             abort(412, "There is already a file; nothing was changed.")
         File(f"/{new}", member.environ, newest).check_unlocked(again=True)
+        followed = newest
 
-    after_save(member.options, save_copy(member.options, member.stored, new, check))
+    made = note(member.dav)
+    saved = save_copy(member.options, member.stored, new, check, made)
+    after_save(member.options, saved, filled(followed, made), is_placeholder=not saved.length)
 
 
 def _forget(gone: list[Member]) -> None:

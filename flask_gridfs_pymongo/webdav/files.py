@@ -11,7 +11,6 @@ The order of calls of a PUT, all by WsgiDAV::
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from flask import Request, request
@@ -24,8 +23,7 @@ from ..service.rights import permit
 from ..store import StoredFile
 from .names import storable
 from .resource import Resource
-
-_JUST_BEFORE = timedelta(minutes=10)
+from .saves import filled, note
 
 
 class File(Resource, DAVNonCollection):
@@ -93,12 +91,10 @@ class _Put:
         options, name = self._resource.options, storable(self._resource.path)
         permit(options, "write", name)
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
-        saved, before = save_body(current, options, name, check=self._check)
-        self._resource.file, bucket = saved, options.bucket()
-        after_save(options, saved)
-        # Finder and Explorer first make an empty file, and nobody wants that version back.
-        if before and _is_empty(before, saved) and bucket.count(name, limit=3) == 2:
-            bucket.delete_many([before.id])
+        made = note(self._resource.dav)
+        saved, before = save_body(current, options, name, check=self._check, note=made)
+        self._resource.file = saved
+        after_save(options, saved, filled(before, made), is_placeholder=not saved.length)
 
     def close(self) -> None:
         """Do nothing: the file is stored."""
@@ -106,8 +102,3 @@ class _Put:
     def _check(self, newest: StoredFile | None) -> None:
         check_preconditions("PUT", request.headers, newest)
         self._resource.check_unlocked(again=True)
-
-
-def _is_empty(before: StoredFile, saved: StoredFile) -> bool:
-    """Whether *before* is an empty version made just before *saved*."""
-    return before.length == 0 and before.damage is None and saved.upload_date - before.upload_date < _JUST_BEFORE

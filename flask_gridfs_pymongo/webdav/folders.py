@@ -20,6 +20,7 @@ from ..store import QuotaExceeded, StoredFile, folders_of
 from .files import File
 from .names import is_addressable, is_path, storable
 from .resource import Resource
+from .saves import note
 
 MAX_NAMES = 10_000
 """files and folders in a folder that is listed, or below one that is moved, copied or deleted"""
@@ -95,7 +96,7 @@ class Folder(Resource, DAVCollection):
             self.check_unlocked(again=True)
             if self.provider.lock_manager.get_indirect_url_lock_list(made.get_ref_url()):
                 raise DAVError(HTTP_LOCKED)
-            fields = with_expiry(self.options, {})
+            fields = {**with_expiry(self.options, {}), **note(self.dav)}
             made.file = self.options.bucket().save(made.stored_name, [], fields=fields, check=_ensure_free)
             after_save(self.options, made.file)
         return made

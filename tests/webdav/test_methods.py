@@ -17,7 +17,6 @@ import pytest
 from bson import encode
 from defusedxml import ElementTree
 from flask import Blueprint, Flask, Response, abort, request, session
-from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, current_user, login_user
 from pymongo import monitoring
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -30,11 +29,9 @@ from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.webdav import folders
 
 from ..conftest import JSON, content, everyone, missing
-from ..helpers.drive import LOCK
+from ..helpers.drive import DAV, LOCK, PROPPATCH, Client, Drive, mounting, names, put, text
 
-DAV = {"D": "DAV:"}
 METHODS = "PUT MKCOL COPY MOVE PROPPATCH LOCK DELETE".split()
-PROPPATCH = b"<propertyupdate xmlns='DAV:'><set><prop><x xmlns='urn:x'>red</x></prop></set></propertyupdate>"
 DESTINATIONS = [
     ("http://localhost/dav/b", 201),
     ("https://LOCALHOST:443/dav/b", 201),
@@ -55,34 +52,6 @@ DESTINATIONS = [
     ("/dav/none/b", 409),
     ("http://[", 400),
 ]
-Drive = Callable[..., "Client"]
-
-
-class Client:
-    """Asks a drive at ``/dav``; a path is as a URL has it."""
-
-    def __init__(self, client: FlaskClient, root: str = "/dav") -> None:
-        self.client, self.root = client, root
-
-    def ask(self, method: str, path: str, data: bytes = b"", to: str | None = None, **fields: str) -> TestResponse:
-        headers = {name.replace("_", "-"): value for name, value in fields.items()}
-        if to is not None:
-            headers["Destination"] = f"http://localhost{self.root}/{to}"
-        return self.client.open(f"{self.root}/{path}", method=method, data=data, headers=headers)
-
-    def status(self, method: str, path: str, data: bytes = b"", to: str | None = None, **fields: str) -> int:
-        return self.ask(method, path, data, to, **fields).status_code
-
-    def found(self, path: str = "", depth: str = "1") -> list[str]:
-        """The URLs that a PROPFIND shows."""
-        answer = self.ask("PROPFIND", path, Depth=depth)
-        assert answer.status_code == 207, answer.text
-        return [href.text or "" for href in ElementTree.fromstring(answer.data).iterfind(".//D:href", DAV)]
-
-    def lock(self, path: str, **fields: str) -> str:
-        answer = self.ask("LOCK", path, LOCK, **fields)
-        assert answer.status_code in (200, 201), answer.text
-        return answer.headers["Lock-Token"].strip("<>")
 
 
 @pytest.fixture
@@ -95,29 +64,6 @@ def drive(app: Flask, mongo: PyMongo) -> Drive:
 def real_drive(app: Flask, real: PyMongo) -> Drive:
     """The same on mongod alone."""
     return mounting(app, real)
-
-
-def mounting(app: Flask, mongo: PyMongo) -> Drive:
-    def mount(authorize: Any = everyone, root: str = "/dav", **options: Any) -> Client:
-        drive = mongo.webdav_app(authorize=authorize, **options)
-        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {root: drive})  # type: ignore[method-assign]
-        return Client(app.test_client(), root)
-
-    return mount
-
-
-def put(mongo: PyMongo, *names: str) -> None:
-    for name in names:
-        mongo.save_file(name, io.BytesIO(name.encode()))
-
-
-def names(mongo: PyMongo) -> list[str]:
-    return [row.file.filename for row in mongo.bucket().list().rows]
-
-
-def text(mongo: PyMongo, name: str, version: int = -1) -> bytes:
-    with mongo.bucket().open(name, version) as file:
-        return file.read()
 
 
 class TestFolders:
@@ -214,17 +160,6 @@ class TestFiles:
         assert (first.status_code, second.status_code) == (201, 204)
         assert second.headers["ETag"] == client.ask("HEAD", "a.txt").headers["ETag"] != first.headers["ETag"]
         assert [text(mongo, "a.txt", version) for version in (0, 1)] == [b"one", b"two"]
-
-    def test_the_empty_file_that_finder_begins_with_is_no_version(self, drive: Drive, mongo: PyMongo) -> None:
-        client = drive()
-        client.ask("PUT", "finder", b"")
-        client.ask("PUT", "finder", b"content")
-        token = client.lock("explorer")
-        client.ask("PUT", "explorer", b"content", If=f"(<{token}>)")
-        assert [mongo.bucket().count(name) for name in ("finder", "explorer")] == [1, 1]
-        client.ask("PUT", "finder", b"")
-        client.ask("PUT", "finder", b"more")
-        assert mongo.bucket().count("finder") == 3
 
     def test_preconditions(self, drive: Drive, mongo: PyMongo) -> None:
         client = drive()

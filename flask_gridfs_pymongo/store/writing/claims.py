@@ -23,13 +23,13 @@ from pymongo.errors import PyMongoError
 from .. import ids
 from ..collections import Collections
 from ..indexes import WITH_PREVIOUS, Index, create_index
-from ..model import StoredFile
+from ..model import NOTE, StoredFile
 from ..retry import retry
 
 CLAIM_TTL = 600
 """seconds"""
-NO_CLAIM = {"$unset": {"previous": "", "previousAt": ""}}
-"""the update that removes a claim"""
+NO_CLAIM = {"$unset": {"previous": "", "previousAt": "", NOTE: ""}}
+"""the update that removes a claim, and the note beside it"""
 _SWEEP_INTERVAL = 60  # seconds between two sweeps of one process
 _BATCH = 1000  # documents in one sweep
 _logger = logging.getLogger("flask_gridfs_pymongo")
