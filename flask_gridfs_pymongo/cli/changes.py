@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 import click
 
 from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, StoredFile
-from .group import bucket_options, gridfs, plain
-from .paths import folder, is_folder, name_given, name_into, stored_files
+from .group import Failure, bucket_options, gridfs, plain
+from .paths import folder, is_folder, name_given, name_into, new_name, spelled, stored_files
 from .transfers import Transfers, transferring
 
 _MAX_NAMED = 5  # files that a question lists by name
@@ -32,15 +33,16 @@ def rm_command(
       1  a file is missing, a folder was named without -r, or the answer was no
       2  the command line is wrong, or the database does not answer
     """
-    if "" in names:  # as from an unset shell variable
-        raise click.UsageError("a NAME is empty; / is the top folder")
     with transferring(prefix, bucket) as transfers:
         store, report = transfers.bucket, transfers.report
+        names = tuple(spelled(store, name) for name in names)
         wanted = [name for name in dict.fromkeys(names) if recursive or not is_folder(store, name)]
         for name in names:
             if name not in wanted:
                 report.failed(name, "not deleted: it is a folder; -r deletes its contents")
         if wanted and not yes:
+            if sys.stdin is None:
+                raise Failure("the standard input is closed, so nobody can answer; --yes does not ask")
             what = "all versions" if all_versions else "the newest version"
             click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
         seen = set()  # of a file that is named twice only one version is deleted
@@ -64,7 +66,7 @@ def _amount(bucket: Bucket, names: Sequence[str]) -> str:
 
 @gridfs.command("mv")
 @click.argument("sources", nargs=-1, required=True, type=name_given, metavar="SRC...")
-@click.argument("destination", type=name_given, metavar="DST")
+@click.argument("destination", type=new_name, metavar="DST")
 @bucket_options
 def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Rename files, with all their versions. A name that is taken is refused.
@@ -90,7 +92,7 @@ def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
 
 @gridfs.command("cp")
 @click.argument("sources", nargs=-1, required=True, type=name_given, metavar="SRC...")
-@click.argument("destination", type=name_given, metavar="DST")
+@click.argument("destination", type=new_name, metavar="DST")
 @bucket_options
 def cp_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Copy the newest versions of files, with their types and metadata.
@@ -116,7 +118,7 @@ def _each(
 ) -> None:
     store, report = transfers.bucket, transfers.report
     into_folder = len(sources) > 1 or is_folder(store, destination)
-    for name in sources:
+    for name in (spelled(store, name) for name in sources):
         if is_folder(store, name) and folder(destination).startswith(folder(name)):
             report.failed(name, f"a folder cannot be moved or copied into itself ({destination!r})")
             continue

@@ -52,6 +52,12 @@ class _Commands(AppGroup):
 gridfs = _Commands("gridfs", help="Manage the files in GridFS.", callback=_prepare)
 
 
+def ensure_output() -> None:
+    """End a command that only prints if the standard output is closed."""
+    if sys.stdout is None:
+        raise Failure("the standard output is closed")
+
+
 def plain(text: str) -> str:
     """Escape control characters, which names may contain and a terminal would obey."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
@@ -100,3 +106,7 @@ def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
         yield state.connection.bucket(state.settings.dbname, name)
     except PyMongoError as error:
         raise Failure(f"{state.settings.dbname}.{name}: {reason(error)}") from None
+    except BrokenPipeError:  # the reader has enough
+        raise
+    except OSError as error:  # those of a single file are reported with it
+        raise Failure(f"the standard output: {error.strerror}") from None

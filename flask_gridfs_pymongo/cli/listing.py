@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from ..store import Bucket, StoredFile, Version, ids
-from .group import bucket_options, gridfs
-from .paths import TOP, folder, is_folder, name_given, name_of, version_of
+from .group import bucket_options, ensure_output, gridfs
+from .paths import TOP, folder, is_folder, name_given, name_of, spelled, version_of
 from .transfers import transferring
 
 
 @gridfs.command("ls")
-@click.argument("path", default="", type=name_given)
+@click.argument("path", default="/", type=name_given)
 @click.option("-l", "long", is_flag=True, help="Show sizes in bytes, dates in UTC, and types.")
 @click.option("-R", "recursive", is_flag=True, help="Show the contents of folders, too.")
 @click.option("--versions", "all_versions", is_flag=True, help="Show all versions, with their numbers.")
@@ -33,9 +33,10 @@ def ls_command(
       1  there is no such file or folder
       2  the command line is wrong, or the database does not answer
     """
+    ensure_output()
     with transferring(prefix, bucket) as transfers:
         store, report, printed = transfers.bucket, transfers.report, 0
-        for row in _rows(store, path, recursive, all_versions):
+        for row in _rows(store, spelled(store, path), recursive, all_versions):
             if as_json:  # printed one by one: there may be a million
                 click.echo(("," if printed else "[") + f"\n{json.dumps(_facts(row))}", nl=False)
             elif isinstance(row, str):
@@ -117,6 +118,7 @@ def stat_command(names: tuple[str, ...], version: int, bucket: str, prefix: str 
       1  a file or version is missing
       2  the command line is wrong, or the database does not answer
     """
+    ensure_output()
     with transferring(prefix, bucket) as transfers:
         for name in names:
             with transfers.report.trying(name):
@@ -151,10 +153,12 @@ def du_command(paths: tuple[str, ...], bucket: str, prefix: str | None) -> None:
       1  there is no such file or folder
       2  the command line is wrong, or the database does not answer
     """
+    ensure_output()
     with transferring(prefix, bucket) as transfers:
         store, report = transfers.bucket, transfers.report
         for path in paths or TOP[1:]:
-            used = store.usage(folder(path) if is_folder(store, path) else path)
+            name = spelled(store, path)
+            used = store.usage(folder(name) if is_folder(store, name) else name)
             if used.versions or path in TOP:
                 report.line(f"{used.bytes:>15,} bytes  files {used.names:,}  versions {used.versions:,}  {path}")
             else:

@@ -1,10 +1,9 @@
-"""Local files: the path of a stored name, the files in a folder, and replacing a file atomically.
+"""Local files: the path of a stored name, the name for a path, and the files in a folder.
 
 ::
 
-    for name in walk("photos", print):
-        with replacing(path_below("copies", name)) as file:
-            ...
+    for path in walk("photos", print, print):
+        print(stored_name(path))
 """
 
 from __future__ import annotations
@@ -12,17 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from secrets import token_hex
-from typing import BinaryIO
 
-from ..http.filenames import WINDOWS_DEVICE
+from ..http.filenames import WINDOWS_DEVICE, compose
+from .replacing import is_part
 
 BLOCK_SIZE = 256 * 1024
 """bytes that are read at once"""
-_PART = re.compile(r"\.gridfs-[0-9a-f]{16}\.part")
 _INVALID = [  # what makes a name invalid as a path, and why
     (re.compile("(^|/)(/|$)"), "one of its folders has no name"),
     (re.compile(r"(^|/)\.\.?(/|$)"), "one of its folders is . or .."),
@@ -37,7 +32,15 @@ _Callback = Callable[[str, "Exception | str"], None]
 
 
 def stored_name(path: str) -> str:
-    """Return the name that a path, or an argument of the command line, has in the store.
+    """Return the name that a path, or an argument of the command line, gets in the store, in Unicode's form C.
+
+    :raises ValueError: if it is not UTF-8
+    """
+    return compose(decoded(path))
+
+
+def decoded(path: str) -> str:
+    """Return a path, or an argument of the command line, as text that a name can contain.
 
     :raises ValueError: if it is not UTF-8
     """
@@ -102,79 +105,11 @@ def walk(folder: str, refuse: _Callback, skip: _Callback) -> Iterator[str]:
                             entry.path,
                             "left out: a symbolic link" if entry.is_symlink() else "left out: not a regular file",
                         )
-                    elif not _PART.fullmatch(entry.name):
+                    elif not is_part(entry.name):
                         found.append(path + entry.name)
         except OSError as error:
             refuse(here, error)
         pending += sorted(found, key=os.fsencode, reverse=True)
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[BinaryIO]:
-    """Open a temporary file that replaces *path* at the end of the block, in one step.
-
-    Missing folders are created.
-
-    :raises OSError: if *path* is a folder, a symbolic link, a device or the like, or cannot be written
-    """
-    there = _mode(path, follow_symlinks=False)
-    if there is not None and not stat.S_ISREG(there):
-        kind = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}.get(stat.S_IFMT(there), "not a regular file")
-        raise FileExistsError(f"not written: {path!r} is {kind}")
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    part = os.path.join(os.path.dirname(path), f".gridfs-{token_hex(8)}.part")
-    try:
-        with open(part, "xb") as file:
-            yield file
-        if there is not None:
-            os.chmod(part, there & 0o777)
-        os.replace(part, path)
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(part)
-        if isinstance(error, OSError):
-            error.filename = path  # not the temporary one
-        raise
-
-
-@contextmanager
-def writing(path: str) -> Iterator[BinaryIO]:
-    """Open *path* for writing as :func:`replacing` does; if it is a symbolic link, its target is replaced.
-
-    A device, a pipe, or an open descriptor such as ``/dev/stdout`` is written to instead.
-
-    :raises OSError: as :func:`replacing`
-    """
-    # First: here the system checks whether symbolic links may be followed (fs.protected_symlinks).
-    there, descriptor = _mode(path), _descriptor(path)
-    if descriptor is not None:  # opening it by name would truncate a regular file
-        with open(os.dup(descriptor), "wb") as file:
-            yield file
-    elif there is None or stat.S_ISREG(there) or stat.S_ISDIR(there):
-        with replacing(os.path.realpath(path)) as file:
-            yield file
-    else:
-        with open(path, "wb") as file:
-            yield file
-
-
-def _mode(path: str, *, follow_symlinks: bool = True) -> int | None:
-    try:
-        return os.stat(path, follow_symlinks=follow_symlinks).st_mode
-    except FileNotFoundError:
-        return None
-
-
-def _descriptor(path: str) -> int | None:
-    """Return the number of the open descriptor of this process that *path* leads to, if any."""
-    own = os.path.realpath("/dev/fd")
-    while True:  # a loop of links was an error before
-        folder, name = os.path.split(path)
-        if os.path.realpath(folder) == own:
-            return int(name) if name.isdecimal() else None
-        if not os.path.islink(path):
-            return None
-        path = os.path.join(folder, os.readlink(path))
 
 
 def sha256(path: str) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import click
 
+from ..http.filenames import compose
 from ..store import Bucket, StoredFile
-from .local import check_path, path_below, replacing, stored_name, walk, writing
+from .local import check_path, decoded, stored_name, walk
 from .report import Report
 
 TOP = ("", "/")
@@ -22,10 +22,28 @@ TOP = ("", "/")
 
 def name_given(value: str) -> str:
     """Read an argument that is a name in the store: the type of a click argument."""
+    if not value:  # as from an unset shell variable
+        raise click.BadParameter("it is empty; / is the top folder")
     try:
-        return stored_name(value)
+        return decoded(value)
     except ValueError as error:
         raise click.BadParameter(f"{value!r}: {error}") from None
+
+
+def new_name(value: str) -> str:
+    """Read an argument that is the name of something new in the store, as :func:`name_given`."""
+    return compose(name_given(value))
+
+
+def spelled(bucket: Bucket, name: str) -> str:
+    """Return *name* as it is stored: in Unicode's form C, unless there is a file or folder in the form that was given.
+
+    macOS decomposes names.
+    """
+    composed = compose(name)
+    if composed == name or bucket.find(name) or bucket.list(prefix=folder(name), limit=1).rows:
+        return name
+    return composed
 
 
 class StoredMatch(NamedTuple):
@@ -78,11 +96,11 @@ def is_folder(bucket: Bucket, name: str) -> bool:
 
 
 def version_of(bucket: Bucket, name: str, version: int) -> StoredFile:
-    """Return a version of a file.
+    """Return a version of a file; *name* as for :func:`spelled`.
 
     :raises FileNotFoundError: if it does not exist
     """
-    file = bucket.find(name, version)
+    file = bucket.find(spelled(bucket, name), version)
     if file is None:
         raise FileNotFoundError("there is no such file or version")
     return file
@@ -136,11 +154,3 @@ def name_into(destination: str, one: StoredMatch | LocalMatch, into_folder: bool
     name = folder(destination) + stored_name(one.rest) if into_folder or one.within else destination
     check_path(name)
     return name
-
-
-def file_into(destination: str, one: StoredMatch, into_folder: bool) -> AbstractContextManager[BinaryIO]:
-    """Return what opens the local file that *one* is written to.
-
-    :raises ValueError: if it would lie outside of *destination*
-    """
-    return replacing(path_below(destination, one.rest)) if into_folder or one.within else writing(destination)

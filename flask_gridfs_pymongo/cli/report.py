@@ -31,7 +31,7 @@ class Report:
     def __init__(self) -> None:
         self.status = 0
         """the command's exit status: 1 if something went wrong"""
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._started = time.monotonic()
         self._last_shown = self._started
         self._files = self._bytes = 0

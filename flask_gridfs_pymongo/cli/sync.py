@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
@@ -12,8 +12,9 @@ import click
 
 from ..store import Bucket, CorruptFile, StoredFile
 from . import local
+from .destination import Destination
 from .group import bucket_options, gridfs
-from .paths import StoredMatch, below, check_folder, folder, name_of
+from .paths import StoredMatch, below, check_folder, folder, name_of, spelled
 from .transfers import Transfers, transferring
 
 _STORE = "gridfs:"
@@ -22,7 +23,7 @@ _STORE = "gridfs:"
 @gridfs.command("sync")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done, and what would be refused.")
 @bucket_options
 def sync_command(source: str, destination: str, dry_run: bool, bucket: str, prefix: str | None) -> None:
     """Copy to DST what is missing or different there.
@@ -38,19 +39,20 @@ def sync_command(source: str, destination: str, dry_run: bool, bucket: str, pref
       1  a file is damaged, could not be read or written, or its name is not UTF-8 or not a path
       2  the command line is wrong, or the database does not answer
     """
-    if source.startswith(_STORE) == destination.startswith(_STORE):
+    if source.startswith(_STORE) == destination.startswith(_STORE) or "" in (source, destination):
         raise click.UsageError(f"give a local folder and {_STORE}FOLDER")
     with transferring(prefix, bucket) as transfers:
         if destination.startswith(_STORE):
-            _send(transfers, source, _folder(destination), dry_run)
+            _send(transfers, source, _folder(destination, local.stored_name), dry_run)
         else:
             check_folder(destination)
-            _bring(transfers, _folder(source), destination, dry_run)
+            top = spelled(transfers.bucket, _folder(source, local.decoded))
+            _bring(transfers, top, Destination(destination, transfers.bucket, dry_run=dry_run))
 
 
-def _folder(argument: str) -> str:
+def _folder(argument: str, read: Callable[[str], str]) -> str:
     try:
-        return folder(local.stored_name(argument.removeprefix(_STORE)))
+        return folder(read(argument.removeprefix(_STORE)))
     except ValueError as error:
         raise click.UsageError(f"{argument!r}: {error}") from None
 
@@ -62,10 +64,17 @@ def _send(transfers: Transfers, source: str, top: str, dry_run: bool) -> None:
         with report.trying(own):
             name = top + local.stored_name(path)
             local.check_path(name)
-            if file is not None and _is_same(bucket, file, own):
+            found = [file]
+            if name != top + path:  # it was decomposed
+                _ensure_alone(own, os.path.join(source, name.removeprefix(top)))
+                found.append(bucket.find(name))
+            if any(one is not None and _is_same(bucket, one, own) for one in found):
                 continue
-            if not dry_run:
-                transfers.put_file(own, name)
+            if dry_run:
+                with open(own, "rb"):  # which the run might not be allowed to
+                    pass
+            elif not transfers.put_file(own, name, unless_same=True):
+                continue
             report.line(f"put {name}")
 
 
@@ -79,16 +88,20 @@ def _beside(paths: Iterable[str], bucket: Bucket, top: str) -> Iterator[tuple[st
             yield first[2], second[0][3] if second else None
 
 
-def _bring(transfers: Transfers, top: str, destination: str, dry_run: bool) -> None:
+def _ensure_alone(path: str, composed: str) -> None:
+    if os.path.lexists(composed) and not os.path.samefile(path, composed):
+        raise ValueError(f"not stored: in the store it has the name of {composed!r}, which looks the same")
+
+
+def _bring(transfers: Transfers, top: str, destination: Destination) -> None:
     report = transfers.report
     for file in below(transfers.bucket, top):
         with report.trying(name_of(file)):
             StoredMatch(file, "").ensure_named()
-            path = local.path_below(destination, file.filename.removeprefix(top))
+            path = destination.path_of(file, file.filename.removeprefix(top))
             if os.path.isfile(path) and _is_same(transfers.bucket, file, path):
                 continue
-            if not dry_run:
-                transfers.get(file, local.replacing(path))
+            transfers.get(file, destination.open(path, file))
             report.line(f"get {file.filename}")
 
 

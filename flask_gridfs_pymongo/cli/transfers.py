@@ -7,28 +7,31 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
 from ..signals import file_saved, send
 from ..store import Bucket, CorruptFile, StoredFile
-from .group import bucket_options, gridfs, open_bucket, plain
+from .destination import Destination
+from .group import Failure, bucket_options, ensure_output, gridfs, open_bucket, plain
 from .interrupts import Interrupts
 from .local import BLOCK_SIZE
 from .paths import (
     check_folder,
-    file_into,
     is_folder,
     local_files,
     name_given,
     name_into,
     name_of,
+    new_name,
+    spelled,
     stored_files,
     version_of,
 )
+from .replacing import writing
 from .report import Report
 
 
@@ -40,20 +43,27 @@ class Transfers:
         self.report = report
         self._interrupts = interrupts
 
-    def put(self, source: BinaryIO, name: str, size: int | None) -> None:
-        """Store the content of *source* as the newest version of *name*; *size* is in bytes."""
+    def put(self, source: BinaryIO, name: str, size: int | None, *, unless_same: bool = False) -> bool:
+        """Store the content of *source* as the newest version of *name*; return whether it was stored.
+
+        :param size: bytes; None: unknown
+        :param unless_same: store nothing if by then the newest version has this content, as another command stored it
+        """
         blocks = iter(partial(source.read, BLOCK_SIZE), b"")
-        with self.bucket.writer(name) as writer:
+        with self.bucket.writer(name) as writer, suppress(_SameContent):
             for block in self.report.counted(name, size, blocks):
                 writer.write(block)
+            check = partial(_ensure_other, writer.sha256) if unless_same else None
             with self._interrupts.deferred():
-                file = writer.commit().file
-        send(file_saved, file=file)
+                file = writer.commit(check=check).file
+            send(file_saved, file=file)
+            return True
+        return False
 
-    def put_file(self, path: str, name: str) -> None:
-        """Store a local file."""
+    def put_file(self, path: str, name: str, *, unless_same: bool = False) -> bool:
+        """Store a local file: see :meth:`put`."""
         with open(path, "rb") as source:
-            self.put(source, name, os.fstat(source.fileno()).st_size or None)
+            return self.put(source, name, os.fstat(source.fileno()).st_size or None, unless_same=unless_same)
 
     def get(self, file: StoredFile, opening: AbstractContextManager[BinaryIO]) -> None:
         """Write a stored file to the file that *opening* opens.
@@ -67,6 +77,15 @@ class Transfers:
                 target.write(piece)
             if file.sha256 not in (None, hashed.hexdigest()):
                 raise CorruptFile("its SHA-256 is not the one that it was stored with")
+
+
+class _SameContent(Exception):
+    """The newest version has the content that is about to be stored."""
+
+
+def _ensure_other(hashed: Any, newest: StoredFile | None) -> None:
+    if newest is not None and newest.sha256 == hashed.hexdigest() and newest.damage is None:
+        raise _SameContent
 
 
 @contextmanager
@@ -92,6 +111,7 @@ def cat_command(names: tuple[str, ...], version: int, bucket: str, prefix: str |
       1  a file is missing or damaged
       2  the command line is wrong, or the database does not answer
     """
+    ensure_output()
     with transferring(prefix, bucket) as transfers:
         for name in names:
             with transfers.report.trying(name):
@@ -131,18 +151,25 @@ def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
     if destination in ("", "-"):
         raise click.UsageError("DST must be a file or a folder; to write to the standard output use flask gridfs cat")
     with transferring(prefix, bucket) as transfers:
-        into_folder = len(sources) > 1 or destination.endswith(("/", os.sep)) or os.path.isdir(destination)
-        if into_folder or is_folder(transfers.bucket, sources[0]):
+        store = transfers.bucket
+        names = [spelled(store, name) for name in sources]
+        into_folder = len(names) > 1 or destination.endswith(("/", os.sep)) or os.path.isdir(destination)
+        if into_folder or is_folder(store, names[0]):
             check_folder(destination)
-        for one in stored_files(transfers.bucket, sources, transfers.report):
+        top = Destination(destination, store)
+        for one in stored_files(store, names, transfers.report):
             with transfers.report.trying(one.name):
                 one.ensure_named()
-                transfers.get(one.file, file_into(destination, one, into_folder))
+                if into_folder or one.within:
+                    opening = top.open(top.path_of(one.file, one.rest), one.file)
+                else:
+                    opening = writing(destination, one.file.upload_date)
+                transfers.get(one.file, opening)
 
 
 @gridfs.command("put")
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
-@click.argument("destination", type=name_given, metavar="DST")
+@click.argument("destination", type=new_name, metavar="DST")
 @bucket_options
 def put_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Store local files as DST, a name or folder in the store.
@@ -162,6 +189,8 @@ def put_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
         into_folder = len(sources) > 1 or is_folder(transfers.bucket, destination)
         if "-" in sources and into_folder:
             raise click.UsageError("the standard input has no name: DST must be the name of a file, and - the only SRC")
+        if "-" in sources and sys.stdin is None:
+            raise Failure("the standard input is closed")
         for one in local_files(sources, transfers.report):
             with transfers.report.trying(one.path):
                 name = name_into(destination, one, into_folder)

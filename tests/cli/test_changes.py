@@ -80,11 +80,6 @@ class TestRm:
         ]
         assert counts(bucket) == ALL | {"a": 1}
 
-    def test_an_empty_name_is_not_everything(self, app: Flask, bucket: Bucket) -> None:
-        status, _, errors = call(app, "rm", "-r", "--all-versions", "--yes", "")
-        assert (status, errors[-1]) == (2, "Error: a NAME is empty; / is the top folder")
-        assert counts(bucket) == ALL
-
     def test_files_without_a_name_and_the_signal(self, app: Flask, bucket: Bucket) -> None:
         bucket.files.insert_many([{"length": 0, "chunkSize": 1}, {"filename": 5, "length": 0, "chunkSize": 1}])
         told: list[tuple[str, int]] = []

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from flask.cli import ScriptInfo
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.cli import gridfs
 from flask_gridfs_pymongo.cli.interrupts import Interrupts
 from flask_gridfs_pymongo.store import Bucket
 
@@ -72,6 +76,8 @@ def test_get(app: Flask, uri: str, real: PyMongo, tmp_path: Path, command: list[
     assert len(left) == (number == signal.SIGKILL)
     (here / "a").unlink()
     assert call(app, "sync", here, "gridfs:") == (0, [], [])
+    assert call(app, "get", "a", here / "a") == (0, [], [])
+    assert os.listdir(here) == ["a"]
 
 
 def test_sync_goes_on_where_it_was_ended(app: Flask, uri: str, real: PyMongo, tmp_path: Path) -> None:
@@ -86,6 +92,41 @@ def test_sync_goes_on_where_it_was_ended(app: Flask, uri: str, real: PyMongo, tm
     assert call(app, "sync", here, "gridfs:") == call(app, "sync", "gridfs:", here) == (0, [], [])
     assert whole(bucket) == set(tree(here))
     assert set(bucket.chunks.distinct("files_id")) == set(bucket.files.distinct("_id"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "status", "told"),
+    [
+        ("put - b", "stdin", 2, "Error: the standard input is closed"),
+        ("rm a", "stdin", 2, "Error: the standard input is closed, so nobody can answer; --yes does not ask"),
+        ("cat a", "stdout", 2, "Error: the standard output is closed"),
+        ("ls", "stdout", 2, "Error: the standard output is closed"),
+        ("put /etc/hostname b", "stdin", 0, ""),
+        ("put /etc/hostname b", "stdout", 0, ""),
+        ("get a /dev/stdout", "stdout __stdout__", 1, "a: Bad file descriptor: '/dev/stdout'"),
+        ("get no /dev/null", "stderr", 1, ""),
+        ("cat a", "", 1, "a: No space left on device"),
+        ("ls", "", 2, "Error: the standard output: No space left on device"),
+    ],
+)
+def test_a_stream_that_is_closed_or_full(
+    app: Flask,
+    real: PyMongo,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    closed: str,
+    status: int,
+    told: str,
+) -> None:
+    put(real.bucket(), "a", b"1")
+    with suppress(OSError), open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        for name in closed.split():  # so Python finds what the system closed
+            patch.setattr(sys, name, None)
+        with pytest.raises(SystemExit) as ended:
+            gridfs.main(arguments.split(), "flask gridfs", obj=ScriptInfo(create_app=lambda: app))
+    assert (ended.value.code, capsys.readouterr().err.splitlines()[-1:]) == (status, [told] if told else [])
 
 
 class TestInterrupts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.cli import local
+from flask_gridfs_pymongo.cli.replacing import replacing
 from flask_gridfs_pymongo.store import Bucket
 
 from ..conftest import BIG, put
@@ -199,16 +201,16 @@ def test_a_place_that_is_no_folder_is_refused_at_once(
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b"
-    with local.replacing(str(path)) as file:
+    path, date = tmp_path / "a" / "b", datetime(2019, 5, 6, tzinfo=UTC)
+    with replacing(str(path), date) as file:
         file.write(b"1")
         assert not path.exists()
     path.chmod(0o640)
-    with pytest.raises(KeyboardInterrupt), local.replacing(str(path)) as file:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), replacing(str(path), date) as file:  # noqa: PT012
         file.write(b"2")
         raise KeyboardInterrupt
     assert tree(tmp_path) == {"a/b": b"1"}
-    with local.replacing(str(path)) as file:
+    with replacing(str(path), date) as file:
         file.write(b"3")
     assert tree(tmp_path) == {"a/b": b"3"}
     assert path.stat().st_mode & 0o777 == 0o640

@@ -6,6 +6,7 @@ import io
 import random
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import gridfs
 import pytest
@@ -78,6 +79,23 @@ def test_a_damaged_file_is_mended_from_here(app: Flask, real: PyMongo, tmp_path:
     real.db.fs.chunks.delete_one({"files_id": file_id})
     assert call(app, "sync", here, "gridfs:").lines == ["put a"]
     assert both_ways(app, here, "") == [[], []]
+
+
+def test_two_at_once_make_one_version_of_each_file(
+    app: Flask, real: PyMongo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, here, begin, others = real.bucket(), plant(tmp_path, *"abc"), Bucket.writer, list[list[str]]()
+
+    def writer(self: Bucket, *arguments: Any) -> Any:
+        if not others:  # the other one overtakes this one
+            others.append([])
+            others[0] += call(app, "sync", here, "gridfs:").lines
+        return begin(self, *arguments)
+
+    monkeypatch.setattr(Bucket, "writer", writer)
+    assert call(app, "sync", here, "gridfs:") == (0, [], [])
+    assert others == [["put a", "put b", "put c"]]
+    assert (bucket.files.count_documents({}), bucket.chunks.count_documents({})) == (3, 3)
 
 
 def test_what_has_expired_is_not_there(app: Flask, real: PyMongo, tmp_path: Path) -> None:
