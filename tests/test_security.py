@@ -431,7 +431,7 @@ class TestSlowBodies:
         fields["small form"] = "Content-Length: 1000\r\nContent-Type: application/x-www-form-urlencoded"
         bodies = {"length": b"x", "chunked": b"1\r\nx\r\n", "small form": b"to=b"}
         bodies["form"] = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx'
-        targets = {"form": ("POST", "/uploads/"), "small form": ("POST", "/uploads/a?copy")}
+        targets = {"form": ("POST", "/uploads/"), "small form": ("POST", "/uploads/?zip")}
         method, target = targets.get(kind, ("PUT", "/uploads/a"))
         start = time.monotonic()
         with socket.create_connection((address.hostname, address.port), timeout=20) as connection:

@@ -18,12 +18,19 @@ from werkzeug.http import http_date as format_date
 from werkzeug.wrappers import Request, Response
 
 from . import conditions, ranges
-from .conditions import Outcome
+from .conditions import Fields, Outcome
 from .ranges import ByteRange
 
 http_date = lru_cache(maxsize=1024)(format_date)
 _NOT_IN_304 = ("Content-Type", "Content-Disposition", "Repr-Digest")
 PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+
+
+def is_conditional(fields: Fields) -> bool:
+    """Whether a request has preconditions (RFC 9110 section 13.1)."""
+    return any(name in fields for name in PRECONDITIONS)
+
+
 """the request fields that may lead to a 304 or 412"""
 R = TypeVar("R", bound=Response)
 
@@ -57,7 +64,7 @@ class Representation:
 def sends_all(request: Request) -> bool:
     """Whether this is a GET without preconditions and ranges, which is answered with the whole representation."""
     fields = request.headers
-    return request.method == "GET" and "Range" not in fields and not any(name in fields for name in PRECONDITIONS)
+    return request.method == "GET" and "Range" not in fields and not is_conditional(fields)
 
 
 def respond(request: Request, representation: Representation, response_class: type[R]) -> R:

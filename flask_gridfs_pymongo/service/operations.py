@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import abort, current_app
 from pymongo.errors import ExecutionTimeout, PyMongoError
@@ -10,6 +11,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from ..http.conditions import Fields, Outcome, evaluate, last_modified
 from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, StoredFile, Visibility, trim
+from .inspection import inspect
 from .options import Rules
 from .texts import Message
 
@@ -48,19 +50,39 @@ def _tidy(file: StoredFile, delete: Callable[[], list[StoredFile]]) -> None:
         send(file_deleted, file=old, versions=1)
 
 
-def rename(options: Rules, file: StoredFile, new: str) -> StoredFile:
+def rename(
+    options: Rules, file: StoredFile, new: str, check: Callable[[StoredFile], None] = lambda newest: None
+) -> StoredFile:
     """Rename a file and send the signal.
 
+    :param file: its newest version, after :func:`inspect_renamed`
+    :param check: called with the newest version, just before it is renamed; what it raises ends this
     :raises FileExistsError: if *new* is taken
     :raises FileNotFoundError: if the file was deleted meanwhile
     """
     bucket = options.bucket()
-    bucket.rename(file.filename, new)
+
+    def check_newest(newest: StoredFile) -> None:
+        if newest.id != file.id:
+            inspect_renamed(options, newest, new)
+        check(newest)
+
+    bucket.rename(file.filename, new, check_newest)
     moved = bucket.newest(new)
     if moved is None:
         raise FileNotFoundError(f"{new!r} was deleted meanwhile")
     send(file_changed, file=moved)
     return moved
+
+
+def inspect_renamed(options: Rules, newest: StoredFile, new: str) -> None:
+    """Let the application inspect *newest* and all older versions under their *new* name: see :func:`.inspect`."""
+    bucket, before = options.bucket(), None
+    while options.inspect is not None and (versions := bucket.versions(newest.filename, before)):
+        for number, version in versions:
+            document = {**version.document, "filename": new}
+            inspect(options, bucket, replace(version, filename=new, document=document))
+            before = number
 
 
 def name_taken(name: str) -> Message:

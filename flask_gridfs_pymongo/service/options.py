@@ -45,7 +45,8 @@ class Rules:
     """``authorize(action, filename)``, asked before anything is read or stored; *action* is ``read``, ``write`` or
     ``delete`` of a file, or ``list``: of everything if *filename* is None, of a folder if it is a path that ends with a
     slash. A listing shows only files that may be read, in folders that may be listed. A falsy result means 403; the
-    function may also abort. None: everybody may read and add files, nobody may delete; a network drive is read-only."""
+    function may also abort. None: everybody may read and add files, nobody may delete or
+    change any; a network drive is read-only."""
     read_only: bool = False
     """whether all changes are refused"""
     max_size: int | None = None

@@ -21,7 +21,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..http.digests import expected
 from ..http.metadata import Value
-from ..http.response import PRECONDITIONS
+from ..http.response import is_conditional
 from ..store import Bucket, CorruptFile, FileTooLarge, Saved, StoredFile, Writer
 from .bodies import READ_SIZE, Body
 from .inspection import inspect
@@ -89,7 +89,7 @@ def save_body(
 
 def _check_early(request: Request, bucket: Bucket, filename: str, check: _Check) -> None:
     """Check preconditions before the body is read, too; without any, the check at the commit is enough."""
-    if any(name in request.headers for name in PRECONDITIONS):
+    if is_conditional(request.headers):
         check(bucket.newest(filename))
 
 
@@ -197,8 +197,11 @@ def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any
 
 
 def with_expiry(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the date at which a file expires to the fields of its document, if ``expire_after`` is set."""
-    if options.expire_after is None:
+    """Add the date at which a file expires to the fields of its document, if ``expire_after`` is set.
+
+    The date of a copy is that of its source, else everybody could prolong it by restoring it.
+    """
+    if options.expire_after is None or "expiresAt" in fields.get("metadata", {}):
         return dict(fields)
     date = datetime.now(UTC) + timedelta(seconds=options.expire_after)
     return {**fields, "metadata": {**fields.get("metadata", {}), "expiresAt": date}}

@@ -23,6 +23,8 @@ from .options import Rules
 def permit(options: Rules, action: str, filename: str | None, *, again: bool = False) -> None:
     """Abort with 403, or as the application does, if *action* on *filename* is refused.
 
+    :param action: ``list``, ``read``, ``write`` or ``delete``, as in ``authorize``; or ``change`` for a change of a
+        stored version: ``authorize`` is asked for ``write``, but without it nobody may
     :param again: call ``authorize`` even if this request has its answer already
     """
     if filename is not None and _is_reserved(filename):
@@ -30,7 +32,13 @@ def permit(options: Rules, action: str, filename: str | None, *, again: bool = F
     if options.authorize is None:
         if action == "delete":
             abort(403, "Deleting is refused: the application gave uploads_blueprint() no authorize function.")
+        if action == "change":
+            abort(
+                403,
+                "Changing what is stored is refused: the application gave uploads_blueprint() no authorize function.",
+            )
         return
+    action = "write" if action == "change" else action
     # Not flask.g: an application context may outlive the request.
     decided = request.environ.setdefault("flask_gridfs_pymongo.authorized", {})
     key = id(options), action, filename
@@ -72,5 +80,6 @@ def buttons(options: Rules, filename: str) -> dict[str, Any]:
     writable = not options.read_only
     return {
         "may_write": writable and may(options, "write", filename),
+        "may_change": writable and may(options, "change", filename),
         "may_delete": writable and may(options, "delete", filename),
     }

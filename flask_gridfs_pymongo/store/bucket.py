@@ -261,18 +261,19 @@ class Bucket:
         fields = {**file.fields, "metadata": file.metadata}
         return self.save(new, self.read(file), content_type=file.media_type, fields=fields)
 
-    def rename(self, filename: str, new: str) -> int:
+    def rename(self, filename: str, new: str, check: Callable[[StoredFile], None] | None = None) -> int:
         """Rename all versions of a name; what is uploaded meanwhile under the old name stays there.
 
         If it was interrupted, the same call completes it.
 
+        :param check: called with the newest version just before it is renamed; what it raises ends this
         :return: how many versions were renamed
         :raises FileNotFoundError: if there is no such file
         :raises FileExistsError: if *new* is taken
         :raises ValueError: if *new* is empty
         """
         self.collections.indexes.ensure()
-        return rename(self._versions, self._claims, filename, new)
+        return rename(self._versions, self._claims, filename, new, check)
 
     def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:
         """Rename all versions of several names in one bulk write, except to names that are taken.

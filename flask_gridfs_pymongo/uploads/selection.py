@@ -12,6 +12,7 @@ from flask import Request, abort, redirect
 
 from ..http.filenames import compose
 from ..http.headers import NO_STORE
+from ..http.response import is_conditional
 from ..service.operations import check_preconditions
 from ..service.options import Options
 from ..service.rights import may, permit
@@ -51,6 +52,14 @@ def select(options: Options, request: Request, target: Target, action: str, *, f
     if not reading:  # if reading, they decide about the response's status
         check_preconditions(request.method, request.headers, file)
     return file
+
+
+def check_again(options: Options, request: Request, target: Target, file: StoredFile) -> None:
+    """Abort with 412 unless the request's preconditions still hold, just before the change of the selected *file*."""
+    if is_conditional(request.headers):
+        bucket = options.bucket()
+        current = bucket.get(file.id) if target.is_version else bucket.newest(file.filename)
+        check_preconditions(request.method, request.headers, current)
 
 
 def _redirect(request: Request, file: StoredFile) -> NoReturn:

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from ..http import tus as protocol
 from ..http.metadata import PATCH_TYPE
+from ..http.response import is_conditional
 from ..service.guard import check_encoding, check_origin
 from ..service.options import Options
 from . import pages
@@ -86,6 +87,8 @@ def answer(options: Options) -> Response:
     if any(route.method == "POST" and not route.changes for route in routes):  # ?zip and ?share change nothing
         routes = [route for route in routes if not route.changes]
     if found := next((route for route in routes if route.method == method), None):
+        if method == "POST" and target.kind not in _ONE and is_conditional(current.headers):
+            abort(400, "If-Match and other preconditions are about one file, and this URL does not name one.")
         return found.answer(options, current, target)
     if target.kind is Kind.FOLDER and method in ("PUT", "PATCH", "DELETE") and not options.read_only:
         abort(400, "A URL that ends with a slash is a folder, which has no content of its own.")

@@ -40,7 +40,7 @@ from wsgidav.xml_tools import etree, make_multistatus_el, use_lxml
 from ..http import dav
 from ..http.headers import NO_PAGE, PAGE, Caching
 from ..http.paths import has_dot_segments
-from ..http.response import PRECONDITIONS, sends_all
+from ..http.response import PRECONDITIONS, is_conditional, sends_all
 from ..service.bodies import read_all
 from ..service.download import send
 from ..service.errors import report_refusal
@@ -131,7 +131,7 @@ class WebDAV:
         if current.method in ("GET", "HEAD"):
             return self._download(current)
         environ = self._environ(current, user)
-        conditional = current.method != "PUT" and any(name in current.headers for name in PRECONDITIONS)
+        conditional = current.method != "PUT" and is_conditional(current.headers)
         if current.method in ("PUT", "PROPPATCH", "MKCOL", "LOCK") and not conditional:
             return self._by_wsgidav(environ)
         found = self._provider.get_resource_inst(current.path, environ)

@@ -25,7 +25,7 @@ from flask import abort
 from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
-from ..service.operations import after_save, rename
+from ..service.operations import after_save, inspect_renamed, rename
 from ..service.receive import save_copy
 from ..service.rights import permit
 from ..signals import file_changed, file_deleted, send
@@ -51,7 +51,10 @@ def delete(found: Member) -> Errors:
     found.check_if()
     found.check_parent_unlocked()
     errors: Errors = {}
-    _remove(_attempt(found.tree()[::-1], _may_delete, errors), errors)
+    allowed = _attempt(found.tree()[::-1], _may_delete, errors)
+    if isinstance(found, File):
+        found.check_again()
+    _remove(allowed, errors)
     return errors
 
 
@@ -119,6 +122,8 @@ def _may_go(member: Member, new: str, *, is_move: bool) -> None:
         permit(member.options, "delete", member.stored_name)
     permit(member.options, "write", new)
     storable(new)
+    if is_move and isinstance(member, File):
+        inspect_renamed(member.options, member.stored, new)
 
 
 def _clear(target: Member, kept: set[str]) -> None:
@@ -176,7 +181,7 @@ def _rename_many(files: list[File], targets: Mapping[Member, str]) -> list[File]
 
 def _move_one(file: File, new: str, *, overwrite: bool) -> None:
     try:
-        rename(file.options, file.stored, new)
+        rename(file.options, file.stored, new, lambda newest: file.check_again())
     except FileExistsError:  # the file there gets another version, as by a PUT
         _copy_one(file, new, overwrite=overwrite)
         _remove_one(file)
@@ -194,6 +199,7 @@ def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
         nonlocal followed
         if newest is not None and not overwrite:
             abort(412, "There is already a file; nothing was changed.")
+        member.check_again()
         File(f"/{new}", member.environ, newest).check_unlocked(again=True)
         followed = newest
 

@@ -16,12 +16,15 @@ from typing import Any
 from flask import Request, request
 from wsgidav.dav_provider import DAVNonCollection
 
+from ..http.filenames import compose
 from ..http.headers import media_type
+from ..http.response import is_conditional
 from ..service.operations import after_save, check_preconditions
 from ..service.receive import save_body
 from ..service.rights import permit
 from ..store import StoredFile
-from .names import storable
+from .errors import as_dav_errors
+from .names import spelled, storable
 from .resource import Resource
 from .saves import filled, note
 
@@ -44,6 +47,11 @@ class File(Resource, DAVNonCollection):
         if self.file is None:
             raise RuntimeError(f"{self.path!r} is not stored yet")
         return self.file
+
+    def check_again(self) -> None:
+        """Abort with 412 unless the request's preconditions still hold, just before the change of this file."""
+        if is_conditional(request.headers) and compose(spelled(request.path)) == compose(self.stored_name):
+            check_preconditions(request.method, request.headers, self.options.bucket().newest(self.stored_name))
 
     def tree(self) -> list[Any]:
         """Return this file alone; see :meth:`.Folder.tree`."""
@@ -76,6 +84,12 @@ class File(Resource, DAVNonCollection):
     def get_content(self) -> None:
         """Never called, but WsgiDAV requires it: it does not answer GET here."""
         raise NotImplementedError
+
+    def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
+        if not dry_run:
+            with as_dav_errors():
+                self.check_again()
+        super().set_property_value(name, value, dry_run=dry_run)
 
     def begin_write(self, *, content_type: str | None = None) -> _Put:
         return _Put(self)

@@ -7,12 +7,14 @@ ask it for its members; WsgiDAV makes new ones, for MKCOL, PUT and LOCK.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from flask import abort, request
 from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
+from ..service.inspection import inspect
 from ..service.operations import after_save
 from ..service.receive import with_expiry
 from ..service.rights import permit, visibility_of
@@ -96,8 +98,11 @@ class Folder(Resource, DAVCollection):
             self.check_unlocked(again=True)
             if self.provider.lock_manager.get_indirect_url_lock_list(made.get_ref_url()):
                 raise DAVError(HTTP_LOCKED)
-            fields = {**with_expiry(self.options, {}), **note(self.dav)}
-            made.file = self.options.bucket().save(made.stored_name, [], fields=fields, check=_ensure_free)
+            options, bucket = self.options, self.options.bucket()
+            fields = {**with_expiry(options, {}), **note(self.dav)}
+            made.file = bucket.save(
+                made.stored_name, [], fields=fields, check=_ensure_free, inspect=partial(inspect, options, bucket)
+            )
             after_save(self.options, made.file)
         return made
 

@@ -24,7 +24,7 @@ from flask_gridfs_pymongo.store import StoredFile
 from flask_gridfs_pymongo.store.listing import by_value as orders
 from flask_gridfs_pymongo.uploads.read import listing as listings
 
-from ..conftest import HTML, JSON, Client, form, nothing_stored
+from ..conftest import HTML, JSON, Client, everyone, form, nothing_stored
 
 KEYS = Keys(("title", "tags", "Taken-By"))
 LONG = "x" * 1024
@@ -239,7 +239,7 @@ class TestUploads:
 class TestPatch:
     @pytest.fixture
     def uploads(self, client: Client) -> FlaskClient:
-        uploads = client(metadata=("title", "tags"))
+        uploads = client(authorize=everyone, metadata=("title", "tags"))
         for data in (b"first", b"second"):
             uploads.put("/uploads/a.txt", data=data, headers={"X-Metadata-Title": data.decode()})
         return uploads
@@ -348,7 +348,7 @@ class TestPatch:
     def test_metadata_of_other_tools_is_shown(self, client: Client, mongo: PyMongo, metadata: Any) -> None:
         file_id = mongo.save_file("a.txt", io.BytesIO(b"x"))
         mongo.db["fs.files"].update_one({"_id": file_id}, {"$set": {"metadata": metadata}})
-        uploads = client(metadata=("title",))
+        uploads = client(authorize=everyone, metadata=("title",))
         shown = uploads.get("/uploads/a.txt?details", headers=JSON).json["metadata"]
         assert shown == metadata or (shown["when"], "id" in shown) == ({"$date": "2026-01-02T00:00:00Z"}, True)
         assert uploads.get("/uploads/a.txt?details", headers=HTML).status_code == 200
@@ -363,7 +363,7 @@ class TestForms:
         return answer.text
 
     def test_the_page_has_a_form_for_each_key(self, client: Client) -> None:
-        uploads = client(metadata=("title", "tags"))
+        uploads = client(authorize=everyone, metadata=("title", "tags"))
         uploads.put("/uploads/a.txt", data=b"x", headers={"X-Metadata-Title": "<b>&", "X-Metadata-Tags": "UTF-8''a"})
         page = self.page(uploads)
         assert "Version" in page
@@ -388,9 +388,10 @@ class TestForms:
         assert uploads.post(url, data={"title": "x" * 300_000}).status_code == 413
         assert uploads.post(url, data={"title": "y"}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
 
-    def test_who_may_not_write_sees_no_form(self, client: Client, mongo: PyMongo) -> None:
+    @pytest.mark.parametrize("options", [{}, {"authorize": lambda action, filename: action == "read"}])
+    def test_who_may_not_change_it_sees_no_form(self, client: Client, mongo: PyMongo, options: dict[str, Any]) -> None:
         mongo.save_file("a.txt", io.BytesIO(b"x"), metadata={"title": "<b>", "camera": {"iso": 100}})
-        uploads = client(metadata=("title",), authorize=lambda action, filename: action == "read")
+        uploads = client(metadata=("title",), **options)
         page = self.page(uploads)
         assert "&lt;b&gt;" in page
         assert "iso" in page
@@ -410,7 +411,7 @@ class TestListing:
             older = {"tags": "blue" if self.has(tags, "red") else "red"}
             mongo.save_file(name, io.BytesIO(b"older"), metadata=older)
             mongo.save_file(name, io.BytesIO(b"x" * (number % 4)), metadata={"tags": tags, "title": str(number % 2)})
-        return client(metadata=("title", "tags"))
+        return client(authorize=everyone, metadata=("title", "tags"))
 
     def has(self, tags: Any, text: str) -> bool:
         return tags == text or (isinstance(tags, list) and text in tags)

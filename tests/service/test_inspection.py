@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import StoredFile
 
 from ..conftest import BIG, HTML, Client, everyone, form, nothing_stored
+from ..helpers.drive import LOCK
 
 Read = Callable[[], Iterator[bytes]]
 
@@ -89,6 +92,63 @@ def test_a_restored_version_is_inspected_again(client: Client, mongo: PyMongo) -
     assert uploads.post("/uploads/a?version=0&restore").status_code == 422
     assert uploads.get("/uploads/a").data == b"good"
     assert uploads.post("/uploads/a?version=1&restore").status_code == 201
+
+
+def no_programs(file: StoredFile, read: Read) -> None:
+    if file.filename.endswith(".exe") or b"".join(read()) == b"evil":
+        raise Refused("Programs are not accepted.")
+
+
+def test_it_sees_each_name_under_which_content_becomes_visible(app: Flask, client: Client, mongo: PyMongo) -> None:
+    uploads = client(inspect=no_programs, authorize=everyone)
+    drive = mongo.webdav_app(rules=app.blueprints["uploads"])
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
+    ids = {
+        name: mongo.save_file(name, io.BytesIO(b"x")) for name in ("a", "b", "x.exe", "f/x.exe", "g.exe/a", "g.exe/b")
+    }
+    for data in (b"evil", b"good"):
+        mongo.save_file("old", io.BytesIO(data))
+    before = list(mongo.db.fs.files.find())
+
+    def ask(method: str, path: str, data: Any = None, to: str | None = None) -> int:
+        headers = {} if to is None else {"Destination": f"/dav/{to}"}
+        return uploads.open(path, method=method, data=data, headers=headers).status_code
+
+    for refused in (
+        ("PUT", "/uploads/c.exe", b"c"),
+        ("POST", "/uploads/a?move=a.exe"),
+        ("POST", "/uploads/a?move", {"to": "b.exe"}),
+        ("POST", "/uploads/old?move=new"),  # an older version becomes visible, too
+        ("POST", "/uploads/a?copy=a.exe"),
+        ("POST", "/uploads/x.exe?restore"),
+        ("POST", "/uploads/?move=g", {"id": [str(ids["a"]), str(ids["x.exe"])]}),
+        ("PUT", "/dav/c.exe", b"c"),
+        ("LOCK", "/dav/c.exe", LOCK),
+        ("COPY", "/dav/a", None, "a.exe"),
+        ("COPY", "/dav/a", None, "x.exe"),
+        ("MOVE", "/dav/a", None, "a.exe"),
+        ("MOVE", "/dav/a", None, "x.exe"),
+        ("MOVE", "/dav/old", None, "b"),
+    ):
+        assert (ask(*refused), refused) == (422, refused)
+        assert list(mongo.db.fs.files.find()) == before
+    for method, to in ("COPY", "g"), ("MOVE", "h"):
+        assert ask(method, "/dav/f", None, to) == 207
+        assert list(mongo.db.fs.files.find()) == before
+    assert [ask("MOVE", "/dav/g.exe", None, "i"), ask("POST", "/uploads/a?move=c")] == [201, 201]
+
+
+def test_a_version_that_comes_during_a_rename_is_seen_under_the_new_name(client: Client, mongo: PyMongo) -> None:
+    bucket = mongo.bucket()
+    bucket.save("a", io.BytesIO(b"x"))
+
+    def inspect(file: StoredFile, read: Read) -> None:
+        no_programs(file, read)
+        if bucket.count("a") == 1:
+            bucket.save("a", io.BytesIO(b"evil"))
+
+    assert client(inspect=inspect, authorize=everyone).post("/uploads/a?move=b").status_code == 422
+    assert (bucket.count("a"), bucket.count("b")) == (2, 0)
 
 
 def raise_error(file: StoredFile, read: Read) -> None:

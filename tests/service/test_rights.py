@@ -6,12 +6,14 @@ import io
 import logging
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import abort
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.http.metadata import PATCH_TYPE
 
 from ..conftest import HTML, JSON, Client, everyone, form
 
@@ -43,6 +45,42 @@ class TestAuthorize:
             asked.clear()
             assert send().status_code < 300
             assert asked == expected
+
+    def test_without_it_nothing_that_is_there_is_changed(self, client: Client, mongo: PyMongo) -> None:
+        uploads = client(metadata=["title"], expire_after=1000)
+        soon = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=100)
+        file_id = mongo.save_file("a", io.BytesIO(b"x"), metadata={"title": "theirs"}, expires_at=soon)
+        before = list(mongo.db.fs.files.find())
+        patch = {"json": {"title": None}, "content_type": PATCH_TYPE}
+        for method, url, options in (
+            *(("PATCH", url, patch) for url in ("a", "a?version=0", f"a?id={file_id}", f"?id={file_id}")),
+            *(("POST", url, {"data": {"title": ""}}) for url in ("a?metadata", f"?metadata&id={file_id}")),
+            *(("POST", url, {}) for url in ("a?move=b", "a?delete")),
+            *(("POST", url, {"data": {"id": str(file_id)}}) for url in ("?move=b", "?delete")),
+            ("DELETE", "a", {}),
+        ):
+            answer = uploads.open(f"/uploads/{url}", method=method, **options)
+            assert (answer.status_code, method, url) == (403, method, url)
+            assert "no authorize function" in answer.json["detail"]
+            assert list(mongo.db.fs.files.find()) == before
+        assert [uploads.post(f"/uploads/a?{flag}").status_code for flag in ("restore", "copy=b")] == [201] * 2
+        ends = [file["metadata"]["expiresAt"].replace(tzinfo=UTC) for file in mongo.db.fs.files.find()]
+        assert ends == [soon] * 3
+        assert uploads.put("/uploads/a", data=b"y", headers={"X-Metadata-Title": "mine"}).status_code == 204
+
+    @pytest.mark.parametrize("flag", ["move", "copy"])
+    def test_it_is_asked_before_a_form_with_a_new_name_is_read(self, client: Client, mongo: PyMongo, flag: str) -> None:
+        """The form is too large, which is found out if it is read."""
+        allowed = {"read", "write", "delete"}
+        uploads = client(authorize=lambda action, filename: action in allowed)
+        mongo.save_file("a", io.BytesIO(b"x"))
+        form = {"to": "b" * 2_000_000}
+        assert uploads.post(f"/uploads/a?{flag}", data=form).status_code == 413
+        assert uploads.post(f"/uploads/none?{flag}", data=form).status_code == 404
+        for action, url in (("read", f"a?{flag}"), ("write", f"a?{flag}=b"), ("delete", "a?move")):
+            allowed.remove(action)
+            assert uploads.post(f"/uploads/{url}", data=form).status_code == 403
+            allowed.add(action)
 
     @pytest.mark.parametrize(
         ("refused", "method", "url"),

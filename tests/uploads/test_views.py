@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.http.metadata import PATCH_TYPE
 
-from ..conftest import Client, everyone, form, nothing_stored
+from ..conftest import Client, everyone, form, nothing_stored, read
 
 
 class TestMethods:
@@ -53,6 +54,56 @@ class TestMethods:
         answer = uploads.open(f"/uploads/a{query}", method=method, headers={"If-Match": '"wrong"'}, **options)
         assert answer.status_code == 412
         assert list(mongo.db.fs.files.find()) == before
+
+    @pytest.mark.parametrize(
+        ("method", "query", "options", "last"),
+        [
+            ("PUT", "", {"data": b"new"}, ("write", "a", 2)),
+            ("POST", "", {"data": form((b"new", "x"))}, ("write", "a", 2)),
+            ("PATCH", "", {"json": {"title": "new"}, "content_type": PATCH_TYPE}, ("write", "a", 2)),
+            ("POST", "?metadata", {"data": {"title": "new"}}, ("write", "a", 2)),
+            ("POST", "?restore", {}, ("write", "a", 2)),
+            ("POST", "?restore&version=0", {}, ("write", "a", 2)),
+            ("POST", "?copy=b", {}, ("write", "b", 2)),
+            ("POST", "?copy=b&version=0", {}, ("write", "b", 2)),
+            ("POST", "?move=b", {}, ("write", "b", 1)),
+            ("POST", "?move", {"data": {"to": "b"}}, ("write", "b", 1)),
+        ],
+    )
+    def test_its_preconditions_are_asked_again_at_the_commit(
+        self, client: Client, mongo: PyMongo, method: str, query: str, options: dict[str, Any], last: tuple[Any, ...]
+    ) -> None:
+        """Another client comes first, when the rights are asked for the last time."""
+        asked: list[Any] = []
+        bucket = mongo.bucket()
+
+        def authorize(action: str, filename: str | None) -> bool:
+            asked.append((action, filename))
+            if (action, filename, asked.count((action, filename))) == last:
+                bucket.delete("a", 0) if "version" in query else bucket.save("a", io.BytesIO(b"theirs"))
+            return True
+
+        for data in (b"one", b"two"):
+            bucket.save("a", io.BytesIO(data))
+        seen = bucket.find("a", 0 if "version" in query else -1)
+        assert seen is not None
+        uploads = client(authorize=authorize, metadata=["title"])
+        answer = uploads.open(f"/uploads/a{query}", method=method, headers={"If-Match": f'"{seen.etag}"'}, **options)
+        assert (answer.status_code, last[:2] in asked) == (412, True)
+        left = [(number, read(bucket, file), "title" in file.metadata) for number, file in bucket.versions("a")]
+        theirs = [(2, b"theirs", False), (1, b"two", False), (0, b"one", False)]
+        assert left == ([(0, b"two", False)] if "version" in query else theirs)
+        assert bucket.find("b") is None
+
+    @pytest.mark.parametrize("path", ["?move=b", "?delete", "?zip", "", "photos/", "?folder=photos/"])
+    def test_a_request_that_names_no_file_has_none(self, client: Client, mongo: PyMongo, path: str) -> None:
+        uploads = client(authorize=everyone)
+        file_id = mongo.save_file("a", io.BytesIO(b"old"))
+        for field in ("If-Match", "If-None-Match", "If-Unmodified-Since"):
+            data = {"id": str(file_id)} if "?" in path and "folder" not in path else form((b"new", "a"))
+            answer = uploads.post(f"/uploads/{path}", data=data, headers={field: "*"})
+            assert (answer.status_code, "about one file" in answer.json["detail"]) == (400, True)
+        assert mongo.db.fs.files.count_documents({"filename": "a"}) == mongo.db.fs.files.count_documents({}) == 1
 
     @pytest.mark.parametrize("folder", ["", "photos/"])
     @pytest.mark.parametrize("flag", ["restore", "metadata", "copy=b.txt"])

@@ -330,6 +330,34 @@ class TestLimits:
         assert client.status("PUT", "a", b"good") == 201
         assert mongo.db["fs.files"].count_documents({}) == 1
 
+    @pytest.mark.parametrize(
+        ("method", "body", "last"),
+        [
+            ("PUT", b"new", ("write", "a")),
+            ("PROPPATCH", PROPPATCH, ("write", "a")),
+            ("DELETE", b"", ("delete", "a")),
+            ("COPY", b"", ("write", "b")),
+            ("MOVE", b"", ("write", "b")),
+        ],
+    )
+    def test_preconditions_are_asked_again_at_the_commit(
+        self, drive: Drive, mongo: PyMongo, method: str, body: bytes, last: tuple[str, str]
+    ) -> None:
+        """Another client comes first, when the right is asked for."""
+
+        def authorize(action: str, filename: str | None) -> bool:
+            if (action, filename) == last and mongo.bucket().count("a") == 1:
+                mongo.save_file("a", io.BytesIO(b"theirs"))
+            return True
+
+        put(mongo, "a")
+        client = drive(authorize)
+        seen = client.ask("HEAD", "a").headers["ETag"]
+        to = "b" if method in ("COPY", "MOVE") else None
+        assert client.status(method, "a", body, to, If_Match=seen) == (207 if method == "PROPPATCH" else 412)
+        assert (text(mongo, "a"), names(mongo), mongo.db["fs.dav"].count_documents({})) == (b"theirs", ["a"], 0)
+        assert client.status(method, "a", body, to, If_Match=client.ask("HEAD", "a").headers["ETag"]) < 300
+
     def test_versions_and_expiry(self, drive: Drive, mongo: PyMongo) -> None:
         client = drive(expire_after=100)
         client.ask("PUT", "a", b"1")

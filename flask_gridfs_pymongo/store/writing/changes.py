@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -77,13 +77,16 @@ def _free_name(versions: Versions, expired: StoredFile) -> None:
     retry(files, partial(files.update_many, gone, change))
 
 
-def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
+def rename(
+    versions: Versions, claims: Claims, filename: str, new: str, check: Callable[[StoredFile], None] | None = None
+) -> int:
     """Rename all versions of *filename* to *new*; what is uploaded meanwhile under the old name stays there.
 
     The newest one is renamed first, and claims the first place of the new name. If an upload to that name comes first,
     the name is taken; if it comes later, it is the next version. Until all others are renamed, the newest one keeps the
     old name in ``renamedFrom``: after an interruption the same call completes the rename.
 
+    :param check: called with the newest version just before it is renamed; what it raises ends this
     :return: how many versions were renamed
     :raises FileNotFoundError: if there is no such file
     :raises FileExistsError: if *new* is taken, unless by a version that has expired
@@ -93,7 +96,7 @@ def rename(versions: Versions, claims: Claims, filename: str, new: str) -> int:
     if not new:
         raise ValueError("the new name must not be empty")
     files = versions.collections.primary.files
-    newest = _rename_newest(versions, claims, filename, new)
+    newest = _rename_newest(versions, claims, filename, new, check)
     older = versions.up_to(replace(newest, filename=filename))
     change = {"$set": {"filename": new}, **NO_CLAIM}
     for start in range(0, len(older), _BATCH):
@@ -123,7 +126,9 @@ def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
     return list(free)
 
 
-def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) -> StoredFile:
+def _rename_newest(
+    versions: Versions, claims: Claims, filename: str, new: str, check: Callable[[StoredFile], None] | None
+) -> StoredFile:
     files = versions.collections.primary.files
     taken = versions.after(new, None)
     change = {
@@ -142,6 +147,8 @@ def _rename_newest(versions: Versions, claims: Claims, filename: str, new: str) 
                 raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
             if there is not None and not there.expired:
                 break
+            if check is not None:
+                check(newest)
             if there is not None:
                 _free_name(versions, there)
             own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}

@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
-from ...service.operations import rename
+from ...service.operations import inspect_renamed, rename
 from ...service.options import Options
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
@@ -53,6 +53,8 @@ def move(options: Options, request: Request, target: Target) -> Response:
     for file in files:
         for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):
             permit(options, action, name)
+    for file in files:
+        inspect_renamed(options, file, targets[file.filename])
     moved: list[StoredFile] = []
     taken: list[str] = []
     for file in files:

@@ -24,7 +24,7 @@ from .. import pages
 from ..arguments import folder
 from ..pages import flash, urls
 from ..read.listing import listing_query
-from ..selection import select
+from ..selection import check_again, select
 from ..target import Kind, Target
 
 
@@ -80,7 +80,7 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
     if not file.named:
         abort(400, "This file has no name under which it could be restored.")
     permit(options, "write", file.filename)
-    saved = save_copy(options, file, file.filename, lambda newest: None)
+    saved = save_copy(options, file, file.filename, lambda newest: check_again(options, request, target, file))
     text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
     return _saved(options, [saved], pages.url_of(saved, {"details": "", **listing_query(request.args)}) or "", text)
 

@@ -20,7 +20,7 @@ from ...store import StoredFile
 from .. import pages
 from ..pages import flash, urls
 from ..read.listing import listing_query
-from ..selection import select
+from ..selection import check_again, select
 from ..target import Target
 
 _MAX_BODY_BYTES = 256 * 1024  # of a patch, or of a form
@@ -36,21 +36,21 @@ def patch(options: Options, request: Request, target: Target) -> BaseResponse:
 
     Preconditions are about the version's content, whose entity tag does not change (RFC 5789, RFC 9110 section 13).
     """
-    file = select(options, request, target, "write")
+    file = select(options, request, target, "change")
     if request.mimetype != PATCH_TYPE:
         raise _NoPatch(
             Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
         )
     body = read_all(request, options.upload_timeout, _MAX_BODY_BYTES)
-    changed = _change(options, file, or_400(options.keys.of_patch, body))
+    changed = _change(options, request, target, file, or_400(options.keys.of_patch, body))
     return _changed(options, changed)
 
 
 def edit(options: Options, request: Request, target: Target) -> BaseResponse:
     """Change the metadata by the form of a file's page: its fields are keys, and an empty one removes its key."""
-    file = select(options, request, target, "write")
+    file = select(options, request, target, "change")
     form = small_form(request, options.upload_timeout, _MAX_BODY_BYTES)
-    changed = _change(options, file, or_400(options.keys.of_edit, form.items(multi=True)))
+    changed = _change(options, request, target, file, or_400(options.keys.of_edit, form.items(multi=True)))
     if pages.is_browser():
         query = {"details": "", "id": target.id, "version": target.version, **listing_query(request.args)}
         url = urls.index(query) if target.name is None else urls.file(target.name, query)
@@ -58,8 +58,11 @@ def edit(options: Options, request: Request, target: Target) -> BaseResponse:
     return _changed(options, changed)
 
 
-def _change(options: Options, file: StoredFile, changes: Mapping[str, Value | None]) -> StoredFile:
-    permit(options, "write", file.filename, again=True)
+def _change(
+    options: Options, request: Request, target: Target, file: StoredFile, changes: Mapping[str, Value | None]
+) -> StoredFile:
+    permit(options, "change", file.filename, again=True)
+    check_again(options, request, target, file)
     try:
         changed = options.bucket().update_metadata(file, changes)
     except FileNotFoundError:

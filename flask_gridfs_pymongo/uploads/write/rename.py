@@ -10,7 +10,7 @@ from flask import Request, abort
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
-from ...service.operations import after_save, name_taken, rename
+from ...service.operations import after_save, check_preconditions, inspect_renamed, name_taken, rename
 from ...service.options import Options
 from ...service.receive import save_copy
 from ...service.rights import permit
@@ -19,7 +19,7 @@ from ...store import StoredFile
 from .. import pages
 from ..pages import flash
 from ..read.listing import listing_query
-from ..selection import select
+from ..selection import check_again, select
 from ..target import Target
 from .file import clean_or_400
 
@@ -28,10 +28,12 @@ def move(options: Options, request: Request, target: Target) -> Response:
     """Rename all versions of a file; permanent links to them still work."""
     if target.is_version:
         abort(400, "All versions of a file move together: send the request without ?version and ?id.")
-    file, new = _file_and_new_name(options, request, target, "move")
+    file = _named_file(options, request, target)
     permit(options, "delete", file.filename)
+    new = _new_name(options, request, "move")
+    inspect_renamed(options, file, new)
     try:
-        moved = rename(options, file, new)
+        moved = rename(options, file, new, lambda newest: check_preconditions(request.method, request.headers, newest))
     except FileExistsError:
         abort(409, name_taken(new))
     except FileNotFoundError:
@@ -41,27 +43,34 @@ def move(options: Options, request: Request, target: Target) -> Response:
 
 def copy(options: Options, request: Request, target: Target) -> Response:
     """Copy a version, with its type and metadata, to a new name."""
-    file, new = _file_and_new_name(options, request, target, "copy")
+    file = _named_file(options, request, target)
+    new = _new_name(options, request, "copy")
 
     def check(newest: StoredFile | None) -> None:
         if newest is not None:
             abort(409, name_taken(new))
+        check_again(options, request, target, file)
 
-    check(options.bucket().newest(new))
+    if options.bucket().newest(new) is not None:
+        abort(409, name_taken(new))
     saved = save_copy(options, file, new, check)
     after_save(options, saved)
     return _answer(request, saved, gettext("%(new)s is a copy of %(old)s.", old=file.filename, new=new))
 
 
-def _file_and_new_name(options: Options, request: Request, target: Target, flag: str) -> tuple[StoredFile, str]:
-    """Return the file that the URL names and the new name, cleaned; reading and writing them is permitted."""
-    to = request.args[flag] or small_form(request, options.upload_timeout).get("to")
+def _named_file(options: Options, request: Request, target: Target) -> StoredFile:
+    """Return the file that the URL names, which may be read."""
     file = select(options, request, target, "read")
     if not file.named:
         abort(400, "This file has no name, and cannot be renamed or copied.")
-    new = clean_or_400(to)
+    return file
+
+
+def _new_name(options: Options, request: Request, flag: str) -> str:
+    """Return the new name, cleaned, which may be written: the URL's, or else the form's."""
+    new = clean_or_400(request.args[flag] or small_form(request, options.upload_timeout).get("to"))
     permit(options, "write", new)
-    return file, new
+    return new
 
 
 def _answer(request: Request, file: StoredFile, text: str) -> Response:

@@ -508,6 +508,14 @@ class TestRefusals:
         url = create(http, 3, If_Match=etag)
         assert patch(http, url, 0, b"abc").status_code == 204
 
+    def test_other_requests_have_none(self, client: Client) -> None:
+        """The protocol has its offset."""
+        http, wrong = client(authorize=everyone), {"If-Match": '"wrong"', "If-None-Match": "*"}
+        url = http.post("/uploads/a", headers={**TUS, "Upload-Length": "3"}).headers["Location"]
+        assert http.head(url, headers={**TUS, **wrong}).status_code == 200
+        assert patch(http, url, 0, b"ab", **wrong).status_code == 204
+        assert http.delete(url, headers={**TUS, **wrong}).status_code == 204
+
     def test_what_inspect_refuses(self, mongo: PyMongo, client: Client) -> None:
         outcome: list[Exception] = [Refused("a virus"), RuntimeError("no scanner")]
 
