@@ -16,7 +16,8 @@ file_saved = _signals.signal("file-saved")
 """A file was stored; arguments: *file*, a :class:`.StoredFile`."""
 
 file_deleted = _signals.signal("file-deleted")
-"""A file was deleted; arguments: *file*, a :class:`.StoredFile`, and *versions*, the number of deleted versions."""
+"""A file was deleted; arguments: *file*, a :class:`.StoredFile`, and *versions*, the number of deleted versions; 0 if
+they became older versions of another file."""
 
 file_changed = _signals.signal("file-changed")
 """The metadata or the name of a file was changed; arguments: *file*, the changed :class:`.StoredFile`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from flask import abort, current_app
 from pymongo.errors import ExecutionTimeout, PyMongoError
@@ -51,12 +52,17 @@ def _tidy(file: StoredFile, delete: Callable[[], list[StoredFile]]) -> None:
 
 
 def rename(
-    options: Rules, file: StoredFile, new: str, check: Callable[[StoredFile], None] = lambda newest: None
+    options: Rules,
+    file: StoredFile,
+    new: str,
+    check: Callable[[StoredFile], None] = lambda newest: None,
+    note: Mapping[str, Any] | None = None,
 ) -> StoredFile:
     """Rename a file and send the signal.
 
     :param file: its newest version, after :func:`inspect_renamed`
     :param check: called with the newest version, just before it is renamed; what it raises ends this
+    :param note: as in :meth:`.Bucket.rename`
     :raises FileExistsError: if *new* is taken
     :raises FileNotFoundError: if the file was deleted meanwhile
     """
@@ -67,7 +73,7 @@ def rename(
             inspect_renamed(options, newest, new)
         check(newest)
 
-    bucket.rename(file.filename, new, check_newest)
+    bucket.rename(file.filename, new, check_newest, note)
     moved = bucket.newest(new)
     if moved is None:
         raise FileNotFoundError(f"{new!r} was deleted meanwhile")

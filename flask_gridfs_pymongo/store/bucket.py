@@ -30,7 +30,7 @@ from .strict import check_name
 from .usage import Usage, usage
 from .variants import Variants
 from .versions import Version, Versions
-from .writing.changes import rename, rename_many, update_metadata
+from .writing.changes import prepend, rename, rename_many, update_metadata
 from .writing.claims import Claims
 from .writing.commit import Check
 from .writing.deletes import delete_many
@@ -261,19 +261,36 @@ class Bucket:
         fields = {**file.fields, "metadata": file.metadata}
         return self.save(new, self.read(file), content_type=file.media_type, fields=fields)
 
-    def rename(self, filename: str, new: str, check: Callable[[StoredFile], None] | None = None) -> int:
+    def rename(
+        self,
+        filename: str,
+        new: str,
+        check: Callable[[StoredFile], None] | None = None,
+        note: Mapping[str, Any] | None = None,
+    ) -> int:
         """Rename all versions of a name; what is uploaded meanwhile under the old name stays there.
 
         If it was interrupted, the same call completes it.
 
         :param check: called with the newest version just before it is renamed; what it raises ends this
+        :param note: the field :data:`.NOTE` for the newest version
         :return: how many versions were renamed
         :raises FileNotFoundError: if there is no such file
         :raises FileExistsError: if *new* is taken
         :raises ValueError: if *new* is empty
         """
         self.collections.indexes.ensure()
-        return rename(self._versions, self._claims, filename, new, check)
+        return rename(self._versions, self._claims, filename, new, check, note)
+
+    def prepend(self, newest: StoredFile, name: str) -> None:
+        """Make *newest* and every older version of its name the oldest versions of *name*, which has newer ones.
+
+        If *name* was deleted meanwhile, they are deleted, too.
+        """
+        prepend(self._versions, newest, name)
+        found = self._versions.newest(name)
+        if found and found.id == newest.id:
+            self.delete_all(found)
 
     def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:
         """Rename all versions of several names in one bulk write, except to names that are taken.

@@ -27,14 +27,14 @@ from wsgidav.util import get_uri_parent
 
 from ..service.operations import after_save, inspect_renamed, rename
 from ..service.receive import save_copy
-from ..service.rights import permit
+from ..service.rights import may, permit
 from ..signals import file_changed, file_deleted, send
 from ..store import StoredFile, folders_of, parent_of
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
 from .names import storable
-from .saves import filled, note
+from .saves import filled, heir, note, renamed_from
 
 Member = File | Folder
 Errors = dict[Member, DAVError]
@@ -142,7 +142,7 @@ def _clear(target: Member, kept: set[str]) -> None:
 
 def _remove(members: list[Member], errors: Errors) -> None:
     """Delete *members*, folders after their members: names with one version in batches, the others one by one."""
-    single = [member for member in members if isinstance(member, File) and member.versions == 1]
+    single = [member for member in members if isinstance(member, File) and _is_single(member)]
     for batch in _batches(single):
         if batch[0].options.bucket().delete_many([file.stored.id for file in batch]):
             for file in batch:
@@ -152,8 +152,20 @@ def _remove(members: list[Member], errors: Errors) -> None:
     _forget([*single, *removed])
 
 
+def _is_single(file: File) -> bool:
+    return file.versions == 1 and renamed_from(file.stored, file.dav) is None
+
+
 def _remove_one(member: Member) -> None:
-    if isinstance(member, File) and (deleted := member.options.bucket().delete_all(member.stored)):
+    """Delete a file with all versions, unless they become older versions of another one."""
+    if not isinstance(member, File):
+        return
+    bucket = member.options.bucket()
+    name = heir(bucket, member.stored)
+    if name is not None and may(member.options, "write", name):
+        bucket.prepend(member.stored, name)
+        send(file_deleted, file=member.stored, versions=0)
+    elif deleted := bucket.delete_all(member.stored):
         send(file_deleted, file=member.stored, versions=deleted)
 
 
@@ -181,7 +193,8 @@ def _rename_many(files: list[File], targets: Mapping[Member, str]) -> list[File]
 
 def _move_one(file: File, new: str, *, overwrite: bool) -> None:
     try:
-        rename(file.options, file.stored, new, lambda newest: file.check_again())
+        made = note(file.dav, file.stored_name)
+        rename(file.options, file.stored, new, lambda newest: file.check_again(), made)
     except FileExistsError:  # the file there gets another version, as by a PUT
         _copy_one(file, new, overwrite=overwrite)
         _remove_one(file)

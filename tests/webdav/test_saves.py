@@ -3,52 +3,62 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_deleted, file_saved
 
 from ..conftest import everyone
-from ..helpers.drive import LOCK, mounting
+from ..helpers.drive import LOCK, Client, mounting
 
-Play = Callable[..., list[str]]
+
+class Play:
+    """``play("ann PUT a one; page PUT a two; 61 s later")`` does this, and gives what the versions of ``a`` hold.
+
+    A user asks the drive; ``page`` is the blueprint.
+    """
+
+    def __init__(self, app: Flask, mongo: PyMongo) -> None:
+        self._app, self._mongo = app, mongo
+        self._tokens: dict[str, str] = {}
+        self._drive: Client | None = None
+
+    def __call__(self, steps: str, expected: tuple[int, ...] = (200, 201, 204), **options: Any) -> list[str]:
+        if self._drive is None:
+            options = {"authorize": everyone, **options}
+            self._app.register_blueprint(self._mongo.uploads_blueprint(url_prefix="/uploads", **options))
+            self._drive = mounting(self._app, self._mongo)(authenticate=lambda user, password: True, **options)
+        for step in steps.split("; "):
+            who, method, name, *more = step.split(" ")
+            if method == "s":
+                earlier(self._mongo, int(who))
+            else:
+                answer = self._ask(self._drive, who, method, name, *more)
+                assert answer.status_code in expected, (step, answer.status_code, answer.text)
+        bucket = self._mongo.bucket()
+        return [b"".join(bucket.read(file)).decode() for _, file in bucket.versions("a")][::-1]
+
+    def _ask(self, drive: Client, who: str, method: str, name: str, text: str = "") -> TestResponse:
+        body = text.encode() if method == "PUT" else LOCK if method == "LOCK" else b""
+        if who == "page":
+            return drive.client.open(f"/uploads/{name}", method=method, data=body)
+        fields = {"Authorization": f"Basic {base64.b64encode(f'{who}:'.encode()).decode()}"}
+        if name in self._tokens:
+            fields["If"] = f"({self._tokens[name]})"
+        answer = drive.ask(method, name, body, to=text if method in ("MOVE", "COPY") else None, **fields)
+        if "Lock-Token" in answer.headers:
+            self._tokens[name] = answer.headers["Lock-Token"]
+        return answer
 
 
 @pytest.fixture
 def play(app: Flask, mongo: PyMongo) -> Play:
-    """``play("ann PUT a one; page PUT a two; 61 s later")`` does this, and gives what the versions of ``a`` hold.
-
-    A user asks the drive; ``page`` is the blueprint. Other options are those of both.
-    """
-
-    def play(steps: str, **options: Any) -> list[str]:
-        options = {"authorize": everyone, **options}
-        app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", **options))
-        client = mounting(app, mongo)(authenticate=lambda user, password: True, **options)
-        tokens: dict[str, str] = {}
-        for step in steps.split("; "):
-            who, method, name, *more = step.split(" ")
-            if method == "s":
-                earlier(mongo, int(who))
-                continue
-            if who == "page":
-                answer = client.client.open(f"/uploads/{name}", method=method, data="".join(more))
-            else:
-                fields = {"Authorization": f"Basic {base64.b64encode(f'{who}:'.encode()).decode()}"}
-                if name in tokens:
-                    fields["If"] = f"({tokens[name]})"
-                body = LOCK if method == "LOCK" else "".join(more).encode() if method == "PUT" else b""
-                answer = client.ask(method, name, body, to=more[0] if method in ("MOVE", "COPY") else None, **fields)
-                tokens |= {name: token} if (token := answer.headers.get("Lock-Token", "")) else {}
-            assert answer.status_code in (200, 201, 204), (step, answer.status_code, answer.text)
-        return [b"".join(mongo.bucket().read(file)).decode() for _, file in mongo.bucket().versions("a")][::-1]
-
-    return play
+    return Play(app, mongo)
 
 
 def earlier(mongo: PyMongo, seconds: int) -> None:
@@ -79,6 +89,85 @@ PLACEHOLDERS = [
     ("it came by another door", "ann PUT a one; page PUT a; ann PUT a two", ["one", "", "two"]),
     ("another door in between", "ann PUT a; page PUT a one; ann PUT a two", ["", "one", "two"]),
 ]
+
+
+_SAVED = "ann PUT a 1; ann PUT a 2; "
+_WORD = "ann PUT t new; ann MOVE a b; ann MOVE t a; ann DELETE b"
+HISTORIES = [
+    ("danmunn/redmine_dmsf#587, Word", _SAVED + _WORD, ["1", "2", "new"]),
+    ("danmunn/redmine_dmsf#1413, vim", _SAVED + "ann MOVE a a~; ann PUT a new; ann DELETE a~", ["1", "2", "new"]),
+    ("an empty file first", _SAVED + "ann MOVE a b; ann PUT a; ann PUT a new; ann DELETE b", ["1", "2", "new"]),
+    ("a lock first", _SAVED + "ann MOVE a b; ann LOCK a; ann PUT a new; ann DELETE b", ["1", "2", "new"]),
+    ("a copy", _SAVED + "ann PUT t new; ann MOVE a b; ann COPY t a; ann DELETE b", ["1", "2", "new"]),
+    ("a copy of other content", "page PUT a 1; page PUT a 2; " + _WORD, ["1", "2", "new"]),
+    ("one version", f"ann PUT a 1; {_WORD}", ["1", "new"]),
+    ("twice", _SAVED + f"{_WORD}; {_WORD.replace('new', 'newer')}", ["1", "2", "new", "newer"]),
+    (
+        "two backups",
+        _SAVED + "ann MOVE a b; ann PUT a 3; ann MOVE a c; ann PUT a 4; ann DELETE b; ann DELETE c",
+        ["1", "2", "3", "4"],
+    ),
+    ("saved twice", _SAVED + "ann MOVE a b; ann PUT a 3; ann PUT a 4; ann DELETE b", ["1", "2", "3", "4"]),
+    (
+        "in a folder, as macOS does",
+        _SAVED + "ann MKCOL f/; ann MOVE a f/a; ann PUT a new; ann DELETE f/",
+        ["1", "2", "new"],
+    ),
+    ("just in time", _SAVED + "ann MOVE a b; 590 s later; ann PUT a new; ann DELETE b", ["1", "2", "new"]),
+    ("the window is over", _SAVED + "ann MOVE a b; 601 s later; ann PUT a new; ann DELETE b", ["new"]),
+    ("it is kept", _SAVED + "ann MOVE a b; ann PUT a new", ["new"]),
+    ("another user renames it", _SAVED + "bob MOVE a b; ann PUT a new; ann DELETE b", ["new"]),
+    ("another user puts the new one", _SAVED + "ann MOVE a b; bob PUT a new; ann DELETE b", ["new"]),
+    ("another user deletes it", _SAVED + "ann MOVE a b; ann PUT a new; bob DELETE b", ["new"]),
+    ("another user puts one more", _SAVED + "ann MOVE a b; ann PUT a 3; bob PUT a 4; ann DELETE b", ["3", "4"]),
+    ("another door renames it", _SAVED + "page POST a?move=b; ann PUT a new; ann DELETE b", ["new"]),
+    ("another door puts the new one", _SAVED + "ann MOVE a b; page PUT a new; ann DELETE b", ["new"]),
+    ("another door puts one more", _SAVED + "ann MOVE a b; ann PUT a 3; page PUT a 4; ann DELETE b", ["3", "4"]),
+    ("another door, then the drive", _SAVED + "ann MOVE a b; page PUT a 3; ann PUT a 4; ann DELETE b", ["3", "4"]),
+    ("another door changes the old one", _SAVED + "ann MOVE a b; page PUT b 3; ann PUT a 4; ann DELETE b", ["4"]),
+    (
+        "another door moves the old one there and back",
+        _SAVED + "ann MOVE a b; page POST b?move=c; page POST c?move=b; ann PUT a new; ann DELETE b",
+        ["new"],
+    ),
+    ("another door deletes it", _SAVED + "ann MOVE a b; ann PUT a new; page DELETE b", ["new"]),
+    ("deleted, then a new one", _SAVED + "ann MOVE a b; ann DELETE b; ann PUT a new", ["new"]),
+    ("deleted at once", _SAVED + "ann DELETE a; ann PUT a new", ["new"]),
+    ("an older file", f"ann PUT t old; {_SAVED}ann MOVE a b; ann MOVE t a; ann DELETE b", ["old"]),
+    ("deleted in turn", _SAVED + "ann MOVE a b; ann PUT a 3; ann DELETE a; ann DELETE b; ann PUT a 4", ["4"]),
+]
+
+
+@pytest.mark.parametrize(("report", "steps", "versions"), HISTORIES)
+def test_history_survives_how_editors_save(
+    play: Play, mongo: PyMongo, report: str, steps: str, versions: list[str]
+) -> None:
+    assert play(steps) == versions, report
+    chunks = mongo.db.fs.chunks.count_documents({})
+    assert chunks == mongo.db.fs.files.count_documents({}), "what is deleted leaves nothing"
+
+
+@pytest.mark.parametrize(
+    ("refused", "versions"), [("write a", ["new"]), ("delete b", ["new"]), ("read a", ["1", "2", "new"])]
+)
+def test_history_needs_write_of_the_one_and_delete_of_the_other(
+    play: Play, mongo: PyMongo, refused: str, versions: list[str]
+) -> None:
+    late: list[str] = []
+    play(_SAVED + "ann MOVE a b; ann PUT a new", authorize=lambda action, name: f"{action} {name}" not in late)
+    late.append(refused)
+    assert play("ann DELETE b", (403,) if refused == "delete b" else (204,)) == versions
+
+
+def test_the_application_is_told_that_no_version_was_deleted(app: Flask, play: Play) -> None:
+    heard: list[tuple[str, int]] = []
+
+    def deleted(sender: Flask, file: Any, versions: int) -> None:
+        heard.append((file.filename, versions))
+
+    with file_deleted.connected_to(deleted, app):
+        play(_SAVED + _WORD)
+    assert heard == [("b", 0)]
 
 
 @pytest.mark.parametrize(("report", "steps", "versions"), PLACEHOLDERS)

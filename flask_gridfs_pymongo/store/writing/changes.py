@@ -18,7 +18,7 @@ from pymongo import ReturnDocument, UpdateMany
 from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
-from ..model import StoredFile, unless_expired
+from ..model import NOTE, StoredFile, unless_expired
 from ..retry import retry
 from ..strict import NO_ARRAY, check_name
 from ..versions import Versions
@@ -78,7 +78,12 @@ def _free_name(versions: Versions, expired: StoredFile) -> None:
 
 
 def rename(
-    versions: Versions, claims: Claims, filename: str, new: str, check: Callable[[StoredFile], None] | None = None
+    versions: Versions,
+    claims: Claims,
+    filename: str,
+    new: str,
+    check: Callable[[StoredFile], None] | None = None,
+    note: Mapping[str, Any] | None = None,
 ) -> int:
     """Rename all versions of *filename* to *new*; what is uploaded meanwhile under the old name stays there.
 
@@ -87,6 +92,7 @@ def rename(
     old name in ``renamedFrom``: after an interruption the same call completes the rename.
 
     :param check: called with the newest version just before it is renamed; what it raises ends this
+    :param note: the field :data:`.NOTE` for the newest version
     :return: how many versions were renamed
     :raises FileNotFoundError: if there is no such file
     :raises FileExistsError: if *new* is taken, unless by a version that has expired
@@ -96,7 +102,7 @@ def rename(
     if not new:
         raise ValueError("the new name must not be empty")
     files = versions.collections.primary.files
-    newest = _rename_newest(versions, claims, filename, new, check)
+    newest = _rename_newest(versions, claims, filename, new, check, note)
     older = versions.up_to(replace(newest, filename=filename))
     change = {"$set": {"filename": new}, **NO_CLAIM}
     for start in range(0, len(older), _BATCH):
@@ -104,6 +110,19 @@ def rename(
         retry(files, partial(files.update_many, batch, change))
     retry(files, partial(files.update_one, {"_id": {"$eq": newest.id}}, {"$unset": {"renamedFrom": ""}}))
     return 1 + len(older)
+
+
+def prepend(versions: Versions, newest: StoredFile, name: str) -> None:
+    """Make *newest* and every version before it the oldest versions of *name*, which has newer ones.
+
+    If it is interrupted, the others keep their name, among them *newest*.
+    """
+    files = versions.collections.primary.files
+    older = [file_id for file_id in versions.up_to(newest) if file_id != newest.id]
+    batches = [older[start : start + _BATCH] for start in range(0, len(older), _BATCH)]
+    for batch in [*batches, [newest.id]]:
+        own = {"_id": {"$in": batch}, "filename": newest.filename}
+        retry(files, partial(files.update_many, own, {"$set": {"filename": name}, **NO_CLAIM}))
 
 
 def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
@@ -127,13 +146,20 @@ def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
 
 
 def _rename_newest(
-    versions: Versions, claims: Claims, filename: str, new: str, check: Callable[[StoredFile], None] | None
+    versions: Versions,
+    claims: Claims,
+    filename: str,
+    new: str,
+    check: Callable[[StoredFile], None] | None,
+    note: Mapping[str, Any] | None,
 ) -> StoredFile:
     files = versions.collections.primary.files
     taken = versions.after(new, None)
+    place = {"filename": new, "renamedFrom": filename, "previous": claims.make(new, None)["previous"]}
     change = {
-        "$set": {"filename": new, "renamedFrom": filename, "previous": claims.make(new, None)["previous"]},
+        "$set": {**place, **(note or {})},
         "$currentDate": {"previousAt": {"$type": "timestamp"}},
+        **({} if note else {"$unset": {NOTE: ""}}),
     }
     back = {"$set": {"filename": filename}, "$unset": {**NO_CLAIM["$unset"], "renamedFrom": ""}}
     for _ in range(_ATTEMPTS):

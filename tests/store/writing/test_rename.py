@@ -300,3 +300,14 @@ class TestPermanentLinks:
         uploads: FlaskClient = client(authorize=lambda action, filename: filename != hidden)
         answer = uploads.get(link)
         assert (answer.status_code, "new" in str(answer.headers)) == (status, status == 308)
+
+
+def test_versions_that_become_older_ones_of_another_name(store: Bucket) -> None:
+    put(store, "a", b"1")
+    newest = put(store, "a", b"2")
+    put(store, "b", b"3")
+    store.prepend(newest, "b")
+    assert (contents(store, "a"), contents(store, "b")) == ([], [b"1", b"2", b"3"])
+    newest = put(store, "b", b"4")
+    store.prepend(newest, "gone")  # as it was deleted meanwhile
+    assert (store.files.count_documents({}), store.chunks.count_documents({})) == (0, 0)
