@@ -19,9 +19,9 @@ from typing import Any, Literal, NamedTuple
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
-from .retry import reason, retry
+from .retry import is_transient, reason, retry
 
 _INDEX_TIMEOUT = 10  # seconds that a request waits for indexes
 _CHECK_INTERVAL = 10  # seconds between two checks
@@ -144,7 +144,11 @@ def create_index(collection: Collection[Any], index: Index, seconds: float | Non
                 if error.code not in _NO_QUORUM:
                     raise
                 collection.create_indexes([model], **limit)
+        except ExecutionTimeout as error:
+            return reason(error)
         except OperationFailure as error:
+            if is_transient(error):
+                raise
             return reason(error)
         return ""
 

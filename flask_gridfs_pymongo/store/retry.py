@@ -26,6 +26,7 @@ DISK_FULL = 14031
 """the server's code OutOfDiskSpace"""
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
+# By the server's error_codes.yml. A mongos may answer with the last ones though a shard has done the write.
 _TRANSIENT = {
     6,  # HostUnreachable
     7,  # HostNotFound
@@ -41,10 +42,60 @@ _TRANSIENT = {
     237,  # CursorKilled
     246,  # SnapshotUnavailable
     262,  # ExceededTimeLimit
+    355,  # InterruptedDueToStorageChange
     365,  # TemporarilyUnavailable
+    371,  # UserWritesBlocked
     9001,  # SocketException
     11601,  # Interrupted
+    46841,  # ClientMarkedKilled
+    # of a shard's primary that steps down or stops, which the driver does not recognize in the errors of documents
+    91,  # ShutdownInProgress
+    189,  # PrimarySteppedDown
+    10058,  # LegacyNotPrimary
+    10107,  # NotWritablePrimary
+    11600,  # InterruptedAtShutdown
+    11602,  # InterruptedDueToReplStateChange
+    13435,  # NotPrimaryNoSecondaryOk
+    13436,  # NotPrimaryOrSecondary
+    # of a mongos, while a shard has no primary
+    70,  # ShardNotFound
+    83,  # RemoteResultsUnavailable
+    133,  # FailedToSatisfyReadPreference
+    145,  # PooledConnectionsDropped
+    149,  # NoConfigPrimary
+    199,  # ReplicaSetMonitorRemoved
+    216,  # ElectionInProgress
+    317,  # ConnectionPoolExpired
+    384,  # ConnectionError
+    407,  # PooledConnectionAcquisitionExceededTimeLimit
+    56846,  # ConfigServerUnreachable
+    91331,  # RetriableRemoteCommandFailure
+    # of a mongos, while chunks or collections move
+    63,  # StaleShardVersion
+    117,  # ConflictingOperationInProgress
+    150,  # StaleEpoch
+    203,  # ShardingStateNotInitialized
+    227,  # CannotImplicitlyCreateCollection
+    239,  # SnapshotTooOld
+    249,  # StaleDbVersion
+    250,  # StaleChunkHistory
+    272,  # MigrationConflict
+    314,  # ObjectIsBusy
+    319,  # MovePrimaryInProgress
+    342,  # ReshardingCriticalSectionTimeout
+    343,  # ShardCannotRefreshDueToLocksHeld
+    406,  # MigrationBlockingOperationCoordinatorCleaningUp
+    453,  # InterruptedDueToReshardingCriticalSection
+    9996,  # RecvStaleConfig
+    13388,  # StaleConfig
+    # of a server that has too much to do
+    402,  # ResourceExhausted
+    433,  # AdmissionQueueOverflow
+    449,  # RateLimitExceeded
+    450,  # PooledConnectionAcquisitionRejected
+    462,  # IngressRequestRateLimitExceeded
 }
+_LABELS = ("RetryableWriteError", "RetryableError")  # of servers, also for codes of other releases
 
 
 def codes(error: PyMongoError) -> set[int | None]:
@@ -63,14 +114,16 @@ def reason(error: PyMongoError) -> str:
 
 
 def is_transient(error: PyMongoError) -> bool:
-    """Whether the same operation may succeed later; if the server replied with it, nothing was done."""
+    """Whether the same operation may succeed later; the server may have done it, or a part of it, nevertheless."""
     if isinstance(error, (AutoReconnect, WaitQueueTimeoutError)):
         return True
     if 20 in codes(error) and "retryable writes" in str(error):
         # A standalone server refuses transaction numbers, which PyMongo 4.20 sends to it when it repeats a
         # write whose connection broke off in its handshake.
         return True
-    return not is_unconfirmed(error) and not _TRANSIENT.isdisjoint(codes(error))
+    if is_unconfirmed(error):
+        return False
+    return not _TRANSIENT.isdisjoint(codes(error)) or any(map(error.has_error_label, _LABELS))
 
 
 def is_unconfirmed(error: PyMongoError) -> bool:

@@ -114,11 +114,12 @@ class Versions:
     def count(self, filename: str, limit: int = 0) -> int:
         """Return how many versions there are, at most *limit*; 0: count all."""
         options: dict[str, Any] = {"limit": limit} if limit else {}
-        return int(self.collections.files.count_documents(named(filename), **options))
+        files = self.collections.files
+        return int(retry(files, lambda: files.count_documents(named(filename), **options)))
 
     def number(self, file: StoredFile) -> int:
         """Return the number of *file* among the versions of its name: 0 is the first one."""
-        return self._strict.number(file)
+        return retry(self.collections.files, lambda: self._strict.number(file))
 
     def before(self, filename: str, number: int | None = None, limit: int = 100) -> list[Version]:
         """Return the *limit* versions of *filename* before version *number* (None: the newest ones), newest first.

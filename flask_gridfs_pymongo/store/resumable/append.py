@@ -186,7 +186,7 @@ class UploadWriter:
         there = {chunk["_id"] for chunk in found}
         if foreign := list(there - own):
             self.lease.check()
-            retry(self._chunks, lambda: self._chunks.delete_many({"_id": {"$in": foreign}}))
+            retry(self._chunks, partial(self._chunks.delete_many, self._those(foreign)))
         return there
 
     def _withdraw(self, chunks: Chunks) -> None:
@@ -197,7 +197,11 @@ class UploadWriter:
             chunks = [chunk for chunk in chunks if chunk["n"] >= safe]
         elif self.stored():
             return
-        self._chunks.delete_many({"_id": {"$in": [chunk["_id"] for chunk in chunks]}})
+        self._chunks.delete_many(self._those([chunk["_id"] for chunk in chunks]))
+
+    def _those(self, ids: list[ObjectId]) -> dict[str, Any]:
+        """Return a query for chunks of the upload by their ``_id``; it names the field by which chunks are sharded."""
+        return {"files_id": self.lease.id, "_id": {"$in": ids}}
 
     def stored(self) -> dict[str, Any] | None:
         """Return the files document if the upload has become a file."""

@@ -131,7 +131,7 @@ class ResumableUploads:
     def count(self, limit: int) -> int:
         """Return how many uploads can be resumed, *limit* at most."""
         resumable = {"state": "open", "expires": {"$gt": self._clock.now()}}
-        return int(self.collection.count_documents(resumable, limit=limit))
+        return int(retry(self.collection, lambda: self.collection.count_documents(resumable, limit=limit)))
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""

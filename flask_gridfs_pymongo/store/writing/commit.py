@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 from bson.int64 import Int64
 from bson.objectid import ObjectId
-from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError, WriteConcernError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from ... import mimetype
 from ..charset import split
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
 from ..model import StoredFile, unless_expired
-from ..retry import RetryBudget, retry
+from ..retry import RetryBudget, is_outage, retry
 from ..versions import Versions
 from .changes import expire_older
 from .claims import Claims
@@ -182,8 +182,6 @@ class _Commit:
         self._state = _State.SENT
         try:
             self._watch.write(partial(self._files.insert_one, self._document))
-        except (AutoReconnect, WriteConcernError):
-            raise
         except DuplicateKeyError as error:
             self._state = before
             if self._is_stored():
@@ -192,8 +190,9 @@ class _Commit:
             else:
                 self._give_way(error)
             return
-        except PyMongoError:  # it was refused
-            self._state = before
+        except PyMongoError as error:
+            if not is_outage(error):  # it was refused
+                self._state = before
             raise
         if self._watch.sure:
             self._state = _State.PLACED
