@@ -62,8 +62,8 @@ class Dav:
         self._swept = _PROPERTY
 
     def remember(self, *folders: str) -> None:
-        """Keep *folders* even if they are empty; the top always exists."""
-        self._insert([{"_id": _FOLDER + folder} for folder in folders if folder])
+        """Keep *folders* even if they are empty, with the present date; the top always exists."""
+        self._insert([{"_id": _FOLDER + folder, "made": self.now()} for folder in folders if folder])
 
     def forget(self, paths: Collection[str]) -> None:
         """Delete the folders and properties that are kept under *paths*, as these files and folders are gone."""
@@ -76,9 +76,10 @@ class Dav:
         found = {one["_id"]: one for one in self._find(selection, 2, DESCENDING)}  # the locks come after all folders
         return any(key != _LOCKS for key in found), self._unexpired(found.get(_LOCKS, _NO_LOCKS))
 
-    def folders(self, top: str, limit: int) -> list[str]:
-        """Return at most *limit* of the remembered folders, *top* and those below it."""
-        return [found["_id"].removeprefix(_FOLDER) for found in self._find(_below(_FOLDER + top), limit)]
+    def folders(self, top: str, limit: int) -> dict[str, datetime | None]:
+        """Return at most *limit* of the remembered folders, *top* and those below it, each with its date if known."""
+        found = self._find(_below(_FOLDER + top), limit)
+        return {folder["_id"].removeprefix(_FOLDER): folder.get("made") for folder in found}
 
     def read(self, path: str, *, deep: bool, names: Collection[str] | None, values: bool) -> Kept:
         """Return the locks, and the properties of a file or folder.

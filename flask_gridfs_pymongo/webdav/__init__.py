@@ -12,7 +12,8 @@ The order of calls::
             _environ            the body, and what WsgiDAV and the resources see of the request
             _propfind           in :mod:`.propfind`
             _change             DELETE, COPY and MOVE, in :mod:`.changes`
-            _by_wsgidav         PROPPATCH, MKCOL, PUT, LOCK and UNLOCK: WsgiDAV parses them, and calls
+            _unlock
+            _by_wsgidav         PROPPATCH, MKCOL, PUT and LOCK: WsgiDAV parses them, and calls
                                 :class:`.Provider`, :class:`.File`, :class:`.Folder`, and for locks and properties
                                 :class:`.LockStorage` and :class:`.PropertyManager`
         _refusal                for any error
@@ -32,7 +33,12 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import BadGateway, BadRequest, HTTPException, MethodNotAllowed, Unauthorized
 from werkzeug.http import quote_header_value
 from werkzeug.wrappers import Response
-from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth, get_http_status_string
+from wsgidav.dav_error import (
+    DAVError,
+    PRECONDITION_CODE_LockTokenMismatch,
+    PRECONDITION_CODE_PropfindFiniteDepth,
+    get_http_status_string,
+)
 from wsgidav.request_resolver import RequestResolver
 from wsgidav.wsgidav_app import WsgiDAVApp
 from wsgidav.xml_tools import etree, make_multistatus_el, use_lxml
@@ -53,6 +59,7 @@ from .errors import as_dav_error
 from .files import File
 from .folders import Folder
 from .locks import LockStorage
+from .names import spelled
 from .properties import PropertyManager
 from .propfind import multistatus, propfind
 from .provider import Provider
@@ -141,8 +148,8 @@ class WebDAV:
             return _propfind(current, found)
         if current.method in ("DELETE", "COPY", "MOVE"):
             return _change(current, found)
-        if current.method == "UNLOCK" and found and found.prevent_locking():
-            abort(403, "Only those who may write here may remove a lock.")
+        if current.method == "UNLOCK":
+            return _unlock(current, found or File(f"/{spelled(current.path)}", environ, None))
         return self._by_wsgidav(environ)
 
     def _user(self, current: Request) -> str:
@@ -277,6 +284,23 @@ def _change(current: Request, found: Member | None) -> Response:
         etree.SubElement(response, "{DAV:}href").text = member.get_href()
         etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
     return multistatus(root)
+
+
+def _unlock(current: Request, member: Member) -> Response:
+    """Remove a lock (RFC 4918 section 9.11); if its file is gone, so is the lock, and that is no error."""
+    token, locks = current.headers.get("Lock-Token", "").strip(" <>"), member.provider.lock_manager
+    if not token:
+        abort(400, "Lock-Token is missing.")
+    if member.prevent_locking():
+        abort(403, "Only those who may write here may remove a lock.")
+    member.check_if()
+    if locks.is_url_locked_by_token(member.get_ref_url(), token):
+        if not locks.is_token_locked_by_user(token, member.environ["wsgidav.user_name"]):
+            abort(403, "This is the lock of another user.")
+        locks.release(token)
+    elif isinstance(member, Folder) or member.file:
+        raise DAVError(409, "It is not locked by this token.", err_condition=PRECONDITION_CODE_LockTokenMismatch)
+    return Response(status=204)
 
 
 def _page(current: Request, folder: Folder) -> Response:

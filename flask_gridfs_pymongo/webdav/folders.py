@@ -6,11 +6,13 @@ ask it for its members; WsgiDAV makes new ones, for MKCOL, PUT and LOCK.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 from flask import abort, request
+from pymongo.errors import ExecutionTimeout
 from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
@@ -28,8 +30,26 @@ MAX_NAMES = 10_000
 """files and folders in a folder that is listed, or below one that is moved, copied or deleted"""
 
 
+_MAX_DATED = 1000  # names below a folder that are read for its date
+
+
+class _Listed(NamedTuple):
+    remembered: Mapping[str, datetime | None]
+    files: list[StoredFile]
+    last: str | None
+    """the last name that was read; None: there are no more"""
+
+
 class Folder(Resource, DAVCollection):
-    """A folder, or the top."""
+    """A folder, or the top.
+
+    :param within: the folder that lists it
+    """
+
+    def __init__(self, path: str, environ: dict[str, Any], within: Folder | None = None) -> None:
+        super().__init__(path, environ)
+        self._within = within
+        self._listed: _Listed | None = None
 
     def members(self) -> list[File | Folder]:
         """Return the files and folders that this one shows.
@@ -53,8 +73,10 @@ class Folder(Resource, DAVCollection):
             files += [row.file for row in page.rows if is_addressable(row.file)]
             if len(files) + len(folders) >= limit:
                 break
+        if not folders:  # else what is below them counts, too
+            self._listed = _Listed(remembered, files, None)
         members: list[File | Folder] = [
-            *(Folder(f"/{folder}", self.environ) for folder in sorted(folders) if is_path(folder[:-1])),
+            *(Folder(f"/{folder}", self.environ, self) for folder in sorted(folders) if is_path(folder[:-1])),
             *(File(f"/{file.filename}", self.environ, file) for file in files),
         ]
         return members[:limit]
@@ -79,7 +101,34 @@ class Folder(Resource, DAVCollection):
                 raise QuotaExceeded(f"more than {MAX_NAMES} files and folders are not moved, copied or deleted at once")
         yield from (Folder(f"/{path}", self.environ) for path in folders)
 
+    @cached_property
+    def _dates(self) -> dict[str, datetime]:
+        """The dates of this folder and of those below it: of the newest file that is visible there, or of an empty one.
+
+        Folders of which not all names were read are left out.
+        """
+        try:
+            remembered, files, last = self._listed or self._first_below()
+        except ExecutionTimeout:  # too many files that may not be shown
+            return {}
+        visible, dates = visibility_of(self.options), dict[str, datetime]()
+        empty = [(path, date) for path, date in remembered.items() if date and not visible.hidden_folder(path)]
+        for path, date in [*empty, *((file.filename, file.upload_date) for file in files)]:
+            for folder in ("", *folders_of(path)):
+                dates[folder] = max(date, dates.get(folder, date))
+        return {path: date for path, date in dates.items() if last is None or path < last[: len(path)]}
+
+    def _first_below(self) -> _Listed:
+        page = self.options.bucket().list(prefix=self.stored_name, limit=_MAX_DATED, shown=visibility_of(self.options))
+        remembered = self.dav.folders(self.stored_name, MAX_NAMES)
+        return _Listed(remembered, [row.file for row in page.rows], page.next and page.next.filename)
+
     # The methods below are called by WsgiDAV.
+
+    def get_last_modified(self) -> float:
+        """Return the date of the newest version in it, or the present if it has too many names to tell."""
+        date = (self._within or self)._dates.get(self.stored_name)
+        return (date or self.dav.now()).timestamp()
 
     def get_member_names(self) -> None:
         """Never called, but WsgiDAV requires it: it does not answer PROPFIND here."""

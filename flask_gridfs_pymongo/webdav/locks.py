@@ -14,6 +14,7 @@ from flask import request
 from wsgidav.dav_error import HTTP_LOCKED, DAVError, DAVErrorCondition, PRECONDITION_CODE_LockConflict
 from wsgidav.lock_man.lock_manager import generate_lock_token, normalize_lock_root
 from wsgidav.util import is_child_uri
+from wsgidav.xml_tools import etree, string_to_xml
 
 from ..store import Dav, Lock
 
@@ -47,11 +48,10 @@ class LockStorage:
     ) -> list[dict[str, Any]]:
         """Return the locks on *path* (*include_root*), and those below it (*include_children*)."""
         root = normalize_lock_root(path)
-        return [
-            self._for_wsgidav(lock)
-            for lock in self._locks()
-            if (include_root and lock["root"] == root) or (include_children and is_child_uri(root, lock["root"]))
-        ]
+        found = list(self._by_root.get(root, ())) if include_root else []
+        if include_children:
+            found += [lock for lock in self._locks() if is_child_uri(root, lock["root"])]
+        return [self._for_wsgidav(lock) for lock in found]
 
     def create(self, path: str, lock: dict[str, Any]) -> dict[str, Any]:
         """Make a lock, and return *lock* with its root, token and timeout.
@@ -115,6 +115,17 @@ class LockStorage:
     def known(self, locks: _Locks | None) -> None:
         request.environ[self._key] = locks
 
+    @property
+    def _by_root(self) -> Mapping[str, _Locks]:
+        locks, key = self._locks(), f"{self._key}.by_root"
+        kept: tuple[_Locks, dict[str, _Locks]] | None = request.environ.get(key)
+        if kept is None or kept[0] is not locks:
+            by_root: dict[str, _Locks] = {}
+            for lock in locks:
+                by_root.setdefault(lock["root"], []).append(lock)
+            request.environ[key] = kept = locks, by_root
+        return kept[1]
+
     def _locks(self) -> _Locks:
         if self.known is None:
             self.known = self._dav().locks()
@@ -131,6 +142,23 @@ class LockStorage:
         """The lock for WsgiDAV, which needs its expiry by this machine's clock."""
         left = (lock["expires"] - self._dav().now()).total_seconds()
         return {**lock, "expire": time.time() + left}
+
+
+def active(lock: Mapping[str, Any], root: str) -> Any:
+    """Return the ``activelock`` element of a lock as WsgiDAV has it (RFC 4918 section 14.1).
+
+    :param root: the URL of what is locked
+    """
+    element = etree.Element("{DAV:}activelock")
+    for name, kind in (("locktype", lock["type"]), ("lockscope", lock["scope"])):
+        etree.SubElement(etree.SubElement(element, f"{{DAV:}}{name}"), f"{{DAV:}}{kind}")
+    etree.SubElement(element, "{DAV:}depth").text = lock["depth"]
+    if lock["owner"]:
+        element.append(string_to_xml(lock["owner"]))
+    etree.SubElement(element, "{DAV:}timeout").text = f"Second-{int(lock['expire'] - time.time())}"
+    for name, url in (("locktoken", lock["token"]), ("lockroot", root)):
+        etree.SubElement(etree.SubElement(element, f"{{DAV:}}{name}"), "{DAV:}href").text = url
+    return element
 
 
 def _bounded(timeout: float | None) -> float:

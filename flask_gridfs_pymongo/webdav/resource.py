@@ -9,6 +9,7 @@ from urllib.parse import quote
 from flask import abort, request
 from wsgidav.dav_error import DAVError
 from wsgidav.dav_provider import DAVProvider
+from wsgidav.lock_man.lock_manager import normalize_lock_root
 from wsgidav.util import get_uri_parent, parse_if_header_dict, test_if_header_dict
 from wsgidav.xml_tools import etree
 
@@ -16,7 +17,7 @@ from ..service.options import Rules
 from ..service.rights import may, permit
 from ..store import MAX_PROPERTIES, Dav, StoredFile
 from .errors import as_dav_errors
-from .locks import LockStorage
+from .locks import LockStorage, active
 
 
 class BucketProvider(DAVProvider):
@@ -99,6 +100,14 @@ class Resource:
             principal=self.environ["wsgidav.user_name"],
         )
 
+    def _lockdiscovery(self) -> Any:
+        """The locks on this and, other than WsgiDAV's, those on a folder above that include it (section 15.8)."""
+        element, own = etree.Element("{DAV:}lockdiscovery"), normalize_lock_root(self.get_ref_url())
+        for lock in self.provider.lock_manager.get_indirect_url_lock_list(own):
+            above = quote(request.script_root) + lock["root"].rstrip("/") + "/"
+            element.append(active(lock, self.get_href() if lock["root"] == own else above))
+        return element
+
     # The methods below are called by WsgiDAV.
 
     def get_href(self) -> str:
@@ -124,6 +133,8 @@ class Resource:
     def get_property_value(self, name: str) -> Any:
         if name == "{DAV:}supportedlock" and self.prevent_locking():
             return etree.Element(name)
+        if name == "{DAV:}lockdiscovery":
+            return self._lockdiscovery()
         value = super().get_property_value(name)  # type: ignore[misc]
         if value is None:  # else WsgiDAV would answer that it exists and is empty
             raise DAVError(404)

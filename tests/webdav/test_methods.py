@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from typing import Any
 
@@ -873,6 +874,35 @@ class TestLocks:
         assert [client.status(method, "a/new", LOCK) for method in ("PUT", "LOCK")] == [423, 423]
         assert names(mongo) == ["a/1"]
 
+    @pytest.mark.parametrize("depth", ["infinity", "0"])
+    def test_what_is_in_a_folder_shows_its_lock(self, drive: Drive, mongo: PyMongo, depth: str) -> None:
+        """RFC 4918 section 15.8."""
+        put(mongo, "a/b/1", "c")
+        client = drive()
+        token = client.lock("a/", Depth=depth)
+        for path in ("a/", "a/b/", "a/b/1", "c"):
+            answer = client.ask("PROPFIND", path, asking("<prop><lockdiscovery/></prop>"), Depth="0")
+            shown = path == "a/" or (depth == "infinity" and path != "c")
+            assert (token in answer.text) == shown, path
+            assert ("<D:lockroot><D:href>/dav/a/</D:href></D:lockroot>" in answer.text) == shown, path
+        both = client.ask("PROPFIND", "a/b/", asking("<prop><lockdiscovery/></prop>"), Depth="1")
+        assert both.text.count(token) == (2 if depth == "infinity" else 0)
+
+    def test_unlock_of_what_is_gone(self, drive: Drive, mongo: PyMongo) -> None:
+        """wiliarko/jsDAV#151: a client that cannot end its lock never closes the file."""
+        client, reader = drive(), drive(lambda action, filename: action in ("list", "read"), root="/reader")
+        put(mongo, "a/1", "b")
+        file, folder = client.lock("b"), client.lock("a/")
+        for name in ("a/1", "b"):
+            mongo.bucket().delete(name)
+        assert client.status("UNLOCK", "b") == 400
+        assert reader.status("UNLOCK", "b", Lock_Token=f"<{file}>") == 403
+        assert [client.status("UNLOCK", "b", Lock_Token=f"<{file}>") for _ in range(2)] == [204, 204]
+        assert client.status("UNLOCK", "a/1", Lock_Token=f"<{folder}>") == 204
+        assert mongo.bucket().dav.locks() == []
+        assert client.status("PUT", "b", b"x") == 201
+        assert client.status("UNLOCK", "b", Lock_Token="<none>") == 409
+
     def test_others_may_not_end_them(self, drive: Drive) -> None:
         client = drive(authenticate=lambda name, password: True)
 
@@ -1126,6 +1156,48 @@ def test_what_people_reported_elsewhere(
     answer = drive().ask(method, path, body, **fields)
     assert (report, answer.status_code) == (report, status)
     assert bool(re.search(text.removeprefix("!"), answer.text, re.DOTALL)) != text.startswith("!")
+
+
+class TestFolderDates:
+    """Clients show 1970, or nothing, if a folder has none (haiwen/seafile#487)."""
+
+    def dates(self, client: Client, path: str, depth: str = "0") -> dict[str, datetime]:
+        answer = client.ask("PROPFIND", path, asking("<prop><getlastmodified/></prop>"), Depth=depth)
+        found = ElementTree.fromstring(answer.data).iterfind("D:response", DAV)
+        pairs = [(one.findtext("D:href", "", DAV), one.findtext(".//D:getlastmodified", "", DAV)) for one in found]
+        return {path.removeprefix("/dav/"): parsedate_to_datetime(date) for path, date in pairs}
+
+    def test_that_of_the_newest_file_which_one_may_see(
+        self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(mongo, "a/1", "a/b/2", "a/b/hidden", "a/c/3", "a/hidden/4", "d/5")
+        years = {"1": 2001, "2": 2002, "hidden": 2009, "3": 2003, "4": 2009, "5": 2005}
+        for name, year in years.items():
+            change = {"$set": {"uploadDate": datetime(year, 1, 1, tzinfo=UTC)}}
+            mongo.db.fs.files.update_one({"filename": {"$regex": f"/{name}$"}}, change)
+        client = drive(lambda action, name: not (name or "").endswith(("hidden", "hidden/")))
+
+        def years_of(path: str, depth: str = "0") -> dict[str, int]:
+            return {path: date.year for path, date in self.dates(client, path, depth).items()}
+
+        assert years_of("a/", "1") == {"a/": 2003, "a/b/": 2002, "a/c/": 2003, "a/1": 2001}
+        assert years_of("a/b/", "1") == {"a/b/": 2002, "a/b/2": 2002}
+        assert [years_of(path)[path] for path in ("", "a/", "a/b/", "d/")] == [2005, 2003, 2002, 2005]
+        monkeypatch.setattr(folders, "_MAX_DATED", 2)  # in doubt nobody relies on an old listing
+        present = datetime.now(UTC).year
+        assert years_of("a/", "1") == {"a/": present, "a/b/": present, "a/c/": present, "a/1": 2001}
+        assert years_of("", "1") == {"": present, "a/": present, "d/": present}
+        assert years_of("a/b/", "1") == {"a/b/": 2002, "a/b/2": 2002}
+
+    def test_that_of_an_empty_folder_stays(self, drive: Drive, mongo: PyMongo) -> None:
+        client = drive()
+        client.ask("MKCOL", "a")
+        client.ask("MKCOL", "a/b")
+        past = datetime(2001, 1, 1, tzinfo=UTC)
+        mongo.db.fs.dav.update_one({"_id": "folder:a/b/"}, {"$set": {"made": past}})
+        found = self.dates(client, "a/", "1")
+        assert found["a/b/"] == past == self.dates(client, "a/b/")["a/b/"]
+        assert timedelta(minutes=-1) < datetime.now(UTC) - found["a/"] < timedelta(minutes=1)
 
 
 class TestFolderPages:
