@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 import click
+from blinker import Signal
 
 from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, StoredFile
+from .batches import batches
 from .group import Failure, bucket_options, gridfs, plain
-from .paths import folder, is_folder, name_given, name_into, new_name, spelled, stored_files
+from .paths import StoredMatch, folder, is_folder, name_given, name_into, new_name, spelled, stored_files
+from .report import Report
 from .transfers import Transfers, transferring
 
 _MAX_NAMED = 5  # files that a question lists by name
@@ -45,16 +49,28 @@ def rm_command(
                 raise Failure("the standard input is closed, so nobody can answer; --yes does not ask")
             what = "all versions" if all_versions else "the newest version"
             click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
-        seen = set()  # of a file that is named twice only one version is deleted
-        for one in stored_files(store, wanted, report):
-            with report.trying(one.name):
-                if one.file.named and one.file.filename in seen:
-                    continue
-                seen.add(one.file.filename)
-                every = all_versions and one.file.named
-                deleted = store.delete_all(one.file) if every else store.delete(id=one.file.id)
-                if deleted:
-                    send(file_deleted, file=one.file, versions=deleted)
+        for batch in batches(_once(stored_files(store, wanted, report))):
+            files = [one.file for one in batch]
+            with transfers.interrupts.deferred():
+                counts = store.delete_all_many(files) if all_versions else _delete(store, files)
+            for file, count in zip(files, counts, strict=True):
+                if count:
+                    send(file_deleted, file=file, versions=count)
+            report.advance(len(batch))
+
+
+def _once(matches: Iterable[StoredMatch]) -> Iterator[StoredMatch]:
+    """Leave out a file that comes again: only one of its versions is to be deleted."""
+    seen = set()
+    for one in matches:
+        if not one.file.named or one.file.filename not in seen:
+            yield one
+        seen.add(one.file.filename)
+
+
+def _delete(bucket: Bucket, newest: Sequence[StoredFile]) -> Sequence[int]:
+    deleted = bucket.delete_many([file.id for file in newest])
+    return [min(deleted, 1)] * len(newest)
 
 
 def _amount(bucket: Bucket, names: Sequence[str]) -> str:
@@ -81,13 +97,12 @@ def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
       2  the command line is wrong, or the database does not answer
     """
 
-    def move(bucket: Bucket, file: StoredFile, new: str) -> None:
-        bucket.rename(file.filename, new)
-        if moved := bucket.newest(new):
-            send(file_changed, file=moved)
-
     with transferring(prefix, bucket) as transfers:
-        _each(transfers, sources, destination, move)
+        pairs = _with_new_names(transfers, sources, destination)
+        for batch in batches(pairs, key=lambda pair: pair[0].file.filename):
+            with transfers.interrupts.deferred():
+                renamed = transfers.bucket.rename_many({one.file.filename: new for one, new in batch})
+            _tell(transfers.report, batch, list(renamed.values()), file_changed)
 
 
 @gridfs.command("cp")
@@ -106,16 +121,18 @@ def cp_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
       2  the command line is wrong, or the database does not answer
     """
 
-    def copy(bucket: Bucket, file: StoredFile, new: str) -> None:
-        send(file_saved, file=bucket.copy(file.filename, new))
-
     with transferring(prefix, bucket) as transfers:
-        _each(transfers, sources, destination, copy)
+        pairs = _with_new_names(transfers, sources, destination)
+        for batch in batches(pairs, weight=lambda pair: pair[0].file.length):
+            with transfers.interrupts.deferred() if len(batch) > 1 else nullcontext():  # one alone may be large
+                copied = transfers.bucket.copy_many((one.file, new) for one, new in batch)
+            _tell(transfers.report, batch, copied, file_saved)
 
 
-def _each(
-    transfers: Transfers, sources: tuple[str, ...], destination: str, act: Callable[[Bucket, StoredFile, str], None]
-) -> None:
+def _with_new_names(
+    transfers: Transfers, sources: tuple[str, ...], destination: str
+) -> Iterator[tuple[StoredMatch, str]]:
+    """Iterate over the files that *sources* mean, each with its new name; what cannot be is reported."""
     store, report = transfers.bucket, transfers.report
     into_folder = len(sources) > 1 or is_folder(store, destination)
     for name in (spelled(store, name) for name in sources):
@@ -128,4 +145,21 @@ def _each(
                 new = name_into(destination, one, into_folder)
                 if new == one.file.filename:
                     raise ValueError("source and destination are the same")
-                act(store, one.file, new)
+                yield one, new
+
+
+def _tell(
+    report: Report,
+    batch: Sequence[tuple[StoredMatch, str]],
+    outcomes: Sequence[StoredFile | Exception],
+    signal: Signal,
+) -> None:
+    """Report the errors of single files, and send the *signal* of the others; another error ends the command."""
+    for outcome in outcomes:
+        if isinstance(outcome, StoredFile):
+            send(signal, file=outcome)
+    for (one, _), outcome in zip(batch, outcomes, strict=True):
+        with report.trying(one.name):
+            if isinstance(outcome, Exception):
+                raise outcome
+    report.advance(len(batch))

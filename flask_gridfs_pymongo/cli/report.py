@@ -23,6 +23,7 @@ from .group import plain
 
 _LINE = "\r\x1b[K\x1b[?7l{}\x1b[?7h"  # replaces the last line; what is too long for the terminal is cut off
 _PAUSE = 0.2  # seconds
+_DELAY = 1  # second before the progress of many small files is shown
 
 
 class Report:
@@ -84,6 +85,14 @@ class Report:
                 self._show(name, read, size, time.monotonic() - started)
         self._files += 1
 
+    def advance(self, files: int) -> None:
+        """Count *files* that are done, and after a second show how many."""
+        self._files += files
+        now = time.monotonic()
+        if self._terminal and now - self._started >= _DELAY and now - self._last_shown >= _PAUSE:
+            self._last_shown, self._is_shown = now, True
+            click.echo(_LINE.format(self._so_far()), err=True, nl=False)
+
     def _show(self, name: str, read: int, size: int | None, seconds: float) -> None:
         self._last_shown, self._is_shown = time.monotonic(), True
         part = f"{min(100, 100 * read // size)} % of " if size else ""
@@ -92,8 +101,9 @@ class Report:
 
     def _so_far(self) -> str:
         seconds = time.monotonic() - self._started
-        rate = _size(self._bytes / max(seconds, 0.001))
-        return f"{self._files:,} files, {_size(self._bytes)} in {_clock(seconds)} ({rate}/s)"
+        size = f", {_size(self._bytes)}" if self._bytes else ""
+        rate = f" ({_size(self._bytes / max(seconds, 0.001))}/s)" if self._bytes else ""
+        return f"{self._files:,} files{size} in {_clock(seconds)}{rate}"
 
     def _clear(self) -> None:
         if self._is_shown:

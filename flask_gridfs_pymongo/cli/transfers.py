@@ -41,7 +41,7 @@ class Transfers:
     def __init__(self, bucket: Bucket, report: Report, interrupts: Interrupts) -> None:
         self.bucket = bucket
         self.report = report
-        self._interrupts = interrupts
+        self.interrupts = interrupts
 
     def put(self, source: BinaryIO, name: str, size: int | None, *, unless_same: bool = False) -> bool:
         """Store the content of *source* as the newest version of *name*; return whether it was stored.
@@ -54,7 +54,7 @@ class Transfers:
             for block in self.report.counted(name, size, blocks):
                 writer.write(block)
             check = partial(_ensure_other, writer.sha256) if unless_same else None
-            with self._interrupts.deferred():
+            with self.interrupts.deferred():
                 file = writer.commit(check=check).file
             send(file_saved, file=file)
             return True

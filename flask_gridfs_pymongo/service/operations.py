@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -89,6 +89,25 @@ def inspect_renamed(options: Rules, newest: StoredFile, new: str) -> None:
             document = {**version.document, "filename": new}
             inspect(options, bucket, replace(version, filename=new, document=document))
             before = number
+
+
+def rename_many(options: Rules, renames: Sequence[tuple[StoredFile, str]]) -> Mapping[str, StoredFile | Exception]:
+    """Rename several files as :meth:`.Bucket.rename_many` does, and send a signal for each.
+
+    :param renames: the newest version of each name, after :func:`inspect_renamed`, with the new name
+    """
+    known = {file.filename: (file, new) for file, new in renames}
+
+    def check(newest: StoredFile) -> None:
+        file, new = known[newest.filename]
+        if newest.id != file.id:
+            inspect_renamed(options, newest, new)
+
+    outcomes = options.bucket().rename_many({old: new for old, (_, new) in known.items()}, check)
+    for outcome in outcomes.values():
+        if isinstance(outcome, StoredFile):
+            send(file_changed, file=outcome)
+    return outcomes
 
 
 def name_taken(name: str) -> Message:

@@ -35,6 +35,7 @@ from .retry import DISK_FULL, codes, is_outage, reason
 from .stream import FileReader
 from .variants import StoredVariant
 from .versions import Version
+from .writing.batches import NewFile, Ready
 from .writing.claims import build_index
 from .writing.commit import Saved
 from .writing.sources import Readable
@@ -61,10 +62,12 @@ __all__ = [
     "Key",
     "LeaseLost",
     "Lock",
+    "NewFile",
     "Page",
     "QuotaExceeded",
     "Readable",
     "Reader",
+    "Ready",
     "Row",
     "Saved",
     "StoredFile",

@@ -22,7 +22,7 @@ from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
 from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first
-from .model import TYPE_FIELDS, StoredFile, unless_expired
+from .model import StoredFile, unless_expired
 from .reader import Reader
 from .resumable.uploads import ResumableUploads
 from .stream import FileReader
@@ -30,14 +30,15 @@ from .strict import check_name
 from .usage import Usage, usage
 from .variants import Variants
 from .versions import Version, Versions
-from .writing.changes import prepend, rename, rename_many, update_metadata
+from .writing.batches import NewFile, Ready, commit_many, prefetched, save_many
+from .writing.changes import prepend, rename, update_metadata
 from .writing.claims import Claims
-from .writing.commit import Check
-from .writing.deletes import delete_many
+from .writing.commit import Check, Saved
+from .writing.deletes import delete_all_many, delete_many
+from .writing.renames import rename_many
 from .writing.sources import Readable, blocks
 from .writing.writer import Writer
 
-_BATCH = 100  # files
 _PAGE = 1000  # names
 
 
@@ -252,6 +253,22 @@ class Bucket:
                 inspect(writer.preview(content_type, fields))
             return writer.commit(content_type, fields, check).file
 
+    def save_many(self, uploads: Iterable[NewFile]) -> Sequence[StoredFile | Exception]:
+        """Save several files, each as :meth:`save` does, in a few round trips for 200 small ones.
+
+        :param uploads: read as they are needed; those with the same name become versions in this order
+        :return: for each upload the file, or what :meth:`save` would raise; after the database has failed, the files
+            that are left are not tried, and have its error
+        """
+        return save_many(self._versions, self.writer, uploads)
+
+    def commit_many(self, uploads: Sequence[Ready]) -> Sequence[Saved | Exception]:
+        """Commit several uploads, in two round trips if nobody else uploads under the same names.
+
+        :return: for each upload what :meth:`.Writer.commit` would return or raise; as in :meth:`save_many`
+        """
+        return commit_many(self._versions, uploads)
+
     def copy(self, filename: str, new: str, version: int = -1) -> StoredFile:
         """Save a version, with its type, fields and metadata, as the newest version of *new*.
 
@@ -260,6 +277,28 @@ class Bucket:
         file = self._one(filename, version, None)
         fields = {**file.fields, "metadata": file.metadata}
         return self.save(new, self.read(file), content_type=file.media_type, fields=fields)
+
+    def copy_many(self, copies: Iterable[tuple[StoredFile, str]]) -> Sequence[StoredFile | Exception]:
+        """Save several versions, each as the newest version of another name: :meth:`copy` in batches.
+
+        :param copies: each version with the new name
+        :return: for each of them the copy, or the error, as in :meth:`save_many`
+        """
+        wanted = list(copies)
+        files = self.prefetched(file for file, _ in wanted)
+        return self.save_many(
+            NewFile(new, self.content(file), file.media_type, {**file.fields, "metadata": file.metadata})
+            for file, (_, new) in zip(files, wanted, strict=True)
+        )
+
+    def prefetched(self, files: Iterable[StoredFile]) -> Iterator[StoredFile]:
+        """Yield *files*; reading a small one then takes no round trip, as its content comes with that of others."""
+        return prefetched(self.chunks, files)
+
+    def content(self, file: StoredFile) -> Iterator[bytes]:
+        """Read *file* as :meth:`read` does, but begin only when the first byte is wanted."""
+        with closing(self.read(file)) as pieces:
+            yield from pieces
 
     def rename(
         self,
@@ -292,13 +331,17 @@ class Bucket:
         if found and found.id == newest.id:
             self.delete_all(found)
 
-    def rename_many(self, names: Mapping[str, str]) -> Sequence[str]:
-        """Rename all versions of several names in one bulk write, except to names that are taken.
+    def rename_many(
+        self, names: Mapping[str, str], check: Callable[[StoredFile], None] | None = None
+    ) -> Mapping[str, StoredFile | Exception]:
+        """Rename all versions of several names, each as :meth:`rename` does, in a few round trips for 500 names.
 
         :param names: the new name for each old one
-        :return: the old names that were renamed
+        :param check: as in :meth:`rename`, for each of them
+        :return: for each old name its newest version under the new name, or what :meth:`rename` would raise
         """
-        return rename_many(self._versions, names)
+        self.collections.indexes.ensure()
+        return rename_many(self._versions, self._claims, names, check)
 
     def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:
         """Delete all versions of a name, or one; documents first, then content.
@@ -324,12 +367,14 @@ class Bucket:
 
         Versions that were uploaded since *newest* was found stay.
         """
-        found, deleted = self._versions.documents_up_to(newest, *TYPE_FIELDS), 0
-        for start in range(0, len(found), _BATCH):
-            batch = found[start : start + _BATCH]
-            pictures = [one["_id"] for one in batch if self.variants.may_exist(one)]
-            deleted += delete_many(self.collections, self.variants, [one["_id"] for one in batch], pictures)
-        return deleted
+        return self.delete_all_many([newest])[0]
+
+    def delete_all_many(self, newest: Sequence[StoredFile]) -> Sequence[int]:
+        """Delete the *newest* versions of some names with all older ones, as :meth:`delete_all` does, in batches.
+
+        :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
+        """
+        return delete_all_many(self._versions, self.variants, newest)
 
     def delete_many(self, ids: Sequence[Any]) -> int:
         """Delete versions, their documents first; return how many.

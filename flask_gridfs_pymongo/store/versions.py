@@ -10,9 +10,10 @@ no dates, arrays), :mod:`.strict` asks again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from pymongo import ASCENDING, DESCENDING
@@ -21,6 +22,8 @@ from ..cache import Memory
 from . import ids
 from .collections import Collections, Documents
 from .documents import NEWEST_FIRST, DocumentFinder
+from .integrity import is_utf8
+from .listing.names import octets
 from .model import StoredFile, unless_expired, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
@@ -29,6 +32,7 @@ T = TypeVar("T")
 _DATES = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
 _KEYS = 1000  # of one name; if there are more, each version is looked up separately
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
+_EACH = 16  # documents fetched for each of several names
 
 
 class Version(NamedTuple):
@@ -178,21 +182,70 @@ class Versions:
         """Return the documents of :meth:`up_to` with the fields ``filename``, ``uploadDate`` and *more*."""
         files, fields = self.collections.files, ["filename", "uploadDate", *more]
         by_date = partial(files.find, {"filename": newest.filename}, fields, sort=[("uploadDate", ASCENDING)])
-        undated, dated = list[dict[str, Any]](), list[dict[str, Any]]()
-        for found in retry(files, lambda: list(by_date(batch_size=_IDS))):
-            if isinstance(found["filename"], list) or not ids.is_utf8(found["_id"]):
-                continue  # the query also matches elements of arrays
-            if not isinstance(found.get("uploadDate"), datetime):
-                undated.append(found)
-            elif newest.dated and upload_date(found) <= newest.upload_date:
-                dated.append(found)
-        return undated + dated
+        return up_to(newest, retry(files, lambda: list(by_date(batch_size=_IDS))))
+
+    def of_many(
+        self, filenames: Collection[str], fields: Sequence[str] | None = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Return the documents of all versions of several names, by one query to the primary: see :func:`of_many`."""
+        files = self.collections.primary.files
+        return retry(files, lambda: of_many(files, filenames, fields))
 
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; if a secondary that may lag finds nothing, ask the primary."""
         files, primary = self.collections.files, self.collections.primary.files
         found = retry(files, lambda: ask(files))
         return retry(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
+
+
+def up_to(newest: StoredFile, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those of a name's *documents*, sorted by date, that :meth:`.Versions.documents_up_to` returns."""
+    undated, dated = list[dict[str, Any]](), list[dict[str, Any]]()
+    for found in documents:
+        if isinstance(found["filename"], list) or not ids.is_utf8(found["_id"]):
+            continue  # the query also matches elements of arrays
+        if not isinstance(found.get("uploadDate"), datetime):
+            undated.append(found)
+        elif newest.dated and upload_date(found) <= newest.upload_date:
+            dated.append(found)
+    return undated + dated
+
+
+def of_many(
+    files: Documents,
+    filenames: Collection[str],
+    fields: Sequence[str] | None = None,
+    max_time_ms: int | None = None,
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the documents of all versions of each of several names, sorted by date.
+
+    Left out are names that no query can ask for, and those for which there is no room: many versions of other names
+    come before them.
+
+    :param fields: of the documents, besides ``_id``, ``filename`` and ``uploadDate``; None: all
+    """
+    wanted = [name for name in filenames if is_utf8(name)]
+    if not wanted:
+        return {}
+    limit = _EACH * len(wanted)
+    projection = None if fields is None else ["filename", "uploadDate", *fields]
+    found = files.find({"filename": {"$in": wanted}}, projection, batch_size=limit + 1)
+    found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(limit).max_time_ms(max_time_ms)
+    documents = list(found)
+    texts = (document for document in documents if type(document["filename"]) is str)
+    groups = {name: list(group) for name, group in groupby(texts, key=lambda document: document["filename"])}
+    if len(documents) == limit:  # the last name may be incomplete, and those after it were not reached
+        end = max(map(octets, groups), default=b"")
+        return {name: groups.get(name, []) for name in wanted if octets(name) < end}
+    return {name: groups.get(name, []) for name in wanted}
+
+
+def newest_in(documents: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the newest of all versions of a name, sorted by date; None if there is none, or dates do not settle it."""
+    dates = [document.get("uploadDate") for document in documents]
+    if len(dates) == 1 or (dates and isinstance(dates[-1], datetime) and dates.count(dates[-1]) == 1):
+        return documents[-1]
+    return None
 
 
 def _is_newest(found: list[dict[str, Any]], filename: str) -> bool:

@@ -18,17 +18,16 @@ Both return the members that failed, each with its error; a folder stays if some
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from flask import abort
 from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
-from ..service.operations import after_save, inspect_renamed, rename
+from ..service.operations import after_save, inspect_renamed, rename, rename_many
 from ..service.receive import save_copy
 from ..service.rights import may, permit
-from ..signals import file_changed, file_deleted, send
+from ..signals import file_deleted, send
 from ..store import StoredFile, folders_of, parent_of
 from .errors import as_dav_error
 from .files import File
@@ -141,19 +140,16 @@ def _clear(target: Member, kept: set[str]) -> None:
 
 
 def _remove(members: list[Member], errors: Errors) -> None:
-    """Delete *members*, folders after their members: names with one version in batches, the others one by one."""
-    single = [member for member in members if isinstance(member, File) and _is_single(member)]
-    for batch in _batches(single):
-        if batch[0].options.bucket().delete_many([file.stored.id for file in batch]):
-            for file in batch:
-                send(file_deleted, file=file.stored, versions=1)
-    others = set(members).difference(single)
+    """Delete *members*, folders after their members: files in batches, those that may have an heir one by one."""
+    files = [file for file in members if isinstance(file, File) and renamed_from(file.stored, file.dav) is None]
+    for batch in _batches(files):
+        counts = batch[0].options.bucket().delete_all_many([file.stored for file in batch])
+        for file, count in zip(batch, counts, strict=True):
+            if count:
+                send(file_deleted, file=file.stored, versions=count)
+    others = set(members).difference(files)
     removed = _attempt([member for member in members if member in others], _remove_one, errors)
-    _forget([*single, *removed])
-
-
-def _is_single(file: File) -> bool:
-    return file.versions == 1 and renamed_from(file.stored, file.dav) is None
+    _forget([*files, *removed])
 
 
 def _remove_one(member: Member) -> None:
@@ -170,25 +166,23 @@ def _remove_one(member: Member) -> None:
 
 
 def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, *, overwrite: bool) -> None:
-    """Rename files in batches if there are several and their new names are free, the others one by one."""
+    """Rename files in batches if there are several, and what that leaves one by one."""
     files = [member for member in members if isinstance(member, File)]
-    folders = [member for member in members if isinstance(member, Folder)]
-    moved = {file for batch in _batches(files) for file in _rename_many(batch, targets)} if len(files) > 1 else set()
-    others = [file for file in files if file not in moved]
-    gone = [*moved, *_attempt(others, lambda file: _move_one(file, targets[file], overwrite=overwrite), errors)]
-    gone += _attempt(folders, lambda folder: None, errors)
+    outcomes: dict[str, StoredFile | Exception] = {}
+    for batch in _batches(files) if len(files) > 1 else ():
+        outcomes |= rename_many(batch[0].options, [(file.stored, targets[file]) for file in batch])
+
+    def finish(member: Member) -> None:
+        outcome = outcomes.get(member.stored_name)
+        if isinstance(member, File) and (outcome is None or isinstance(outcome, OSError)):
+            _move_one(member, targets[member], overwrite=overwrite)
+        elif isinstance(outcome, Exception):
+            raise outcome
+
+    gone = _attempt([*files, *(member for member in members if isinstance(member, Folder))], finish, errors)
     if gone:
         gone[0].dav.copy_properties({member.stored_name: targets[member] for member in gone})
     _forget(gone)
-
-
-def _rename_many(files: list[File], targets: Mapping[Member, str]) -> list[File]:
-    renamed = set(files[0].options.bucket().rename_many({file.stored_name: targets[file] for file in files}))
-    done = [file for file in files if file.stored_name in renamed]
-    for file in done:
-        document = {**file.stored.document, "filename": targets[file]}
-        send(file_changed, file=replace(file.stored, filename=targets[file], document=document))
-    return done
 
 
 def _move_one(file: File, new: str, *, overwrite: bool) -> None:

@@ -89,7 +89,7 @@ class TestBucket:
         assert store.rename("a", "c") == 2
         with pytest.raises(FileExistsError):
             store.rename("b", "c")
-        assert store.rename_many({"b": "d"}) == ["b"]
+        assert store.rename_many({"b": "d"}) == {"b": store.find("d")}
         assert names(store) == ["c", "d"]
         last = store.newest("d")
         assert last is not None

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -16,11 +15,9 @@ from pymongo import ASCENDING, DESCENDING
 
 from ..integrity import is_utf8
 from ..model import unless_expired
-from ..versions import Versions
+from ..versions import Versions, newest_in, of_many
 from .names import Edge
 from .page import ANYTHING, MAX_COUNTED, Budget, Having, Key, Row, Visibility, Walk, named
-
-_VERSIONS = 16  # documents fetched for each name; names with more versions are looked up one by one
 
 
 def by_name(
@@ -141,10 +138,8 @@ class _Names:
 
 
 def _latest(group: list[dict[str, Any]]) -> Latest | None:
-    """The newest of all versions of a name, sorted by date; None if dates do not settle which."""
-    *_, date = dates = [document.get("uploadDate") for document in group]
-    is_sure = len(dates) == 1 or (isinstance(date, datetime) and dates.count(date) == 1)
-    return Latest(group[-1], len(group)) if is_sure else None
+    document = newest_in(group)
+    return None if document is None else Latest(document, len(group))
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -154,20 +149,8 @@ def is_same(one: Any, other: Any) -> bool:
 
 def newest_of(versions: Versions, names: Collection[str], budget: Budget, *fields: str) -> dict[str, Latest]:
     """Return the newest versions of *names*, with ``_id`` and *fields*, for names that one query settles."""
-    wanted = [name for name in names if is_utf8(name)]
-    if not wanted:
-        return {}
-    limit = _VERSIONS * len(wanted)
-    found = versions.collections.files.find(
-        {"filename": {"$in": wanted}}, ["filename", "uploadDate", *fields], batch_size=limit
-    )
-    found = found.sort([("filename", ASCENDING), ("uploadDate", ASCENDING)]).limit(limit)
-    documents = list(found.max_time_ms(budget.left()))
-    texts = (document for document in documents if type(document["filename"]) is str)
-    groups = {name: list(group) for name, group in groupby(texts, key=lambda document: document["filename"])}
-    if groups and len(documents) == limit:
-        groups.popitem()  # which may be incomplete
-    return {name: latest for name, group in groups.items() if (latest := _latest(group))}
+    found = of_many(versions.collections.files, names, fields, budget.left())
+    return {name: newest for name, group in found.items() if (newest := _latest(group))}
 
 
 def row_of(versions: Versions, filename: str, documents: list[dict[str, Any]], latest: Latest | None) -> Row | None:

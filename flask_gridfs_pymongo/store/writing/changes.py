@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pymongo import ReturnDocument, UpdateMany
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
@@ -123,26 +123,6 @@ def prepend(versions: Versions, newest: StoredFile, name: str) -> None:
     for batch in [*batches, [newest.id]]:
         own = {"_id": {"$in": batch}, "filename": newest.filename}
         retry(files, partial(files.update_many, own, {"$set": {"filename": name}, **NO_CLAIM}))
-
-
-def rename_many(versions: Versions, names: Mapping[str, str]) -> list[str]:
-    """Rename all versions of several names in one bulk write, except to names that are taken.
-
-    If an upload takes a new name at the same moment, that name has both files as versions.
-
-    :param names: the new name for each old one
-    :return: the old names of what was renamed
-    """
-    files = versions.collections.primary.files
-    each: list[dict[str, Any]] = [{"$match": {"filename": {"$in": list(names.values())}}}]
-    each.append({"$group": {"_id": "$filename"}})
-    found = retry(files, lambda: list(files.aggregate(each)))
-    taken = {group["_id"] for group in found if isinstance(group["_id"], str)}
-    free = {old: new for old, new in names.items() if new not in taken}
-    changes = [UpdateMany({"filename": old}, {"$set": {"filename": new}, **NO_CLAIM}) for old, new in free.items()]
-    if changes:
-        retry(files, lambda: files.bulk_write(changes, ordered=False))
-    return list(free)
 
 
 def _rename_newest(

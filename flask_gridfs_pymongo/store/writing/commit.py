@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from bson.int64 import Int64
 from bson.objectid import ObjectId
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from ... import mimetype
 from ..charset import split
@@ -93,10 +93,7 @@ def commit(
     :raises IndexConflict: if a unique index of the application refuses the document
     :raises Unconfirmed: if the server does not confirm whether it stored the document
     """
-    attempts = _Commit(versions, claims, _document(filename, content, content_type, fields), content.watch, check)
-    saved = attempts.run()
-    claims.sweep()
-    return saved
+    return Commit(versions, claims, filename, content, content_type, fields, check).run()
 
 
 class _State(Enum):
@@ -106,8 +103,10 @@ class _State(Enum):
     PLACED = "the document is stored in the right place"
 
 
-class _Commit:
-    """One commit, repeated until it succeeds, is refused, or can no longer succeed.
+class Commit:
+    """One commit, with the parameters of :func:`commit`.
+
+    It is repeated until it succeeds, is refused, or can no longer succeed.
 
     ============= ============================= ====================================== ========================
     state         step                          outcome                                next
@@ -131,13 +130,20 @@ class _Commit:
     """
 
     def __init__(
-        self, versions: Versions, claims: Claims, document: dict[str, Any], watch: Watch | None, check: Check | None
+        self,
+        versions: Versions,
+        claims: Claims,
+        filename: str,
+        content: Content,
+        content_type: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        check: Check | None = None,
     ) -> None:
         self._versions, self._claims = versions, claims
         self._files, self._chunks = versions.collections.primary
-        self._document, self._check = document, check
-        self._watch = watch or Watch(versions.collections, late=True)
-        self._id, self._filename = document["_id"], document["filename"]
+        self._document, self._check = _document(filename, content, content_type, fields), check
+        self._watch = content.watch or Watch(versions.collections, late=True)
+        self._id, self._filename = content.id, filename
         self._newest: StoredFile | None = None  # what it followed in the last attempt
         self._state = _State.NEW
 
@@ -147,12 +153,14 @@ class _Commit:
         try:
             for attempt in range(_ATTEMPTS):
                 try:
-                    self._step()
+                    if not self.is_placed:
+                        self._step()
                 except PyMongoError as error:
                     self._watch.doubt()
                     if not budget.lasts(error):
                         raise
-                if self._state is _State.PLACED:
+                if self.is_placed:
+                    self._claims.sweep()
                     return Saved(StoredFile.from_document(self._document), unless_expired(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
             raise IndexConflict(
@@ -162,11 +170,27 @@ class _Commit:
         except PyMongoError as error:
             if self._state is _State.NEW:
                 raise
-            raise Unconfirmed(f"{self._filename!r} may be stored, or not: {error}") from error
+            raise self.given_up(error) from error
         except Exception:
             if self._state is _State.MISPLACED:
                 self._take_back()
             raise
+
+    @property
+    def filename(self) -> str:
+        """The name."""
+        return self._filename
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the document is stored in the right place."""
+        return self._state is _State.PLACED
+
+    def given_up(self, error: PyMongoError) -> PyMongoError:
+        """Return what to raise if nothing more can be done after *error*."""
+        if self._state is _State.NEW:
+            return error
+        return Unconfirmed(f"{self._filename!r} may be stored, or not: {error}")
 
     def _step(self) -> None:
         if self._state is _State.MISPLACED:
@@ -226,8 +250,11 @@ class _Commit:
         return self._versions.after(self._filename, self._newest)
 
     def _look(self) -> None:
-        """Find the version to follow, and choose a date after its date."""
-        self._newest = self._versions.newest(self._filename, self._id if self._state is _State.MISPLACED else None)
+        self.follow(self._versions.newest(self._filename, self._id if self._state is _State.MISPLACED else None))
+
+    def follow(self, newest: StoredFile | None) -> None:
+        """Ask *check* about the version to follow, claim the place after it, and choose a date after its date."""
+        self._newest = newest
         if self._check is not None:
             self._check(unless_expired(self._newest))
         if self._newest is not None and self._newest.expired:
@@ -261,6 +288,28 @@ class _Commit:
 
     def _take_back(self) -> None:
         retry(self._files, lambda: self._files.delete_one({"_id": self._id}))
+
+
+def insert_many(commits: Sequence[Commit]) -> None:
+    """Insert the documents of several commits that know what they follow, as the first step of each."""
+    files, first, *others = commits[0]._files, *(commit._watch for commit in commits)
+    for commit in commits:
+        commit._state = _State.SENT
+    refused = set[int]()
+    try:
+        first.write(partial(files.insert_many, [commit._document for commit in commits], ordered=False))
+    except PyMongoError as error:
+        if not isinstance(error, BulkWriteError) or is_outage(error):
+            first.doubt()
+        else:
+            refused = {one["index"] for one in error.details["writeErrors"]}
+    for watch in others:
+        watch.join(first)
+    for place, commit in enumerate(commits):
+        if place in refused:
+            commit._state = _State.NEW
+        elif commit._watch.sure:
+            commit._state = _State.PLACED
 
 
 def _document(

@@ -7,15 +7,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from pymongo.errors import WriteConcernError
 
 from ..collections import Collections, Documents
 from ..errors import Unconfirmed
+from ..model import TYPE_FIELDS, StoredFile
 from ..retry import retry
 from ..variants import Variants
+from ..versions import Versions, up_to
+
+_BATCH = 100  # files
 
 
 def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
@@ -42,4 +47,36 @@ def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]
         collections.delete_chunks(ids)
         if pictures:
             variants.forget(*pictures)
+    return deleted
+
+
+def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[StoredFile]) -> list[int]:
+    """Delete the *newest* versions of some names, and every older version of these; what was uploaded since then stays.
+
+    Of files without a name only the version itself is deleted.
+
+    :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
+    """
+    counts: list[int] = []
+    for start in range(0, len(newest), _BATCH):
+        batch = newest[start : start + _BATCH]
+        found = versions.of_many([file.filename for file in batch], TYPE_FIELDS) if len(batch) > 1 else {}
+        known = [_up_to(versions, file, found.get(file.filename)) for file in batch]
+        deleted = _delete(versions.collections, variants, list(chain(*known)))
+        counts += [deleted] if len(batch) == 1 else [len(documents) if deleted else 0 for documents in known]
+    return counts
+
+
+def _up_to(versions: Versions, file: StoredFile, documents: list[dict[str, Any]] | None) -> Sequence[Mapping[str, Any]]:
+    if not file.named:
+        return [file.document]
+    return versions.documents_up_to(file, *TYPE_FIELDS) if documents is None else up_to(file, documents)
+
+
+def _delete(collections: Collections, variants: Variants, documents: Sequence[Mapping[str, Any]]) -> int:
+    deleted = 0
+    for start in range(0, len(documents), _BATCH):
+        batch = documents[start : start + _BATCH]
+        pictures = [one["_id"] for one in batch if variants.may_exist(one)]
+        deleted += delete_many(collections, variants, [one["_id"] for one in batch], pictures)
     return deleted

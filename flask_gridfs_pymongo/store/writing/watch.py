@@ -56,9 +56,16 @@ class Watch:
         except ConfigurationError:  # nothing was sent: a member that has just started does not support sessions yet
             self.doubt()
             return operation()
-        self._last = self._session.operation_time
-        self._first = self._first or self._last
+        finally:
+            self._last = self._session.operation_time
+            self._first = self._first or self._last
         return done
+
+    def join(self, other: Watch) -> None:
+        """Note the last write of *other*, which was one for both uploads."""
+        self._last = other._last
+        self._first = self._first or self._last
+        self._doubtful = self._doubtful or other._doubtful
 
     def doubt(self) -> None:
         """Note that something failed, or is retried."""

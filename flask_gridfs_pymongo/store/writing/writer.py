@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -24,7 +24,7 @@ from ..model import StoredFile
 from ..retry import is_reachable, retry
 from ..versions import Versions
 from .claims import Claims
-from .commit import Check, Content, Saved, commit, preview
+from .commit import Check, Commit, Content, Saved, preview
 from .pipeline import ChunkPipeline, Chunks, Digest
 from .watch import Watch
 
@@ -110,9 +110,14 @@ class Writer:
 
     def finish(self) -> None:
         """Store the rest of the content; from then on the writer holds neither a thread nor chunks."""
+        self._store(self.rest())
+
+    def rest(self) -> Chunks:
+        """Return the chunks that are not stored yet, for :func:`finish_many`."""
         self._pipeline.settle()
-        self._store(*self._pipeline.cut(final=True))
+        chunks, _, _ = self._pipeline.cut(final=True)
         self._pipeline.close()
+        return chunks
 
     def _whole(self) -> Content:
         if self._content is None:
@@ -133,15 +138,31 @@ class Writer:
         check: Check | None = None,
     ) -> Saved:
         """Make the file the newest version of its name: see :func:`.commit.commit`."""
+        attempts = self.begin_commit(content_type, fields, check)
+        try:
+            saved = attempts.run()
+        except Exception as error:
+            self.end_commit(error)
+            raise
+        self.end_commit(saved)
+        return saved
+
+    def begin_commit(
+        self,
+        content_type: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        check: Check | None = None,
+    ) -> Commit:
+        """Return the commit, which the caller runs; :meth:`end_commit` is told its outcome."""
         content = self._whole()
         self._in_doubt = True  # also if Ctrl-C or the end of a worker interrupts
-        try:
-            saved = commit(self._versions, self._claims, self.filename, content, content_type, fields, check)
-        except Exception as error:
-            self._in_doubt = isinstance(error, Unconfirmed)
-            raise
-        self._close()
-        return saved
+        return Commit(self._versions, self._claims, self.filename, content, content_type, fields, check)
+
+    def end_commit(self, outcome: Saved | Exception) -> None:
+        """Close the upload if it was committed."""
+        self._in_doubt = isinstance(outcome, Unconfirmed)
+        if isinstance(outcome, Saved):
+            self._close()
 
     def abort(self) -> None:
         """Remove what was written, unless it was or may have been committed."""
@@ -154,3 +175,11 @@ class Writer:
         self._open = False
         self._pipeline.close()
         self._watch.close()
+
+
+def finish_many(writers: Sequence[Writer]) -> None:
+    """Store the rest of the content of several uploads by one insert; :meth:`Writer.finish` of many."""
+    first, *others = writers
+    first._store([chunk for writer in writers for chunk in writer.rest()])
+    for other in others:
+        other._watch.join(first._watch)

@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
-from ...service.operations import inspect_renamed, rename
+from ...service.operations import inspect_renamed, rename_many
 from ...service.options import Options
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
@@ -37,8 +37,8 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     if pages.is_browser() and "sure" not in form:
         named = [pages.identify(file, key=file.key) for file in files]
         return pages.page("selected.html", {"files": named}, kept=listing_query(request.args))
-    for file in files:
-        if count := bucket.delete_all(file):
+    for file, count in zip(files, bucket.delete_all_many(files), strict=True):
+        if count:
             send(file_deleted, file=file, versions=count)
     text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
     return flash.redirect(_listing(request), text) if pages.is_browser() else pages.empty(204)
@@ -55,15 +55,14 @@ def move(options: Options, request: Request, target: Target) -> Response:
             permit(options, action, name)
     for file in files:
         inspect_renamed(options, file, targets[file.filename])
-    moved: list[StoredFile] = []
-    taken: list[str] = []
-    for file in files:
-        try:
-            moved.append(rename(options, file, targets[file.filename]))
-        except FileExistsError:
-            taken.append(targets[file.filename])
-        except FileNotFoundError:
+    outcomes = rename_many(options, [(file, targets[file.filename]) for file in files])
+    moved = [outcome for outcome in outcomes.values() if isinstance(outcome, StoredFile)]
+    taken = [targets[name] for name, outcome in outcomes.items() if isinstance(outcome, FileExistsError)]
+    for outcome in outcomes.values():
+        if isinstance(outcome, FileNotFoundError):
             abort(404, "The file was deleted meanwhile.")
+        if isinstance(outcome, Exception) and not isinstance(outcome, FileExistsError):
+            raise outcome
     if not pages.is_browser():
         return pages.json_of({"files": [pages.describe(file) for file in moved], "taken": taken})
     text = ngettext("%(num)s file was moved.", "%(num)s files were moved.", len(moved))

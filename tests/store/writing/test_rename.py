@@ -52,17 +52,6 @@ class TestRename:
         assert store.rename("a", "e") == 1
         assert store.files.find_one({"filename": "d"})["metadata"]["contentType"]
 
-    def test_several_at_once(self, store: Bucket) -> None:
-        for name in ("a", "a", "b", "taken"):
-            put(store, name, name.encode())
-        assert store.rename_many({"a": "x/a", "b": "taken", "none": "x/none"}) == ["a", "none"]
-        assert [(row.file.filename, row.versions) for row in store.list().rows] == [("b", 1), ("taken", 1), ("x/a", 2)]
-        assert store.files.count_documents({"filename": "x/a", "previous": {"$exists": True}}) == 0
-        put(store, "a", b"new")
-        put(store, "x/a", b"new")
-        assert (store.count("a"), store.count("x/a")) == (1, 3)
-        assert store.rename_many({}) == []
-
     def test_a_taken_name(self, store: Bucket) -> None:
         for name in ("a", "b"):
             put(store, name, name.encode())

@@ -1,0 +1,162 @@
+"""Renames of many files in a few round trips for some hundred of them.
+
+As in :mod:`.batches`, what is not settled by the first attempt for all is then done one by one::
+
+    rename_many(versions, claims, {"a.txt": "old/a.txt", "b.txt": "old/b.txt"})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from pymongo import UpdateMany, UpdateOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from .. import ids
+from ..collections import Documents
+from ..model import NOTE, StoredFile
+from ..retry import codes, is_unconfirmed, retry
+from ..strict import check_name
+from ..versions import Versions, newest_in
+from .batches import Attempts, batches
+from .changes import rename
+from .claims import NO_CLAIM, Claims
+
+_BATCH = 500  # names
+_DUPLICATE_KEY = 11000  # the server's code
+_Check = Callable[[StoredFile], None]
+
+
+class _Rename(NamedTuple):
+    old: str
+    new: str
+    older: list[dict[str, Any]]
+    newest: dict[str, Any]
+
+
+def rename_many(
+    versions: Versions, claims: Claims, names: Mapping[str, str], check: _Check | None = None
+) -> dict[str, StoredFile | Exception]:
+    """Rename all versions of several names, each as :func:`.changes.rename` does, and with the same promises.
+
+    :param names: the new name for each old one
+    :param check: called with each newest version just before it is renamed; what it raises ends this rename
+    :return: for each old name its newest version under the new name, or the error
+    """
+    for name in (*names, *names.values()):
+        check_name(name)
+    attempts = Attempts()
+    outcomes: dict[str, StoredFile | Exception] = {}
+    for batch in batches(names.items(), _BATCH):
+        done = attempts.make(partial(_rename_batch, versions, claims, batch, check))
+        for old, new in batch:
+            if isinstance(done, Exception):
+                outcomes[old] = done
+            elif old in done:
+                outcomes[old] = done[old]
+            else:
+                outcomes[old] = attempts.make(partial(_rename_one, versions, claims, old, new, check))
+    return outcomes
+
+
+def _rename_one(versions: Versions, claims: Claims, old: str, new: str, check: _Check | None) -> StoredFile:
+    rename(versions, claims, old, new, check)
+    renamed = versions.newest(new)
+    if renamed is None:
+        raise FileNotFoundError(f"{new!r} was deleted meanwhile")
+    return renamed
+
+
+def _rename_batch(
+    versions: Versions, claims: Claims, names: Sequence[tuple[str, str]], check: _Check | None
+) -> dict[str, StoredFile | Exception]:
+    """Rename those that nothing stands in the way of; return them, and what *check* raised for others."""
+    files = versions.collections.primary.files
+    found = versions.of_many({name for pair in names for name in pair})
+    free = {new for _, new in names if new and found.get(new) == []}
+    plain = [one for old, new in names if new in free and (one := _plain(old, new, found.get(old, [])))]
+    refused = {} if check is None else _refused(versions, plain, check)
+    plain = [one for one in plain if one.old not in refused]
+    conflicts = _write(files, [_take(claims, one) for one in plain])
+    taken = [one for place, one in enumerate(plain) if place not in conflicts]
+    found = versions.of_many([one.new for one in taken])
+    placed = [one for one in taken if _is_first(one, found.get(one.new, []))]
+    _write(files, [_give_back(one) for one in taken if one not in placed])
+    _write(files, [change for one in placed for change in _follow(one)], ordered=True)
+    return {one.old: _renamed(versions, one) for one in placed} | refused
+
+
+def _refused(versions: Versions, plain: Sequence[_Rename], check: _Check) -> dict[str, StoredFile | Exception]:
+    refused: dict[str, StoredFile | Exception] = {}
+    for one in plain:
+        try:
+            check(versions.stored(one.newest))
+        except PyMongoError:
+            raise
+        except Exception as error:
+            refused[one.old] = error
+    return refused
+
+
+def _plain(old: str, new: str, documents: list[dict[str, Any]]) -> _Rename | None:
+    """The rename, if it is certain which version is the newest, and all can be asked for; else None."""
+    newest = newest_in(documents)
+    if newest is None or StoredFile.from_document(newest).expired:
+        return None
+    if "renamedFrom" in newest or not all(ids.is_utf8(document["_id"]) for document in documents):
+        return None
+    return _Rename(old, new, documents[:-1], newest)
+
+
+def _take(claims: Claims, one: _Rename) -> UpdateOne:
+    """The newest version takes the new name, and claims its first place; it is marked until the others follow."""
+    own = {"_id": {"$eq": one.newest["_id"]}, "filename": {"$in": [one.old, one.new]}}
+    fields = {"filename": one.new, "previous": claims.make(one.new, None)["previous"]}
+    mark = {"renamedFrom": one.old} if one.older else {}
+    now = {"previousAt": {"$type": "timestamp"}}
+    return UpdateOne(own, {"$set": {**fields, **mark}, "$unset": {NOTE: ""}, "$currentDate": now})
+
+
+def _is_first(one: _Rename, there: list[dict[str, Any]]) -> bool:
+    """Whether the newest version has the new name, and whatever else has it followed knowingly."""
+    own_id = one.newest["_id"]
+    if not there or repr(there[0]["_id"]) != repr(own_id):
+        return False
+    return len(there) == 1 or there[1].get("previous") == {"name": one.new, "_id": own_id}
+
+
+def _give_back(one: _Rename) -> UpdateOne:
+    change = {"$set": {"filename": one.old}, "$unset": {**NO_CLAIM["$unset"], "renamedFrom": ""}}
+    return UpdateOne({"_id": {"$eq": one.newest["_id"]}, "filename": one.new}, change)
+
+
+def _renamed(versions: Versions, one: _Rename) -> StoredFile:
+    kept = {name: value for name, value in one.newest.items() if name not in NO_CLAIM["$unset"]}
+    return versions.stored({**kept, "filename": one.new})
+
+
+def _follow(one: _Rename) -> list[UpdateMany | UpdateOne]:
+    """The other versions follow; then the newest one forgets the old name."""
+    if not one.older:
+        return []
+    others = {"_id": {"$in": [document["_id"] for document in one.older]}, "filename": one.old}
+    own = {"_id": {"$eq": one.newest["_id"]}}
+    return [
+        UpdateMany(others, {"$set": {"filename": one.new}, **NO_CLAIM}),
+        UpdateOne(own, {"$unset": {"renamedFrom": ""}}),
+    ]
+
+
+def _write(files: Documents, changes: Sequence[UpdateOne | UpdateMany], *, ordered: bool = False) -> set[int]:
+    """Make *changes*; return the places of those that a unique index refused."""
+    if not changes:
+        return set()
+    try:
+        retry(files, partial(files.bulk_write, changes, ordered=ordered))
+    except BulkWriteError as error:
+        if is_unconfirmed(error) or codes(error) - {error.code} != {_DUPLICATE_KEY}:
+            raise
+        return {refused["index"] for refused in error.details["writeErrors"]}
+    return set()
