@@ -25,6 +25,7 @@ from werkzeug.serving import make_server
 
 from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.decoder import pool
 from flask_gridfs_pymongo.store import Bucket, StoredFile
 
 from .helpers.pages import note_errors
@@ -107,6 +108,13 @@ def uri(mongod: str, administrator: pymongo.MongoClient[Any]) -> Iterator[str]:
 @pytest.fixture(scope="session", autouse=True)
 def _templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _decoders_ended() -> Iterator[None]:
+    yield
+    for child in (child for one in pool._POOLS.values() for child in one.idle):
+        child.end()
 
 
 @pytest.fixture

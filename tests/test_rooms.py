@@ -23,6 +23,7 @@ ARROWS = {
     "": {"cache", "cli", "http", "service", "store", "uploads", "uploads.read", "webdav"},
     "http": {""},
     "cache": set(),
+    "decoder": {""},
     "store": {"", "cache", "store.listing", "store.maintenance", "store.resumable", "store.writing"},
     "store.writing": {"", "store"},
     "store.resumable": {"", "store", "store.writing"},
@@ -31,7 +32,7 @@ ARROWS = {
     "service": {"", "http", "store"},
     "uploads": {"", "http", "service", "store", "uploads.pages", "uploads.read", "uploads.tus", "uploads.write"},
     "uploads.pages": {"http", "service", "store"},
-    "uploads.read": {"", "http", "service", "store", "uploads", "uploads.pages"},
+    "uploads.read": {"", "cache", "decoder", "http", "service", "store", "uploads", "uploads.pages"},
     "uploads.write": {"", "http", "service", "store", "uploads", "uploads.pages", "uploads.read"},
     "uploads.tus": {"http", "service", "store", "uploads", "uploads.pages", "uploads.write"},
     "webdav": {"", "http", "service", "store"},
@@ -43,6 +44,7 @@ _FURTHER = {"cli": {"flask_gridfs_pymongo.connection"}}
 LIBRARIES = {
     "store": {"flask", "jinja2", "werkzeug"},
     "http": {"bson", "flask", "gridfs", "pymongo"},
+    "decoder": {"bson", "flask", "gridfs", "pymongo", "werkzeug"},
     "cli": {"werkzeug"},
 }
 

@@ -73,6 +73,13 @@ function decode(bytes) {
 
 const FULL = { dateStyle: "long", timeStyle: "short" };
 
+const PAUSES = [1500, 5000, 15_000]; // milliseconds, before a picture that the server had no time for is asked for again
+
+/** The status of the last answer from *url*, which an image does not tell; 0 without one, undefined in old browsers. */
+function statusOf(url) {
+  return performance.getEntriesByName(url, "resource").at(-1)?.responseStatus;
+}
+
 export function enhance(part) {
   for (const time of part.querySelectorAll("time")) {
     const [date, words] = [new Date(time.dateTime), inWords((new Date(time.dateTime) - Date.now()) / 1000)];
@@ -86,9 +93,14 @@ export function enhance(part) {
     };
     if (image.complete) mark();
     image.addEventListener("load", mark);
-    const drop = () => image.remove(); // the type's icon stands in for what cannot be shown
-    if (image.complete && !image.naturalWidth && image.srcset) drop();
-    image.addEventListener("error", drop);
+    const pauses = [...PAUSES];
+    const failed = () => {
+      const pause = [503, 0, undefined].includes(statusOf(image.currentSrc)) && pauses.shift();
+      if (pause) setTimeout(() => (image.srcset = image.srcset), pause);
+      else image.remove(); // the type's icon stands in for what cannot be shown
+    };
+    if (image.complete && !image.naturalWidth && image.srcset) failed();
+    image.addEventListener("error", failed);
   }
   for (const excerpt of part.querySelectorAll("[data-excerpt]")) visible.observe(excerpt);
   for (const button of part.querySelectorAll("[data-copy]")) {

@@ -33,7 +33,7 @@ from .resumable.append import UploadWriter
 from .resumable.uploads import Upload
 from .retry import DISK_FULL, codes, is_outage, reason
 from .stream import FileReader
-from .variants import StoredVariant
+from .variants import FailedVariant, StoredVariant
 from .versions import Version
 from .writing.batches import NewFile, Ready
 from .writing.claims import build_index
@@ -54,6 +54,7 @@ __all__ = [
     "ContentDeleted",
     "CorruptFile",
     "Dav",
+    "FailedVariant",
     "FileReader",
     "FileTooLarge",
     "Finding",

@@ -3,7 +3,7 @@
 Each is a single document that contains the bytes, so that a TTL index can delete those that are no longer used. A
 missing variant is made again::
 
-    bucket.variants.put("5d41402a", file.id, "image/webp", data)
+    bucket.variants.put("5d41402a", file.id, StoredVariant("image/webp", data))
     bucket.variants.get("5d41402a")
 """
 
@@ -42,6 +42,15 @@ class StoredVariant(NamedTuple):
     data: bytes
 
 
+class FailedVariant(NamedTuple):
+    """That a variant could not be made."""
+
+    reason: str
+    maker: str
+    """which decoder and limits this is true of"""
+    times: int = 1
+
+
 class Variants:
     """The stored variants of one bucket."""
 
@@ -51,8 +60,8 @@ class Variants:
         self._files = collections.primary.files
         self._indexes = collections.indexes
 
-    def get(self, tag: str, *, note: bool = True) -> StoredVariant | None:
-        """Return the variant with this tag, or None.
+    def get(self, tag: str, *, note: bool = True) -> StoredVariant | FailedVariant | None:
+        """Return the variant with this tag, or how it failed, or None.
 
         :param note: whether to record, once a day, that it is used
         """
@@ -63,13 +72,19 @@ class Variants:
         if note and found["used"] < now - _NOTE_PERIOD:
             with self._logged():
                 self._collection.update_one({"_id": tag}, {"$set": {"used": now}})
+        if failed := found.get("failed"):
+            return FailedVariant(failed["reason"], failed["maker"], failed["times"])
         return StoredVariant(found["contentType"], found["data"])
 
-    def put(self, tag: str, file_id: Any, content_type: str, data: bytes) -> None:
-        """Store a variant of the file *file_id*."""
-        if len(data) > _MAX_VARIANT_BYTES:
+    def put(self, tag: str, file_id: Any, variant: StoredVariant | FailedVariant) -> None:
+        """Store a variant of the file *file_id*, or that it failed."""
+        if isinstance(variant, FailedVariant):
+            made: dict[str, Any] = {"failed": variant._asdict()}
+        elif len(variant.data) > _MAX_VARIANT_BYTES:
             return
-        fields = {"file": file_id, "contentType": content_type, "data": data, "used": datetime.now(UTC)}
+        else:
+            made = {"contentType": variant.content_type, "data": variant.data}
+        fields = {"file": file_id, "used": datetime.now(UTC), **made}
         with self._logged():
             self._indexes.ensure(VARIANT_INDEXES)
             self._collection.replace_one({"_id": tag}, fields, upsert=True)

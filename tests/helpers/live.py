@@ -10,6 +10,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.decoder import pool, process
 from flask_gridfs_pymongo.service import bodies
 
 
@@ -42,6 +43,13 @@ def drive_app(**options: Any) -> Flask:
     drive = mongo.webdav_app(authorize=lambda action, filename: True, **options)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
     return app
+
+
+def pictures_app() -> Flask:
+    """The child processes that decode pictures have the tasks of :mod:`.tasks`, and less time."""
+    process._MAIN = process._MAIN.replace("main()", "import tests.helpers.tasks; main()")
+    pool.TIMEOUT = 2
+    return create_app()
 
 
 def impatient_app() -> Flask:

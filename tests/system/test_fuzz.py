@@ -21,7 +21,7 @@ from markupsafe import escape
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.filenames import clean
 
-from .. import fuzz
+from .. import fuzz, fuzz_pictures
 from ..conftest import start_gunicorn
 
 pytestmark = pytest.mark.slow
@@ -263,3 +263,10 @@ def test_random_bytes_on_sockets(mongod: str, tmp_path: Path) -> None:
         assert {answer.partition(b"\r\n\r\n")[2] for answer in answers} == {before}
         assert fuzz.stack_traces(log) == []
         client.drop_database("test_fuzz_wire")
+
+
+def test_changed_pictures() -> None:
+    outcome = fuzz_pictures.run(seed=1, seconds=10)
+    assert outcome.failures == []
+    assert outcome.outcomes["decoded"]
+    assert outcome.outcomes["undecodable"]

@@ -1,36 +1,42 @@
 """``GET /NAME?variant=thumb``: a variant of a picture, made when it is first requested, and stored.
 
-As uploads of strangers are decoded here, the load is limited: each process makes two pictures at once, and a client
-waits for at most five seconds.
+Uploads of strangers are decoded by :mod:`...decoder`. What cannot be decoded is remembered, so that each visitor of a
+listing does not try it again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
-from functools import lru_cache
+from dataclasses import asdict
+from importlib.metadata import version
 from importlib.util import find_spec
+from typing import NoReturn
 
 from flask import Request, Response, abort, current_app
 
+from ...cache.memory import Memory
+from ...decoder.errors import Busy, Undecodable, Unfinished
+from ...decoder.limits import CPU_SECONDS, MAX_MEMORY
+from ...decoder.pool import Slot, slot
 from ...http.conditions import Outcome, evaluate
 from ...http.headers import Caching, cache_control, content_headers
 from ...http.negotiation import picture_type
 from ...http.response import Representation, respond
-from ...images import JPEG, MAX_BYTES, MAX_PIXELS, TYPES, TooLarge, Undecodable, Variant, make
+from ...images import JPEG, LIMITS, PNG, TYPES, WEBP, Variant
 from ...service.download import bounded
+from ...service.errors import RETRY_AFTER
 from ...service.options import Options
 from ...service.texts import Message, number, size
-from ...store import Bucket, StoredFile, StoredVariant
+from ...store import Bucket, FailedVariant, StoredFile, StoredVariant
 from .. import pages
 from ..selection import select
 from ..target import Target
 from .file import caching_of
 
 _MAX_AGE = 86_400  # seconds
-_MAX_WORKERS = 2  # pictures in each process
-_RENDER_TIMEOUT = 5  # seconds
+_UNFINISHED = "unfinished"
+_MAX_TRIES = 3  # of a picture whose decoding does not end
+_failures = Memory(1024 * 1024)  # for a process that may not write to the database
 
 
 def is_available() -> bool:
@@ -59,45 +65,82 @@ def get(options: Options, request: Request, target: Target) -> Response:
     tag = hashlib.sha256(f"{file.etag} {variant.recipe} {wanted}".encode()).hexdigest()[:32]
     picture = StoredVariant(wanted or JPEG, b"")  # unused in a 304 or 412
     if evaluate(request.method, request.headers, tag) is Outcome.PERFORM:
-        picture = _get_or_make(options, file, variant, wanted, tag)
+        try:
+            picture = _get_or_make(options, file, variant, wanted, tag)
+        except Undecodable as error:
+            _refuse(error.reason)
+        except (Busy, Unfinished):
+            abort(503, "Too many pictures are being made; try again.", retry_after=int(RETRY_AFTER))
     answer = _answer(options, request, target, file, picture, tag)
     return pages.explain(answer) if answer.status_code >= 400 else answer
 
 
 def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: str | None, tag: str) -> StoredVariant:
     bucket, may_store = options.bucket(), not options.read_only
-    if stored := bucket.variants.get(tag, note=may_store):
-        return stored
-    making = _workers(os.getpid()).submit(_make, bucket, file, variant, wanted, tag, may_store)
-    try:
-        return making.result(_RENDER_TIMEOUT)
-    except TimeoutError:
-        making.cancel()  # if it runs already it continues, and is stored for the next request
-        abort(503, "Too many pictures are being made; try again.", retry_after=max(1, int(_RENDER_TIMEOUT)))
-    except TooLarge:
-        limits = {"pixels": number(MAX_PIXELS), "size": size(MAX_BYTES)}
-        abort(422, Message("Variants are made of pictures with at most %(pixels)s pixels and %(size)s.", **limits))
-    except Undecodable:
-        abort(422, "This picture cannot be decoded.")
-
-
-def _make(
-    bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None, tag: str, may_store: bool
-) -> StoredVariant:
-    if stored := bucket.variants.get(tag, note=False):  # another request has made it
-        return stored
-    if file.length > MAX_BYTES:
-        raise TooLarge(f"the picture has {file.length} bytes")
-    picture = make(b"".join(bucket.read(file)), variant, wanted)
+    known = _known(bucket, tag, note=may_store)
+    if isinstance(known, StoredVariant):
+        return known
+    if file.length > LIMITS["bytes"]:
+        raise Undecodable("bytes")
+    with slot() as decoder:
+        known = _known(bucket, tag, note=False)
+        if isinstance(known, StoredVariant):  # another request has made it
+            return known
+        try:
+            made = _make(decoder, bucket, file, variant, wanted)
+        except (Undecodable, Unfinished) as error:
+            reason = error.reason if isinstance(error, Undecodable) else _UNFINISHED
+            failed = FailedVariant(reason, _maker(), known.times + 1 if known else 1)
+            _failures.put(tag, failed, len(failed.maker))
+            if may_store:
+                bucket.variants.put(tag, file.id, failed)
+            raise
     if may_store:
-        bucket.variants.put(tag, file.id, *picture)
-    return StoredVariant(*picture)
+        bucket.variants.put(tag, file.id, made)
+    return made
 
 
-@lru_cache(maxsize=1)
-def _workers(process: int) -> ThreadPoolExecutor:
-    """Return the threads of this process: after a fork the parent's do not exist."""
-    return ThreadPoolExecutor(_MAX_WORKERS, "gridfs-pictures")
+def _known(bucket: Bucket, tag: str, *, note: bool) -> StoredVariant | FailedVariant | None:
+    """Return the stored variant, or a failure after which it is tried again; raise Undecodable after another one."""
+    known: StoredVariant | FailedVariant | None = bucket.variants.get(tag, note=note) or _failures.get(tag)
+    if not isinstance(known, FailedVariant):
+        return known
+    if known.maker != _maker():
+        return None
+    if known.reason != _UNFINISHED or known.times >= _MAX_TRIES:
+        raise Undecodable(known.reason)
+    return known
+
+
+def _make(decoder: Slot, bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None) -> StoredVariant:
+    arguments = {**asdict(variant), "content_type": wanted}
+    answer, data = decoder.perform("picture", arguments, bucket.read(file), file.length)
+    content_type = answer.get("content_type")
+    if content_type not in (JPEG, PNG, WEBP):  # a decoder that a picture has taken over may say anything
+        raise Undecodable("undecodable")
+    return StoredVariant(content_type, data)
+
+
+def _maker() -> str:
+    """Return what decides whether a picture can be decoded: another library or other limits try again."""
+    return f"Pillow {version('pillow')}, {LIMITS}, {CPU_SECONDS}, {MAX_MEMORY}"
+
+
+def _refuse(reason: str) -> NoReturn:
+    if reason == "bytes":
+        abort(422, Message("Variants are made of pictures with at most %(size)s.", size=size(LIMITS[reason])))
+    if reason == "pixels":
+        most = number(LIMITS[reason])
+        abort(422, Message("Variants are made of pictures with at most %(number)s pixels.", number=most))
+    if reason in LIMITS:
+        most = number(LIMITS[reason])
+        abort(
+            422,
+            Message("Variants are made of pictures with at most %(number)s segments or strips.", number=most),
+        )
+    if reason in ("cpu", "memory"):
+        abort(422, "This picture takes too much time or memory.")
+    abort(422, "This picture cannot be decoded.")
 
 
 def _caching(options: Options, target: Target) -> Caching:

@@ -1,10 +1,11 @@
-"""uploads/pictures.py and store/variants.py: smaller pictures over HTTP, what they cost, and how long they are kept."""
+"""uploads/read/variant.py and store/variants.py: smaller pictures over HTTP."""
 
 from __future__ import annotations
 
 import io
 import random
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,8 +19,13 @@ from werkzeug.test import EnvironBuilder, TestResponse
 from werkzeug.wrappers import Request
 
 from flask_gridfs_pymongo import PyMongo, Variant
+from flask_gridfs_pymongo.cache.memory import Memory
+from flask_gridfs_pymongo.decoder import pool
+from flask_gridfs_pymongo.decoder.errors import Busy, Undecodable, Unfinished
+from flask_gridfs_pymongo.decoder.pool import Slot, slot
 from flask_gridfs_pymongo.http.negotiation import picture_type
-from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.images import LIMITS
+from flask_gridfs_pymongo.store import Bucket, StoredFile, StoredVariant
 from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.uploads.read import variant as pictures
 
@@ -37,7 +43,7 @@ def photo(mongo: PyMongo) -> Any:
 
 
 def kept(mongo: PyMongo) -> int:
-    return int(mongo.db.fs.variants.count_documents({}))
+    return int(mongo.db.fs.variants.count_documents({"data": {"$exists": True}}))
 
 
 def size(data: bytes) -> tuple[int, int]:
@@ -58,7 +64,7 @@ class TestAnswers:
         first = uploads.get("/uploads/a/photo.jpg?variant=thumb", headers=CHROMIUM)
         assert (first.status_code, first.content_type, size(first.data)) == (200, "image/webp", (640, 480))
         assert kept(mongo) == 1
-        monkeypatch.setattr(pictures, "make", lambda *arguments: pytest.fail("made again"))
+        monkeypatch.setattr(pictures, "slot", lambda: pytest.fail("made again"))
         for url in ("/uploads/a/photo.jpg?variant=thumb", f"/uploads/?id={photo}&variant=thumb"):
             again = uploads.get(url, headers=CHROMIUM)
             assert (again.data, again.headers["ETag"]) == (first.data, first.headers["ETag"])
@@ -211,7 +217,7 @@ class TestRefusals:
         assert kept(mongo) == 0
 
     def test_too_many_bytes(self, client: Client, mongo: PyMongo, photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pictures, "MAX_BYTES", len(PHOTO) - 1)
+        monkeypatch.setitem(LIMITS, "bytes", len(PHOTO) - 1)
         monkeypatch.setattr(Bucket, "read", lambda *span: pytest.fail("read"))
         assert client().get("/uploads/a/photo.jpg?variant=thumb").status_code == 422
 
@@ -242,7 +248,7 @@ class TestCosts:
         for number in range(5):
             real.save_file(f"{number}.jpg", io.BytesIO(PHOTO))
         made: list[int] = []
-        busy, lock, make = [0], threading.Lock(), pictures.make
+        busy, lock, make = [0], threading.Lock(), pictures._make
 
         def counted(*arguments: Any) -> Any:
             with lock:
@@ -254,8 +260,9 @@ class TestCosts:
                 with lock:
                     busy[0] -= 1
 
-        monkeypatch.setattr(pictures, "make", counted)
-        monkeypatch.setattr(pictures, "_RENDER_TIMEOUT", 60)
+        monkeypatch.setattr(pictures, "_make", counted)
+        monkeypatch.setattr(pool, "WAIT_TIMEOUT", 60)
+        monkeypatch.setattr(pool, "TIMEOUT", 60)
         with ThreadPoolExecutor(20) as clients:
             urls = [f"/uploads/{number % 5}.jpg?variant=thumb" for number in range(20)]
             answers = list(clients.map(lambda url: app.test_client().get(url), urls))
@@ -264,30 +271,88 @@ class TestCosts:
         assert max(made) <= 2
         assert 5 <= len(made) <= 10  # two may begin with the same one
 
-    def test_who_waits_too_long_comes_back(self, app: Flask, real: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
-        app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads"))
-        for number in range(3):
-            real.save_file(f"{number}.jpg", io.BytesIO(PHOTO))
-        go_on, ended, make = threading.Event(), threading.Semaphore(0), pictures._make
+    def test_who_waits_too_long_comes_back(self, client: Client, photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        uploads, url = client(), "/uploads/a/photo.jpg?variant=thumb"
+        with slot(), slot():
+            monkeypatch.setattr(pool, "WAIT_TIMEOUT", 0.01)
+            for _ in range(4):  # says nothing about the picture
+                answer = uploads.get(url)
+                assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert uploads.get(url).status_code == 200
 
-        def slow(*arguments: Any) -> Any:
-            assert go_on.wait(60)
-            try:
-                return make(*arguments)
-            finally:
-                ended.release()
 
-        monkeypatch.setattr(pictures, "_make", slow)
-        monkeypatch.setattr(pictures, "_RENDER_TIMEOUT", 0.2)
-        for number in range(3):
-            answer = app.test_client().get(f"/uploads/{number}.jpg?variant=thumb")
-            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        go_on.set()
-        assert ended.acquire(timeout=60)
-        assert ended.acquire(timeout=60)
-        monkeypatch.setattr(pictures, "_RENDER_TIMEOUT", 60)
-        assert kept(real) == 2  # nobody waited for the third one any more when its turn came
-        assert {app.test_client().get(f"/uploads/{n}.jpg?variant=thumb").status_code for n in range(3)} == {200}
+class TestFailures:
+    """What could not be made is remembered: in the database, and in the process."""
+
+    @pytest.mark.parametrize("read_only", [False, True])
+    def test_each_picture_is_tried_once(
+        self, client: Client, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch, read_only: bool
+    ) -> None:
+        mongo.save_file("a.jpg", io.BytesIO(PHOTO[:-9000]))
+        uploads, tried = client(read_only=read_only, variants={"small": Variant(9, 9)}), []
+        make = pictures._make
+        monkeypatch.setattr(pictures, "_make", lambda *all: (tried.append(all), make(*all))[1])
+
+        def ask(variant: str, status: int = 422) -> int:
+            answer = uploads.get(f"/uploads/a.jpg?variant={variant}", headers=JSON)
+            assert answer.status_code == status
+            return len(tried)
+
+        assert [ask("thumb"), ask("thumb"), ask("small"), ask("small")] == [1, 1, 2, 2]
+        assert ("fs.variants" in mongo.db.list_collection_names()) != read_only
+        if not read_only:  # another process reads what this one has stored
+            monkeypatch.setattr(pictures, "_failures", Memory(0))
+        assert ask("thumb") == 2
+        monkeypatch.setitem(LIMITS, "scans", 99)
+        assert [ask("thumb"), ask("thumb")] == [3, 3]
+        monkeypatch.setattr(pictures, "version", lambda name: "99.0")
+        assert [ask("thumb"), ask("thumb")] == [4, 4]
+
+    def test_what_does_not_end_is_tried_three_times(
+        self, client: Client, photo: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unfinished(*arguments: Any) -> Any:
+            raise Unfinished
+
+        uploads, url = client(), "/uploads/a/photo.jpg?variant=thumb"
+        make = pictures._make
+        monkeypatch.setattr(pictures, "_make", unfinished)
+        answers = [uploads.get(url) for _ in range(2)]
+        monkeypatch.setattr(pictures, "_make", make)
+        answers.append(uploads.get(url))
+        monkeypatch.setattr(pictures, "_make", unfinished)
+        answers += [uploads.get(f"{url}&version=0", headers=CHROMIUM) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [503, 503, 200, 503, 503, 503, 422]
+        assert [answer.headers.get("Retry-After") for answer in answers[-2:]] == ["5", None]
+
+    @pytest.mark.parametrize(
+        ("reason", "text"),
+        [
+            ("bytes", "Variants are made of pictures with at most 64.0 MiB."),
+            ("pixels", "Variants are made of pictures with at most 40,000,000 pixels."),
+            ("strips", "Variants are made of pictures with at most 65,536 segments or strips."),
+            ("memory", "This picture takes too much time or memory."),
+            ("cpu", "This picture takes too much time or memory."),
+            ("undecodable", "This picture cannot be decoded."),
+        ],
+    )
+    def test_the_refusal_names_the_limit(
+        self, client: Client, photo: Any, monkeypatch: pytest.MonkeyPatch, reason: str, text: str
+    ) -> None:
+        def refuse(*arguments: Any) -> Any:
+            raise Undecodable(reason)
+
+        monkeypatch.setattr(pictures, "_make", refuse)
+        uploads = client()
+        for _ in range(2):
+            answer = uploads.get("/uploads/a/photo.jpg?variant=thumb", headers=JSON)
+            assert (answer.status_code, answer.json["detail"]) == (422, text)
+
+    def test_what_a_decoder_that_was_taken_over_answers(
+        self, client: Client, mongo: PyMongo, photo: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Slot, "perform", lambda *all: ({"content_type": "text/html"}, b"<script>"))
+        assert client().get("/uploads/a/photo.jpg?variant=thumb").status_code == 422
 
 
 class TestKeeping:
@@ -313,7 +378,7 @@ class TestKeeping:
 
     def test_unused_ones_expire(self, real: PyMongo) -> None:
         bucket = real.bucket()
-        bucket.variants.put("tag", bucket.save("a", [b"x"]).id, "image/png", b"data")
+        bucket.variants.put("tag", bucket.save("a", [b"x"]).id, StoredVariant("image/png", b"data"))
         indexes = real.db.fs.variants.index_information()
         assert indexes["used_1"]["expireAfterSeconds"] == 30 * 86_400
         assert "file_1" in indexes
@@ -336,8 +401,8 @@ class TestKeeping:
     def test_a_file_that_goes_meanwhile_leaves_none(
         self, client: Client, mongo: PyMongo, photo: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        make = pictures.make
-        monkeypatch.setattr(pictures, "make", lambda *all: (mongo.bucket().delete(id=photo), make(*all))[1])
+        make = pictures._make
+        monkeypatch.setattr(pictures, "_make", lambda *all: (make(*all), mongo.bucket().delete(id=photo))[0])
         assert client().get("/uploads/a/photo.jpg?variant=thumb").status_code == 200
         assert kept(mongo) == 0
 
@@ -356,7 +421,7 @@ class TestKeeping:
         bucket = real.bucket()
         file = bucket.save("a", [b"x"])
         for length, count in ((15 * 1024 * 1024 + 1, 0), (15 * 1024 * 1024, 1)):
-            bucket.variants.put("tag", file.id, "image/png", b"x" * length)
+            bucket.variants.put("tag", file.id, StoredVariant("image/png", b"x" * length))
             assert kept(real) == count
 
     @pytest.mark.parametrize("repair", [False, True])
@@ -364,7 +429,7 @@ class TestKeeping:
         bucket = real.bucket()
         stays, goes = bucket.save("stays", [b"x"]), bucket.save("goes", [b"x"])
         for number, file_id in enumerate((stays.id, goes.id, goes.id)):
-            bucket.variants.put(str(number), file_id, "image/png", b"data")
+            bucket.variants.put(str(number), file_id, StoredVariant("image/png", b"data"))
         assert not list(Check(bucket.collections).findings())
         real.db.fs.files.delete_one({"_id": goes.id})  # as another tool does it
         real.db.fs.chunks.delete_many({"files_id": goes.id})
@@ -426,21 +491,40 @@ class TestListing:
         assert "variant=" not in page
 
 
-def test_chromium_shows_variants_and_the_icon_of_what_has_none(app: Flask, real: PyMongo, browser: Browser) -> None:
+def test_chromium_shows_variants_and_the_icon_of_what_has_none(
+    app: Flask, real: PyMongo, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server has no time for is asked for again three times, what it refuses is not."""
     app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads"))
     noise = Image.frombytes("RGB", (900, 700), random.Random(1).randbytes(900 * 700 * 3))
     photo = encoded(noise, "JPEG")
-    for name, content in {"whole.jpg": photo, "cut.jpg": photo[:-9000]}.items():
+    contents = {"whole.jpg": photo, "cut.jpg": photo[:-9000], "late.jpg": photo, "never.jpg": photo}
+    for name, content in contents.items():
         real.save_file(name, io.BytesIO(content))
+    asked, busy, make = Counter[str](), {"late.jpg": 3, "never.jpg": 99}, pictures._get_or_make
+
+    def get_or_make(options: Any, file: StoredFile, *others: Any) -> Any:
+        asked[file.filename] += 1
+        if asked[file.filename] <= busy.get(file.filename, 0):
+            raise Busy
+        return make(options, file, *others)
+
+    monkeypatch.setattr(pictures, "_get_or_make", get_or_make)
     with serving(app) as address, browser.new_context() as context:
         page = context.new_page()
+        page.add_init_script("const real = setTimeout; window.setTimeout = (call, pause) => real(call, pause / 50);")
         page.goto(f"{address}/uploads/")
-        tile = page.locator("li", has_text="whole.jpg").locator(".thumb")
-        expect(tile.locator("img")).to_have_js_property("naturalWidth", 288)  # what sizes says, as for every w
-        assert "variant=thumb" in tile.locator("img").evaluate("image => image.currentSrc")
-        cut = page.locator("li", has_text="cut.jpg").locator(".thumb")
-        expect(cut.locator("img")).to_have_count(0)
-        expect(cut.locator(".icon")).to_be_visible()
+
+        def tile(name: str) -> Any:
+            return page.locator("li", has_text=name).locator(".thumb")
+
+        expect(tile("whole.jpg").locator("img")).to_have_js_property("naturalWidth", 288)  # what sizes says
+        assert "variant=thumb" in tile("whole.jpg").locator("img").evaluate("image => image.currentSrc")
+        expect(tile("cut.jpg").locator("img")).to_have_count(0)
+        expect(tile("cut.jpg").locator(".icon")).to_be_visible()
+        expect(tile("late.jpg").locator("img")).to_have_js_property("naturalWidth", 288)
+        expect(tile("never.jpg").locator("img")).to_have_count(0)
+        assert asked == {"whole.jpg": 1, "cut.jpg": 1, "late.jpg": 4, "never.jpg": 4}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,185 @@
+"""Makes variants of pictures, from bytes to bytes; this runs in a child process.
+
+::
+
+    picture = make(photo, Variant(640, 640), WEBP)
+    picture.content_type, len(picture.data)
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..images import JPEG, PNG, WEBP, Variant
+from . import counts, limits
+from .errors import Undecodable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # for some other formats Pillow runs programs
+_SAVE: dict[str, dict[str, Any]] = {
+    JPEG: {"quality": 75, "optimize": True, "progressive": True},
+    PNG: {},
+    WEBP: {"quality": 75},
+}
+_ORIENTATION = 0x0112  # the EXIF tag
+_SHARP = 1.5  # a JPEG is decoded at reduced size, at least so many times as wide as the result
+_BASE_MEMORY = 32 * 1024 * 1024  # bytes, for the result and what libraries need
+_BYTES_PER_PIXEL = 24  # that the most wasteful format needs to decode and convert one
+
+
+class Picture(NamedTuple):
+    """A picture made by :func:`make`."""
+
+    content_type: str
+    data: bytes
+
+
+def load() -> None:
+    """Import what decodes, with one thread for each decoder."""
+    import PIL.AvifImagePlugin
+    import PIL.Image
+    import PIL.ImageCms
+
+    PIL.Image.init()
+    PIL.AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
+
+def perform(arguments: dict[str, Any], source: bytes) -> tuple[dict[str, Any], bytes]:
+    """The task ``picture``: :func:`make` with *width*, *height*, *crop* and *content_type*."""
+    variant = Variant(arguments["width"], arguments["height"], arguments["crop"])
+    content_type, data = make(source, variant, arguments["content_type"], limits.allow_memory)
+    return {"content_type": content_type}, data
+
+
+def make(
+    source: bytes,
+    variant: Variant,
+    content_type: str | None,
+    allow_memory: Callable[[int], object] = lambda size: None,
+) -> Picture:
+    """Make a variant: rotated as its EXIF says, in sRGB, only the first frame, and without metadata (GPS).
+
+    :param content_type: :data:`.JPEG`, :data:`.PNG` or :data:`.WEBP`; None: PNG if parts are transparent, else JPEG
+    :param allow_memory: is told how many bytes a picture of this size may take
+    :raises Undecodable: if the source cannot be decoded or exceeds a limit
+    """
+    import PIL.Image
+
+    reserved = counts.look(source)
+    memory = _BASE_MEMORY + 4 * len(source)
+    allow_memory(memory + _BYTES_PER_PIXEL * reserved)
+    formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build
+    try:
+        with PIL.Image.open(io.BytesIO(source), formats=formats) as image:
+            counts.check("pixels", image.width * image.height)
+            allow_memory(memory + _BYTES_PER_PIXEL * image.width * image.height)
+            return _made(image, variant, content_type)
+    except (Undecodable, MemoryError):
+        raise
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
+        raise Undecodable("pixels") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, IndexError and many others
+        raise Undecodable("undecodable") from error
+
+
+def _made(image: Image, variant: Variant, content_type: str | None) -> Picture:
+    if image.format not in ("JPEG", "MPO"):
+        image.load()  # here, so that its errors are not taken for those of EXIF; this also rotates a TIFF
+    profile, orientation = image.info.get("icc_profile"), _orientation(image)
+    small = _in_srgb(_shrink(image, variant, sideways=orientation >= 5), profile)
+    return _encode(_turned(small, orientation), content_type)
+
+
+def _orientation(image: Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # invalid EXIF
+        return 1
+
+
+def _shrink(image: Image, variant: Variant, *, sideways: bool) -> Image:
+    """Decode, crop and scale the picture.
+
+    :param sideways: whether it will be rotated by 90 degrees
+    """
+    from PIL.Image import Resampling
+
+    width, height = (variant.height, variant.width) if sideways else (variant.width, variant.height)
+    whole = image.size
+    left, top, right, bottom = _centre(whole, width / height) if variant.crop else (0, 0, *whole)
+    scale = min(1, width / (right - left), height / (bottom - top))
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    image.draft(None, (math.ceil(whole[0] * scale * _SHARP), math.ceil(whole[1] * scale * _SHARP)))
+    across, down = image.width / whole[0], image.height / whole[1]
+    box = left * across, top * down, right * across, bottom * down
+    return _resizable(image).resize(size, Resampling.LANCZOS, box, reducing_gap=2.0)
+
+
+def _centre(size: tuple[int, int], ratio: float) -> tuple[float, float, float, float]:
+    """The largest centred box with this ratio of width to height."""
+    width, height = min(size[0], size[1] * ratio), min(size[1], size[0] / ratio)
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height
+
+
+def _resizable(image: Image) -> Image:
+    """The picture in a mode that Pillow can resample, with the transparency of a palette or key colour."""
+    if image.mode[0] in "IF":  # 16 bits in each pixel
+        return image.point(lambda value: value * (1 / 256)).convert("L")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _in_srgb(image: Image, profile: bytes | None) -> Image:
+    from PIL import ImageCms
+
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    colours = image.convert("RGB") if alpha else image
+    if profile:
+        try:
+            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            colours = ImageCms.profileToProfile(colours, source, target, outputMode="RGB") or colours
+        except (ImageCms.PyCMSError, OSError):
+            pass  # the profile is invalid, or for another mode
+    if colours.mode not in ("L", "RGB"):
+        colours = colours.convert("RGB")
+    if alpha:
+        colours.putalpha(alpha)
+    return colours
+
+
+def _turned(image: Image, orientation: int) -> Image:
+    from PIL.Image import Transpose
+
+    ways = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(ways[orientation]) if orientation in ways else image
+
+
+def _encode(image: Image, content_type: str | None) -> Picture:
+    from PIL.Image import new
+
+    if content_type is None:
+        opaque = image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == 255
+        content_type = JPEG if opaque else PNG
+    if content_type == JPEG and image.mode == "RGBA":
+        paper = new("RGB", image.size, "white")
+        paper.paste(image, mask=image.getchannel("A"))
+        image = paper
+    image.info = {}  # Pillow would write the comments and profiles in it
+    encoded = io.BytesIO()
+    image.save(encoded, content_type.removeprefix("image/"), **_SAVE[content_type])
+    return Picture(content_type, encoded.getvalue())
