@@ -22,7 +22,7 @@ from flask import Request, abort
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
-from .formparser import has_loaded
+from .formparser import FORM, cached_body, has_loaded
 from .texts import Message
 
 READ_SIZE = 64 * 1024  # bytes; Werkzeug's form parser is fastest with reads of this size
@@ -53,7 +53,7 @@ class Body:
         if "Transfer-Encoding" in request.headers and not request.environ.get("wsgi.input_terminated"):
             abort(411, f"This server does not decode bodies in chunks: send a Content-Length; {outcome}.")
         try:
-            self._stream = request.stream
+            self._stream = _stream_of(request)
         except RequestEntityTooLarge:
             raise self._too_large() from None
         self._timeout = timeout
@@ -90,6 +90,23 @@ class Body:
     def _check(self) -> None:
         if self._deadline.passed:
             raise RequestTimeout(f"The body took longer than {self._timeout} seconds; {self._outcome}.")
+
+
+def _stream_of(request: Request) -> IO[bytes]:
+    """Return the body, also if the application has read it before, in a ``before_request`` function for example.
+
+    :raises RuntimeError: if the application did not keep it
+    """
+    if not has_loaded(request, "stream"):
+        return request.stream
+    if has_loaded(request, "form") and request.mimetype == FORM:  # what a client may call any body
+        request.stream.seek(0)
+        return request.stream
+    if (data := cached_body(request)) is not None:
+        return io.BytesIO(data)
+    if hasattr(request.stream, "tell") and request.stream.tell():
+        raise RuntimeError("the application has read the request's body: read it by request.get_data(), which keeps it")
+    return request.stream
 
 
 def read_all(request: Request, timeout: float | None, max_bytes: int) -> bytes:

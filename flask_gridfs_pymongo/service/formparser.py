@@ -12,6 +12,7 @@ This is the only module that relies on private names of Werkzeug and Flask, whic
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from functools import cache
 from typing import IO, Any, cast
@@ -22,6 +23,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser, MultiPartParser
 
 from ..http.disposition import filename_of
+
+FORM = "application/x-www-form-urlencoded"
 
 
 class _WholeDelimiters:
@@ -57,6 +60,19 @@ class _WholeDelimiters:
         return max(0, start - (2 if block[:start].endswith(b"\r\n") else 1))
 
 
+class _Kept:
+    """A stream that keeps what is read; then *data* is at its end, as the stream is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.data = io.BytesIO()
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._stream.read(size)
+        self.data.write(block)
+        return block
+
+
 class _Parts(MultiPartParser):
     """Gives each file the name that its client meant, and says which limit a form exceeds."""
 
@@ -90,11 +106,18 @@ class _Parts(MultiPartParser):
 
 
 class FormParser(FormDataParser):
-    """A :class:`~werkzeug.formparser.FormDataParser` that finds every delimiter, wherever its reads end."""
+    """A :class:`~werkzeug.formparser.FormDataParser` that finds every delimiter, wherever its reads end.
+
+    The stream that it returns for a form without files can be rewound, as a client may call any body such a form.
+    """
 
     def parse(
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
     ) -> Any:
+        if mimetype == FORM:
+            kept = _Kept(stream)
+            _, form, files = super().parse(cast("IO[bytes]", kept), mimetype, content_length, options)
+            return kept.data, form, files
         source = stream
         if mimetype == "multipart/form-data":
             source = cast("IO[bytes]", _WholeDelimiters(stream, (options or {}).get("boundary", "")))
@@ -128,6 +151,11 @@ def init_app(app: Flask) -> None:
 def has_loaded(request: Request, name: str) -> bool:
     """Whether the ``stream``, ``form`` or ``files`` of *request* was used already."""
     return name in request.__dict__
+
+
+def cached_body(request: Request) -> bytes | None:
+    """Return the body if :meth:`~flask.Request.get_data` has read it and kept it; else None."""
+    return cast("bytes | None", request.__dict__.get("_cached_data"))
 
 
 def _use_form_parser(endpoint: str | None, values: dict[str, Any] | None) -> None:
