@@ -12,6 +12,16 @@ from pymongo import ASCENDING, DESCENDING
 from .converters import BSONObjectIdConverter
 from .extension import PyMongo
 from .images import Variant
+from .json import BSONProvider
 from .service.inspection import Refused
 
-__all__ = ["ASCENDING", "DESCENDING", "BSONObjectIdConverter", "ObjectId", "PyMongo", "Refused", "Variant"]
+__all__ = [
+    "ASCENDING",
+    "DESCENDING",
+    "BSONObjectIdConverter",
+    "BSONProvider",
+    "ObjectId",
+    "PyMongo",
+    "Refused",
+    "Variant",
+]
