@@ -17,7 +17,7 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    found = shutil.which(name) or shutil.which(name, path=f"{Path(sys.executable).parent}:/usr/sbin")
     if found is None:
         missing(f"install {name}")
     return found

@@ -1,17 +1,22 @@
-"""The drive under gunicorn with two workers: litmus, rclone, locks from all sides, bodies in chunks and broken off."""
+"""The drive under gunicorn with two workers: programs of others, locks from all sides, bodies broken off."""
 
 from __future__ import annotations
 
 import http.client
 import io
+import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,7 +24,7 @@ from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
 
-from ..conftest import start_gunicorn
+from ..conftest import missing, start_gunicorn
 from ..helpers.drive import LOCK
 from ..helpers.programs import program, run
 
@@ -45,6 +50,12 @@ def server(mongo: PyMongo, mongod: str, tmp_path_factory: pytest.TempPathFactory
     with start_gunicorn("tests.helpers.live:drive_app()", log, "--workers", "2", LIVE_URI=uri) as address:
         yield f"{address}/dav/"
         assert "Traceback" not in log.read_text()
+
+
+def package(name: str) -> Any:
+    if find_spec(name.partition(".")[0]) is None:
+        missing(f"install the extra test, which brings {name}")
+    return import_module(name)
 
 
 def ask(server: str, method: str, path: str, body: bytes | Iterator[bytes] = b"", **fields: str) -> tuple[int, str]:
@@ -98,6 +109,121 @@ def test_rclone_both_ways(server: str, mongo: PyMongo, tmp_path: Path) -> None:
     assert mongo.bucket().count("r/b.txt") == 0
     run(*rclone, "purge", ":webdav:r", cwd=tmp_path)
     assert [row.file.filename for row in mongo.bucket().list(prefix="r/").rows] == []
+
+
+def test_webdavclient3(server: str, mongo: PyMongo, tmp_path: Path) -> None:
+    """It asks for each folder by HEAD (ezhov-evgeny/webdav-client-python-3#31), and sends Depth with PROPPATCH."""
+    host = server.removesuffix("dav/")
+    client = package("webdav3.client").Client({"webdav_hostname": host, "webdav_root": "/dav/"})
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.write_bytes(DATA)
+    client.mkdir("w3")
+    client.upload_sync("w3/ä ö.bin", str(source))
+    client.download_sync("w3/ä ö.bin", str(back))
+    assert back.read_bytes() == DATA
+    assert (client.check("w3/"), client.check("w3/none"), client.is_dir("w3/")) == (True, False, True)
+    client.copy("w3/ä ö.bin", "w3/copy")
+    client.move("w3/copy", "w3/moved")
+    assert sorted(client.list("w3/")) == ["moved", "ä ö.bin"]
+    info = client.info("w3/moved")
+    assert (info["size"], bool(info["modified"])) == (str(len(DATA)), True)
+    client.set_property("w3/moved", {"namespace": "urn:x", "name": "colour", "value": "red"})
+    assert client.get_property("w3/moved", {"namespace": "urn:x", "name": "colour"}) == "red"
+    client.clean("w3/moved")
+    client.clean("w3/")
+    assert mongo.bucket().list(prefix="w3/").rows == []
+
+
+def test_easywebdav2(server: str, mongo: PyMongo, tmp_path: Path) -> None:
+    """It asks for folders by HEAD, too."""
+    parts = urlsplit(server)
+    client = package("easywebdav2").connect(parts.hostname, port=parts.port, path="dav")
+    client.mkdir("easy")
+    client.upload(io.BytesIO(DATA), "easy/a.bin")
+    client.download("easy/a.bin", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == DATA
+    assert [client.exists(path) for path in ("easy/", "easy/a.bin", "easy/none")] == [True, True, False]
+    (folder, file) = client.ls("easy/")
+    assert (file.name, file.size, bool(folder.mtime)) == ("/dav/easy/a.bin", len(DATA), True)
+    client.delete("easy/a.bin")
+    client.rmdir("easy")
+    assert mongo.bucket().list(prefix="easy/").rows == []
+
+
+def test_webdav4(server: str, mongo: PyMongo, tmp_path: Path) -> None:
+    """It sends PROPFIND without Depth (skshetry/webdav4#178)."""
+    client = package("webdav4.client").Client(server)
+    client.mkdir("w4")
+    client.upload_fileobj(io.BytesIO(DATA), "w4/a.bin")
+    client.download_file("w4/a.bin", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == DATA
+    assert (client.exists("w4"), client.isdir("w4"), client.exists("w4/none")) == (True, True, False)
+    client.copy("w4/a.bin", "w4/b.bin")
+    client.move("w4/b.bin", "w4/c.bin")
+    assert sorted(client.ls("w4", detail=False)) == ["w4/a.bin", "w4/c.bin"]
+    assert (client.content_length("w4/c.bin"), bool(client.modified("w4"))) == (len(DATA), True)
+    client.remove("w4")
+    assert mongo.bucket().list(prefix="w4/").rows == []
+
+
+def test_cadaver(server: str, mongo: PyMongo, tmp_path: Path) -> None:
+    """Its propnames showed nothing."""
+    (tmp_path / "data").write_bytes(DATA)
+    commands = """
+        mkcol c
+        cd c
+        put data
+        propset data colour red
+        propnames data
+        propget data colour
+        lock data
+        discover data
+        unlock data
+        copy data copied
+        move copied moved
+        get moved back
+        ls
+        delete moved
+        cd ..
+        rmcol c
+        quit
+    """
+    told = subprocess.run(
+        [program("cadaver"), server], cwd=tmp_path, input=commands, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert (tmp_path / "back").read_bytes() == DATA
+    assert "failed" not in told
+    assert re.search("getcontentlength", told), told
+    assert re.search("Value of colour is: red", told), told
+    assert mongo.bucket().list(prefix="c/").rows == []
+
+
+def test_davfs2(server: str, mongo: PyMongo, tmp_path: Path) -> None:
+    """A mount; there vim renames the old file, writes a new one, and deletes the old one."""
+    if os.geteuid() or not os.access("/dev/fuse", os.W_OK):
+        pytest.skip("only root can mount, and needs FUSE")
+    mount, mounted = program("mount.davfs"), tmp_path / "mounted"
+    mounted.mkdir()
+    config = tmp_path / "davfs2.conf"
+    config.write_text("use_locks 1\ndelay_upload 0\nask_auth 0\n")
+    done = subprocess.run([mount, "-o", f"conf={config}", server, mounted], capture_output=True, text=True, timeout=60)
+    if "ermitted" in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert done.returncode == 0, done.stderr
+    try:
+        free = shutil.disk_usage(mounted)
+        assert free.free > 0
+        (mounted / "d").mkdir()
+        for text in ("one", "two"):
+            (mounted / "d/vim.txt").write_text(text)
+        (mounted / "d/vim.txt").rename(mounted / "d/vim.txt~")
+        (mounted / "d/vim.txt").write_text("three")
+        (mounted / "d/vim.txt~").unlink()
+        assert (mounted / "d/vim.txt").read_text() == "three"
+    finally:
+        subprocess.run(["umount", mounted], check=True, timeout=60)
+    bucket = mongo.bucket()
+    assert [b"".join(bucket.read(file)) for _, file in bucket.versions("d/vim.txt")] == [b"three", b"two", b"one"]
 
 
 def test_of_many_that_lock_at_once_one_does(server: str, mongo: PyMongo) -> None:

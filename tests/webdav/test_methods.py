@@ -889,7 +889,7 @@ class TestLocks:
         assert both.text.count(token) == (2 if depth == "infinity" else 0)
 
     def test_unlock_of_what_is_gone(self, drive: Drive, mongo: PyMongo) -> None:
-        """wiliarko/jsDAV#151: a client that cannot end its lock never closes the file."""
+        """sabre-io/dav#1672: a client that cannot end its lock cannot use the name again."""
         client, reader = drive(), drive(lambda action, filename: action in ("list", "read"), root="/reader")
         put(mongo, "a/1", "b")
         file, folder = client.lock("b"), client.lock("a/")
@@ -1121,7 +1121,7 @@ REPORTS: list[tuple[str, str, str, bytes, dict[str, str], int, str]] = [
         "lockentry",
     ),
     ("owncloud/core#34394", "PROPFIND", "", asking("<prop><supportedlock/></prop>"), {"Depth": "0"}, 207, "!lockentry"),
-    ("cadaver propnames", "PROPFIND", "f/1", asking("<propname/>"), {}, 207, "<D:getcontentlength ?/>.*200 OK"),
+    ("emersion/go-webdav#146", "PROPFIND", "f/1", asking("<propname/>"), {}, 207, "<D:getcontentlength ?/>.*200 OK"),
     (
         "RFC 4918 section 9.1.6",
         "PROPFIND",
@@ -1132,11 +1132,14 @@ REPORTS: list[tuple[str, str, str, bytes, dict[str, str], int, str]] = [
         "getetag.*200 OK.*404 Not Found",
     ),
     ("skshetry/webdav4#178", "PROPFIND", "f/", b"", {}, 207, "/dav/f/1<"),
-    ("filestash#117", "PROPFIND", "f/1", b"", {}, 207, "/dav/f/1<"),
+    ("dom111/webdav-js#123", "HEAD", "f/", b"", {}, 200, ""),
+    ("notroj/litmus#37", "PROPFIND", "", b"", {}, 207, "/dav/f/<"),
+    ("remotely-save/remotely-save#17", "PROPFIND", "f/", b"", {"Depth": "infinity"}, 403, "propfind-finite-depth"),
+    ("mickael-kerjean/filestash#117", "PROPFIND", "f/1", b"", {}, 207, "/dav/f/1<"),
     ("webdavclient3 set_property", "PROPPATCH", "f/1", PROPPATCH, {"Depth": "1"}, 207, "200 OK"),
     ("webdavclient3 mkdir", "MKCOL", "f/new/", b"", {"Depth": "infinity"}, 201, ""),
-    ("easywebdav2 copy", "COPY", "f/1", b"", {"Depth": "1", "Destination": "/dav/g"}, 201, ""),
-    ("easywebdav2 delete", "DELETE", "f/1", b"", {"Depth": "1"}, 204, ""),
+    ("ezhov-evgeny/webdav-client-python-3#10", "COPY", "f/1", b"", {"Depth": "1", "Destination": "/dav/g"}, 201, ""),
+    ("saguiitay/WebDAVClient#76", "DELETE", "f/1", b"", {"Depth": "1"}, 204, ""),
 ]
 
 

@@ -53,6 +53,8 @@ class Play:
         answer = drive.ask(method, name, body, to=text if method in ("MOVE", "COPY") else None, **fields)
         if "Lock-Token" in answer.headers:
             self._tokens[name] = answer.headers["Lock-Token"]
+        elif method in ("DELETE", "MOVE"):  # which end the lock
+            self._tokens.pop(name, None)
         return answer
 
 
@@ -74,7 +76,8 @@ def earlier(mongo: PyMongo, seconds: int) -> None:
 PLACEHOLDERS = [
     ("tracim/tracim#326", "ann PUT a one; ann PUT a two; ann PUT a; ann PUT a three", ["one", "two", "three"]),
     ("tracim/tracim#308", "ann PUT a; ann PUT a one; ann PUT a; ann PUT a two", ["one", "two"]),
-    ("haiwen/seafdav#99", "ann PUT a one; ann PUT a; ann PUT a; ann PUT a; ann PUT a two", ["one", "two"]),
+    ("danmunn/redmine_dmsf#23", "ann PUT a one; ann PUT a; ann PUT a; ann PUT a; ann PUT a two", ["one", "two"]),
+    ("mikedeboer/jsDAV#151", "ann LOCK a; ann PUT a; ann DELETE a; ann PUT a one", ["one"]),
     ("a lock first", "ann LOCK a; ann PUT a one", ["one"]),
     ("a lock and nothing", "ann LOCK a; ann PUT a; ann PUT a one", ["one"]),
     ("a lock of what is there", "ann PUT a one; ann LOCK a; ann PUT a; ann PUT a two", ["one", "two"]),
