@@ -23,7 +23,7 @@ PICTURES = frozenset("image/avif image/bmp image/gif image/jpeg image/png image/
 """Pictures that browsers show, and in which no script runs."""
 INLINE_TYPES = PICTURES.union(
     "text/plain"
-    " audio/aac audio/flac audio/mp4 audio/mpeg audio/ogg audio/wav audio/webm audio/x-wav"
+    " audio/aac audio/flac audio/mp4 audio/mpeg audio/ogg audio/wav audio/webm"
     " video/matroska video/mp4 video/mpeg video/ogg video/quicktime video/webm".split()
 )
 """Types that a browser may show in the page's origin: no script runs in any of them."""
@@ -82,14 +82,14 @@ _TYPES = {
         "font/ttf": "ttf",
         "font/woff": "woff",
         "font/woff2": "woff2",
-        "image/avif": "avif",
-        "image/bmp": "bmp",
+        "image/avif": "avif avifs",
+        "image/bmp": "bmp dib",
         "image/gif": "gif",
         "image/heic": "heic",
-        "image/heif": "heif",
-        "image/jpeg": "jpe jpeg jpg",
+        "image/heif": "heif hif",
+        "image/jpeg": "jfif jpe jpeg jpg pjp pjpeg",
         "image/jxl": "jxl",
-        "image/png": "png",
+        "image/png": "apng png",
         "image/svg+xml": "svg svgz",
         "image/tiff": "tif tiff",
         "image/vnd.adobe.photoshop": "psd",
@@ -117,6 +117,34 @@ _TYPES = {
     }.items()
     for extension in extensions.split()
 }
+# Names that other tools, old browsers and libmagic have for a type. None of them can make active content inline.
+_ALIASES = {
+    alias: media_type
+    for media_type, aliases in {
+        "application/gzip": "application/x-gzip",
+        "application/pdf": "application/x-pdf",
+        "application/zip": "application/x-zip application/x-zip-compressed",
+        "audio/aac": "audio/aacp audio/x-aac audio/x-hx-aac-adts",
+        "audio/flac": "audio/x-flac",
+        "audio/mp4": "audio/m4a audio/x-m4a",
+        "audio/mpeg": "audio/mp3 audio/mpeg3 audio/mpg audio/x-mp3 audio/x-mpeg audio/x-mpeg-3",
+        "audio/ogg": "audio/opus audio/vorbis audio/x-ogg",
+        "audio/wav": "audio/vnd.wave audio/wave audio/x-pn-wav audio/x-wav",
+        "image/bmp": "image/ms-bmp image/x-bmp image/x-ms-bmp image/x-windows-bmp",
+        "image/gif": "image/x-gif",
+        "image/jpeg": "image/jpe image/jpg image/pjpeg image/x-citrix-jpeg image/x-jpeg image/x-jpg",
+        "image/png": "image/apng image/vnd.mozilla.apng image/x-apng image/x-citrix-png image/x-png",
+        "image/tiff": "image/tif image/x-tif image/x-tiff",
+        "image/vnd.microsoft.icon": "image/ico image/icon image/x-icon image/x-ico",
+        "image/webp": "image/x-webp",
+        "video/matroska": "video/x-matroska",
+        "video/mp4": "video/m4v video/x-m4v video/x-mp4",
+        "video/mpeg": "video/mpg video/x-mpeg video/x-mpg",
+        "video/ogg": "video/x-ogg",
+        "video/webm": "video/x-webm",
+    }.items()
+    for alias in aliases.split()
+}
 _SHOWN_MEDIA = frozenset(media_type for media_type in INLINE_TYPES if not media_type.startswith("text/"))
 _NOT_MEDIA = re.compile(
     r"text/|image/svg|application/(?:.*xml|json|pdf|zip|(?:x-)?javascript|x-dosexec|vnd\.microsoft\.portable-executable"
@@ -130,6 +158,8 @@ class Types:
     :param patterns: media types, or ``image/*`` for all that begin so
     :raises TypeError: for one str in place of a list
     :raises ValueError: for an invalid pattern
+
+    Aliases are what they mean: ``"image/jpg" in Types(["image/jpeg"])``.
     """
 
     def __init__(self, patterns: Collection[str]) -> None:
@@ -138,10 +168,10 @@ class Types:
         for pattern in patterns:
             if not re.fullmatch(r"[a-z0-9.+_-]+/([a-z0-9.+_-]+|\*)|\*/\*", pattern):
                 raise ValueError(f"types: {pattern!r} is not a media type such as 'image/png' or 'image/*'")
-        self._patterns = frozenset(patterns)
+        self._patterns = frozenset(map(meaning, patterns))
 
     def __contains__(self, media_type: str) -> bool:
-        bare = media_type.partition(";")[0].strip().lower()
+        bare = meaning(media_type).partition(";")[0].strip().lower()
         return not self._patterns.isdisjoint({bare, f"{bare.partition('/')[0]}/*", "*/*"})
 
     def __str__(self) -> str:
@@ -158,6 +188,13 @@ def parse(media_type: str) -> tuple[str, list[tuple[str, str]]] | None:
     if match is None:
         return None
     return match[1].lower(), [(name.lower(), value) for name, value in _PARAMETERS.findall(match[2])]
+
+
+def meaning(media_type: str) -> str:
+    """Return a media type by its registered name: ``image/jpeg`` for ``image/jpg``; its parameters stay."""
+    bare, semicolon, parameters = media_type.partition(";")
+    found = _ALIASES.get(bare.strip().lower())
+    return media_type if found is None else f"{found}{semicolon}{parameters}"
 
 
 def guess(filename: str | None, head: bytes = b"") -> str:
@@ -211,4 +248,4 @@ def _sniff(head: bytes) -> str:
     if _sniffer is None:
         _sniffer = _load()
     found = _sniffer(head)
-    return UNKNOWN if found.startswith(("inode/", "application/x-empty")) else found
+    return UNKNOWN if found.startswith(("inode/", "application/x-empty")) else meaning(found)

@@ -36,6 +36,7 @@ NAMES = [
         ("a.bmp", "image/bmp"),
         ("a.ico", "image/vnd.microsoft.icon"),
     ],
+    *[("a.jfif", "image/jpeg"), ("a.pjpeg", "image/jpeg"), ("a.apng", "image/png"), ("a.dib", "image/bmp")],
     *[("a.svg", "image/svg+xml"), ("a.svgz", "image/svg+xml"), ("a.tif", "image/tiff"), ("a.heic", "image/heic")],
     *[("a.mp3", "audio/mpeg"), ("a.ogg", "audio/ogg"), ("a.opus", "audio/ogg"), ("a.flac", "audio/flac")],
     *[("a.wav", "audio/wav"), ("a.m4a", "audio/mp4"), ("a.weba", "audio/webm"), ("a.aac", "audio/aac")],

@@ -14,7 +14,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ..mimetype import INLINE_TYPES, UNKNOWN, parse
+from ..mimetype import INLINE_TYPES, UNKNOWN, meaning, parse
 from .filenames import content_disposition
 
 IMMUTABLE = 31_536_000
@@ -82,7 +82,7 @@ def media_type(stored: str, charset: str | None = "utf-8") -> tuple[str, str]:
     :return: the bare type in lower case, and the field's value with parameters; both are
         ``application/octet-stream`` if what is stored is not a media type
     """
-    parsed = parse(stored)
+    parsed = parse(meaning(stored))
     if parsed is None:
         return UNKNOWN, UNKNOWN
     bare, parameters = parsed
@@ -99,7 +99,7 @@ def check_inline_types(types: Collection[str]) -> None:
     if isinstance(types, str):
         raise TypeError("inline_types must be a list of media types, not one str")
     for given in types:
-        if media_type(given)[0] != given or media_type(given)[1].partition(";")[0] != given:
+        if (parse(given) or ("",))[0] != given:
             raise ValueError(f"inline_types: {given!r} is not a media type such as 'application/pdf'")
 
 
@@ -109,7 +109,7 @@ def is_shown(stored_type: str, inline_types: Collection[str] = ()) -> bool:
     :param inline_types: types to show in addition to :data:`INLINE_TYPES`
     """
     bare = media_type(stored_type)[0]
-    return bare in INLINE_TYPES or bare in inline_types
+    return bare in INLINE_TYPES or bare in map(meaning, inline_types)
 
 
 @lru_cache(maxsize=1024)  # the same files are requested again and again

@@ -55,7 +55,8 @@ class StoredFile:
     upload_date: datetime
     """in UTC, to the millisecond; without a date in the document the one of its ObjectId, else 1970"""
     content_type: str
-    """without its charset; ``application/octet-stream`` if neither the document nor the name gives a type"""
+    """without its charset, and by its registered name: ``image/jpeg`` if ``image/jpg`` is stored;
+    ``application/octet-stream`` if neither the document nor the name gives a type"""
     sha256: str | None
     """of the content, in hexadecimal; None if another tool wrote the file"""
     charset: str | None = None
@@ -104,7 +105,7 @@ class StoredFile:
             length=whole(length) or 0,
             chunk_size=whole(chunk_size) or 0,
             upload_date=upload_date(document),
-            content_type=content_type,
+            content_type=mimetype.meaning(content_type),
             charset=charset,
             sha256=sha256 if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None,
             named=named,
@@ -142,25 +143,30 @@ class StoredFile:
         """The opaque tag of a strong validator (RFC 9110 section 8.8.3), without its quotes.
 
         The content of a version never changes, so its ``_id``, length, upload date and hashes (if any) identify it. Its
-        content type and charset may be corrected, so they count, too, as stored: in one field or two.
+        content type and charset may be corrected, so they count, too, as stored: by this name, in one field or two.
         """
         date = self.upload_date.isoformat()
         identity = [self.id, self.length, date, self._stored_type, self.sha256, self.document.get("md5")]
-        if self.charset is not None and self._stored_type == self.content_type:
+        if self.charset is not None and not self._has_charset:
             identity.append(self.charset)
         return hashlib.sha256(ascii(identity).encode()).hexdigest()[:32]
 
     @property
     def media_type(self) -> str:
         """The content type with its charset, as in a Content-Type field."""
-        if self.charset is None or self._stored_type != self.content_type:
-            return self._stored_type
+        if self.charset is None or self._has_charset:
+            return mimetype.meaning(self._stored_type)
         return join(self.content_type, self.charset)
 
     @cached_property
     def _stored_type(self) -> str:
         """The content type as stored: earlier releases of this package put the charset into it."""
         return _content_type(self.document, self.metadata) or self.content_type
+
+    @property
+    def _has_charset(self) -> bool:
+        """Whether the type as stored has a charset."""
+        return split(self._stored_type)[1] is not None
 
     @property
     def key(self) -> str | None:

@@ -28,6 +28,8 @@ class TestModel:
             ({"contentType": "a/b", "metadata": {"contentType": ["c/d"], "_contentType": {}, "mimetype": ""}}, "a/b"),
             ({"contentType": "a/\udce9", "filename": "x.png"}, "image/png"),
             ({"filename": "x.PNG"}, "image/png"),
+            ({"contentType": "Image/JPG"}, "image/jpeg"),
+            ({"contentType": "image/x-png; a=b"}, "image/png; a=b"),
             ({"filename": "x"}, "application/octet-stream"),
             ({"filename": None}, "application/octet-stream"),
             ({"contentType": 5, "filename": "x.txt"}, "text/plain"),
@@ -36,6 +38,15 @@ class TestModel:
     )
     def test_the_content_type(self, fields: dict[str, Any], expected: str) -> None:
         assert StoredFile.from_document({**self.BASE, **fields}).content_type == expected
+
+    def test_an_alias_is_another_name_of_its_type_but_not_in_the_tag(self) -> None:
+        alias, registered, own = (
+            StoredFile.from_document({**self.BASE, "contentType": name, "charset": "utf-8"})
+            for name in ("image/jpg", "image/jpeg", "image/jpg; charset=x")
+        )
+        assert alias.media_type == registered.media_type == "image/jpeg; charset=utf-8"
+        assert alias.etag != registered.etag
+        assert (own.content_type, own.charset, own.media_type) == ("image/jpeg", "x", "image/jpeg; charset=x")
 
     @pytest.mark.parametrize(
         ("fields", "content_type", "charset", "media_type"),

@@ -185,6 +185,33 @@ class TestAnswers:
             mongo.uploads_blueprint(variants=variants)
 
 
+@pytest.mark.parametrize(
+    ("stored", "served"),
+    [
+        *((f"image/{name}", "image/jpeg") for name in ("jpg", "pjpeg", "x-citrix-jpeg", "JPG")),
+        *((f"image/{name}", "image/png") for name in ("x-png", "apng", "vnd.mozilla.apng")),
+        *((f"image/{name}", "image/bmp") for name in ("x-ms-bmp", "x-bmp", "x-windows-bmp")),
+        ("image/x-webp", "image/webp"),
+        ("image/x-gif", "image/gif"),
+        ("image/x-tiff", "image/tiff"),
+    ],
+)
+def test_types_are_taken_by_their_meaning(client: Client, mongo: PyMongo, stored: str, served: str) -> None:
+    picture = encoded(corners(), "BMP")
+    mongo.save_file("a", io.BytesIO(picture), content_type=stored, types=[served])
+    mongo.save_file("b", io.BytesIO(picture), content_type=served, types=[stored.lower()])
+    assert mongo.db.fs.files.find_one({"filename": "a"})["contentType"] == stored
+    uploads = client()
+    for name in ("a", "b"):
+        answer = uploads.get(f"/uploads/{name}")
+        shown = "attachment" if served == "image/tiff" else "inline"
+        assert (answer.content_type, answer.headers["Content-Disposition"][: len(shown)]) == (served, shown)
+        assert uploads.get(f"/uploads/{name}?variant=thumb").status_code == 200
+    rows = uploads.get("/uploads/", headers=JSON).json["files"]
+    assert [row["content_type"] for row in rows] == [served, served]
+    assert uploads.get("/uploads/", headers=HTML).text.count('class="icon image"') == 2
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "content", "variant", "status"),
