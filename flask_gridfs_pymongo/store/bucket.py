@@ -365,7 +365,8 @@ class Bucket:
     def delete_all(self, newest: StoredFile) -> int:
         """Delete *newest* and every older version of its name; return how many.
 
-        Versions that were uploaded since *newest* was found stay.
+        Versions that were uploaded since *newest* was found stay. If a rename of the name broke off, it is completed
+        first, and nothing is left to delete under the old name.
         """
         return self.delete_all_many([newest])[0]
 

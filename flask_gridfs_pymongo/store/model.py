@@ -134,6 +134,12 @@ class StoredFile:
         return _aware(date) if isinstance(date, datetime) else None
 
     @property
+    def renamed_from(self) -> str | None:
+        """The name that older versions may still have, as a rename is under way or broke off; None: no rename is."""
+        name = self.document.get("renamedFrom")
+        return name if type(name) is str else None
+
+    @property
     def expired(self) -> bool:
         """Whether the file has expired; it may still be stored."""
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
@@ -178,11 +177,21 @@ class Versions:
         """
         return [document["_id"] for document in self.documents_up_to(newest)]
 
-    def documents_up_to(self, newest: StoredFile, *more: str) -> list[dict[str, Any]]:
-        """Return the documents of :meth:`up_to` with the fields ``filename``, ``uploadDate`` and *more*."""
+    def documents_up_to(
+        self, newest: StoredFile, *more: str, beside: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the documents of :meth:`up_to` with the fields ``filename``, ``uploadDate`` and *more*.
+
+        :param beside: a query for documents of other names to return, too, at the end
+        """
         files, fields = self.collections.files, ["filename", "uploadDate", *more]
-        by_date = partial(files.find, {"filename": newest.filename}, fields, sort=[("uploadDate", ASCENDING)])
-        return up_to(newest, retry(files, lambda: list(by_date(batch_size=_IDS))))
+        selection: dict[str, Any] = {"filename": newest.filename}
+        if beside is not None:
+            selection = {"$or": [selection, beside]}
+        found = retry(files, lambda: list(files.find(selection, fields, batch_size=_IDS)))
+        others = [one for one in found if type(one["filename"]) is str and one["filename"] != newest.filename]
+        own = [one for one in found if one not in others] if others else found
+        return up_to(newest, sorted(own, key=upload_date)) + others
 
     def of_many(
         self, filenames: Collection[str], fields: Sequence[str] | None = None

@@ -8,21 +8,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
 from ..model import NOTE, StoredFile, unless_expired
 from ..retry import retry
-from ..strict import NO_ARRAY, check_name
+from ..strict import NO_ARRAY, check_name, named
 from ..versions import Versions
-from .claims import NO_CLAIM, Claims
+from .claims import NO_CLAIM, Claims, place
 from .watch import Watch
 
 _ATTEMPTS = 20
@@ -88,12 +88,13 @@ def rename(
     """Rename all versions of *filename* to *new*; what is uploaded meanwhile under the old name stays there.
 
     The newest one is renamed first, and claims the first place of the new name. If an upload to that name comes first,
-    the name is taken; if it comes later, it is the next version. Until all others are renamed, the newest one keeps the
-    old name in ``renamedFrom``: after an interruption the same call completes the rename.
+    the name is taken; if it comes later, it is the next version. Until the others have followed, the newest one is
+    marked, so that the next writer completes what broke off: it has the old name in ``renamedFrom``, which one who
+    writes to the new name sees, and claims the places where one who writes to the old name would put a version.
 
     :param check: called with the newest version just before it is renamed; what it raises ends this
     :param note: the field :data:`.NOTE` for the newest version
-    :return: how many versions were renamed
+    :return: how many versions were renamed, now or by the same call before, if that broke off
     :raises FileNotFoundError: if there is no such file
     :raises FileExistsError: if *new* is taken, unless by a version that has expired
     :raises ValueError: if *new* is empty
@@ -101,15 +102,104 @@ def rename(
     check_name(new)
     if not new:
         raise ValueError("the new name must not be empty")
-    files = versions.collections.primary.files
-    newest = _rename_newest(versions, claims, filename, new, check, note)
-    older = versions.up_to(replace(newest, filename=filename))
-    change = {"$set": {"filename": new}, **NO_CLAIM}
+    for _ in range(_ATTEMPTS):
+        with closing(Watch(versions.collections)) as watch:
+            there = versions.newest(new)
+            if there is not None:
+                finish(versions, there)
+            newest = unless_expired(versions.newest(filename))
+            if newest is None:
+                return _renamed_before(versions, filename, new, there)
+            if finish(versions, newest):
+                continue
+            if there is not None and not there.expired:
+                if finish_claiming(versions, place(new, there.id)):
+                    continue
+                break
+            if check is not None:
+                check(newest)
+            if there is not None:
+                _free_name(versions, there)
+            older = [one for one in versions.documents_up_to(newest, "previous") if one["_id"] != newest.id]
+            if marked := _rename_newest(versions, claims, newest, older, new, note, watch):
+                finish(versions, marked, [one["_id"] for one in older])
+                return 1 + len(older)
+    raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")
+
+
+def finish(versions: Versions, file: StoredFile, older: Sequence[Any] | None = None) -> bool:
+    """Complete the rename of a marked *file*: give the versions before it its name, too, then remove the mark.
+
+    It may be repeated, and done by several at once.
+
+    :param older: the ``_id`` values of these versions, for the one who began it; None: look for them, and keep the
+        claim that tells that one, until claims are removed, that its rename is complete
+    :return: whether the file is marked
+    """
+    files, old = versions.collections.primary.files, file.renamed_from
+    if old is None:
+        return False
+    kept = None
+    if older is None:
+        older, kept = versions.up_to(replace(file, filename=old)), file.id
     for start in range(0, len(older), _BATCH):
-        batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": filename}
-        retry(files, partial(files.update_many, batch, change))
-    retry(files, partial(files.update_one, {"_id": {"$eq": newest.id}}, {"$unset": {"renamedFrom": ""}}))
-    return 1 + len(older)
+        batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": old}
+        retry(files, partial(files.update_many, batch, {"$set": {"filename": file.filename}}))
+    last = unmark(file.id, old, file.filename, kept)
+    retry(files, lambda: files.bulk_write(last))
+    return True
+
+
+def mark(newest_id: Any, older: Sequence[Mapping[str, Any]], old: str, new: str) -> dict[str, Any]:
+    """Return the fields by which the newest version takes a new name, is marked, and claims places under both names.
+
+    :param older: the documents of the versions before it
+    """
+    after = (place(old, file_id) for file_id in (newest_id, older[-1]["_id"] if older else None, None))
+    claims = [one.get("previous") for one in older]
+    held = [each for claim in claims for each in (claim if isinstance(claim, list) else [claim])]
+    places = [place(new, None), *(each for each in after if each not in held)]
+    return {"filename": new, "renamedFrom": old, "previous": places}
+
+
+def unmark(file_id: Any, old: str, new: str, kept: Any = None) -> list[UpdateOne]:
+    """Return what ends a rename: removes the mark of the version *file_id*, and all claims under the old name.
+
+    :param kept: the version after which the place stays claimed
+    """
+    own = {"_id": {"$eq": file_id}, "renamedFrom": old}
+    others = {"name": old} if kept is None else {"name": old, "_id": {"$ne": kept}}
+    return [
+        UpdateOne({"previous": place(old, None), "filename": new, "_id": {"$ne": file_id}}, NO_CLAIM),
+        UpdateOne({**own, "previous.1": {"$exists": True}}, {"$pull": {"previous": others}}),
+        UpdateOne(own, {"$unset": {"renamedFrom": ""}}),
+    ]
+
+
+def finish_claiming(versions: Versions, *places: Mapping[str, Any]) -> bool:
+    """Complete the renames whose versions claim one of these places, though they no longer have its name.
+
+    :return: whether there was one
+    """
+    files = versions.collections.primary.files
+    away = {"previous": {"$in": places}, "filename": {"$nin": [each["name"] for each in places]}}
+    names = {versions.stored(document).filename for document in retry(files, lambda: list(files.find(away)))}
+    finished = [finish(versions, newest) for name in names if (newest := versions.newest(name))]
+    return any(finished)
+
+
+def with_older(versions: Versions, newest: StoredFile, *fields: str) -> list[dict[str, Any]]:
+    """Return the documents of *newest* and the versions before it, after completing renames of its name.
+
+    :param fields: as in :meth:`.Versions.documents_up_to`
+    """
+    finish(versions, newest)
+    marked = {"previous": place(newest.filename, newest.id), "renamedFrom": newest.filename}
+    found = versions.documents_up_to(newest, *fields, "renamedFrom", beside=marked)
+    others = [document for document in found if document["filename"] != newest.filename]
+    for document in others:
+        finish(versions, StoredFile.from_document(document))
+    return versions.documents_up_to(newest, *fields) if others else found
 
 
 def prepend(versions: Versions, newest: StoredFile, name: str) -> None:
@@ -125,46 +215,46 @@ def prepend(versions: Versions, newest: StoredFile, name: str) -> None:
         retry(files, partial(files.update_many, own, {"$set": {"filename": name}, **NO_CLAIM}))
 
 
+def _renamed_before(versions: Versions, filename: str, new: str, there: StoredFile | None) -> int:
+    """Return how many versions the same call renamed, after it broke off; *there* is the newest one of *new*."""
+    files = versions.collections.primary.files
+    if there is not None and there.renamed_from != filename:
+        done = {"filename": new, "previous": {"$elemMatch": {"name": filename}}}
+        found = retry(files, lambda: files.find_one(done))
+        there = versions.stored(found) if found else None
+    if there is None:
+        finish_claiming(versions, place(filename, None))
+        raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
+    return len(versions.up_to(there))
+
+
 def _rename_newest(
     versions: Versions,
     claims: Claims,
-    filename: str,
+    newest: StoredFile,
+    older: Sequence[Mapping[str, Any]],
     new: str,
-    check: Callable[[StoredFile], None] | None,
     note: Mapping[str, Any] | None,
-) -> StoredFile:
-    files = versions.collections.primary.files
-    taken = versions.after(new, None)
-    place = {"filename": new, "renamedFrom": filename, "previous": claims.make(new, None)["previous"]}
+    watch: Watch,
+) -> StoredFile | None:
+    """Rename and mark *newest*; None: somebody else wrote to one of the names, or may still do so."""
+    files, filename = versions.collections.primary.files, newest.filename
+    marked = mark(newest.id, older, filename, new)
     change = {
-        "$set": {**place, **(note or {})},
+        "$set": {**marked, **(note or {})},
         "$currentDate": {"previousAt": {"$type": "timestamp"}},
         **({} if note else {"$unset": {NOTE: ""}}),
     }
+    own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
+    take = partial(files.find_one_and_update, own, change, return_document=ReturnDocument.AFTER)
+    try:
+        renamed = retry(files, partial(watch.write, take), on_retry=watch.doubting(take))
+    except DuplicateKeyError:  # an upload came first, another rename broke off, or a claim was left behind
+        finish_claiming(versions, *marked["previous"])
+        claims.release(*marked["previous"], later={"$or": [named(filename), named(new)]})
+        return None
+    if renamed and (watch.sure or claims.follows(new, newest.id, None, named(new))):
+        return versions.stored(renamed)
     back = {"$set": {"filename": filename}, "$unset": {**NO_CLAIM["$unset"], "renamedFrom": ""}}
-    for _ in range(_ATTEMPTS):
-        with closing(Watch(versions.collections)) as watch:
-            there = versions.newest(new)
-            begun = there and retry(files, partial(files.find_one, {"filename": new, "renamedFrom": filename}))
-            if begun:
-                return versions.stored(begun)
-            newest = unless_expired(versions.newest(filename))
-            if newest is None:
-                raise FileNotFoundError(f"{versions.collections.name} has no file {filename!r}")
-            if there is not None and not there.expired:
-                break
-            if check is not None:
-                check(newest)
-            if there is not None:
-                _free_name(versions, there)
-            own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
-            take = partial(files.find_one_and_update, own, change)
-            try:
-                renamed = retry(files, partial(watch.write, take), on_retry=watch.doubting(take))
-            except DuplicateKeyError:  # an upload came first, or a claim was left behind
-                claims.release(new, None, taken)
-                continue
-            if renamed and (watch.sure or claims.follows(new, newest.id, None, taken)):
-                return newest
-            retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
-    raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")
+    retry(files, partial(files.update_one, {**own, "renamedFrom": filename}, back))
+    return None

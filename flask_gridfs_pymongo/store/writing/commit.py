@@ -9,6 +9,7 @@ It may be repeated, even by another process: the same content is committed once.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +26,10 @@ from ... import mimetype
 from ..charset import split
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
 from ..model import StoredFile, unless_expired
-from ..retry import RetryBudget, is_outage, retry
+from ..retry import RetryBudget, is_outage, reason, retry
 from ..versions import Versions
-from .changes import expire_older
-from .claims import Claims
+from .changes import expire_older, finish, finish_claiming
+from .claims import Claims, place
 from .pipeline import CHUNK_SIZE
 from .watch import Watch
 
@@ -37,6 +38,7 @@ _PAUSE = 0.02  # seconds at most between two attempts
 _MILLISECOND = timedelta(milliseconds=1)
 _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
 Check = Callable[["StoredFile | None"], None]
+_logger = logging.getLogger("flask_gridfs_pymongo")
 
 
 class Content(NamedTuple):
@@ -160,7 +162,7 @@ class Commit:
                     if not budget.lasts(error):
                         raise
                 if self.is_placed:
-                    self._claims.sweep()
+                    self._sweep()
                     return Saved(StoredFile.from_document(self._document), unless_expired(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
             raise IndexConflict(
@@ -175,6 +177,13 @@ class Commit:
             if self._state is _State.MISPLACED:
                 self._take_back()
             raise
+
+    def _sweep(self) -> None:
+        for document in self._claims.sweep():
+            try:
+                finish(self._versions, StoredFile.from_document(document))
+            except PyMongoError as error:
+                _logger.info("%a: its rename is completed later: %a", document["filename"], reason(error))
 
     @property
     def filename(self) -> str:
@@ -257,6 +266,8 @@ class Commit:
         self._newest = newest
         if self._check is not None:
             self._check(unless_expired(self._newest))
+        if self._newest is not None:
+            finish(self._versions, self._newest)
         if self._newest is not None and self._newest.expired:
             expire_older(self._versions, self._newest)
         self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}
@@ -276,7 +287,9 @@ class Commit:
                 f"the unique index on {fields} of {self._files.name} refuses {self._filename!r}: another "
                 f"document has the same {fields}; nothing was stored"
             ) from error
-        self._claims.release(self._filename, self._newest, self._later)
+        claimed = place(self._filename, self._newest and self._newest.id)
+        finish_claiming(self._versions, claimed)
+        self._claims.release(claimed, later=self._later)
 
     def _ensure_whole(self) -> None:
         """Remove the document and raise ContentDeleted if chunks were deleted."""
@@ -305,8 +318,8 @@ def insert_many(commits: Sequence[Commit]) -> None:
             refused = {one["index"] for one in error.details["writeErrors"]}
     for watch in others:
         watch.join(first)
-    for place, commit in enumerate(commits):
-        if place in refused:
+    for number, commit in enumerate(commits):
+        if number in refused:
             commit._state = _State.NEW
         elif commit._watch.sure:
             commit._state = _State.PLACED

@@ -19,6 +19,7 @@ from ..model import TYPE_FIELDS, StoredFile
 from ..retry import retry
 from ..variants import Variants
 from ..versions import Versions, up_to
+from .changes import finish, with_older
 
 _BATCH = 100  # files
 
@@ -53,6 +54,8 @@ def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]
 def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[StoredFile]) -> list[int]:
     """Delete the *newest* versions of some names, and every older version of these; what was uploaded since then stays.
 
+    If a rename to a name broke off, it is completed first.
+
     Of files without a name only the version itself is deleted.
 
     :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
@@ -60,7 +63,11 @@ def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[Sto
     counts: list[int] = []
     for start in range(0, len(newest), _BATCH):
         batch = newest[start : start + _BATCH]
-        found = versions.of_many([file.filename for file in batch], TYPE_FIELDS) if len(batch) > 1 else {}
+        found: dict[str, list[dict[str, Any]]] = {}
+        if len(batch) > 1:
+            for file in batch:
+                finish(versions, file)
+            found = versions.of_many([file.filename for file in batch], TYPE_FIELDS)
         known = [_up_to(versions, file, found.get(file.filename)) for file in batch]
         deleted = _delete(versions.collections, variants, list(chain(*known)))
         counts += [deleted] if len(batch) == 1 else [len(documents) if deleted else 0 for documents in known]
@@ -70,7 +77,7 @@ def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[Sto
 def _up_to(versions: Versions, file: StoredFile, documents: list[dict[str, Any]] | None) -> Sequence[Mapping[str, Any]]:
     if not file.named:
         return [file.document]
-    return versions.documents_up_to(file, *TYPE_FIELDS) if documents is None else up_to(file, documents)
+    return with_older(versions, file, *TYPE_FIELDS) if documents is None else up_to(file, documents)
 
 
 def _delete(collections: Collections, variants: Variants, documents: Sequence[Mapping[str, Any]]) -> int:

@@ -21,8 +21,8 @@ from ..retry import codes, is_unconfirmed, retry
 from ..strict import check_name
 from ..versions import Versions, newest_in
 from .batches import Attempts, batches
-from .changes import rename
-from .claims import NO_CLAIM, Claims
+from .changes import mark, rename, unmark
+from .claims import NO_CLAIM, Claims, place
 
 _BATCH = 500  # names
 _DUPLICATE_KEY = 11000  # the server's code
@@ -50,7 +50,7 @@ def rename_many(
     attempts = Attempts()
     outcomes: dict[str, StoredFile | Exception] = {}
     for batch in batches(names.items(), _BATCH):
-        done = attempts.make(partial(_rename_batch, versions, claims, batch, check))
+        done = attempts.make(partial(_rename_batch, versions, batch, check))
         for old, new in batch:
             if isinstance(done, Exception):
                 outcomes[old] = done
@@ -70,7 +70,7 @@ def _rename_one(versions: Versions, claims: Claims, old: str, new: str, check: _
 
 
 def _rename_batch(
-    versions: Versions, claims: Claims, names: Sequence[tuple[str, str]], check: _Check | None
+    versions: Versions, names: Sequence[tuple[str, str]], check: _Check | None
 ) -> dict[str, StoredFile | Exception]:
     """Rename those that nothing stands in the way of; return them, and what *check* raised for others."""
     files = versions.collections.primary.files
@@ -79,7 +79,7 @@ def _rename_batch(
     plain = [one for old, new in names if new in free and (one := _plain(old, new, found.get(old, [])))]
     refused = {} if check is None else _refused(versions, plain, check)
     plain = [one for one in plain if one.old not in refused]
-    conflicts = _write(files, [_take(claims, one) for one in plain])
+    conflicts = _write(files, [_take(one) for one in plain])
     taken = [one for place, one in enumerate(plain) if place not in conflicts]
     found = versions.of_many([one.new for one in taken])
     placed = [one for one in taken if _is_first(one, found.get(one.new, []))]
@@ -110,13 +110,14 @@ def _plain(old: str, new: str, documents: list[dict[str, Any]]) -> _Rename | Non
     return _Rename(old, new, documents[:-1], newest)
 
 
-def _take(claims: Claims, one: _Rename) -> UpdateOne:
+def _take(one: _Rename) -> UpdateOne:
     """The newest version takes the new name, and claims its first place; it is marked until the others follow."""
     own = {"_id": {"$eq": one.newest["_id"]}, "filename": {"$in": [one.old, one.new]}}
-    fields = {"filename": one.new, "previous": claims.make(one.new, None)["previous"]}
-    mark = {"renamedFrom": one.old} if one.older else {}
+    fields = {"filename": one.new, "previous": place(one.new, None)}
+    if one.older:
+        fields = mark(one.newest["_id"], one.older, one.old, one.new)
     now = {"previousAt": {"$type": "timestamp"}}
-    return UpdateOne(own, {"$set": {**fields, **mark}, "$unset": {NOTE: ""}, "$currentDate": now})
+    return UpdateOne(own, {"$set": fields, "$unset": {NOTE: ""}, "$currentDate": now})
 
 
 def _is_first(one: _Rename, there: list[dict[str, Any]]) -> bool:
@@ -142,10 +143,9 @@ def _follow(one: _Rename) -> list[UpdateMany | UpdateOne]:
     if not one.older:
         return []
     others = {"_id": {"$in": [document["_id"] for document in one.older]}, "filename": one.old}
-    own = {"_id": {"$eq": one.newest["_id"]}}
     return [
-        UpdateMany(others, {"$set": {"filename": one.new}, **NO_CLAIM}),
-        UpdateOne(own, {"$unset": {"renamedFrom": ""}}),
+        UpdateMany(others, {"$set": {"filename": one.new}}),
+        *unmark(one.newest["_id"], one.old, one.new),
     ]
 
 

@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from bson.timestamp import Timestamp
 from flask.testing import FlaskClient
 from pymongo.errors import AutoReconnect
 
@@ -31,6 +34,44 @@ def contents(store: Bucket, name: str) -> list[bytes]:
 def plain(store: Bucket) -> bool:
     """Whether no document says that its name is being changed."""
     return store.files.count_documents({"renamedFrom": {"$exists": True}}) == 0
+
+
+@contextmanager
+def wrong_clock(monkeypatch: pytest.MonkeyPatch, days: int) -> Iterator[None]:
+    now = datetime.now(UTC) + timedelta(days=days)
+    with monkeypatch.context() as clock:
+        clock.setattr("flask_gridfs_pymongo.store.writing.commit.datetime", Mock(wraps=datetime, now=lambda zone: now))
+        yield
+
+
+_Outcome = Callable[[list[bytes]], list[list[bytes]]]
+# What the next one writes after the rename of "a" to "b" broke off, and the versions of "a", "b" and "c" then.
+WRITES: dict[str, tuple[Callable[[Bucket, str, str, str], Any], _Outcome]] = {
+    "put a": (lambda store, a, b, c: put(store, a, b"x"), lambda data: [[b"x"], data, []]),
+    "put b": (lambda store, a, b, c: put(store, b, b"x"), lambda data: [[], [*data, b"x"], []]),
+    "put a, move again": (
+        lambda store, a, b, c: (put(store, a, b"x"), store.rename(a, b)),
+        lambda data: [[b"x"], data, []],
+    ),
+    "move again": (lambda store, a, b, c: store.rename(a, b), lambda data: [[], data, []]),
+    "move a": (lambda store, a, b, c: store.rename(a, c), lambda data: [[], data, []]),
+    "move b": (lambda store, a, b, c: store.rename(b, c), lambda data: [[], [], data]),
+    "move b back": (lambda store, a, b, c: store.rename(b, a), lambda data: [data, [], []]),
+    "move c to a": (
+        lambda store, a, b, c: (put(store, c, b"x"), store.rename(c, a)),
+        lambda data: [[b"x"], data, []],
+    ),
+    "move c to b": (
+        lambda store, a, b, c: (put(store, c, b"x"), store.rename(c, b)),
+        lambda data: [[], data, [b"x"]],
+    ),
+    "copy c to a": (
+        lambda store, a, b, c: (put(store, c, b"x"), store.copy(c, a)),
+        lambda data: [[b"x"], data, [b"x"]],
+    ),
+    "delete b": (lambda store, a, b, c: store.delete(b), lambda data: [[], [], []]),
+    "delete a, move": (lambda store, a, b, c: (store.delete(a), store.rename(a, b)), lambda data: [[], data, []]),
+}
 
 
 class TestRename:
@@ -209,10 +250,83 @@ class TestRename:
         assert not plain(store)
         put(store, "b", b"to the new name")
         put(store, "a", b"to the old name")
-        store.rename("a", "b")
+        with pytest.raises(FileExistsError):
+            store.rename("a", "b")
         assert contents(store, "b") == [b"%d" % number for number in range(30)] + [b"to the new name"]
         assert contents(store, "a") == [b"to the old name"]
         assert plain(store)
+
+    @contextmanager
+    def breaking(self, monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
+        """Let a rename of one version at a time break off after so many writes."""
+        left = after
+
+        def retry(collection: Any, operation: Callable[[], Any], **options: Any) -> Any:
+            nonlocal left
+            if "Collection.find_one of" not in repr(operation):
+                left -= 1
+                if left < 0:
+                    raise AutoReconnect("gone")
+            return operation()
+
+        with monkeypatch.context() as broken:
+            broken.setattr("flask_gridfs_pymongo.store.writing.changes._BATCH", 1)
+            broken.setattr("flask_gridfs_pymongo.store.writing.changes.retry", retry)
+            with pytest.raises(AutoReconnect):
+                yield
+
+    @pytest.mark.parametrize("write", WRITES)
+    def test_the_next_write_completes_what_broke_off(
+        self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch, write: str
+    ) -> None:
+        """Whatever it is, and to whichever of the two names; what it stores itself is neither hidden nor moved.
+
+        Its clock is a day behind, so that its versions would seem to be older.
+        """
+        act, outcome = WRITES[write]
+        others = Bucket(real_store.files.database)
+        for versions, after in ((1, 1), (3, 1), (3, 2), (3, 3)):
+            old, new, other = (f"{name}{versions}{after}" for name in ("a", "b", "c"))
+            data = [b"%d" % number for number in range(versions)]
+            for one in data:
+                put(real_store, old, one)
+            with self.breaking(monkeypatch, after):
+                real_store.rename(old, new)
+            assert not plain(real_store)
+            with wrong_clock(monkeypatch, -1), suppress(FileNotFoundError, FileExistsError):
+                act(others, old, new, other)
+            found = [contents(real_store, name) for name in (old, new, other)]
+            assert (found, plain(real_store)) == (outcome(data), True), (versions, after)
+
+    def test_the_same_call_finds_its_rename_completed_by_others(
+        self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """But not another one, which finds nothing to rename."""
+        for number in range(3):
+            put(real_store, "a", b"%d" % number)
+        with self.breaking(monkeypatch, 2):
+            real_store.rename("a", "b")
+        put(real_store, "b", b"3")
+        assert real_store.rename("a", "b") == 3
+        assert contents(real_store, "b") == [b"0", b"1", b"2", b"3"]
+        for old, new in (("a", "c"), ("c", "b"), ("b", "a")):
+            if old == "b":
+                assert real_store.rename("b", "a") == 4
+            with pytest.raises(FileNotFoundError):
+                real_store.rename(old, new)
+
+    def test_a_mark_does_not_stay(self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When claims are swept, any writer completes what broke off before they were made."""
+        for name in ("old", "young"):
+            put(real_store, name, b"0")
+            put(real_store, name, b"1")
+            with self.breaking(monkeypatch, 1):
+                real_store.rename(name, f"new {name}")
+        real_store.files.update_one({"renamedFrom": "old"}, {"$set": {"previousAt": Timestamp(1, 1)}})
+        put(Bucket(real_store.files.database), "x", b"x")
+        assert contents(real_store, "new old") == [b"0", b"1"]
+        assert contents(real_store, "new young") == [b"1"]
+        assert real_store.files.distinct("renamedFrom") == ["young"]
 
 
 class TestCopy:
