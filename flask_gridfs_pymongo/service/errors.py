@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from bson.errors import InvalidDocument
 from flask import current_app, request
-from pymongo.errors import ExecutionTimeout, PyMongoError
+from pymongo.errors import ConfigurationError, ExecutionTimeout, PyMongoError
 
 from ..signals import request_refused, send
 from ..store import (
     DISK_FULL,
+    NO_PLAN,
     ContentDeleted,
     CorruptFile,
     IndexConflict,
@@ -25,8 +26,10 @@ from ..store import (
     Unconfirmed,
     codes,
     is_outage,
+    missing_right,
     reason,
 )
+from .texts import Message
 
 RETRY_AFTER = "5"
 """seconds, for transient failures"""
@@ -47,13 +50,17 @@ def _is(*kinds: type[Exception]) -> Callable[[Exception], bool]:
     return lambda error: isinstance(error, kinds)
 
 
+def _has(code: int) -> Callable[[Exception], bool]:
+    return lambda error: isinstance(error, PyMongoError) and code in codes(error)
+
+
 # The first row that matches decides.
 _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     (_is(QuotaExceeded), Failure(507)),
     (_is(ContentDeleted, IndexConflict), Failure(409)),
     (_is(CorruptFile, UnicodeEncodeError), Failure(500, "The stored file is damaged.")),
     (
-        lambda error: isinstance(error, PyMongoError) and DISK_FULL in codes(error),
+        _has(DISK_FULL),
         Failure(507, "The disk of the database is full; nothing was stored."),
     ),
     (
@@ -73,6 +80,15 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
         lambda error: isinstance(error, PyMongoError) and is_outage(error),
         Failure(503, "The database does not answer; try again.", transient=True),
     ),
+    (_has(18), Failure(500, "The database refuses the user or the password of this application.")),
+    (_has(121), Failure(422, "A schema validator of the database refuses this; nothing was stored.")),
+    (_has(166), Failure(403, "The files are a view of the database, which cannot be changed.")),
+    (_has(61), Failure(500, "The collections of the files are sharded by a key that this does not support.")),
+    (_has(NO_PLAN), Failure(500, "The database lacks an index for this, and scans no collections (notablescan).")),
+    (
+        _is(ConfigurationError),
+        Failure(500, "The settings of the connection do not fit the database; see the log of the application."),
+    ),
     (
         _is(PyMongoError, InvalidDocument),
         Failure(500, "The database refused this; see the log of the application."),
@@ -85,6 +101,16 @@ FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, Inde
 
 def failure_of(error: Exception) -> Failure:
     """Return the response to *error*: 500 if no row matches."""
+    if right := missing_right(error):
+        command, collection = right
+        return Failure(
+            403,
+            Message(
+                "The database user of this application may not %(command)s in %(collection)s.",
+                command=command,
+                collection=collection,
+            ),
+        )
     found = next((failure for fits, failure in _FAILURES if fits(error)), None)
     if found is None:
         return Failure(500, "This failed; see the log of the application.")

@@ -31,7 +31,7 @@ from .reader import Reader
 from .resumable import completion
 from .resumable.append import UploadWriter
 from .resumable.uploads import Upload
-from .retry import DISK_FULL, codes, is_outage, reason
+from .retry import DISK_FULL, NO_PLAN, codes, is_outage, missing_right, reason
 from .stream import FileReader
 from .variants import FailedVariant, StoredVariant
 from .versions import Version
@@ -46,6 +46,7 @@ __all__ = [
     "INDEXES",
     "MAX_PROPERTIES",
     "NOTE",
+    "NO_PLAN",
     "ORDERS",
     "OWN_FIELDS",
     "Bucket",
@@ -93,6 +94,7 @@ __all__ = [
     "is_outage",
     "is_utf8",
     "key_of",
+    "missing_right",
     "parent_of",
     "position",
     "reason",

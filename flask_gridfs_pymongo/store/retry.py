@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -24,6 +25,13 @@ from pymongo.errors import (
 
 DISK_FULL = 14031
 """the server's code OutOfDiskSpace"""
+NO_PLAN = 291
+"""the server's code NoQueryExecutionPlans"""
+# The messages of MongoDB and of Atlas.
+_UNAUTHORIZED = re.compile(
+    r"not authorized on \S+ to execute command \{ (?P<command>\w+): \"(?P<collection>[^\"]+)\""
+    r"|not allowed to do action \[(?P<action>\w+)\] on \[[^.\]]+\.(?P<namespace>[^\]]+)\]"
+)
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
 # By the server's error_codes.yml. A mongos may answer with the last ones though a shard has done the write.
@@ -105,8 +113,18 @@ def codes(error: PyMongoError) -> set[int | None]:
     return {error.code, *(one["code"] for one in (error.details or {}).get("writeErrors", ()))}
 
 
+def missing_right(error: Exception) -> tuple[str, str] | None:
+    """Return the command, and its collection, that the database user has no right to; None if it is another error."""
+    found = _UNAUTHORIZED.search(str(error)) if isinstance(error, OperationFailure) else None
+    return (found["command"] or found["action"], found["collection"] or found["namespace"]) if found else None
+
+
 def reason(error: PyMongoError) -> str:
     """Describe *error* for a log, without the documents that the driver quotes: they may be chunks of files."""
+    if right := missing_right(error):
+        return "the database user may not {} in {}".format(*right)
+    if NO_PLAN in codes(error):
+        return "no index fits, and the server scans no collections (notablescan); see 'flask gridfs index --help'"
     details = (error.details or {}) if isinstance(error, BulkWriteError) else {}
     for failed in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
         return str(failed.get("errmsg"))

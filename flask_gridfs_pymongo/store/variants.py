@@ -23,6 +23,7 @@ from ..images import TYPES
 from .collections import Collections
 from .indexes import Index
 from .model import StoredFile
+from .retry import reason
 
 UNUSED_TTL = timedelta(days=30)
 """how long a variant is kept after its last use"""
@@ -122,4 +123,4 @@ class Variants:
         try:
             yield
         except PyMongoError as error:
-            _logger.warning("%s: %a", self._collection.full_name, str(error))
+            _logger.warning("%s: %a", self._collection.full_name, reason(error))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from wsgidav.dav_error import DAVError
 
@@ -34,7 +35,7 @@ def as_dav_error(error: Exception) -> DAVError:
     if isinstance(error, HTTPException):
         return DAVError(error.code or 500, str(error.description or ""), src_exception=error)
     failure = failure_of(error)
-    if failure.status >= 500:
+    if failure.status >= 500 or isinstance(error, PyMongoError):
         log_failure(failure, error)
     passing = ServiceUnavailable(failure.text, retry_after=int(RETRY_AFTER)) if failure.transient else None
     return DAVError(failure.status, failure.text, src_exception=passing)

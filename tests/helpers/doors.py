@@ -79,7 +79,7 @@ def fill(bucket: Any) -> None:
     """Store the files that :data:`OPERATIONS` expect, and odd ones of other tools."""
     for name, data in [("a.txt", b"one"), ("a.txt", b"two"), ("b.txt", b"b"), ("large", LARGE), ("long", LONG)]:
         bucket.save(name, io.BytesIO(data))
-    for name in ("p.png", "d/x.txt", "d/e/y.txt", "old/x.txt", "gone/z.txt", "drive/z.txt", "m1", "m2", "m3"):
+    for name in ("p.png", "d/x.txt", "d/e/y.txt", "old/x.txt", "gone/z.txt", "drive/z.txt", "m1", "m2", "m3", "m5"):
         bucket.save(name, io.BytesIO(encoded(corners()) if name.endswith("png") else name.encode()))
     plain = {"length": 0, "chunkSize": 255, "uploadDate": DATE}
     odd: list[dict[str, Any]] = [{"filename": "same"}, {"filename": "same"}, {}, {}, {}, {"filename": "undated"}]
@@ -167,6 +167,13 @@ def _python(change: Callable[[Any], Any]) -> Callable[[Doors], int]:
         return int(change(doors.bucket) is None)
 
     return do
+
+
+def rename_many(doors: Doors, old: str, new: str) -> int:
+    outcome = doors.bucket.rename_many({old: new})[old]
+    if isinstance(outcome, Exception):
+        raise outcome
+    return 0
 
 
 def _get_and_put(doors: Doors) -> int:
@@ -266,7 +273,7 @@ OPERATIONS: dict[str, Operation] = {
     "rm": command("rm", "-r", "--yes", "--all-versions", "moved/", changes=True),
     "save": Operation(_python(lambda bucket: bucket.save("s", io.BytesIO(LARGE))), 0),
     "rename": Operation(_python(lambda bucket: bucket.rename("s", "t")), 0),
-    "rename_many": Operation(_python(lambda bucket: bucket.rename_many({"t": "v"})), 0),
+    "rename_many": Operation(lambda doors: rename_many(doors, "m5", "m6"), 0),
     "DELETE ?id": writes("DELETE", "/u/?id={m3}", 204),
     "DELETE": writes("DELETE", "/u/large", 204),
     "bulk delete": writes("POST", "/u/?delete", 204, lambda: {"id": "{p.png}", "sure": "1"}),
