@@ -6,13 +6,14 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from bson.objectid import ObjectId
 from flask import Flask, Response, abort, request
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from . import config
 from .cli import gridfs
@@ -24,9 +25,10 @@ from .mimetype import Types
 from .service import formparser
 from .service.arguments import takes
 from .service.download import send
+from .service.inspection import check_accepted
 from .service.options import Drive, Options, Rules, check_type, options_of
 from .signals import file_saved
-from .store import OWN_FIELDS, Bucket, FileTooLarge, StoredFile
+from .store import OWN_FIELDS, Bucket, FileTooLarge
 from .uploads import uploads_blueprint
 from .uploads.blueprint import UploadsBlueprint
 from .uploads.read import links
@@ -252,7 +254,7 @@ class PyMongo:
                 fields=fields,
                 max_size=max_size,
                 expires_at=expires_at,
-                inspect=None if accepted is None else lambda file: _check_accepted(accepted, file),
+                inspect=partial(check_accepted, accepted),
             )
         except FileTooLarge as error:
             raise RequestEntityTooLarge(f"{str(error).capitalize()}.") from None
@@ -345,11 +347,6 @@ def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | N
     if uri is not None:
         raise TypeError("a MongoDB URI was given twice: as the second argument and as uri=")
     return None, config_prefix
-
-
-def _check_accepted(accepted: Types, file: StoredFile) -> None:
-    if file.content_type not in accepted:
-        raise UnsupportedMediaType(f"Files of the type {file.content_type} are not accepted here; send {accepted}.")
 
 
 def _check_bucket(base: Any, db: Any) -> None:

@@ -20,6 +20,7 @@ from time import monotonic
 from flask import abort, current_app
 from werkzeug.exceptions import ServiceUnavailable
 
+from ..mimetype import Types
 from ..store import Bucket, StoredFile
 from .options import Rules
 from .texts import Message
@@ -30,11 +31,12 @@ class Refused(Exception):
 
 
 def inspect(options: Rules, bucket: Bucket, file: StoredFile) -> None:
-    """Let the application inspect *file*, which nobody else can see yet.
+    """Check the type of *file*, which nobody else can see yet, and let the application inspect it.
 
-    :raises werkzeug.exceptions.HTTPException: 422 if it raises :class:`Refused`; 503 if it fails otherwise, or takes
-        longer than ``inspect_timeout``
+    :raises werkzeug.exceptions.HTTPException: 415 for a type that is not among ``types``; 422 if the application raises
+        :class:`Refused`; 503 if it fails otherwise, or takes longer than ``inspect_timeout``
     """
+    check_accepted(options.accepted, file)
     if options.inspect is None:
         return
     deadline = monotonic() + options.inspect_timeout
@@ -55,6 +57,13 @@ def inspect(options: Rules, bucket: Bucket, file: StoredFile) -> None:
         current_app.logger.exception("inspect failed for %a", file.filename)
         reason = Message("The file could not be inspected; nothing was stored.")
         raise ServiceUnavailable(reason, retry_after=5) from None
+
+
+def check_accepted(accepted: Types | None, file: StoredFile) -> None:
+    """Abort with 415 if the type of *file* is not among *accepted*; None: all are."""
+    if accepted is not None and file.content_type not in accepted:
+        values = {"type": file.content_type, "types": accepted}
+        abort(415, Message("Files of the type %(type)s are not accepted here; send %(types)s.", **values))
 
 
 def _check_time(deadline: float) -> None:

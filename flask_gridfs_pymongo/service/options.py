@@ -19,6 +19,7 @@ from ..http import origin
 from ..http.headers import check_inline_types, page_policy
 from ..http.metadata import Keys
 from ..images import THUMB, Variant
+from ..mimetype import Types
 from ..store import Bucket, StoredFile
 
 _RESOURCE_POLICIES = (None, "same-origin", "same-site", "cross-origin")
@@ -51,6 +52,9 @@ class Rules:
     """whether all changes are refused"""
     max_size: int | None = None
     """bytes in a file; None: no limit"""
+    types: Collection[str] | None = None
+    """the media types that files may have, such as ``image/png`` or ``image/*``; None: all. They apply to the type that
+    is stored, by name and first bytes, never to the client's claim; another one is a 415."""
     upload_timeout: float | None = 3600
     """seconds that the body of an upload may take; None: no limit"""
     metadata: Collection[str] = ()
@@ -77,6 +81,11 @@ class Rules:
         return self.open_bucket(self.base, self.db)
 
     @cached_property
+    def accepted(self) -> Types | None:
+        """*types*, if it is given."""
+        return None if self.types is None else Types(self.types)
+
+    @cached_property
     def keys(self) -> Keys:
         """The keys of *metadata*, which read requests."""
         return Keys(self.metadata)
@@ -90,8 +99,8 @@ class Drive(Rules):
     _: KW_ONLY
     rules: Blueprint | None = None
     """a blueprint that :meth:`.PyMongo.uploads_blueprint` returned: the drive serves its bucket by its rules (*base*,
-    *db*, *authorize*, *read_only*, *max_size*, *upload_timeout*, *metadata*, *keep_versions*, *expire_after*, *inspect*
-    and *inspect_timeout*), which must not be given here"""
+    *db*, *authorize*, *read_only*, *max_size*, *types*, *upload_timeout*, *metadata*, *keep_versions*, *expire_after*,
+    *inspect* and *inspect_timeout*), which must not be given here"""
     authenticate: Authenticate | None = None
     """``authenticate(user, password)``, asked with each request to the drive (HTTP basic authentication): use HTTPS;
     *authorize* finds the name in ``request.authorization.username`` (a blueprint does not check it). None: *authorize*
@@ -267,6 +276,7 @@ _CHECKS: dict[str, _Check] = {
     "db": lambda argument, value: check_type(argument, value, str, NoneType),
     "authorize": _or_none(_function("(action, filename)")),
     "max_size": _or_none(_whole(0)),
+    "types": _or_none(lambda argument, value: Types(value)),
     "upload_timeout": _or_none(_seconds),
     "metadata": lambda argument, value: Keys(value),
     "keep_versions": _or_none(_whole(1)),  # the newest one always stays

@@ -1,7 +1,7 @@
 // What every page has: times in words, previews, links to copy, and what was done, told. The pages work without it.
 
 export const language = known(document.documentElement.lang);
-const status = document.getElementById("status") ?? makeStatus();
+const status = document.querySelector(".fgp .status") ?? makeStatus();
 let fading;
 
 /** The language of the page where browsers know its tag, else their own. */
@@ -12,8 +12,8 @@ function known(tag) {
 }
 
 function makeStatus() {
-  const made = Object.assign(document.createElement("p"), { id: "status", role: "status" });
-  document.body.append(made);
+  const made = Object.assign(document.createElement("p"), { className: "status", role: "status" });
+  document.querySelector(".fgp")?.append(made);
   return made;
 }
 

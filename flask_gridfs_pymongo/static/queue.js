@@ -20,6 +20,7 @@ export class Queue {
     this.texts = texts;
     this.maxSize = Number(form.dataset.maxSize ?? Infinity);
     this.slice = Number(form.dataset.slice ?? Infinity); // bytes
+    this.accepted = form.elements.file.accept.toLowerCase().split(",").map((one) => one.trim()).filter(Boolean);
     const each = (action, ...states) => () => this.tray.of(...states).forEach((row) => this[action](row.upload));
     this.tray = new Tray(form, texts, {
       cancelAll: each("cancel", "waiting", "running"),
@@ -44,15 +45,21 @@ export class Queue {
       });
       upload.row.upload = upload;
       this.tray.add(upload.row);
-      if (file.size > this.maxSize) this.refuse(upload);
+      if (!this.accepts(file)) upload.row.show("refused", this.texts.notAccepted);
+      else if (file.size > this.maxSize) upload.row.show("refused", this.texts.tooLarge.replace("{size}", size(this.maxSize)));
       else this.wait(upload, true);
     }
     if (files.length) tell(this.texts.started.replace("{number}", files.length), true);
     this.next();
   }
 
-  refuse({ row }) {
-    row.show("refused", this.texts.tooLarge.replace("{size}", size(this.maxSize)));
+  /** Whether the attribute accept lets a file pass, which browsers ask of their own dialog alone. */
+  accepts({ name, type }) {
+    const fits = (one) => {
+      if (one.startsWith(".")) return name.toLowerCase().endsWith(one);
+      return one.endsWith("/*") ? one === "*/*" || type.startsWith(one.slice(0, -1)) : type === one;
+    };
+    return !this.accepted.length || this.accepted.some(fits);
   }
 
   wait(upload, later = false) {
@@ -178,7 +185,9 @@ export class Queue {
     const event = new CustomEvent("uploads:done", { bubbles: true, detail: { files: this.saved } });
     [this.saved, this.renamed] = [[], []];
     this.form.dispatchEvent(event);
-    if (this.form.dataset.next && !failed) location.assign(this.form.dataset.next);
+    const { next } = this.form.dataset;
+    const isShown = document.querySelector(".fgp .listing") && new URL(next, location.href).href === location.href;
+    if (next && !failed && !isShown) location.assign(next);
   }
 
   async announceVersion(upload) {
@@ -198,5 +207,5 @@ export class Queue {
 /** Whether the listing shows what the row links to. */
 function isListed(row) {
   const url = row.part(".name a")?.href;
-  return [...document.querySelectorAll("#files-list a")].some(({ href }) => url && href.startsWith(url));
+  return [...document.querySelectorAll(".fgp .listing a")].some(({ href }) => url && href.startsWith(url));
 }

@@ -145,6 +145,7 @@ export class Tray {
     this.head = element("div", { className: "tray-head" }, this.total, ...Object.values(this.buttons));
     this.element = element("section", { className: "tray", ariaLabel: texts.uploads, hidden: true }, this.head, this.list);
     form.after(this.element);
+    this.changed();
     setInterval(() => this.update(), 500);
   }
 

@@ -4,14 +4,21 @@ import { tell } from "./?asset=page.js";
 import { Queue } from "./?asset=queue.js";
 import { element } from "./?asset=tray.js";
 
-const forms = document.querySelectorAll("form.upload");
-for (const form of forms) prepare(form);
+const forms = document.querySelectorAll(".fgp form.upload");
+// Each blueprint of the page brings this script.
+for (const form of forms) if (!form.classList.contains("scripted")) prepare(form);
 
 function prepare(form) {
   const input = form.elements.file;
   const texts = JSON.parse(form.dataset.texts);
   const queue = new Queue(form, texts);
-  const add = (files) => queue.add(files);
+  const refuse = (text) => (tell(text), []);
+  const takesFolders = form.querySelector("[data-choose=folder]");
+
+  function add(files) {
+    if (files.length > 1 && !input.multiple) return refuse(texts.oneOnly);
+    queue.add(files);
+  }
 
   const folderOf = (file) => file.webkitRelativePath.slice(0, file.webkitRelativePath.lastIndexOf("/") + 1);
   const withFolders = (files) => [...files].map((file) => [file, folderOf(file)]);
@@ -31,9 +38,12 @@ function prepare(form) {
   async function take(transfer) {
     const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());
     if (!entries.every(Boolean)) return add(withFolders(transfer.files));
+    const found = [];
     for (const entry of entries) {
-      add(await read(entry).catch(() => (tell(`${entry.name}: ${texts.failed}`), [])));
+      if (entry.isDirectory && !takesFolders) refuse(`${entry.name}: ${texts.noFolders}`);
+      else found.push(...(await read(entry).catch(() => refuse(`${entry.name}: ${texts.failed}`))));
     }
+    add(found);
   }
 
   // Browsers call every picture that is copied image.png.
@@ -48,30 +58,32 @@ function prepare(form) {
   }
 
   form.classList.add("scripted");
-  form.querySelector("button").hidden = true;
-  for (const hint of form.querySelectorAll(".with-script")) hint.hidden = false;
   input.addEventListener("change", () => choose(input));
-  if ("webkitdirectory" in input && input.multiple) {
+  if (takesFolders) {
     const folder = element("input", { type: "file", webkitdirectory: true, hidden: true });
-    const button = element("button", { type: "button", className: "quiet", textContent: texts.chooseFolder });
-    button.addEventListener("click", () => folder.click());
+    takesFolders.after(folder);
+    takesFolders.addEventListener("click", () => folder.click());
     folder.addEventListener("change", () => choose(folder));
-    input.after(button, folder);
   }
-  const place = forms.length > 1 ? form : document; // where there are several, each takes what falls on it
-  const frame = forms.length > 1 ? form : document.body;
-  frame.dataset.drop = texts.dropHere;
+  // A form that is alone takes what falls anywhere on the page, else what falls on it.
+  const alone = forms.length === 1;
+  const place = alone ? document : form;
+  const hint = form.querySelector("[data-here]");
+  if (!alone) hint.textContent = hint.dataset.here;
+  const target = element("div", { className: "drop", hidden: true, textContent: texts.dropHere });
+  target.classList.toggle("everywhere", alone);
+  form.append(target);
   place.addEventListener("paste", ({ clipboardData }) => add([...clipboardData.files].map((file) => [named(file), ""])));
   place.addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
-    frame.classList.add("dropping");
+    target.hidden = false;
   });
   place.addEventListener("dragleave", (event) => {
-    if (!frame.contains(event.relatedTarget)) frame.classList.remove("dropping");
+    if (!(alone ? document.body : form).contains(event.relatedTarget)) target.hidden = true;
   });
   place.addEventListener("drop", (event) => {
-    frame.classList.remove("dropping");
+    target.hidden = true;
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     take(event.dataTransfer);

@@ -7,7 +7,7 @@ const FULL = "#full";
 // --- Next and previous: listing.js remembers the order ----------------------------------------------------------------
 
 const remembered = JSON.parse(sessionStorage.getItem("uploads:order") ?? "[]");
-const nav = document.querySelector(".neighbours");
+const nav = document.querySelector(".fgp .neighbours");
 const place = remembered.indexOf(location.pathname + location.search);
 const [previous, next] = place < 0 ? [] : [remembered[place - 1], remembered[place + 1]];
 
@@ -30,14 +30,14 @@ document.addEventListener("keydown", (event) => {
 
 // --- A picture in full, and the next one too ---------------------------------------------------------------------------
 
-const picture = document.querySelector(".preview > img");
+const picture = document.querySelector(".fgp .preview > img");
 if (picture) {
   const dialog = Object.assign(document.createElement("dialog"), { className: "enlarged", ariaLabel: picture.alt });
   const button = Object.assign(document.createElement("button"), { type: "button", className: "enlarge" });
   dialog.append(Object.assign(picture.cloneNode(), { alt: "", loading: "eager" }));
   picture.replaceWith(button);
   button.append(picture);
-  document.body.append(dialog);
+  button.after(dialog);
   button.addEventListener("click", () => dialog.showModal());
   if (location.hash === FULL) dialog.showModal();
   dialog.addEventListener("click", () => dialog.close());

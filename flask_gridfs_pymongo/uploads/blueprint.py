@@ -20,21 +20,19 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..http import cors
-from ..http.headers import is_shown
 from ..http.paths import has_dot_segments, resolve_dot_segments
-from ..images import TYPES
-from ..mimetype import PICTURES
 from ..service import send_timeout, texts
 from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, report_refusal
 from ..service.guard import guard
 from ..service.options import Options
-from ..service.rights import listable
 from ..service.texts import Message
 from . import pages
-from .pages import flash, urls
+from .pages import assets, flash, urls
 from .pages.icons import icon_name
 from .pages.upload_form import upload_target
-from .read import listing, variant
+from .read import listing
+from .read.context import context
+from .read.embedded import files_listing
 from .target import remember, target_of
 from .tus import views as tus
 from .views import answer
@@ -53,6 +51,9 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "_notice": flash.take,
     "_kind": icon_name,
     "_index_url": urls.index,
+    "_asset_url": assets.url,
+    "_imports": assets.imports,
+    "_files_listing": files_listing,
 }
 
 
@@ -126,19 +127,6 @@ def _resolve(endpoint: str | None, values: dict[str, Any] | None) -> None:
     values["filename"] = resolved or None  # None: the root
 
 
-def _context(options: Options) -> dict[str, Any]:
-    """Return what every page gets, besides :data:`.texts.TEMPLATE_GLOBALS`."""
-    return {
-        "title": texts.translated(options.title),
-        "stylesheet": options.stylesheet,
-        "smaller": variant.uncropped_widths(options),
-        "pictures": PICTURES | {"image/svg+xml"},
-        "made_smaller": TYPES,
-        "opens": partial(is_shown, inline_types=options.inline_types),
-        "listable": lambda: listable(options, target_of(request).path),
-    }
-
-
 class UploadsBlueprint(Blueprint):
     """A blueprint with its options: see :func:`.options_of`."""
 
@@ -167,7 +155,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
         blueprint.after_request(tus.mark)
     if options.send_timeout is not None:
         blueprint.after_request(partial(send_timeout.bound, options.send_timeout))
-    blueprint.context_processor(lambda: _context(options))
+    blueprint.context_processor(lambda: context(options))
     for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)
     for error in (*_OUR_ERRORS, HTTPException):

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.rst", *sorted(ROOT.glob("docs/*.rst")))}
 
 _BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n(?:   :name: ([\w-]+)\n)?\n((?:   .*\n|\n)+)", re.MULTILINE)
-_FILE = re.compile(r"(?:#|//|<!--|\{#) ([\w./-]+\.\w+)(?: -->| #\})?\n")
+_FILE = re.compile(r"(?:#|//|/\*|<!--|\{#) ([\w./-]+\.\w+)(?: -->| \*/| #\})?\n")
 
 
 class Block(NamedTuple):

@@ -127,7 +127,7 @@ def explain(refusal: Response) -> Response:
 
 
 def _answer(body: str, content_type: str, status: int = 200, *, sources: Mapping[str, str] | None = None) -> Response:
-    policy = options_of(request.blueprint).page_policy(**(sources or {}))
+    policy = options_of(urls.blueprint()).page_policy(**(sources or {}))
     headers = {**PAGE, "Content-Security-Policy": policy, "Content-Type": content_type, "Vary": "Accept"}
     return current_app.response_class(body, status, headers)
 
@@ -153,7 +153,7 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
 
 def _uploader(file: StoredFile) -> dict[str, Any]:
     """Who uploaded it, if the option *uploaded_by* names the key for that."""
-    key = options_of(request.blueprint).uploaded_by
+    key = options_of(urls.blueprint()).uploaded_by
     if key is None:
         return {}
     found = file.metadata.get(key, file.fields.get(key))
@@ -211,7 +211,7 @@ def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **
     found = _versions(bucket, file)
     data = describe_one(bucket, file, found)
     shown = {**data, **_describe_all(file, found), "count": data["versions"], "excerpt": excerpt(bucket, file, part)}
-    is_framed = media_type(file.content_type)[0] == _FRAMED in options_of(request.blueprint).inline_types
+    is_framed = media_type(file.content_type)[0] == _FRAMED in options_of(urls.blueprint()).inline_types
     framed = {"frame_src": "'self'"} if is_framed else None
     return page("details.html", shown, sources=framed, keys=list(keys), **more)
 

@@ -8,7 +8,10 @@ So that no key of a query is taken for an argument of ``url_for``, such as ``_ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,21 +21,39 @@ from flask import current_app, request, url_for
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _PATH_SAFE = "!$&'()*+,/:;=@"  # in a path (RFC 3986 section 3.3), as Werkzeug leaves them
 _SAFE_CHARS = "!$'()*,/:;?@"  # in a query (RFC 3986 section 3.4)
+_embedded: ContextVar[str | None] = ContextVar("embedded", default=None)
+
+
+@contextmanager
+def of(blueprint: str) -> Iterator[None]:
+    """Within it URLs are those of *blueprint*, in whatever page of the application."""
+    token = _embedded.set(blueprint)
+    try:
+        yield
+    finally:
+        _embedded.reset(token)
+
+
+def blueprint() -> str:
+    """Return the name of the blueprint that URLs belong to: of the request, or of :func:`of`."""
+    return _embedded.get() or request.blueprint or ""
 
 
 def index(query: Mapping[str, Any] = _EMPTY, endpoint: str = ".index") -> str:
     """Return the URL of a listing.
 
     :param query: a value may be a list; None is left out
+    :param endpoint: ``.index`` is that of :func:`blueprint`
     """
-    return with_query(url_for(endpoint), query)
+    return with_query(url_for(f"{blueprint()}{endpoint}" if endpoint.startswith(".") else endpoint), query)
 
 
 def file(filename: str, query: Mapping[str, Any] = _EMPTY) -> str:
     """Return the URL of a file, or of a folder if *filename* ends with a slash; *query* is as for :func:`index`."""
     prefix = _prefix()
-    path = url_for(".file", filename=filename) if prefix is None else prefix + quote(filename, safe=_PATH_SAFE)
-    return with_query(path, query)
+    if prefix is None:
+        return with_query(url_for(f"{blueprint()}.file", filename=filename), query)
+    return with_query(prefix + quote(filename, safe=_PATH_SAFE), query)
 
 
 def _prefix() -> str | None:
@@ -40,11 +61,12 @@ def _prefix() -> str | None:
 
     None if a function of the application's own (``url_defaults``) may have a say in them.
     """
-    key = "flask_gridfs_pymongo.prefix"
+    name = blueprint()
+    key = f"flask_gridfs_pymongo.prefix.{name}"
     if key not in request.environ:
-        functions = current_app.url_default_functions
-        is_fixed = sum(len(functions.get(name, ())) for name in (None, *request.blueprints)) == 1  # the blueprint's own
-        request.environ[key] = url_for(".file", filename="x")[:-1] if is_fixed else None
+        functions, above = current_app.url_default_functions, accumulate(name.split("."), "{}.{}".format)
+        is_fixed = sum(len(functions.get(one, ())) for one in (None, *above)) == 1  # the blueprint's own
+        request.environ[key] = url_for(f"{name}.file", filename="x")[:-1] if is_fixed else None
     prefix: str | None = request.environ[key]
     return prefix
 

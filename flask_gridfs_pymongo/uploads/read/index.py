@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from flask import Request, Response, abort, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
-from ...http.headers import NO_STORE
+from ...http.headers import IMMUTABLE, NO_STORE
 from ...mimetype import guess
 from ...service.options import Options
 from ...service.rights import may, permit, visibility_of
 from ...store import is_descending
 from .. import pages
 from ..arguments import folder
+from ..pages import assets
 from ..target import Target
 from . import archive, listing
 from .listing import listing_query
 
-_ASSETS = {path.name: path for path in (Path(__file__).parent.parent.parent / "static").iterdir()}
-
 
 def asset(options: Options, request: Request, target: Target) -> BaseResponse:
-    """Send a style sheet, script or picture of our pages."""
-    path = _ASSETS.get(request.args["asset"]) or abort(404)
-    # Its bytes: an open file would stay open if the connection broke before it is sent.
-    response = Response(path.read_bytes(), mimetype=guess(path.name))
-    response.last_modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    response.cache_control.max_age = 3600
+    """Send a style sheet, script or picture of our pages; for good if the URL names this release."""
+    name = request.args["asset"]
+    content = assets.ASSETS.get(name)
+    if content is None:
+        abort(404)
+    response = Response(content, mimetype=guess(name))
+    response.set_etag(assets.VERSION)
+    is_current = request.args.get("v") == assets.VERSION
+    response.headers["Cache-Control"] = f"max-age={IMMUTABLE}, immutable" if is_current else "no-cache"
     return response.make_conditional(request)
 
 
@@ -41,16 +41,17 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     if "filename" not in (request.view_args or {}) and not request.path.endswith("/"):  # not dot segments
         return redirect_to_slash(request)
     permit(options, "list", folder(target) or None)
-    data = listing.build(options.bucket(), request, target, options.keys, visibility_of(options))
+    data = listing.build(options.bucket(), request.args, target, options.keys, visibility_of(options))
     if pages.prefers_json():
         return pages.page("listing.html", data)
     template = "listing.html" if pages.is_browser() else "index.html"
     deep = data["q"] or data["order"] != "name"  # files may be in other folders
     carried = listing_query({**request.args, "folder": data["folder"] or "" if deep else ""})
-    return pages.page(template, data, **listing.links(request, data, carried), **_choices(options, data))
+    more = {**listing.links(request.args, data, carried), **choices(options, data)}
+    return pages.page(template, data, view=request.args.get("view"), **more)
 
 
-def _choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
+def choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can be done with files that are selected in a listing."""
     names = [file["filename"] for file in data["files"]]
     may_delete = not options.read_only and any(may(options, "delete", name) for name in names)

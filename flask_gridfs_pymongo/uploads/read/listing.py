@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Request, abort
+from flask import abort
+from werkzeug.datastructures import MultiDict
 
 from ...http.filenames import survives_url
 from ...http.metadata import Keys
@@ -38,23 +39,21 @@ def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
     return {name: args[name] for name in _KEPT if args.get(name)}
 
 
-def build(bucket: Bucket, request: Request, target: Target, keys: Keys, shown: Visibility) -> dict[str, Any]:
+def build(bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys, shown: Visibility) -> dict[str, Any]:
     """Return one page of a listing, as JSON and pages need it.
 
-    :param request: its query has *order*, *q*, *prefix*, *folder*, *metadata.KEY* and *limit*; the page begins after
-        *cursor*
+    :param args: the query: *order*, *q*, *prefix*, *folder*, *metadata.KEY* and *limit*; the page begins after *cursor*
     :param keys: of the metadata
     :param shown: which files and folders it may show; it does not reveal any others
     :raises werkzeug.exceptions.NotFound: for the URL of a folder in which nothing may be shown
     """
-    args = request.args
     order = args.get("order", "name")
     if order.removeprefix("-") not in ("name", *ORDERS):
         abort(
             400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
         )
     texts = {name: _text(args, name, limit) for name, limit in _MAX_LENGTHS.items()}
-    top = _folder(request, target)
+    top = _folder(args, target)
     try:
         metadata = keys.of_query(args.items(multi=True))
     except ValueError as error:
@@ -101,7 +100,7 @@ def index_command(bucket: Bucket, args: Mapping[str, str], keys: Keys) -> str:
     return shlex.join(["flask", "gridfs", "index", *queries, *(["--bucket", base] if base != "fs" else [])])
 
 
-def links(request: Request, data: Mapping[str, Any], carried: Mapping[str, str]) -> dict[str, Any]:
+def links(args: Mapping[str, str], data: Mapping[str, Any], carried: Mapping[str, str]) -> dict[str, Any]:
     """Return what pages show in addition to the JSON of a listing: *rows* for files, and *children* for folders.
 
     Each has a link *href*; on the own URL of a folder it is relative, so that mirrors are complete. A row also has the
@@ -110,7 +109,7 @@ def links(request: Request, data: Mapping[str, Any], carried: Mapping[str, str])
     :param carried: the query that leads back to this listing
     """
     folder: str = data["folder"] or ""
-    is_own = data["folder"] is not None and "folder" not in request.args and bool(folder or not pages.is_browser())
+    is_own = data["folder"] is not None and "folder" not in args and bool(folder or not pages.is_browser())
     query = f"&{urlencode(carried)}" if carried else ""
 
     def row(file: dict[str, Any]) -> dict[str, Any]:
@@ -132,11 +131,11 @@ def links(request: Request, data: Mapping[str, Any], carried: Mapping[str, str])
     return {"rows": [row(file) for file in data["files"]], "children": [child(path) for path in data["folders"]]}
 
 
-def _folder(request: Request, target: Target) -> str | None:
+def _folder(args: Mapping[str, str], target: Target) -> str | None:
     """The folder to show, by default the top; None: all names, by default for JSON and for searches of programs."""
     given = folder(target)
     others = {"prefix", "flat"} if pages.is_browser() else {"prefix", "flat", "q", "order"}
-    return "" if given is None and not request.args.keys() & others and not pages.prefers_json() else given
+    return "" if given is None and not args.keys() & others and not pages.prefers_json() else given
 
 
 def _limit(args: Mapping[str, str], order: str) -> int:

@@ -92,7 +92,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 def names(page: Page) -> list[str]:
-    return page.locator("#files-list .name").all_inner_texts()
+    return page.locator(".listing .name").all_inner_texts()
 
 
 class TestTheListing:
@@ -178,19 +178,19 @@ class TestSelecting:
         expect(page.get_by_role("button", name="Delete…")).to_be_hidden()
         every = page.get_by_role("checkbox", name="Select all")
         self.check(page, "notes.txt")
-        expect(page.locator("#selected")).to_have_text("Selected: 1")
+        expect(page.locator(".selected-count")).to_have_text("Selected: 1")
         assert every.evaluate("box => box.indeterminate")
         self.check(page, "photos/2026/a.png", modifiers=["Shift"])
-        expect(page.locator("#selected")).to_have_text("Selected: 4")
+        expect(page.locator(".selected-count")).to_have_text("Selected: 4")
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Delete…")).to_be_hidden()
         every.focus()
         page.keyboard.press("Space")
-        expect(page.locator("#selected")).to_have_text("Selected: 7")
+        expect(page.locator(".selected-count")).to_have_text("Selected: 7")
         page.keyboard.press("Escape")
         page.locator(".files a.name").first.focus()
         page.keyboard.press("Control+a")
-        expect(page.locator("#selected")).to_have_text("Selected: 7")
+        expect(page.locator(".selected-count")).to_have_text("Selected: 7")
 
     def test_the_bar_is_there_wherever_one_scrolls_and_moves_nothing(self, page: Page, site: Site) -> None:
         documents = [{"filename": f"many/{number:03}.bin", "length": 0, "chunkSize": 1} for number in range(60)]
@@ -255,7 +255,7 @@ class TestSelecting:
         page.get_by_label("Add files").set_input_files({"name": "0.txt", "mimeType": "", "buffer": b"x"})
         expect(page.locator(".files .name").first).to_have_text("0.txt")
         expect(page.get_by_role("checkbox", name="Select b.png")).to_be_checked()
-        expect(page.locator("#selected")).to_have_text("Selected: 1")
+        expect(page.locator(".selected-count")).to_have_text("Selected: 1")
 
 
 class TestDeletingSeveral:

@@ -199,7 +199,7 @@ def test_the_tray(context: BrowserContext, site: Site) -> None:
     expect(page.locator(".queue .state")).to_have_text(["Canceled"] * 5)
     page.unroute("**/files/")
     page.get_by_role("button", name="Dismiss: 0.bin").click()
-    page.locator("#files-list").evaluate("list => list.remove()")  # the files are not to be seen
+    page.locator(".listing").evaluate("list => list.remove()")  # the files are not to be seen
     page.get_by_role("button", name="Retry all").click()
     expect(page.locator(".queue .state")).to_have_text(["Done"] * 4)
     expect(page.locator(".total")).to_have_text("4 of 4, 2.3 MiB of 2.3 MiB")

@@ -1,0 +1,41 @@
+"""The style sheet, scripts and icons of our pages, by URLs that name their release: browsers keep them for good.
+
+::
+
+    url("page.js")  # "/uploads/?asset=page.js&v=1f0c29a4d3"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from . import urls
+
+_FILES = {path.name: path.read_bytes() for path in (Path(__file__).parents[2] / "static").iterdir()}
+_REFERENCE = re.compile(rb"\?asset=([a-z]+\.(?:js|svg))")
+
+VERSION = hashlib.sha256(b"".join(content for _, content in sorted(_FILES.items()))).hexdigest()[:10]
+"""of all assets together: scripts of two releases never meet"""
+ASSETS = {
+    name: content if name.endswith(".svg") else _REFERENCE.sub(rb"\g<0>&v=" + VERSION.encode(), content)
+    for name, content in _FILES.items()
+}
+"""their contents by name; each refers to the others of its release"""
+
+
+def url(name: str, endpoint: str = ".index") -> str:
+    """Return the URL of an asset.
+
+    :param endpoint: ``index`` of the blueprint that sends it
+    """
+    return urls.index({"asset": name, "v": VERSION}, endpoint)
+
+
+def imports(name: str) -> list[str]:
+    """Return the names of the scripts that a script needs, so that a page can load all of them at once."""
+    found = [name]
+    for script in found:
+        found += [needed for needed in map(bytes.decode, _REFERENCE.findall(_FILES[script])) if needed not in found]
+    return found[1:]

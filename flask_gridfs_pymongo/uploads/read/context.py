@@ -1,0 +1,31 @@
+"""What the templates of every page get, besides :data:`.texts.TEMPLATE_GLOBALS`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask import request
+
+from ...http.headers import is_shown
+from ...images import TYPES
+from ...mimetype import PICTURES
+from ...service import texts
+from ...service.options import Options
+from ...service.rights import listable
+from ..target import target_of
+from . import variant
+
+
+def context(options: Options) -> dict[str, Any]:
+    """Return the variables by their names."""
+    return {
+        "layout": "flask_gridfs_pymongo/base.html",
+        "title": texts.translated(options.title),
+        "stylesheet": options.stylesheet,
+        "smaller": variant.uncropped_widths(options),
+        "pictures": PICTURES | {"image/svg+xml"},
+        "made_smaller": TYPES,
+        "opens": partial(is_shown, inline_types=options.inline_types),
+        "listable": lambda: listable(options, target_of(request).path),
+    }
