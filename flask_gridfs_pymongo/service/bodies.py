@@ -1,10 +1,13 @@
-"""A request's body: read with a time limit, and drained before an error is sent.
+"""A request's body: read at a least rate and in a limited time, and drained before an error is sent.
 
 ::
 
     with Body(request, timeout=60) as body:
         while block := body.read(65536):
             ...
+
+A client that trickles bytes would keep a thread of the server. So what is stored has to come at the rate
+:data:`STORED`, and what is small or refused at the rate :data:`SMALL`.
 
 If the connection closes while a proxy or client is still sending, it reports a failure of its own instead of the
 response (502 from nginx and Apache, 503 from Varnish). So :func:`drain` reads and drops the rest of the body.
@@ -14,9 +17,11 @@ from __future__ import annotations
 
 import io
 import socket
-from contextlib import ExitStack, suppress
-from threading import Timer
-from typing import IO, Any, cast
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+from typing import IO, Any, NamedTuple, cast
 
 from flask import Request, abort
 from werkzeug.datastructures import MultiDict
@@ -27,17 +32,36 @@ from .texts import Message
 
 READ_SIZE = 64 * 1024  # bytes; Werkzeug's form parser is fastest with reads of this size
 _MAX_FORM_BYTES = 1024 * 1024  # bytes
+_SLOW_READ = 32  # bytes
+_PAUSE = 0.1  # seconds
 MAX_DRAINED_BYTES = 128 * 1024 * 1024
 DRAIN_TIMEOUT = 20
-IDLE_TIMEOUT = 3
-"""seconds without a byte"""
+SMALL_TIMEOUT = 10
+"""seconds for a whole body that is small"""
+
+
+class Rate(NamedTuple):
+    """The least rate of a body: whoever brings less loses the connection."""
+
+    size: int
+    """bytes"""
+    seconds: float
+    """in which so many bytes have to come, or the rest of the body"""
+    read_size: int
+    """bytes that a read asks for, at most"""
+
+
+SMALL = Rate(16 * 1024, 3, 16 * 1024)
+"""of bodies that are small or refused"""
+STORED = Rate(1024, 30, READ_SIZE)
+"""of bodies that are stored"""
 
 
 class Body:
-    """The request's body, read within *timeout* seconds; errors tell the client what is wrong.
+    """The request's body, read within *timeout* seconds and at a least rate; errors say what is wrong.
 
     :param outcome: what the errors say about the bytes received
-    :param idle_timeout: seconds that a single read may wait, if the server gives access to its socket
+    :param small: whether its rate is :data:`SMALL`, not :data:`STORED`
     """
 
     def __init__(
@@ -46,7 +70,7 @@ class Body:
         timeout: float | None,
         outcome: str = "nothing was stored",
         *,
-        idle_timeout: float | None = None,
+        small: bool = False,
     ) -> None:
         self._outcome, self._limit = outcome, request.max_content_length
         # If the server does not decode the body (uWSGI), Werkzeug sees an empty one.
@@ -56,40 +80,42 @@ class Body:
             self._stream = _stream_of(request)
         except RequestEntityTooLarge:
             raise self._too_large() from None
-        self._timeout = timeout
-        self._bounds = ExitStack()
-        self._deadline = _Deadline(connection_of(request), timeout)
-        self._socket_timeout = _SocketTimeout(connection_of(request), idle_timeout)
+        self._input = _Input(self._stream.read, connection_of(request), timeout, SMALL if small else STORED)
 
     def __enter__(self) -> Body:
-        self._bounds.enter_context(self._deadline)
-        self._bounds.enter_context(self._socket_timeout)
+        self._input.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bounds.close()
+        self._input.__exit__()
+
+    def relax(self, timeout: float | None) -> None:
+        """From now on the body is one to store: *timeout* seconds in all, and the rate :data:`STORED`."""
+        self._input.limit(timeout, STORED)
 
     def read(self, size: int) -> bytes:
         """Return at most *size* bytes; empty at the end.
 
-        :raises werkzeug.exceptions.HTTPException: 400 if the body was cut off, 408 past the timeout, 413 past the limit
+        :raises werkzeug.exceptions.HTTPException: 400 if the body was cut off, 408 if it is slow, 413 past the limit
         """
+        self._check()
         try:
-            data = self._stream.read(size)
+            data = self._input.read(size)
         except RequestEntityTooLarge:
             raise self._too_large() from None
         except Exception:  # each server has its own for an invalid chunked body
             self._check()
             raise BadRequest(f"The body was cut off; {self._outcome}.") from None
-        self._check()
+        if not data:
+            self._check()
         return data
 
     def _too_large(self) -> RequestEntityTooLarge:
         return RequestEntityTooLarge(f"A request may have at most {self._limit} bytes; {self._outcome}.")
 
     def _check(self) -> None:
-        if self._deadline.passed:
-            raise RequestTimeout(f"The body took longer than {self._timeout} seconds; {self._outcome}.")
+        if self._input.late:
+            raise RequestTimeout(f"{self._input.late}; {self._outcome}.")
 
 
 def _stream_of(request: Request) -> IO[bytes]:
@@ -109,21 +135,17 @@ def _stream_of(request: Request) -> IO[bytes]:
     return request.stream
 
 
-def read_all(request: Request, timeout: float | None, max_bytes: int) -> bytes:
-    """Return the whole body, or abort with 400, 408 or 413.
-
-    :param timeout: seconds for the whole body
-    :param max_bytes: bytes in the body
-    """
+def read_all(request: Request, max_bytes: int) -> bytes:
+    """Return the whole body, of at most *max_bytes*, or abort with 400, 408 or 413."""
     request.max_content_length = min(request.max_content_length or max_bytes, max_bytes)
-    with Body(request, timeout, "nothing was changed") as body:
+    with Body(request, SMALL_TIMEOUT, "nothing was changed", small=True) as body:
         data = b"".join(iter(lambda: body.read(READ_SIZE), b""))
     if request.content_length not in (None, len(data)):  # some servers report a lost connection as the end
         abort(400, "The body was cut off; nothing was changed.")
     return data
 
 
-def small_form(request: Request, timeout: float | None, max_bytes: int = _MAX_FORM_BYTES) -> MultiDict[str, str]:
+def small_form(request: Request, max_bytes: int = _MAX_FORM_BYTES) -> MultiDict[str, str]:
     """Return the fields of a form without files, read as by :func:`read_all`.
 
     Werkzeug limits the memory for the fields of a form only if it is multipart/form-data.
@@ -131,7 +153,7 @@ def small_form(request: Request, timeout: float | None, max_bytes: int = _MAX_FO
     if has_loaded(request, "form"):
         return request.form
     try:
-        data = read_all(request, timeout, max_bytes)
+        data = read_all(request, max_bytes)
     except RequestEntityTooLarge:
         abort(413, Message("This form may have at most %(size)s bytes: choose fewer files.", size=max_bytes))
     parser = request.make_form_data_parser()
@@ -142,8 +164,8 @@ def small_form(request: Request, timeout: float | None, max_bytes: int = _MAX_FO
 def drain(request: Request) -> None:
     """Read and drop the rest of the body.
 
-    It stops after :data:`MAX_DRAINED_BYTES`, :data:`DRAIN_TIMEOUT` seconds, or :data:`IDLE_TIMEOUT` without a byte. A
-    body known to be longer is not read: its client would not wait for the response. Nor is one with ``Expect:
+    It stops after :data:`MAX_DRAINED_BYTES` or :data:`DRAIN_TIMEOUT` seconds, or below the rate :data:`SMALL`. A body
+    known to be longer is not read: its client would not wait for the response. Nor is one with ``Expect:
     100-continue``: its client only sends it when it is read (RFC 9110 section 10.1.1).
     """
     left = _left(request)
@@ -151,12 +173,8 @@ def drain(request: Request) -> None:
         return
     # Not request.stream, which refuses to read beyond its limit.
     stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request)
-    with (
-        suppress(Exception),
-        _SocketTimeout(connection, IDLE_TIMEOUT),
-        _Deadline(connection, DRAIN_TIMEOUT) as deadline,
-    ):
-        while left > 0 and not deadline.passed and (block := stream.read(min(left, READ_SIZE))):
+    with suppress(Exception), _Input(stream.read, connection, DRAIN_TIMEOUT, SMALL) as rest:
+        while left > 0 and not rest.late and (block := rest.read(left)):
             left -= len(block)
 
 
@@ -176,49 +194,74 @@ def connection_of(request: Request) -> Any:
     return request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
 
 
-class _Deadline:
-    """A time limit for reading a body.
+class _Input:
+    """What a client sends, read in pieces; a thread ends a read that takes too long.
 
-    A single read of a server may last as long as a client keeps trickling bytes. If the server gives access to its
-    socket, a timer ends that read from outside; otherwise *passed* is checked between two reads.
+    A read of a server waits for all bytes that it asked for, however slowly they come. So each asks for little in
+    comparison with what came since the last pause, of which as much may come after the next. If the server gives access
+    to its socket, the read is ended from outside; otherwise the time is checked after each.
+
+    :param read: of the server
+    :param connection: the socket, or None
     """
 
-    def __init__(self, connection: Any, seconds: float | None) -> None:
-        self.passed = False
-        self._connection = connection
-        self._timer = None if seconds is None else Timer(seconds, self._pass)
+    def __init__(self, read: Callable[[int], bytes], connection: Any, timeout: float | None, rate: Rate) -> None:
+        self.late = ""
+        """why no more may be read"""
+        self._read, self._connection = read, connection
+        self._begin = self._since = self._ended = time.monotonic()
+        self._came = self._flowing = 0  # bytes, since self._since and since the last pause
+        self._reading, self._over, self._changed = False, False, Event()
+        self.limit(timeout, rate)
 
-    def __enter__(self) -> _Deadline:
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
+    def limit(self, timeout: float | None, rate: Rate) -> None:
+        """Set the limits: *timeout* seconds since the beginning, and the least *rate*."""
+        self._timeout, self._rate = timeout, rate
+        self._changed.set()
+
+    def __enter__(self) -> _Input:
+        if self._connection is not None:
+            Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._over = True
+        self._changed.set()
 
-    def _pass(self) -> None:
-        self.passed = True
-        if self._connection is not None:
-            with suppress(OSError):
-                # Not SSLSocket's own method, after which the response would be sent unencrypted.
-                socket.socket.shutdown(self._connection, socket.SHUT_RD)
+    def read(self, size: int) -> bytes:
+        """Return at most *size* bytes."""
+        started = time.monotonic()
+        self._since += started - self._ended  # what is done with the bytes meanwhile takes no time of the client
+        self._reading = True
+        try:
+            data = self._read(min(size, max(self._flowing // 4, _SLOW_READ), self._rate.read_size))
+        finally:
+            self._reading, self._ended = False, time.monotonic()
+        self._flowing = len(data) + (self._flowing if self._ended - started < _PAUSE else 0)
+        self._came += len(data)
+        self._left(self._ended)
+        if self._came >= self._rate.size:
+            self._since, self._came = self._ended, 0
+        return data
 
+    def _left(self, now: float) -> float:
+        """Return for how many seconds the present read may last; if none are left, note why."""
+        size, seconds, _ = self._rate
+        rate_left = self._since + seconds - now
+        left = rate_left if self._timeout is None else min(rate_left, self._begin + self._timeout - now)
+        if left <= 0:
+            slow = f"The body came too slowly: fewer than {size} bytes in {seconds} seconds"
+            self.late = slow if left == rate_left else f"The body took longer than {self._timeout} seconds"
+        return left
 
-class _SocketTimeout:
-    """Limits a read from *connection* to *seconds*; None: the server's own limit stays."""
-
-    def __init__(self, connection: Any, seconds: float | None) -> None:
-        self._connection = None if seconds is None else connection
-        self._seconds = seconds
-        self._before = None
-
-    def __enter__(self) -> None:
-        if self._connection is not None:
-            self._before = self._connection.gettimeout()
-            self._connection.settimeout(self._seconds)
-
-    def __exit__(self, *exception: object) -> None:
-        if self._connection is not None:
-            self._connection.settimeout(self._before)
+    def _watch(self) -> None:
+        while not self._over:
+            left = self._left(time.monotonic()) if self._reading else _PAUSE
+            if left > 0:
+                self._changed.wait(left)
+                self._changed.clear()
+            elif not self._over:
+                with suppress(OSError):
+                    # Not SSLSocket's own method, after which the response would be sent unencrypted.
+                    socket.socket.shutdown(self._connection, socket.SHUT_RD)
+                return

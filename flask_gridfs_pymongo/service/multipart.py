@@ -21,7 +21,7 @@ from werkzeug.exceptions import BadRequest
 from ..http.disposition import filename_of
 from ..http.filenames import clean
 from ..store import Writer
-from .bodies import READ_SIZE, Body
+from .bodies import READ_SIZE, SMALL_TIMEOUT, Body
 from .formparser import FormParser, has_loaded
 from .options import Rules
 from .rights import permit
@@ -40,6 +40,7 @@ class FormFiles:
         self._options, self._uploads = options, uploads
         self._filename, self._folder = filename, folder
         self.parts: list[Part] = []
+        self._body: Body | None = None
 
     def receive(self, request: Request) -> MultiDict[str, str]:
         """Take the files; return the other fields.
@@ -70,6 +71,8 @@ class FormFiles:
         if not target:
             abort(400, no_name_left(name))
         permit(self._options, "write", target)
+        if self._body is not None and not self.parts:
+            self._body.relax(self._options.upload_timeout)
         writer = self._options.bucket().writer(target, self._options.max_size)
         self.parts.append(Part(self._uploads.enter_context(writer), claim))
         return self.parts[-1]
@@ -90,7 +93,10 @@ class FormFiles:
             silent=False,
         )
         try:
-            with Body(request, self._options.upload_timeout) as body:
+            with Body(request, SMALL_TIMEOUT, small=True) as body:
+                self._body = body
+                if self._filename is not None:  # it may be written, as was asked before
+                    body.relax(self._options.upload_timeout)
                 stream = cast("IO[bytes]", body)
                 _, form, _ = parser.parse(stream, request.mimetype, request.content_length, request.mimetype_params)
         except UnicodeDecodeError:

@@ -30,7 +30,7 @@ from xml.etree import ElementTree
 
 from flask import Flask, Request, abort, request
 from markupsafe import Markup, escape
-from werkzeug.exceptions import BadGateway, BadRequest, HTTPException, MethodNotAllowed, Unauthorized
+from werkzeug.exceptions import BadGateway, BadRequest, Forbidden, HTTPException, MethodNotAllowed, Unauthorized
 from werkzeug.http import quote_header_value
 from werkzeug.wrappers import Response
 from wsgidav.dav_error import (
@@ -53,7 +53,7 @@ from ..service.errors import report_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, Rules
-from ..service.rights import permit
+from ..service.rights import may, permit
 from .changes import Member, delete, transfer
 from .errors import as_dav_error
 from .files import File
@@ -140,13 +140,19 @@ class WebDAV:
         environ = self._environ(current, user)
         conditional = current.method != "PUT" and is_conditional(current.headers)
         if current.method in ("PUT", "PROPPATCH", "MKCOL", "LOCK") and not conditional:
+            if current.method != "PUT":
+                self._check_open(current)
+            _read_body(current, environ)
             return self._by_wsgidav(environ)
         found = self._provider.get_resource_inst(current.path, environ)
+        if found is None and current.method in ("PROPFIND", "PROPPATCH", "DELETE", "COPY", "MOVE"):
+            abort(404, "There is no such file.")
         if not isinstance(found, Folder):
             check_preconditions(current.method, current.headers, found and found.file)
-        if current.method == "PROPFIND":
+        _read_body(current, environ)
+        if found and current.method == "PROPFIND":
             return _propfind(current, found)
-        if current.method in ("DELETE", "COPY", "MOVE"):
+        if found and current.method in ("DELETE", "COPY", "MOVE"):
             return _change(current, found)
         if current.method == "UNLOCK":
             return _unlock(current, found or File(f"/{spelled(current.path)}", environ, None))
@@ -224,18 +230,17 @@ class WebDAV:
             environ.pop("HTTP_DEPTH", None)  # these have no Depth (RFC 4918 section 10.2)
         for name in PRECONDITIONS:
             environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
-        if current.method == "PUT":
-            if current.path.endswith("/"):
-                abort(400, "A URL that ends with a slash is a folder, which has no content of its own.")
-        else:
-            body = read_all(current, 60, _MAX_LOCK if current.method == "LOCK" else _MAX_XML)
-            if current.method in ("PROPFIND", "PROPPATCH", "LOCK"):
-                try:
-                    body = dav.plain_xml(body)
-                except ValueError as error:
-                    abort(400, f"{error}.")
-            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return environ
+
+    def _check_open(self, current: Request) -> None:
+        """Abort before the body is read if the client may do nothing with what the URL names."""
+        name = spelled(current.path)
+        try:
+            permit(self._options, "write", name)
+        except Forbidden:
+            others = (("write", f"{name}/"), ("read", name), ("list", f"{name}/"))
+            if not any(may(self._options, *other) for other in others):
+                abort(404, "There is no such file.") if current.method == "PROPPATCH" else abort(403)
 
     def _by_wsgidav(self, environ: dict[str, Any]) -> Response:
         response = Response.from_app(self._wsgidav, environ, buffered=True)
@@ -245,22 +250,33 @@ class WebDAV:
         return response
 
 
-def _propfind(current: Request, found: Member | None) -> Response:
+def _read_body(current: Request, environ: dict[str, Any]) -> None:
+    """Give the body to WsgiDAV; the resources read that of a PUT themselves."""
+    if current.method == "PUT":
+        if current.path.endswith("/"):
+            abort(400, "A URL that ends with a slash is a folder, which has no content of its own.")
+        return
+    body = read_all(current, _MAX_LOCK if current.method == "LOCK" else _MAX_XML)
+    if current.method in ("PROPFIND", "PROPPATCH", "LOCK"):
+        try:
+            body = dav.plain_xml(body)
+        except ValueError as error:
+            abort(400, f"{error}.")
+    environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+
+def _propfind(current: Request, found: Member) -> Response:
     depth = current.headers.get("Depth", "1").lower()  # the default in RFC 4918 is infinity, which is refused
     if depth not in ("0", "1", "infinity"):
         abort(400, "Depth is 0 or 1.")
     if depth == "infinity" and not isinstance(found, File):
         raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
-    if found is None:
-        abort(404, "There is no such file.")
     return propfind(found, deep=depth == "1")
 
 
-def _change(current: Request, found: Member | None) -> Response:
+def _change(current: Request, found: Member) -> Response:
     if not current.path.strip("/"):
         abort(403, "The top cannot be changed.")
-    if found is None:
-        abort(404, "There is no such file.")
     depth, is_copy = current.headers.get("Depth", "infinity").lower(), current.method == "COPY"
     if isinstance(found, Folder) and depth != "infinity" and not (is_copy and depth == "0"):
         abort(400, f"The Depth of {current.method} for a folder is infinity{', or 0' if is_copy else ''}.")

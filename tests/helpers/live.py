@@ -53,6 +53,14 @@ def pictures_app() -> Flask:
 
 
 def impatient_app() -> Flask:
-    """A refused body is read for two seconds at most."""
-    bodies.DRAIN_TIMEOUT = 2
-    return create_app()
+    """An application that waits for slow bodies for a second; at ``/closed`` nobody may do anything."""
+    bodies.SMALL = bodies.SMALL._replace(seconds=0.5)
+    bodies.STORED = bodies.STORED._replace(seconds=1)
+    app = create_app(authorize=lambda action, filename: True, metadata=["title"])
+    mongo: PyMongo = app.extensions["pymongo"]["MONGO"].owner
+    app.register_blueprint(
+        mongo.uploads_blueprint("closed", url_prefix="/closed", authorize=lambda action, filename: False)
+    )
+    drive = mongo.webdav_app(rules=app.blueprints["uploads"])
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
+    return app

@@ -9,8 +9,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import pairwise
 from pathlib import Path
+from select import select
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ import pytest
 from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.service import bodies
+from flask_gridfs_pymongo.store.resumable.lease import LEASE_TTL
 
 from ..conftest import missing, start_gunicorn
 from ..helpers.blocks import named
@@ -158,22 +162,125 @@ def test_how_long_a_refusal_waits(server: str, lines: list[str], at_least: float
         assert at_least <= answered(begin(stack, server, *lines)) <= at_most
 
 
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(1100)
+OCTETS = "application/offset+octet-stream"
+XML = b"<propfind xmlns='DAV:'>"
+# Requests whose bodies begin with this and go on too slowly: method, target, Content-Type, status.
+SLOW: list[tuple[str, str, str, bytes, int]] = [
+    ("PUT", "/closed/a", "text/plain", b"", 403),
+    ("DELETE", "/closed/a", "text/plain", b"", 403),
+    ("POST", "/closed/", FORM["Content-Type"], b"", 408),
+    ("POST", "/closed/", FORM["Content-Type"], b'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\n', 408),
+    ("POST", "/closed/", FORM["Content-Type"], MULTIPART, 403),
+    ("POST", "/closed/", "text/plain", b"", 400),
+    ("POST", "/closed/a?move", URLENCODED, b"to=b", 403),
+    ("POST", "/closed/?upload=none", OCTETS, b"", 405),
+    ("PROPFIND", "/uploads/a", "text/plain", b"", 405),
+    *(("POST", f"/uploads/{query}", URLENCODED, b"id=a&to=", 408) for query in ("?zip", "?delete", "?move")),
+    *(("POST", f"/uploads/taken?{flag}", URLENCODED, b"to=", 408) for flag in ("move", "copy", "metadata")),
+    ("PATCH", "/uploads/taken", "application/merge-patch+json", b"{", 408),
+    *((method, "/dav/taken", "text/xml", XML, 408) for method in ("PROPFIND", "PROPPATCH", "LOCK", "DELETE", "COPY")),
+    ("PUT", "/uploads/slow", "text/plain", b"", 408),
+    ("POST", "/uploads/slow", FORM["Content-Type"], MULTIPART, 408),
+    ("POST", "/uploads/", FORM["Content-Type"], MULTIPART, 408),
+    ("POST", "/uploads/slow", f"{OCTETS}\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000", b"", 408),
+    ("PUT", "/dav/slow", "text/plain", b"", 408),
+]
+
+
 def test_clients_that_trickle_free_their_threads(mongod: str, tmp_path: Path) -> None:
-    """Eight of them at eight threads, at a server that drains for two seconds."""
-    app = "tests.helpers.live:impatient_app()"
-    with ExitStack() as stack, start_gunicorn(app, tmp_path / "log", LIVE_URI=f"{mongod}/test_bodies") as address:
-        clients = [begin(stack, address, f"Content-Length: {LENGTH}") for _ in range(8)]
+    """As many of them as the server has threads, each at another door."""
+    threads, uri = ("--threads", str(len(SLOW))), f"{mongod}/test_bodies"
+    application = "tests.helpers.live:impatient_app()"
+    with ExitStack() as stack, start_gunicorn(application, tmp_path / "log", *threads, LIVE_URI=uri) as address:
+        parts = urlsplit(address)
+        assert ask(address, "PUT", "/uploads/taken", {}, [b"x"], 1) < 300
+        waiting: dict[socket.socket, int] = {}
+        for method, target, content_type, body, status in SLOW:
+            client = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=30))
+            fields = f"Host: x\r\nContent-Length: 2000\r\nContent-Type: {content_type}"
+            client.sendall(f"{method} {target} HTTP/1.1\r\n{fields}\r\nConnection: close\r\n\r\n".encode() + body)
+            waiting[client] = status
+        found = {}
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(ask, address, "GET", "/ping", {}, None, 0)
+            end = time.monotonic() + 20
+            while waiting and time.monotonic() < end:
+                answered, _, _ = select(list(waiting), [], [], 0.1)
+                for client in answered:
+                    found[client] = int(client.recv(65536).split()[1]), waiting.pop(client)
+                for client in waiting:
+                    with suppress(OSError):
+                        client.sendall(b".")
+            assert not waiting
+            assert other.result() == 200
+        assert not [pair for pair in found.values() if pair[0] != pair[1]]
+        assert ask(address, "GET", "/uploads/slow", {}, None, 0) == 404
 
-        def trickle() -> bool:
-            for client in clients:
-                try:
-                    client.sendall(b".")
-                except OSError:
-                    return True
-            return False
 
-        until(trickle, 10)
-        assert ask(address, "PUT", "/uploads/a//b", {}, [b"x"], 1) == 400
+class Arriving:
+    """A body of which *burst* bytes come at once, again and again; a read waits as WSGI servers do, by a clock of its
+    own."""
+
+    def __init__(self, burst: int, pause: float, bursts: int) -> None:
+        self.now = 0.0
+        self._burst, self._pause, self._left, self._taken = burst, pause, burst * bursts, 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def read(self, size: int) -> bytes:
+        size = min(size, self._left)
+        self._left -= size
+        self._taken += size
+        self.now = max(self.now, (-(-self._taken // self._burst) - 1) * self._pause)
+        return b"x" * size
+
+
+@pytest.mark.parametrize(
+    ("burst", "pause"),
+    [
+        *[(1, 1 / rate) for rate in (100, 1000, 8_000, 20_000, 30_000, 100_000, 10_000_000)],  # bytes in a second
+        *[(1000, 1), (8192, 1), (20_000, 1), (16_384, 1.5), (500, 1.9)],
+    ],
+)
+def test_a_slow_sender_is_heard_while_its_bytes_come(monkeypatch: pytest.MonkeyPatch, burst: int, pause: float) -> None:
+    body = Arriving(burst, pause, 200_000 if burst == 1 else 20)
+    monkeypatch.setattr(bodies, "time", body)
+    source, heard = bodies._Input(body.read, None, None, bodies.STORED), [0.0]
+    while source.read(65536):
+        heard.append(body.now)
+    assert not source.late
+    assert max(later - earlier for earlier, later in pairwise(heard)) < LEASE_TTL
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst", "pause", "late"),
+    [
+        (bodies.SMALL, 16 * 1024, 2.9, False),
+        (bodies.SMALL, 16 * 1024, 3.1, True),
+        (bodies.SMALL, 1000, 0.17, False),
+        (bodies.SMALL, 1000, 0.19, True),
+        (bodies.STORED, 2048, 29, False),
+        (bodies.STORED, 1024, 31, True),
+        (bodies.STORED, 1, 0.028, False),
+        (bodies.STORED, 1, 0.031, True),
+        (bodies.STORED, 400_000, 29, False),
+        (bodies.STORED, 400_000, 31, True),
+    ],
+)
+@pytest.mark.parametrize("busy", [0, 100])
+def test_who_is_below_the_rate_is_late(
+    monkeypatch: pytest.MonkeyPatch, rate: bodies.Rate, burst: int, pause: float, late: bool, busy: int
+) -> None:
+    """What the server does with the bytes meanwhile takes no time of the client, if others come then."""
+    body = Arriving(burst, pause, 50_000 // burst + 5)
+    monkeypatch.setattr(bodies, "time", body)
+    source = bodies._Input(body.read, None, None, rate)
+    while source.read(65536) and not source.late:
+        body.now += busy
+    assert bool(source.late) is (late and not busy)
 
 
 def test_a_form_that_was_cut_off_does_nothing(server: str) -> None:

@@ -117,7 +117,7 @@ def test_none_is_missed(rules: list[Rule]) -> None:
     ]
     written = re.findall(r"def \w+\(action, filename\):|lambda action, filename:", "".join(texts))
     assert len(rules) == len(written)
-    assert sorted(map(kind, rules)) == ["admin", "open", "own", "own", "own", "own", "own to write"]
+    assert sorted(map(kind, rules)) == ["admin", "admin", "open", "own", "own", "own", "own", "own to write"]
 
 
 def test_nobody_gets_what_is_anothers(rules: list[Rule]) -> None:

@@ -331,6 +331,20 @@ class TestLimits:
         assert client.status("PUT", "a", b"good") == 201
         assert mongo.db["fs.files"].count_documents({}) == 1
 
+    def test_rights_come_before_the_body(self, drive: Drive, mongo: PyMongo) -> None:
+        """The body is refused, too, if it is read."""
+        refused = b"<!DOCTYPE x><x/>"
+        put(mongo, "secret", "shown")
+        client = drive(lambda action, name: name is None or name.startswith("shown"))
+        for name in ("secret", "none"):
+            for method, status in {
+                **dict.fromkeys(("PROPFIND", "PROPPATCH", "DELETE", "COPY", "MOVE", "UNLOCK"), 404),
+                **dict.fromkeys(("LOCK", "MKCOL"), 403),
+            }.items():
+                assert (client.status(method, name, refused, to="shown2"), method) == (status, method)
+        for method in ("PROPFIND", "PROPPATCH", "LOCK"):
+            assert client.status(method, "shown", refused) == 400
+
     @pytest.mark.parametrize(
         ("method", "body", "last"),
         [

@@ -45,7 +45,7 @@ def of_selection(options: Options, request: Request, target: Target) -> Response
     """Send the versions that the form's ``id`` fields name."""
     if target.name is not None:
         abort(404, "Archives are made at the root: POST /?zip.")
-    ids = dict.fromkeys(small_form(request, options.upload_timeout).getlist("id"))
+    ids = dict.fromkeys(small_form(request).getlist("id"))
     if not ids:
         abort(400, "Send a form with an id field for each file of the archive.")
     if len(ids) > MAX_FILES:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,10 +20,6 @@ from ...service.options import Options
 from ...service.receive import too_large
 from ...store import FileTooLarge, LeaseLost, Upload, UploadBusy, UploadEnded, UploadWriter
 from . import errors
-
-_IDLE_TIMEOUT = 30  # seconds without a byte after which the connection counts as dead; what came is kept
-_PAUSE = 0.1  # seconds for a read
-_SLOW_READ = 32  # bytes
 
 
 @contextmanager
@@ -74,9 +69,9 @@ def receive(options: Options, request: Request, writer: UploadWriter, checksum: 
         raise errors.too_long(start, limit)
     kept = "the bytes received are kept" if checksum is None else "none of its bytes are kept"
     computed = hashlib.new(checksum.algorithm) if checksum else None
-    with Body(request, options.upload_timeout, kept, idle_timeout=_IDLE_TIMEOUT) as body:
+    with Body(request, options.upload_timeout, kept) as body:
         try:
-            for block in _blocks(body):
+            while block := body.read(READ_SIZE):  # in small pieces if it is slow, so that the lease is renewed
                 writer.write(block)
                 if computed is not None:
                     computed.update(block)
@@ -88,16 +83,3 @@ def receive(options: Options, request: Request, writer: UploadWriter, checksum: 
     if checksum is not None and computed is not None and computed.digest() != checksum.digest:
         raise errors.wrong_checksum()
     writer.accept()
-
-
-def _blocks(body: Body) -> Iterator[bytes]:
-    """Read *body* as it arrives: a read waits for all that it asked for, and meanwhile nothing renews the lease.
-
-    So each asks for little in comparison with what came since the last pause, of which as much may come after the next.
-    """
-    size, flowing, asked = _SLOW_READ, 0, time.monotonic()
-    while block := body.read(size):
-        flowing = len(block) + (flowing if time.monotonic() - asked < _PAUSE else 0)
-        size = min(max(flowing // 4, _SLOW_READ), READ_SIZE)
-        yield block
-        asked = time.monotonic()

@@ -30,7 +30,7 @@ _MAX_SELECTED = 1000  # files
 
 def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete all versions of the files that the form names; all are permitted before the first one is deleted."""
-    bucket, form = options.bucket(), small_form(request, options.upload_timeout)
+    bucket, form = options.bucket(), small_form(request)
     files = _files(options, form)
     for file in files:
         permit(options, "delete", file.filename)
@@ -46,7 +46,7 @@ def delete(options: Options, request: Request, target: Target) -> Response:
 
 def move(options: Options, request: Request, target: Target) -> Response:
     """Move the files into a folder, each under the last part of its name; names that are taken there stay."""
-    form = small_form(request, options.upload_timeout)
+    form = small_form(request)
     files = _files(options, form)
     folder = request.args["move"] or form.get("to", "")
     targets = {file.filename: clean_or_400(f"{folder}/{file.filename.rpartition('/')[2]}") for file in files}

@@ -41,7 +41,7 @@ def patch(options: Options, request: Request, target: Target) -> BaseResponse:
         raise _NoPatch(
             Message("PATCH takes %(type)s: an object of metadata keys and their new values.", type=PATCH_TYPE)
         )
-    body = read_all(request, options.upload_timeout, _MAX_BODY_BYTES)
+    body = read_all(request, _MAX_BODY_BYTES)
     changed = _change(options, request, target, file, or_400(options.keys.of_patch, body))
     return _changed(options, changed)
 
@@ -49,7 +49,7 @@ def patch(options: Options, request: Request, target: Target) -> BaseResponse:
 def edit(options: Options, request: Request, target: Target) -> BaseResponse:
     """Change the metadata by the form of a file's page: its fields are keys, and an empty one removes its key."""
     file = select(options, request, target, "change")
-    form = small_form(request, options.upload_timeout, _MAX_BODY_BYTES)
+    form = small_form(request, _MAX_BODY_BYTES)
     changed = _change(options, request, target, file, or_400(options.keys.of_edit, form.items(multi=True)))
     if pages.is_browser():
         query = {"details": "", "id": target.id, "version": target.version, **listing_query(request.args)}

@@ -68,7 +68,7 @@ def _named_file(options: Options, request: Request, target: Target) -> StoredFil
 
 def _new_name(options: Options, request: Request, flag: str) -> str:
     """Return the new name, cleaned, which may be written: the URL's, or else the form's."""
-    new = clean_or_400(request.args[flag] or small_form(request, options.upload_timeout).get("to"))
+    new = clean_or_400(request.args[flag] or small_form(request).get("to"))
     permit(options, "write", new)
     return new
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPResponse
-from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,11 +22,11 @@ from werkzeug.test import Client as WSGIClient
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, Refused
+from flask_gridfs_pymongo.service import bodies
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, LeaseLost, Sweep
-from flask_gridfs_pymongo.store.resumable.lease import LEASE_TTL, Lease
+from flask_gridfs_pymongo.store.resumable.lease import Lease
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
-from flask_gridfs_pymongo.uploads.tus import append as turns
 
 from ...conftest import JSON, Client, content, everyone, nothing_stored, serving
 from ...helpers.replica import until
@@ -649,36 +647,6 @@ class TestRefusals:
         assert token[:7] not in caplog.text
 
 
-class Arriving:
-    """A body of which *burst* bytes come at once, again and again; a read waits as WSGI servers do, by a clock of its
-    own."""
-
-    def __init__(self, burst: int, pause: float, bursts: int) -> None:
-        self.now = 0.0
-        self._burst, self._pause, self._left, self._taken = burst, pause, burst * bursts, 0
-
-    def read(self, size: int) -> bytes:
-        size = min(size, self._left)
-        self._left -= size
-        self._taken += size
-        self.now = max(self.now, (-(-self._taken // self._burst) - 1) * self._pause)
-        return b"x" * size
-
-
-@pytest.mark.parametrize(
-    ("burst", "pause"),
-    [
-        *[(1, 1 / rate) for rate in (100, 1000, 8_000, 20_000, 30_000, 100_000, 10_000_000)],  # bytes in a second
-        *[(1000, 1), (8192, 1), (20_000, 1), (16_384, 1.5), (500, 1.9)],
-    ],
-)
-def test_a_slow_sender_is_heard_while_its_bytes_come(monkeypatch: pytest.MonkeyPatch, burst: int, pause: float) -> None:
-    body = Arriving(burst, pause, 200_000 if burst == 1 else 20)
-    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: body.now))
-    heard = [0.0, *(body.now for _ in turns._blocks(body))]  # type: ignore[arg-type]
-    assert max(later - earlier for earlier, later in pairwise(heard)) < LEASE_TTL
-
-
 class TestOnTheWire:
     @pytest.fixture
     def address(self, app: Flask, real: PyMongo) -> Iterator[str]:
@@ -716,7 +684,7 @@ class TestOnTheWire:
     def test_a_dead_connection_gives_its_thread_back(
         self, app: Flask, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(turns, "_IDLE_TIMEOUT", 0.3)
+        monkeypatch.setattr(bodies, "STORED", bodies.Rate(1024, 0.3, 65536))
         http = app.test_client()
         url = create(http, 100)
         with (
@@ -724,5 +692,5 @@ class TestOnTheWire:
             closing(HTTPResponse(stalled)) as answer,
         ):
             answer.begin()
-            assert answer.status == 400
+            assert answer.status == 408
         assert offset_of(http, url) in (0, 10)  # what a read did not give away yet may be lost
