@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +22,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 from pymongo import monitoring
+from pymongo.database import Database
 from werkzeug.serving import make_server
 
 from examples import mongod as server
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parent.parent
+# Each program that a test starts would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -97,12 +101,46 @@ def administrator(mongod: str) -> Iterator[pymongo.MongoClient[Any]]:
         yield client
 
 
+@dataclass
+class Shared:
+    """A database for one test after the other, as making and dropping one takes longer than most tests do."""
+
+    database: Database[Any]
+    indexes: dict[str, Any]
+
+    def empty(self) -> None:
+        """Delete all documents, and drop each collection that is not a bucket's with its usual indexes."""
+        for found in self.database.list_collections():
+            collection = self.database[found["name"]]
+            if (
+                found["options"]
+                or found["type"] == "view"
+                or self.indexes.get(collection.name) != collection.index_information()
+            ):
+                collection.drop()
+            else:
+                collection.delete_many({})
+
+
+@pytest.fixture(scope="session")
+def shared(administrator: pymongo.MongoClient[Any]) -> Iterator[Shared]:
+    database = administrator[f"test_{uuid.uuid4().hex}"]
+    Bucket(database).collections.indexes.ensure()
+    yield Shared(database, {name: database[name].index_information() for name in ("fs.files", "fs.chunks")})
+    administrator.drop_database(database)
+
+
 @pytest.fixture
-def uri(mongod: str, administrator: pymongo.MongoClient[Any]) -> Iterator[str]:
-    """The URI of a database that is new, and gone after the test."""
-    name = f"test_{uuid.uuid4().hex}"
-    yield f"{mongod}/{name}"
-    administrator.drop_database(name)
+def uri(mongod: str, shared: Shared) -> Iterator[str]:
+    """The URI of a database without documents, in which the bucket ``fs`` has its indexes."""
+    yield f"{mongod}/{shared.database.name}"
+    shared.empty()
+
+
+@pytest.fixture
+def no_indexes(uri: str, shared: Shared) -> None:
+    """The database of ``uri`` does not exist yet."""
+    shared.database.client.drop_database(shared.database)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         while process.poll() is None:
             if found := re.search(r"127\.0\.0\.1:[1-9]\d*\b", lines.readline()):
                 return found[0]
+            time.sleep(0.01)
     raise AssertionError(log.read_text())
 
 

@@ -50,6 +50,7 @@ def test_a_bucket_that_was_dropped_gets_its_indexes_again(real_store: Bucket, mo
         until(lambda: real_store.chunks.index_information() == before[1])
 
 
+@pytest.mark.usefixtures("no_indexes")
 def test_an_index_that_takes_too_long_is_a_warning(
     real_store: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

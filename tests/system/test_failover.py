@@ -24,13 +24,18 @@ pytestmark = pytest.mark.replica
     ("disturb", "state", "preference", "options"),
     [
         (Mongod.kill, "PRIMARY", "primary", ""),
-        (Mongod.kill, "PRIMARY", "primary", "-k gevent"),
-        (Mongod.kill, "PRIMARY", "primary", "--preload --workers 2"),
-        (Mongod.kill, "PRIMARY", "secondaryPreferred", ""),
         (Mongod.kill, "SECONDARY", "secondaryPreferred", ""),
         (freeze, "PRIMARY", "primary", ""),
-        (freeze, "SECONDARY", "secondaryPreferred", ""),
-        (step_down, "PRIMARY", "primary", ""),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (Mongod.kill, "PRIMARY", "primary", "-k gevent"),
+                (Mongod.kill, "PRIMARY", "primary", "--preload --workers 2"),
+                (Mongod.kill, "PRIMARY", "secondaryPreferred", ""),
+                (freeze, "SECONDARY", "secondaryPreferred", ""),
+                (step_down, "PRIMARY", "primary", ""),
+            )
+        ),
     ],
 )
 def test_a_replica_set_loses_a_member(

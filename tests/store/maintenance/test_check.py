@@ -339,6 +339,7 @@ def test_the_order_of_all_types_of_ids(db: Any, uri: str, verify: bool, monkeypa
     assert looking.chunks == db.fs.chunks.count_documents({})
 
 
+@pytest.mark.usefixtures("no_indexes")
 def test_collections_of_different_collations(real: PyMongo, uri: str) -> None:
     """The server sorts by a collection's own collation if it is not told another one."""
     listener = Commands()
@@ -352,6 +353,7 @@ def test_collections_of_different_collations(real: PyMongo, uri: str) -> None:
     assert not [command for command in listener.seen if "find" in command and command["find"] == "fs.chunks"]
 
 
+@pytest.mark.usefixtures("no_indexes")
 def test_round_trips_do_not_grow_with_the_files(real: PyMongo, uri: str) -> None:
     listener = Commands()
     ids = [ObjectId() for _ in range(2500)]
@@ -550,6 +552,7 @@ class TestFailure:
 
 
 class TestIndex:
+    @pytest.mark.usefixtures("no_indexes")
     def test_listings_use_them(self, app: Flask, real: PyMongo) -> None:
         store = Bucket(real.db)
         for said in ("created", "exists"):
