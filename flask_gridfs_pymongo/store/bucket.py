@@ -209,6 +209,7 @@ class Bucket:
         """Begin an upload under *filename*; *max_size* is in bytes."""
         check_name(filename)
         self.collections.indexes.ensure()
+        self.dav.prepare()
         return Writer(self._versions, self._claims, filename, max_size)
 
     def save(
@@ -319,7 +320,9 @@ class Bucket:
         :raises ValueError: if *new* is empty
         """
         self.collections.indexes.ensure()
-        return rename(self._versions, self._claims, filename, new, check, note)
+        renamed = rename(self._versions, self._claims, filename, new, check, note)
+        self.dav.move({filename: new})
+        return renamed
 
     def prepend(self, newest: StoredFile, name: str) -> None:
         """Make *newest* and every older version of its name the oldest versions of *name*, which has newer ones.
@@ -327,6 +330,7 @@ class Bucket:
         If *name* was deleted meanwhile, they are deleted, too.
         """
         prepend(self._versions, newest, name)
+        self.dav.drop([newest.filename])
         found = self._versions.newest(name)
         if found and found.id == newest.id:
             self.delete_all(found)
@@ -341,7 +345,9 @@ class Bucket:
         :return: for each old name its newest version under the new name, or what :meth:`rename` would raise
         """
         self.collections.indexes.ensure()
-        return rename_many(self._versions, self._claims, names, check)
+        outcomes = rename_many(self._versions, self._claims, names, check)
+        self.dav.move({name: names[name] for name, outcome in outcomes.items() if isinstance(outcome, StoredFile)})
+        return outcomes
 
     def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:
         """Delete all versions of a name, or one; documents first, then content.
@@ -375,7 +381,9 @@ class Bucket:
 
         :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
         """
-        return delete_all_many(self._versions, self.variants, newest)
+        deleted = delete_all_many(self._versions, self.variants, newest)
+        self.dav.drop([file.filename for file in newest if file.named])
+        return deleted
 
     def delete_many(self, ids: Sequence[Any]) -> int:
         """Delete versions, their documents first; return how many.
@@ -384,4 +392,7 @@ class Bucket:
 
         :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
-        return delete_many(self.collections, self.variants, ids, pictures=ids)
+        names = self._versions.names(ids) if self.dav.in_use() else []
+        deleted = delete_many(self.collections, self.variants, ids, pictures=ids)
+        self.dav.drop(names)
+        return deleted

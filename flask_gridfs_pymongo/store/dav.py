@@ -1,16 +1,20 @@
 """What WebDAV needs beyond files, in ``base.dav``: empty folders, properties and locks. Files do not depend on it.
 
+It goes with the files, whoever deletes and renames them: :class:`.Bucket` calls :meth:`Dav.drop` and :meth:`Dav.move`.
+
 ::
 
     bucket.dav.remember("photos/2026/")
     bucket.dav.set_property("photos/a.jpg", "{http://example.com/}colour", b"<colour>red</colour>")
     bucket.dav.change_locks(lambda locks: [*locks, lock])
+    bucket.dav.drop(["photos/a.jpg"])
 
 A path is the name of a file, or that of a folder with a slash at its end.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import time
@@ -18,9 +22,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-from pymongo import ASCENDING, DESCENDING, DeleteOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from .collections import Collections
 from .errors import QuotaExceeded
@@ -39,9 +44,11 @@ _ATTEMPTS = 100
 _DUPLICATE_KEY = 11000  # the server's code
 _BATCH = 500  # folders
 _PAUSE = 0.02  # seconds at most between two attempts
+_logger = logging.getLogger("flask_gridfs_pymongo")
+_UNUSED_TTL = 10  # seconds for which a bucket counts as one without a drive
 _NO_LOCKS: Mapping[str, Any] = {"version": 0, "locks": []}
 Lock = Mapping[str, Any]
-"""``token``, ``expires`` (a date by the server's clock), and what the caller adds"""
+"""``token``, ``root`` (a slash and the quoted path), ``expires`` (by the server's clock), and what the caller adds"""
 
 
 class Kept(NamedTuple):
@@ -60,6 +67,18 @@ class Dav:
         self._collection, self._clock = collections.dav, collections.clock
         self._files = collections.primary.files
         self._swept = _PROPERTY
+        self._used, self._next_question = False, 0.0
+
+    def in_use(self) -> bool:
+        """Whether anything is kept here; a bucket without a drive is asked again after ten seconds."""
+        if not self._used and time.monotonic() >= self._next_question:
+            self._used, self._next_question = bool(self._find({}, 1)), time.monotonic() + _UNUSED_TTL
+        return self._used
+
+    def prepare(self) -> None:
+        """Ask now if this process has not asked yet, so that a later request does not have to."""
+        if not self._next_question:
+            self.in_use()
 
     def remember(self, *folders: str) -> None:
         """Keep *folders* even if they are empty, with the present date; the top always exists."""
@@ -69,6 +88,53 @@ class Dav:
         """Delete the folders and properties that are kept under *paths*, as these files and folders are gone."""
         folders = [{"_id": _FOLDER + path} for path in paths if path.endswith("/")]
         self._delete([*folders, *self._keys_of_properties(paths)])
+
+    def drop(self, names: Collection[str]) -> None:
+        """Delete the properties and locks of files that were deleted: of those *names* that there is no file of."""
+        if names:
+            self._go_along(lambda: self._drop(names))
+
+    def _drop(self, names: Collection[str]) -> None:
+        locks, properties = self._kept(names)
+        kept = {_path_and_name(one["_id"])[0] for one in properties} | {_locked(lock) for lock in locks} & set(names)
+        if not kept:
+            return
+        there = retry(self._files, lambda: self._files.distinct("filename", {"filename": {"$in": list(kept)}}))
+        gone = kept.difference(there)
+        self._delete([{"_id": one["_id"]} for one in properties if _path_and_name(one["_id"])[0] in gone])
+        self._end_locks(locks, gone)
+
+    def move(self, names: Mapping[str, str]) -> None:
+        """Move the properties of files that were renamed, and end their locks (RFC 4918 section 9.9).
+
+        :param names: the new name of each old one
+        """
+        if names:
+            self._go_along(lambda: self._move(names))
+
+    def _move(self, names: Mapping[str, str]) -> None:
+        locks, properties = self._kept({*names, *names.values()}, values=True)
+        moved: dict[str, Any] = {}
+        for one in properties:
+            path, name = _path_and_name(one["_id"])
+            if path in names:
+                key = {"_id": _key(names[path]) + name}
+                moved[key["_id"]] = ReplaceOne(key, {**key, "value": one["value"]}, upsert=True)
+        others = [DeleteOne({"_id": one["_id"]}) for one in properties if one["_id"] not in moved]
+        if changes := [*moved.values(), *others]:
+            self._retry(lambda: self._collection.bulk_write(changes))
+        self._end_locks(locks, {*names, *names.values()})
+
+    def _go_along(self, change: Callable[[], None]) -> None:
+        try:
+            if self.in_use():
+                change()
+        except (PyMongoError, TimeoutError) as error:  # the files are deleted or renamed, which is what counts
+            _logger.warning("%s: locks or properties stay behind: %s", self._collection.full_name, error)
+
+    def _end_locks(self, locks: list[Lock], paths: Collection[str]) -> None:
+        if any(_locked(lock) in paths for lock in locks):
+            self.change_locks(lambda locks: [lock for lock in locks if _locked(lock) not in paths])
 
     def is_remembered(self, folder: str) -> tuple[bool, list[Lock]]:
         """Return whether a folder, or one below it, is remembered, and the locks, read by the same query."""
@@ -92,9 +158,8 @@ class Dav:
         if names is not None:
             name = {"$regex": f"\\x00({'|'.join(map(re.escape, names))})$"}  # a pattern has no NUL
             ranges = [{"_id": {**each["_id"], **name}} for each in ranges] if names else []
-        found = self._find({"$or": [{"_id": _LOCKS}, *ranges]}, values=values)
-        locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
-        return Kept(self._unexpired(locks), _by_path([one for one in found if one["_id"] != _LOCKS]))
+        locks, properties = self._with_locks(ranges, values=values)
+        return Kept(locks, _by_path(properties))
 
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
@@ -104,7 +169,7 @@ class Dav:
         there = {_path_and_name(found["_id"])[1] for found in self._find(_below(_key(path)))}
         if (name not in there and len(there) >= MAX_PROPERTIES) or len(name) + len(value) > MAX_PROPERTY_SIZE:
             raise QuotaExceeded(f"a file has at most {MAX_PROPERTIES} properties of {MAX_PROPERTY_SIZE} bytes")
-        key = {"_id": _key(path) + name}
+        key, self._used = {"_id": _key(path) + name}, True
         self._retry(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
 
     def remove_property(self, path: str, name: str) -> None:
@@ -118,7 +183,7 @@ class Dav:
         """
         self._delete(self._keys_of_properties(paths.values()))
         copies = []
-        for found in self._properties(paths, values=True):
+        for found in self._kept(paths, values=True)[1]:
             path, name = _path_and_name(found["_id"])
             copies.append({"_id": _key(paths[path]) + name, "value": found["value"]})
         self._insert(copies)
@@ -165,7 +230,7 @@ class Dav:
     def _replace(self, stored: Mapping[str, Any], locks: list[Lock]) -> bool:
         """Store *locks* unless another process has changed them since; return whether they were stored."""
         version = stored["version"]
-        fields = {"version": version + 1, "locks": locks}
+        fields, self._used = {"version": version + 1, "locks": locks}, True
         if version == 0:
             try:
                 self._retry(lambda: self._collection.insert_one({"_id": _LOCKS, **fields}))
@@ -175,22 +240,31 @@ class Dav:
         own = {"_id": _LOCKS, "version": version}
         return bool(self._retry(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
 
-    def _properties(self, paths: Iterable[str], *, values: bool) -> list[dict[str, Any]]:
-        """Find the properties of these files and folders, with one range for those in the same folder."""
+    def _kept(self, paths: Iterable[str], *, values: bool = False) -> tuple[list[Lock], list[dict[str, Any]]]:
+        """Find all locks, and the properties of files and folders, with one range for those in the same folder."""
         wanted, by_parent = set(paths), defaultdict(list)
         for path in wanted:
             by_parent[parent_of(path)].append(_key(path))
         ranges = [_below(f"{_PROPERTY}{parent}\0" if keys[1:] else keys[0]) for parent, keys in by_parent.items()]
-        batches = [{"$or": ranges[start : start + _BATCH]} for start in range(0, len(ranges), _BATCH)]
-        found = [one for batch in batches for one in self._find(batch, values=values)]
-        return [one for one in found if _path_and_name(one["_id"])[0] in wanted]
+        locks, found = list[Lock](), list[dict[str, Any]]()
+        for start in range(0, len(ranges), _BATCH):
+            locks, properties = self._with_locks(ranges[start : start + _BATCH], values=values)
+            found += [one for one in properties if _path_and_name(one["_id"])[0] in wanted]
+        return locks, found
+
+    def _with_locks(self, ranges: list[dict[str, Any]], *, values: bool) -> tuple[list[Lock], list[dict[str, Any]]]:
+        """Find all locks, and what is in *ranges*, in one round trip."""
+        found = self._find({"$or": [{"_id": _LOCKS}, *ranges]}, values=values)
+        locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
+        return self._unexpired(locks), [one for one in found if one["_id"] != _LOCKS]
 
     def _keys_of_properties(self, paths: Iterable[str]) -> list[dict[str, str]]:
-        return [{"_id": found["_id"]} for found in self._properties(paths, values=False)]
+        return [{"_id": found["_id"]} for found in self._kept(paths)[1]]
 
     def _insert(self, documents: list[dict[str, Any]]) -> None:
         """Insert those that are not there yet."""
         if documents:
+            self._used = True
             try:
                 self._retry(lambda: self._collection.insert_many(documents, ordered=False))
             except BulkWriteError as error:
@@ -229,6 +303,11 @@ def _key(path: str) -> str:
 def _path_and_name(key: str) -> tuple[str, str]:
     parent, last, name = key.removeprefix(_PROPERTY).split("\0", 2)
     return parent + last, name
+
+
+def _locked(lock: Lock) -> str:
+    """The name of a file that is locked, or the path of a folder without the slash at its end."""
+    return unquote(lock["root"])[1:]
 
 
 def _by_path(found: list[dict[str, Any]]) -> dict[str, dict[str, bytes]]:

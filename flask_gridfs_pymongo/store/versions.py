@@ -200,6 +200,13 @@ class Versions:
         files = self.collections.primary.files
         return retry(files, lambda: of_many(files, filenames, fields))
 
+    def names(self, file_ids: Sequence[Any]) -> list[str]:
+        """Return the names of the versions with these ``_id``, of those that have one."""
+        files = self.collections.primary.files
+        own = {"_id": {"$eq": file_ids[0]} if len(file_ids) == 1 else {"$in": file_ids}}
+        found = retry(files, lambda: files.find(own, {"filename": 1}).distinct("filename"))
+        return [name for name in found if type(name) is str and ids.is_utf8(name)]
+
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; if a secondary that may lag finds nothing, ask the primary."""
         files, primary = self.collections.files, self.collections.primary.files

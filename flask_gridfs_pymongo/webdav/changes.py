@@ -5,12 +5,12 @@ The order of calls::
     delete(found)
         check_if, check_parent_unlocked     the request's If field, and locks
         _attempt(tree, _may_delete)         If, locks and rights of each member
-        _remove, _forget                    files, then their properties and locks
+        _remove, _forget                    files, then properties and locks of folders
     transfer(source, path)
         _unlocked_target                    the target's folder, If and locks
         _attempt(tree, _may_go)             If, rights and new name of each member
         _clear                              deletes what is replaced, if no member failed
-        _move, _forget, or _copy_one        files, then their properties and locks
+        _move, _forget, or _copy_one        files, then properties and locks of folders
 
 Both return the members that failed, each with its error; a folder stays if something in it does.
 """
@@ -45,8 +45,6 @@ def delete(found: Member) -> Errors:
 
     :raises wsgidav.dav_error.DAVError: 423 if the folder that contains it is locked
     """
-    if isinstance(found, File):
-        found.provider.read_ahead(found, deep=False, names=None, values=False)
     found.check_if()
     found.check_parent_unlocked()
     errors: Errors = {}
@@ -180,8 +178,8 @@ def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, 
             raise outcome
 
     gone = _attempt([*files, *(member for member in members if isinstance(member, Folder))], finish, errors)
-    if gone:
-        gone[0].dav.copy_properties({member.stored_name: targets[member] for member in gone})
+    if folders := [member for member in gone if isinstance(member, Folder)]:
+        folders[0].dav.copy_properties({folder.stored_name: targets[folder] for folder in folders})
     _forget(gone)
 
 
@@ -191,6 +189,7 @@ def _move_one(file: File, new: str, *, overwrite: bool) -> None:
         rename(file.options, file.stored, new, lambda newest: file.check_again(), made)
     except FileExistsError:  # the file there gets another version, as by a PUT
         _copy_one(file, new, overwrite=overwrite)
+        file.dav.copy_properties({file.stored_name: new})
         _remove_one(file)
     except FileNotFoundError:
         abort(404, "It was deleted meanwhile.")
@@ -216,13 +215,13 @@ def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
 
 
 def _forget(gone: list[Member]) -> None:
-    """Delete properties and locks of what is *gone*; the folders that contained it stay, even if empty now."""
+    """Delete properties and locks of folders that are *gone*; those that contained it stay, even if empty now."""
     if gone:
-        names = {member.stored_name for member in gone}
-        dav, provider = gone[0].dav, gone[0].provider
-        dav.forget([name for name in names if not provider.prop_manager.none_known(name, gone[0].environ)])
+        names, dav = {member.stored_name for member in gone}, gone[0].dav
         dav.remember(*({parent_of(name) for name in names} - names))
-        provider.locks.release({member.get_ref_url() for member in gone})
+        if folders := [member for member in gone if isinstance(member, Folder)]:
+            dav.forget([folder.stored_name for folder in folders])
+            gone[0].provider.locks.release({folder.get_ref_url() for folder in folders})
 
 
 def _attempt(members: Iterable[Any], change: Callable[[Any], None], errors: Errors) -> list[Any]:

@@ -26,10 +26,6 @@ class PropertyManager:
         """Use these properties, by path and name, for the rest of the request."""
         environ[_CACHE] = properties
 
-    def none_known(self, path: str, environ: dict[str, Any]) -> bool:
-        """Whether it is known that a file or folder has none."""
-        return _CACHE in environ and path not in environ[_CACHE]
-
     def get_properties(self, url: str, environ: dict[str, Any]) -> list[str]:
         """Return the names of a resource's properties."""
         return list(self._of(url, environ))
