@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from os import PathLike
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -26,9 +27,9 @@ from .service import formparser
 from .service.arguments import takes
 from .service.download import send
 from .service.inspection import check_accepted
-from .service.options import Drive, Options, Rules, check_type, options_of
+from .service.options import Drive, Options, Rules, options_of
 from .signals import file_saved
-from .store import OWN_FIELDS, Bucket, FileTooLarge
+from .store import OWN_FIELDS, Bucket, FileTooLarge, check_type
 from .uploads import uploads_blueprint
 from .uploads.blueprint import UploadsBlueprint
 from .uploads.read import links
@@ -221,7 +222,7 @@ class PyMongo:
                 return redirect(url_for("get_upload", filename=filename))
 
         :param filename: the name
-        :param fileobj: an object with a ``read`` method that returns bytes
+        :param fileobj: an object with a ``read`` method that returns bytes, or a :class:`~pathlib.Path`
         :param base: the bucket's name
         :param content_type: the media type; None: guessed from the name, else from the first bytes; a charset in it is
             stored as ``charset``
@@ -242,8 +243,8 @@ class PyMongo:
         check_type("max_size", max_size, int, NoneType)
         _check_bucket(base, db)
         accepted = None if types is None else Types(types)
-        if not callable(getattr(fileobj, "read", None)):
-            raise TypeError("fileobj must have a read() method that returns bytes")
+        if not isinstance(fileobj, PathLike) and not callable(getattr(fileobj, "read", None)):
+            raise TypeError(f"fileobj must be a path or have a read() method, not {type(fileobj).__name__}")
         if reserved := sorted({"chunk_size", *OWN_FIELDS} & fields.keys()):
             raise TypeError(f"save_file() sets {', '.join(reserved)} itself; store your own value under another name")
         try:

@@ -20,7 +20,7 @@ from ..http.headers import check_inline_types, page_policy
 from ..http.metadata import Keys
 from ..images import THUMB, Variant
 from ..mimetype import Types
-from ..store import Bucket, StoredFile
+from ..store import Bucket, StoredFile, check_type
 
 _RESOURCE_POLICIES = (None, "same-origin", "same-site", "cross-origin")
 _SLICE = 8 * 1024 * 1024  # bytes
@@ -211,13 +211,6 @@ def options_of(blueprint: str | None) -> Options:
     if not isinstance(options, Options):
         raise ValueError(f"the app has no uploads blueprint with the name {blueprint!r}")
     return options
-
-
-def check_type(argument: str, value: Any, *kinds: type) -> None:
-    """Raise TypeError, naming *argument*, unless *value* is an instance of one of *kinds*."""
-    if not isinstance(value, kinds):
-        names = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
-        raise TypeError(f"{argument} must be {names}, not {type(value).__name__}")
 
 
 def _or_none(check: _Check) -> _Check:

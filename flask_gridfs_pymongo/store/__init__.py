@@ -4,6 +4,7 @@ Start with :class:`.Bucket`. Other packages import from here only.
 """
 
 from . import ids
+from .arguments import check_type
 from .bucket import Bucket
 from .collections import Collections
 from .dav import MAX_PROPERTIES, Dav, Lock
@@ -84,6 +85,7 @@ __all__ = [
     "Visibility",
     "Writer",
     "build_index",
+    "check_type",
     "codes",
     "completion",
     "damaged",

@@ -10,14 +10,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from threading import Semaphore
-from types import NoneType
 from typing import Any
 
 from ..cache import Memory
+from .arguments import check_types
 from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
@@ -78,6 +79,7 @@ class Bucket:
         :param version: 0 the first one uploaded, 1 the second; -1 the newest, -2 the one before it
         :param first_chunk: also fetch the first chunk if that takes no further round trip
         """
+        check_types(version=version)
         return self._versions.find(filename, version, first_chunk=first_chunk)
 
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
@@ -90,6 +92,7 @@ class Bucket:
 
     def count(self, filename: str, limit: int = 0) -> int:
         """Return how many versions there are, at most *limit*; 0: count all."""
+        check_types(limit=limit)
         return self._versions.count(filename, limit)
 
     def number(self, file: StoredFile) -> int:
@@ -98,6 +101,7 @@ class Bucket:
 
     def versions(self, filename: str, before: int | None = None, limit: int = 100) -> Sequence[Version]:
         """Return at most *limit* versions before number *before* (None: the newest ones), newest first."""
+        check_types(before=before, limit=limit)
         return self._versions.before(filename, before, limit)
 
     def list(
@@ -124,6 +128,7 @@ class Bucket:
         :param shown: which files and folders the page may show
         :raises pymongo.errors.ExecutionTimeout: if passing over what is not shown takes more than a second
         """
+        check_types(order=order, limit=limit, prefix=prefix, part=part, metadata=metadata)
         if order.removeprefix("-") not in ("name", *ORDERS):
             raise ValueError(f"order must be name, {', '.join(ORDERS)}, or '-' and one of them, not {order!r}")
         if any(isinstance(values, str) for values in (metadata or {}).values()):
@@ -144,6 +149,7 @@ class Bucket:
 
         :param path: a folder, with the slash at its end; the name of a file; or empty for the whole bucket
         """
+        check_types(path=path)
         return usage(self.collections, path)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
@@ -152,6 +158,7 @@ class Bucket:
         :return: an iterable of bytes; close it if you do not read it to its end
         :raises CorruptFile: if the file is damaged
         """
+        check_types(start=start, stop=stop)
         return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
 
     def open(self, filename: str | None = None, version: int = -1, *, id: Any = None) -> FileReader:
@@ -191,6 +198,7 @@ class Bucket:
         :raises TypeError: if another tool stored something other than a mapping
         """
         file = filename if isinstance(filename, StoredFile) else self._one(filename, version, id)
+        check_types(changes=changes)
         changed = update_metadata(self.collections, file, changes)
         if changed is None:
             raise FileNotFoundError(f"{file.filename!r} was deleted meanwhile")
@@ -208,6 +216,7 @@ class Bucket:
     def writer(self, filename: str, max_size: int | None = None) -> Writer:
         """Begin an upload under *filename*; *max_size* is in bytes."""
         check_name(filename)
+        check_types(max_size=max_size)
         self.collections.indexes.ensure()
         self.dav.prepare()
         return Writer(self._versions, self._claims, filename, max_size)
@@ -215,7 +224,7 @@ class Bucket:
     def save(
         self,
         filename: str,
-        source: Readable | Iterable[bytes],
+        source: Readable | Iterable[bytes] | os.PathLike[str],
         *,
         content_type: str | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -228,7 +237,7 @@ class Bucket:
 
         Versions are totally ordered, and none is dated before the one that it follows, even if clocks are wrong.
 
-        :param source: a binary file object, or an iterable of bytes
+        :param source: a binary file object, a :class:`~pathlib.Path`, or an iterable of bytes
         :param content_type: None: guess it from the name, else from the first bytes; its charset is stored as
             ``charset``
         :param fields: further fields of the files document, such as ``metadata``
@@ -242,8 +251,8 @@ class Bucket:
         :raises Unconfirmed: if the server does not confirm whether it stored the document
         :raises ContentDeleted: if the content was deleted meanwhile
         """
-        if not isinstance(expires_at, (datetime, NoneType)):
-            raise TypeError(f"expires_at must be datetime or None, not {type(expires_at).__name__}")
+        check_types(content_type=content_type, fields=fields, max_size=max_size, expires_at=expires_at)
+        check_types(metadata=(fields or {}).get("metadata"))
         if expires_at is not None:
             given = fields or {}
             fields = {**given, "metadata": {**(given.get("metadata") or {}), "expiresAt": expires_at}}
@@ -275,6 +284,7 @@ class Bucket:
 
         :raises FileNotFoundError: if there is no such file or version
         """
+        check_types(new=new)
         file = self._one(filename, version, None)
         fields = {**file.fields, "metadata": file.metadata}
         return self.save(new, self.read(file), content_type=file.media_type, fields=fields)
@@ -319,6 +329,7 @@ class Bucket:
         :raises FileExistsError: if *new* is taken
         :raises ValueError: if *new* is empty
         """
+        check_types(new=new)
         self.collections.indexes.ensure()
         renamed = rename(self._versions, self._claims, filename, new, check, note)
         self.dav.move({filename: new})
@@ -392,6 +403,7 @@ class Bucket:
 
         :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
+        check_types(ids=ids)
         names = self._versions.names(ids) if self.dav.in_use() else []
         deleted = delete_many(self.collections, self.variants, ids, pictures=ids)
         self.dav.drop(names)

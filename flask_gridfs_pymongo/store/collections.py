@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import bson
 import pymongo
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, DatetimeConversion
 from pymongo import ReadPreference
@@ -77,6 +78,13 @@ class Collections:
             self.files = self.files.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         self.indexes = Indexes(self.of)
         self.clock = Clock(self.primary.files)
+
+    def as_read(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *document* as it is read once it is stored: dates in UTC to the millisecond, lists for tuples."""
+        if self._is_mock:
+            return dict(document)
+        options = self.codec_options
+        return bson.decode(bson.encode(document, codec_options=options), codec_options=options)
 
     @property
     def is_replicated(self) -> bool:

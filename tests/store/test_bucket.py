@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import re
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
+import bson
 import pymongo
 import pytest
+from bson import Int64, ObjectId
+from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
+from flask import Flask
 from pymongo import monitoring
 
-from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.signals import file_saved
+from flask_gridfs_pymongo.store import Bucket, NewFile, StoredFile
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
-from ..conftest import content, put, read
+from ..conftest import BIG, content, put, read
 
 SIZES = [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 4 * CHUNK_SIZE, 9 * CHUNK_SIZE + 7]
 
@@ -190,3 +200,93 @@ def test_many_versions_are_deleted_in_batches_and_no_majority_confirms_what_nobo
         bucket.files.insert_many([dict(older) for _ in range(99)])
         assert bucket.delete("a") == 100
         assert [one for one in deletes.seen if one[0] != "fs.variants"] == [("fs.files", "majority"), ("fs.chunks", 1)]
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda bucket: bucket.find("a", "0"), "version must be int, not str"),
+        (lambda bucket: bucket.find(ObjectId()), "filename must be str, not ObjectId; an _id is given as id="),
+        (lambda bucket: bucket.open("a", None), "version must be int, not NoneType"),
+        (lambda bucket: bucket.copy("a", "b", "0"), "version must be int"),
+        (lambda bucket: bucket.copy("a", 5), "new must be str, not int"),
+        (lambda bucket: bucket.rename("a", b"b"), "new must be str, not bytes"),
+        (lambda bucket: bucket.delete("a", "0"), "version must be int"),
+        (lambda bucket: bucket.delete_many("abc"), "ids must be list or tuple, not str"),
+        (lambda bucket: bucket.count("a", "5"), "limit must be int"),
+        (lambda bucket: bucket.versions("a", "5"), "before must be int or None"),
+        (lambda bucket: bucket.list(None), "order must be str, not NoneType"),
+        (lambda bucket: bucket.list(limit="5"), "limit must be int"),
+        (lambda bucket: bucket.list(prefix=b"a"), "prefix must be str"),
+        (lambda bucket: bucket.list(part=5), "part must be str"),
+        (lambda bucket: bucket.list(metadata=["a"]), "metadata must be Mapping or None, not list"),
+        (lambda bucket: bucket.usage(None), "path must be str"),
+        (lambda bucket: bucket.read(bucket.find("a"), "0"), "start must be int"),
+        (lambda bucket: bucket.read(bucket.find("a"), 0, 1.5), "stop must be int or None"),
+        (lambda bucket: bucket.update_metadata("a", [("k", 1)]), "changes must be Mapping"),
+        (lambda bucket: bucket.writer("a", "9"), "max_size must be int or None"),
+        (lambda bucket: bucket.save("a", [], content_type=b"text/plain"), "content_type must be str or None"),
+        (lambda bucket: bucket.save("a", [], fields=["x"]), "fields must be Mapping or None"),
+        (lambda bucket: bucket.save("a", [], fields={"metadata": "x"}), "metadata must be Mapping or None"),
+        (lambda bucket: bucket.save("a", [], expires_at="tomorrow"), "expires_at must be datetime or None"),
+        (
+            lambda bucket: bucket.save("a", "text"),
+            "source must be a binary file object, a path or an iterable of bytes",
+        ),
+        (lambda bucket: bucket.save("a", b"text"), "source must be .*, not bytes; use io.BytesIO"),
+        (lambda bucket: bucket.save("a", 5), "source must be .*, not int"),
+        (lambda bucket: bucket.save("a", ["text"]), "the content must be bytes, not str"),
+        (lambda bucket: bucket.save("a", io.StringIO("text")), "the content must be bytes, not str"),
+    ],
+)
+def test_a_wrong_type_names_its_argument(store: Bucket, call: Callable[[Any], Any], argument: str) -> None:
+    put(store, "a", b"1")
+    with pytest.raises(TypeError, match=f"^{argument}"):
+        call(store)
+    assert (store.count("a"), store.files.count_documents({}), store.chunks.count_documents({})) == (1, 1, 1)
+
+
+def test_a_path_is_read(mongo: PyMongo, app: Flask, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(BIG)
+    bucket = mongo.bucket()
+    assert read(bucket, bucket.save("a.txt", tmp_path / "a.txt")) == BIG
+    assert read(bucket, bucket.get(mongo.save_file("b.txt", tmp_path / "a.txt"))) == BIG
+    for save in (bucket.save, mongo.save_file):
+        with pytest.raises(FileNotFoundError):
+            save("c", tmp_path / "none")
+        with pytest.raises(IsADirectoryError):
+            save("c", tmp_path)
+        with pytest.raises(TypeError, match="must be a"):
+            save("c", str(tmp_path / "a.txt"))
+    assert bucket.files.count_documents({}) == 2
+
+
+def test_what_was_stored_is_told(mongo: PyMongo, app: Flask) -> None:
+    """To the caller, to ``inspect``, and to those who listen: dates have milliseconds, and there are no tuples."""
+    bucket, told = mongo.bucket(), list[StoredFile]()
+    given = {
+        "at": datetime(2026, 1, 2, 3, 4, 5, 678901),
+        "there": datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=2))),
+        "tags": ("a", ("b",)),
+        "map": OrderedDict(x=Int64(1)),
+        "raw": RawBSONDocument(bson.encode({"x": 1})),
+        "regex": re.compile("a"),
+    }
+    fields = {"metadata": given, "owner": ("ann",)}
+    saved = bucket.save("a", [b"1"], fields=fields, inspect=told.append, expires_at=datetime(2100, 1, 1, 0, 0, 0, 1))
+
+    def listen(sender: Flask, file: StoredFile) -> None:
+        told.append(file)
+
+    with file_saved.connected_to(listen, app):
+        mongo.save_file("b", io.BytesIO(b"1"), **fields)
+    many = bucket.save_many(
+        [NewFile("c", [b"1"], None, fields), NewFile("d", [b"1"], None, {"metadata": {"a": object()}})]
+    )
+    assert isinstance(many[0], StoredFile)
+    for file in (saved, told[0], told[1], many[0]):
+        found = bucket.find(file.filename)
+        assert found is not None
+        assert repr((file.metadata, file.fields)) == repr((found.metadata, found.fields))
+    assert isinstance(many[1], bson.errors.InvalidDocument)
+    assert saved.metadata["at"] == datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)

@@ -46,7 +46,7 @@ def finish(
         else:
             content = _content(writer, tail)
             if inspect is not None:
-                inspect(preview(writer.filename, content, content_type, fields))
+                inspect(preview(writer.versions, writer.filename, content, content_type, fields))
             saved = commit(writer.versions, writer.claims, writer.filename, content, content_type, fields, check)
             file = saved.file
     first = writer.lease.end("stored")

@@ -11,6 +11,7 @@ fails, the files that are left are not tried.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -39,7 +40,7 @@ class NewFile(NamedTuple):
     """A file to be saved, with the parameters of :meth:`.Bucket.save`."""
 
     filename: str
-    source: Readable | Iterable[bytes]
+    source: Readable | Iterable[bytes] | os.PathLike[str]
     content_type: str | None = None
     fields: Mapping[str, Any] | None = None
     check: Check | None = None

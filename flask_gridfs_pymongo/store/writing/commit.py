@@ -67,10 +67,14 @@ class Saved(NamedTuple):
 
 
 def preview(
-    filename: str, content: Content, content_type: str | None = None, fields: Mapping[str, Any] | None = None
+    versions: Versions,
+    filename: str,
+    content: Content,
+    content_type: str | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> StoredFile:
     """Return the file that :func:`commit` will make of *content*; only its date will differ."""
-    return StoredFile.from_document(_document(filename, content, content_type, fields))
+    return _file(versions, _document(filename, content, content_type, fields))
 
 
 def commit(
@@ -163,7 +167,7 @@ class Commit:
                         raise
                 if self.is_placed:
                     self._sweep()
-                    return Saved(StoredFile.from_document(self._document), unless_expired(self._newest))
+                    return Saved(_file(self._versions, self._document), unless_expired(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
             raise IndexConflict(
                 f"{self._filename!r} could not be stored as the newest version: the unique index on previous "
@@ -343,6 +347,11 @@ def _document(
         "metadata": {**((fields or {}).get("metadata") or {}), "contentType": bare},
         "sha256": content.sha256,
     }
+
+
+def _file(versions: Versions, document: Mapping[str, Any]) -> StoredFile:
+    collections = versions.collections
+    return StoredFile.from_document(collections.as_read(document), options=collections.codec_options)
 
 
 def _date_after(newest: StoredFile | None) -> datetime:

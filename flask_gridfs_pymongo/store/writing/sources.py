@@ -1,4 +1,4 @@
-"""Sources of content: file objects, also in non-blocking mode, and iterables of bytes.
+"""Sources of content: file objects, also in non-blocking mode, paths, and iterables of bytes.
 
 ::
 
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -24,16 +25,27 @@ class Readable(Protocol):
         """Return the next bytes, ``b""`` at the end; None if none are available now."""
 
 
-def blocks(source: Readable | Iterable[bytes]) -> Iterator[bytes]:
+def blocks(source: Readable | Iterable[bytes] | os.PathLike[str]) -> Iterator[bytes]:
     """Read *source* to its end.
 
+    :raises TypeError: if it is none of these
     :raises BlockingIOError: if it has returned None for 30 seconds
     """
-    if not hasattr(source, "read"):
+    if isinstance(source, os.PathLike):
+        with open(source, "rb") as file:
+            yield from blocks(file)
+        return
+    read = getattr(source, "read", None)
+    if read is None:
+        if isinstance(source, (str, bytes, bytearray, memoryview)) or not isinstance(source, Iterable):
+            raise TypeError(
+                f"source must be a binary file object, a path or an iterable of bytes, not {type(source).__name__}; "
+                "use io.BytesIO for bytes"
+            )
         yield from source
         return
     deadline = time.monotonic() + _IDLE_TIMEOUT
-    while (block := source.read(_READ_SIZE)) != b"":
+    while (block := read(_READ_SIZE)) != b"":
         if block is not None:
             yield block
             deadline = time.monotonic() + _IDLE_TIMEOUT

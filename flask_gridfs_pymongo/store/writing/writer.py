@@ -129,7 +129,7 @@ class Writer:
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:
         """Return the file that :meth:`commit` will make, after all of it was written."""
-        return preview(self.filename, self._whole(), content_type, fields)
+        return preview(self._versions, self.filename, self._whole(), content_type, fields)
 
     def commit(
         self,
