@@ -130,7 +130,7 @@ def test_files_of_others(app: Flask, real: PyMongo) -> None:
     assert lines[1] == '      id: {"k": 1}'
     assert lines[-2:] == ["  sha256: not stored", 'metadata: {"a": {"$binary": {"base64": "/w==", "subType": "00"}}}']
     assert "    size: damaged: its length is not a number of bytes" in call(app, "stat", "broken").lines
-    assert call(app, "du").lines == ["              9 bytes  files 4  versions 4  /"]
+    assert call(app, "du").lines == ["             10 bytes  files 4  versions 4  /"]
 
 
 def test_du_sums_up_all_versions(app: Flask, bucket: Bucket) -> None:
