@@ -24,11 +24,11 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
     """Find problems in a bucket, while it is in use.
 
     These are: missing indexes; files with missing, short, long, duplicate, misnumbered or extra chunks; chunks without
-    a file. If the newest chunk of a missing file is younger than an hour, they may belong to an upload in progress, and
-    are not reported.
+    a file; renames that broke off. If the newest chunk of a missing file is younger than an hour, they may belong to
+    an upload in progress, and are not reported.
 
-    --repair creates the indexes, and deletes chunks without a file, and extra chunks past the end of a file if its hash
-    shows that they are not part of it.
+    --repair creates the indexes, completes renames, and deletes chunks without a file, and extra chunks past the end of
+    a file if its hash shows that they are not part of it.
 
     --idle states that nobody writes to the bucket, as before a backup: chunks without a file are then reported whatever
     their age, and --repair also removes the claims by which writers order versions.

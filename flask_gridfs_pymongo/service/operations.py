@@ -81,6 +81,23 @@ def rename(
     return moved
 
 
+def complete_rename(options: Rules, filename: str, new: str) -> StoredFile | None:
+    """Complete a rename for a client that repeats it, as it broke off, and send the signal; None: there was none."""
+    bucket = options.bucket()
+    try:
+        bucket.rename(filename, new, _refuse)
+    except (FileExistsError, FileNotFoundError):
+        return None
+    moved = bucket.newest(new)
+    if moved is not None:
+        send(file_changed, file=moved)
+    return moved
+
+
+def _refuse(newest: StoredFile) -> None:
+    raise FileNotFoundError(newest.filename)
+
+
 def inspect_renamed(options: Rules, newest: StoredFile, new: str) -> None:
     """Let the application inspect *newest* and all older versions under their *new* name: see :func:`.inspect`."""
     bucket, before = options.bucket(), None

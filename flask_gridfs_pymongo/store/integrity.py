@@ -16,7 +16,7 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
-FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1}
+FIELDS = {"filename": 1, "length": 1, "chunkSize": 1, "sha256": 1, "md5": 1, "renamedFrom": 1}
 """a projection of files documents: what :class:`ChunkAudit` and reports need"""
 SIZE = {"$cond": [{"$eq": [{"$type": "$data"}, "binData"]}, {"$binarySize": "$data"}, 0]}
 """an expression for aggregations: the size of a chunk, measured by the server (MongoDB 4.4)"""

@@ -30,7 +30,7 @@ def select(options: Options, request: Request, target: Target, action: str, *, f
         its id was renamed; at the root always 404 for a file that the client may not know, as it may have guessed the
         id
     """
-    names = [] if target.name is None else _meant(options, action, target.name)
+    names = [] if target.name is None else meant(options, action, target.name)
     version, bucket = number(target.version, "version"), options.bucket()
     if target.id is not None:
         if version is not None:
@@ -74,7 +74,7 @@ def may_know(options: Options, action: str, filename: str) -> bool:
     return may(options, "read", filename) or may(options, action, filename)
 
 
-def _meant(options: Options, action: str, filename: str) -> list[str]:
+def meant(options: Options, action: str, filename: str) -> list[str]:
     """Return the names that a path may mean and the client may use: its own spelling, then the composed one."""
     composed = compose(filename)
     if composed == filename or not may(options, action, composed):

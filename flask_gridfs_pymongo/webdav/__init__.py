@@ -54,7 +54,7 @@ from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, Rules
 from ..service.rights import may, permit
-from .changes import Member, delete, transfer
+from .changes import Member, delete, moved_before, transfer
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
@@ -145,6 +145,10 @@ class WebDAV:
             _read_body(current, environ)
             return self._by_wsgidav(environ)
         found = self._provider.get_resource_inst(current.path, environ)
+        if found is None and current.method == "MOVE":
+            _read_body(current, environ)
+            if _moved_before(current, environ):
+                return Response(status=201)
         if found is None and current.method in ("PROPFIND", "PROPPATCH", "DELETE", "COPY", "MOVE"):
             abort(404, "There is no such file.")
         if not isinstance(found, Folder):
@@ -300,6 +304,16 @@ def _change(current: Request, found: Member) -> Response:
         etree.SubElement(response, "{DAV:}href").text = member.get_href()
         etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
     return multistatus(root)
+
+
+def _moved_before(current: Request, environ: dict[str, Any]) -> bool:
+    """Complete a MOVE of a file that broke off and is repeated; return whether there was one."""
+    if not (name := spelled(current.path)) or current.path.endswith("/"):
+        return False
+    try:
+        return moved_before(File(f"/{name}", environ, None), _destination(current))
+    except (DAVError, HTTPException):  # what is missing is a 404
+        return False
 
 
 def _unlock(current: Request, member: Member) -> Response:

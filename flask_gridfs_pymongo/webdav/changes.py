@@ -24,7 +24,7 @@ from flask import abort
 from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
-from ..service.operations import after_save, inspect_renamed, rename, rename_many
+from ..service.operations import after_save, complete_rename, inspect_renamed, rename, rename_many
 from ..service.receive import save_copy
 from ..service.rights import may, permit
 from ..signals import file_deleted, send
@@ -69,6 +69,8 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
     target = _unlocked_target(source, path, is_move=is_move)
     if f"{own}/".startswith(f"{new}/") or f"{new}/".startswith(f"{own}/"):
         abort(403, "The Destination may not be the source, in the source, or a folder that contains the source.")
+    if is_move and target is not None and target.file is not None and target.file.renamed_from == own:
+        target = None  # this request has put it there, and broke off
     if target is not None and not overwrite:
         abort(412, "The Destination exists, and Overwrite is F; nothing was changed.")
     members = source.tree() if deep else [source]
@@ -87,6 +89,20 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
         copied = _attempt(allowed, lambda member: _copy_one(member, targets[member], overwrite=overwrite), errors)
         source.dav.copy_properties({member.stored_name: targets[member] for member in copied})
     return target is not None, errors
+
+
+def moved_before(source: File, path: str) -> bool:
+    """Complete a MOVE that broke off after its *source* had its new name; return whether there was one.
+
+    :param path: of the Destination
+    """
+    target, new = _unlocked_target(source, path, is_move=True), storable(path)
+    permit(source.options, "delete", source.stored_name)
+    permit(source.options, "write", new)
+    if not isinstance(target, File) or complete_rename(source.options, source.stored_name, new) is None:
+        return False
+    _forget([source])
+    return True
 
 
 def _unlocked_target(source: Member, path: str, *, is_move: bool) -> Member | None:

@@ -31,6 +31,7 @@ from flask_gridfs_pymongo.webdav import folders
 
 from ..conftest import JSON, content, everyone, missing
 from ..helpers.drive import DAV, LOCK, PROPPATCH, Client, Drive, mounting, names, put, text
+from ..helpers.renames import break_off
 
 METHODS = "PUT MKCOL COPY MOVE PROPPATCH LOCK DELETE".split()
 DESTINATIONS = [
@@ -188,6 +189,28 @@ class TestFiles:
         assert client.status("MOVE", "f", to="g") == 201
         assert names(mongo) == ["g/what? ;#%.txt"]
         assert client.found() == ["/dav/", "/dav/g/"]
+
+    @pytest.mark.parametrize("early", [True, False], ids=["older versions are left", "the source is gone"])
+    def test_the_same_move_completes_what_broke_off(
+        self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch, early: bool
+    ) -> None:
+        """With its properties; an editor that saves again instead loses nothing."""
+        client = drive()
+        for name in ("doc.tmp", "doc.tmp", "next.tmp"):
+            client.ask("PUT", name, name.encode())
+        client.ask("PROPPATCH", "doc.tmp", PROPPATCH)
+        for name, new in (("doc.tmp", "doc"), ("next.tmp", "next")):
+            with monkeypatch.context() as patched:
+                break_off(patched, early=early)
+                assert client.status("MOVE", name, to=new) == 503
+        assert client.status("MOVE", "doc.tmp", to="none/doc") == (409 if early else 404)
+        assert client.status("MOVE", "doc.tmp", to="doc", Overwrite="F") == 201
+        assert client.status("MOVE", "doc.tmp", to="doc", Overwrite="F") == 404
+        assert b"red" in client.ask("PROPFIND", "doc", Depth="0").data
+        assert mongo.bucket().count("doc") == 2
+        assert client.status("PUT", "next.tmp", b"saved again") == 201
+        assert client.status("MOVE", "next.tmp", to="next") == 204
+        assert (text(mongo, "next"), names(mongo)) == (b"saved again", ["doc", "next"])
 
     @pytest.mark.parametrize(("method", "left"), [("MOVE", ["b"]), ("COPY", ["a", "b"])])
     def test_over_a_file_it_adds_a_version(self, drive: Drive, mongo: PyMongo, method: str, left: list[str]) -> None:

@@ -15,8 +15,9 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from itertools import chain, groupby, islice
 from typing import Any, Literal, NamedTuple
 
@@ -31,6 +32,7 @@ from ..integrity import FIELDS, NUMBERS, SIZE, SIZES, ChunkAudit, Problem
 from ..resumable.uploads import ResumableUploads
 from ..retry import RetryBudget, retry, while_known
 from ..versions import Versions
+from ..writing.changes import finish
 from ..writing.claims import Claims, build_index
 
 ORPHAN_AGE = timedelta(hours=1)
@@ -43,7 +45,7 @@ _BATCH_BYTES = 1024 * 1024
 class Finding(NamedTuple):
     """What is wrong with one *subject*; ``chunks`` and ``variants`` are those without a file."""
 
-    subject: Literal["index", "file", "upload", "chunks", "variants"]
+    subject: Literal["index", "file", "rename", "upload", "chunks", "variants"]
     id: Any
     """the ``_id`` of the file, which may be gone, or the fields of the index"""
     name: Any
@@ -62,8 +64,8 @@ class Check:
     Unreferenced chunks younger than :data:`ORPHAN_AGE`, and those of an unfinished :class:`.Upload`, count as an upload
     in progress (*uploading*). The server must be MongoDB 4.4 or later.
 
-    :param repair: create missing indexes; delete unreferenced chunks, and those past the end of a file if its hash
-        shows that they do not belong to it
+    :param repair: create missing indexes; complete renames that broke off; delete unreferenced chunks, and those past
+        the end of a file if its hash shows that they do not belong to it
     :param verify: read the content of all files, and compare their SHA-256 and MD5
     :param idle: nobody writes to the bucket: then all chunks without a file are dead, whatever their age, and so are
         the claims (:mod:`.claims`), which *repair* removes
@@ -83,7 +85,8 @@ class Check:
     def __post_init__(self) -> None:
         self._files, self._chunks = self.collections.primary
         self._chunks_in_order = True
-        self._uploads = ResumableUploads(Versions(self.collections), Claims(self.collections))
+        self._versions = Versions(self.collections)
+        self._uploads = ResumableUploads(self._versions, Claims(self.collections))
 
     def findings(self) -> Iterator[Finding]:
         """Check everything once; *files*, *chunks*, *bytes* and *uploading* count what was checked.
@@ -123,6 +126,7 @@ class Check:
         groups = groupby(all_chunks, lambda chunk: (repr(chunk.get("files_id")), chunk.get("files_id")))
         group, unowned = None, dict[str, Any]()
         for batch in chain(self._batches("files", "_id", {"$sort": {"_id": 1}}, {"$project": FIELDS}), [[]]):
+            yield from self._renames([document for document in batch if "renamedFrom" in document])
             ahead = OrderedDict((repr(document["_id"]), document) for document in batch)
             while group := group or next(groups, None):
                 (key, file_id), chunks = group
@@ -234,6 +238,22 @@ class Check:
             if not upload.ended:
                 expired = [Problem("expired", 1)]
                 yield Finding("upload", upload.id, upload.filename, expired, upload.offset, self.repair)
+
+    def _renames(self, marked: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+        """Renames that broke off: what is still marked after a pause, in which one under way may end."""
+        if marked:
+            time.sleep(_PAUSE)
+        for document in marked:
+            own = {name: document[name] for name in ("_id", "renamedFrom")}
+            found = retry(self._files, partial(self._files.find_one, {name: {"$eq": own[name]} for name in own}))
+            file = found and self._versions.stored(found)
+            if not file or file.renamed_from is None:
+                continue
+            left = len(self._versions.up_to(replace(file, filename=file.renamed_from)))
+            if self.repair:
+                finish(self._versions, file)
+            problems = [Problem(f"left under the name {file.renamed_from!r}", left)]
+            yield Finding("rename", file.id, file.filename, problems, 0, self.repair)
 
     def _pictures(self) -> Iterator[Finding]:
         """Variants of files that another tool deleted; this package deletes them with the file."""

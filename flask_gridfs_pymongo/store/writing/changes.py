@@ -106,7 +106,7 @@ def rename(
         with closing(Watch(versions.collections)) as watch:
             there = versions.newest(new)
             if there is not None:
-                finish(versions, there)
+                finish(versions, there, forget=there.renamed_from == filename)
             newest = unless_expired(versions.newest(filename))
             if newest is None:
                 return _renamed_before(versions, filename, new, there)
@@ -122,30 +122,30 @@ def rename(
                 _free_name(versions, there)
             older = [one for one in versions.documents_up_to(newest, "previous") if one["_id"] != newest.id]
             if marked := _rename_newest(versions, claims, newest, older, new, note, watch):
-                finish(versions, marked, [one["_id"] for one in older])
+                finish(versions, marked, [one["_id"] for one in older], forget=True)
                 return 1 + len(older)
     raise FileExistsError(f"{versions.collections.name} has a file {new!r} already")
 
 
-def finish(versions: Versions, file: StoredFile, older: Sequence[Any] | None = None) -> bool:
+def finish(versions: Versions, file: StoredFile, older: Sequence[Any] | None = None, *, forget: bool = False) -> bool:
     """Complete the rename of a marked *file*: give the versions before it its name, too, then remove the mark.
 
     It may be repeated, and done by several at once.
 
-    :param older: the ``_id`` values of these versions, for the one who began it; None: look for them, and keep the
-        claim that tells that one, until claims are removed, that its rename is complete
+    :param older: the ``_id`` values of these versions, if they are known
+    :param forget: keep no claim of the old name: it tells the client that began the rename, and repeats it, that it is
+        complete
     :return: whether the file is marked
     """
     files, old = versions.collections.primary.files, file.renamed_from
     if old is None:
         return False
-    kept = None
     if older is None:
-        older, kept = versions.up_to(replace(file, filename=old)), file.id
+        older = versions.up_to(replace(file, filename=old))
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": old}
         retry(files, partial(files.update_many, batch, {"$set": {"filename": file.filename}}))
-    last = unmark(file.id, old, file.filename, kept)
+    last = unmark(file.id, old, file.filename, None if forget else file.id)
     retry(files, lambda: files.bulk_write(last))
     return True
 
@@ -220,7 +220,8 @@ def _renamed_before(versions: Versions, filename: str, new: str, there: StoredFi
     files = versions.collections.primary.files
     if there is not None and there.renamed_from != filename:
         done = {"filename": new, "previous": {"$elemMatch": {"name": filename}}}
-        found = retry(files, lambda: files.find_one(done))
+        forget = {"$pull": {"previous": {"name": filename}}}
+        found = retry(files, lambda: files.find_one_and_update(done, forget))
         there = versions.stored(found) if found else None
     if there is None:
         finish_claiming(versions, place(filename, None))

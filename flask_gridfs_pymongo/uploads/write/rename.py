@@ -7,10 +7,19 @@ The new name is cleaned like that of an upload; folders in it need not exist. Ou
 from __future__ import annotations
 
 from flask import Request, abort
+from werkzeug.exceptions import HTTPException, NotFound, PreconditionFailed
 from werkzeug.wrappers import Response
 
+from ...http.response import is_conditional
 from ...service.bodies import small_form
-from ...service.operations import after_save, check_preconditions, inspect_renamed, name_taken, rename
+from ...service.operations import (
+    after_save,
+    check_preconditions,
+    complete_rename,
+    inspect_renamed,
+    name_taken,
+    rename,
+)
 from ...service.options import Options
 from ...service.receive import save_copy
 from ...service.rights import permit
@@ -19,7 +28,7 @@ from ...store import StoredFile
 from .. import pages
 from ..pages import flash
 from ..read.listing import listing_query
-from ..selection import check_again, select
+from ..selection import check_again, meant, select
 from ..target import Target
 from .file import clean_or_400
 
@@ -28,7 +37,12 @@ def move(options: Options, request: Request, target: Target) -> Response:
     """Rename all versions of a file; permanent links to them still work."""
     if target.is_version:
         abort(400, "All versions of a file move together: send the request without ?version and ?id.")
-    file = _named_file(options, request, target)
+    try:
+        file = _named_file(options, request, target)
+    except (NotFound, PreconditionFailed):
+        if moved := _moved_before(options, request, target):
+            return _answer(request, moved, gettext("%(old)s is now %(new)s.", old=target.name, new=moved.filename))
+        raise
     permit(options, "delete", file.filename)
     new = _new_name(options, request, "move")
     inspect_renamed(options, file, new)
@@ -64,6 +78,22 @@ def _named_file(options: Options, request: Request, target: Target) -> StoredFil
     if not file.named:
         abort(400, "This file has no name, and cannot be renamed or copied.")
     return file
+
+
+def _moved_before(options: Options, request: Request, target: Target) -> StoredFile | None:
+    """Complete the same request, which broke off after the newest version had its new name; None: it did not."""
+    names = meant(options, "read", target.name or "")
+    try:
+        for name in names:
+            permit(options, "delete", name)
+        new = _new_name(options, request, "move")
+    except HTTPException:
+        return None
+    there = options.bucket().newest(new)
+    if there is None or (is_conditional(request.headers) and there.renamed_from not in names):
+        return None
+    check_preconditions(request.method, request.headers, there)
+    return next(filter(None, (complete_rename(options, name, new) for name in names)), None)
 
 
 def _new_name(options: Options, request: Request, flag: str) -> str:

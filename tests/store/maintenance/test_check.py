@@ -26,6 +26,7 @@ from bson import Decimal128, Int64, ObjectId, Regex, Timestamp
 from bson.tz_util import utc
 from flask import Flask
 from pymongo import monitoring
+from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
@@ -35,6 +36,7 @@ from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from ...conftest import ROOT
+from ...helpers.renames import break_off
 from ...helpers.replica import direct, standalone, until
 from ...helpers.tus import lapse
 
@@ -182,6 +184,32 @@ DAMAGES: list[tuple[Callable[[Any], object], list[str]]] = [  # and what --repai
         [INDEX + "missing; not repaired: ", IT + "duplicate (first: 1)"],
     ),
 ]
+
+
+def test_renames_that_broke_off(app: Flask, real: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of another tool's field of this name are left alone."""
+    monkeypatch.setattr(check, "_PAUSE", 0)
+    store = real.bucket()
+    for name in ("early", "late"):
+        for data in (b"0", b"1", b"2"):
+            store.save(name, [data])
+        with monkeypatch.context() as broken:
+            break_off(broken, early=name == "early")
+            with pytest.raises(AutoReconnect):
+                store.rename(name, f"new {name}")
+    theirs = store.save("theirs", [b"x"], fields={"renamedFrom": 5})
+    lines = [
+        f"rename 'new {name}' {store.find(f'new {name}').id!r}: {left} left under the name {name!r}"  # type: ignore[union-attr]
+        for name, left in (("early", 2), ("late", 0))
+    ]
+    before = contents(real.db)
+    assert call(app, "check")[1][:-1] == lines
+    assert contents(real.db) == before
+    status, output = call(app, "check", "--repair", "--idle")
+    assert (status, output[:-1]) == (0, [f"{line}; repaired" for line in lines])
+    assert call(app, "check")[0] == 0
+    assert [store.count(name) for name in ("early", "new early", "late", "new late")] == [0, 3, 0, 3]
+    assert store.get(theirs.id) == theirs
 
 
 @pytest.mark.parametrize(("damage", "reports"), DAMAGES)

@@ -11,6 +11,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved
 
 from ...conftest import HTML, JSON, Client, everyone
+from ...helpers.renames import break_off
 
 
 def save(mongo: PyMongo, *names: str) -> None:
@@ -37,6 +38,34 @@ class TestOne:
         assert stored(mongo) == ["docs/b.txt", "docs/b.txt"]
         assert browser.get("/uploads/a.txt").status_code == 404
         assert browser.get(link, follow_redirects=True).data == b"a.txt"
+
+    @pytest.mark.parametrize("early", [True, False], ids=["older versions are left", "the source is gone"])
+    def test_the_same_request_completes_what_broke_off(
+        self, client: Client, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch, early: bool
+    ) -> None:
+        uploads, hidden = client(authorize=lambda action, filename: filename not in hidden), set[str]()
+        for number, fields in enumerate([{}, {"If-Match": "*"}, {"If-Match": "the tag"}]):
+            old, new = f"a{number}", f"b{number}"
+            save(mongo, *["first"] * number)
+            tags = [uploads.put(f"/uploads/{old}", data=data).headers["ETag"] for data in (b"0", b"1")]
+            fields = {name: value.replace("the tag", tags[1]) for name, value in fields.items()}
+            move = f"/uploads/{old}?move={new}"
+            with monkeypatch.context() as patched:
+                break_off(patched, early=early)
+                assert uploads.post(move, headers=fields).status_code == 503
+            assert [uploads.get(f"/uploads/{name}").status_code for name in (old, new)] == [200 if early else 404, 200]
+            if not early:
+                for name, other in ((old, 403), (new, 404)):
+                    hidden.add(name)
+                    assert uploads.post(move, headers=fields).status_code == other
+                    hidden.clear()
+            assert uploads.post(move, headers={"If-Match": '"x"'}).status_code == 412
+            answer = uploads.post(move, headers=fields)
+            assert (answer.status_code, answer.location) == (201, f"/uploads/{new}")
+            assert uploads.get(f"/uploads/{new}?version=0").data == b"0"
+            assert uploads.get(f"/uploads/{old}").status_code == 404
+            assert uploads.post(move, headers=fields).status_code == 404
+        assert uploads.post("/uploads/none?move=b1").status_code == 404
 
     def test_a_copy_is_a_file_of_its_own(self, client: Client, mongo: PyMongo) -> None:
         save(mongo, "a.txt", "a.txt")
