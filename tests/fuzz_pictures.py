@@ -8,14 +8,14 @@ import resource
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from PIL import Image
 
 from flask_gridfs_pymongo.decoder.errors import Busy, Undecodable, Unfinished
 from flask_gridfs_pymongo.decoder.pool import MAX_PROCESSES, TIMEOUT, slot
-from flask_gridfs_pymongo.images import JPEG, PNG, WEBP
+from flask_gridfs_pymongo.images import JPEG, PNG, WEBP, Variant
 
 from .helpers.bombs import AVIF, bmp, gif, jpeg_segments, strips, tile, webp
 from .helpers.pictures import encoded
@@ -71,7 +71,7 @@ def run(seed: int, seconds: float) -> Outcome:
         rng = random.Random(f"{seed}-{number}")
         source = changed(rng, rng.choice(sources))
         content_type = rng.choice((JPEG, PNG, WEBP))
-        arguments = {"width": 64, "height": 64, "crop": rng.random() < 0.5, "content_type": content_type}
+        arguments = {**asdict(Variant(64, 64, rng.random() < 0.5)), "content_type": content_type}
         try:
             with slot() as decoder:
                 answer, data = decoder.perform("picture", arguments, [source], len(source))

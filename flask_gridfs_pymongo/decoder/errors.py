@@ -7,11 +7,12 @@ class Undecodable(ValueError):
     """It cannot be decoded, now or later.
 
     :param reason: a key of :data:`.images.LIMITS`, or ``undecodable``, ``memory`` or ``cpu``
+    :param most: the limit that it exceeds
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, most: int = 0) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.most = reason, most
 
 
 class Unfinished(Exception):

@@ -11,14 +11,16 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..images import JPEG, PNG, WEBP, Variant
-from . import counts, limits
+from . import containers, limits
 from .errors import Undecodable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # for some other formats Pillow runs programs
 _SAVE: dict[str, dict[str, Any]] = {
@@ -27,6 +29,7 @@ _SAVE: dict[str, dict[str, Any]] = {
     WEBP: {"quality": 75},
 }
 _ORIENTATION = 0x0112  # the EXIF tag
+_SRGB_GAMMA = 1 / 2.2
 _SHARP = 1.5  # a JPEG is decoded at reduced size, at least so many times as wide as the result
 _BASE_MEMORY = 32 * 1024 * 1024  # bytes, for the result and what libraries need
 _BYTES_PER_PIXEL = 24  # that the most wasteful format needs to decode and convert one
@@ -46,12 +49,13 @@ def load() -> None:
     import PIL.ImageCms
 
     PIL.Image.init()
+    PIL.Image.MAX_IMAGE_PIXELS = None  # the limits are ours
     PIL.AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 def perform(arguments: dict[str, Any], source: bytes) -> tuple[dict[str, Any], bytes]:
-    """The task ``picture``: :func:`make` with *width*, *height*, *crop* and *content_type*."""
-    variant = Variant(arguments["width"], arguments["height"], arguments["crop"])
+    """The task ``picture``: :func:`make` with the fields of a :class:`.Variant` and *content_type*."""
+    variant = Variant(**{field.name: arguments[field.name] for field in fields(Variant)})
     content_type, data = make(source, variant, arguments["content_type"], limits.allow_memory)
     return {"content_type": content_type}, data
 
@@ -70,36 +74,63 @@ def make(
     """
     import PIL.Image
 
-    reserved = counts.look(source)
+    prepared = containers.prepare(source)
+    containers.check(prepared.limit, prepared.reserved, variant.max_pixels)
     memory = _BASE_MEMORY + 4 * len(source)
-    allow_memory(memory + _BYTES_PER_PIXEL * reserved)
+    allow_memory(memory + _BYTES_PER_PIXEL * prepared.reserved)
     formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build
     try:
-        with PIL.Image.open(io.BytesIO(source), formats=formats) as image:
-            counts.check("pixels", image.width * image.height)
+        with PIL.Image.open(io.BytesIO(prepared.source), formats=formats) as image:
+            containers.check(prepared.limit, image.width * image.height, variant.max_pixels)
             allow_memory(memory + _BYTES_PER_PIXEL * image.width * image.height)
             return _made(image, variant, content_type)
     except (Undecodable, MemoryError):
         raise
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        raise Undecodable("pixels") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, IndexError and many others
         raise Undecodable("undecodable") from error
 
 
-def _made(image: Image, variant: Variant, content_type: str | None) -> Picture:
-    if image.format not in ("JPEG", "MPO"):
-        image.load()  # here, so that its errors are not taken for those of EXIF; this also rotates a TIFF
-    profile, orientation = image.info.get("icc_profile"), _orientation(image)
-    small = _in_srgb(_shrink(image, variant, sideways=orientation >= 5), profile)
+def _made(image: ImageFile, variant: Variant, content_type: str | None) -> Picture:
+    profile, gamma = image.info.get("icc_profile"), None if "srgb" in image.info else image.info.get("gamma")
+    orientation = _orientation(image)
+    whole = image if image.format == "JPEG" else _loaded(image)  # little of a JPEG is decoded, when it is scaled
+    small = _in_srgb(_shrink(whole, variant, sideways=orientation >= 5), profile, gamma)
     return _encode(_turned(small, orientation), content_type)
 
 
 def _orientation(image: Image) -> int:
+    """By EXIF alone, as in browsers; Pillow also reads it in XMP, and turns a TIFF itself."""
+    from PIL.Image import Exif
+
+    exif = Exif()
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        exif.load(image.info.get("exif", b"") if image.format != "TIFF" else b"")
+        return int(exif.get(_ORIENTATION, 1))
     except Exception:  # invalid EXIF
         return 1
+
+
+def _loaded(image: ImageFile) -> Image:
+    """The picture, as far as it can be decoded; what is missing is transparent."""
+    try:
+        image.load()
+        extent = getattr(image, "dispose_extent", None)  # the first frame of a GIF may be smaller than the rest
+    except OSError:
+        image.tile = []
+        image.load()  # raises it again if nothing was decoded
+        if (found := image.getbbox()) is None:
+            raise
+        extent = (0, found[1], image.width, found[3])
+    return image if extent in (None, (0, 0, *image.size)) else _cut(image, extent)
+
+
+def _cut(image: Image, extent: tuple[int, int, int, int]) -> Image:
+    """What lies outside of *extent* transparent."""
+    from PIL.Image import new
+
+    cut = new("RGBA", image.size)
+    cut.paste(_resizable(image).crop(extent), extent)
+    return cut
 
 
 def _shrink(image: Image, variant: Variant, *, sideways: bool) -> Image:
@@ -129,14 +160,35 @@ def _centre(size: tuple[int, int], ratio: float) -> tuple[float, float, float, f
 
 def _resizable(image: Image) -> Image:
     """The picture in a mode that Pillow can resample, with the transparency of a palette or key colour."""
-    if image.mode[0] in "IF":  # 16 bits in each pixel
-        return image.point(lambda value: value * (1 / 256)).convert("L")
+    if image.mode[0] in "IF":
+        return _in_eight_bits(image)
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _in_srgb(image: Image, profile: bytes | None) -> Image:
+def _in_eight_bits(image: Image) -> Image:
+    """Grey of 16 bits in 8; of floats and of 32 bits, whose range no format says, from its darkest to its brightest."""
+    from PIL import ImageMath
+
+    low, high = (0, 65_535) if image.mode.startswith("I;16") else cast(tuple[float, float], image.getextrema())
+    scale = 255 / (high - low) if high > low else 0
+    grey = image.point(lambda value: value * scale - low * scale).convert("L")
+    if isinstance(key := image.info.get("transparency"), int):
+        alpha = ImageMath.lambda_eval(
+            lambda of: of["convert"]((of["image"] != key) * 255, "L"), image=image.convert("I")
+        )
+        return _with_alpha(grey.convert("RGB"), alpha)
+    return grey
+
+
+def _with_alpha(image: Image, alpha: Image) -> Image:
+    image.putalpha(alpha)
+    return image
+
+
+def _in_srgb(image: Image, profile: bytes | None, gamma: float | None) -> Image:
+    """In sRGB: by the profile, or by the exponent that a PNG has in place of one."""
     from PIL import ImageCms
 
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
@@ -147,11 +199,16 @@ def _in_srgb(image: Image, profile: bytes | None) -> Image:
             colours = ImageCms.profileToProfile(colours, source, target, outputMode="RGB") or colours
         except (ImageCms.PyCMSError, OSError):
             pass  # the profile is invalid, or for another mode
+    elif gamma and abs(gamma - _SRGB_GAMMA) > 0.01:
+        colours = colours.point([_srgb((value / 255) ** (1 / gamma)) for value in range(256)] * len(colours.getbands()))
     if colours.mode not in ("L", "RGB"):
         colours = colours.convert("RGB")
-    if alpha:
-        colours.putalpha(alpha)
-    return colours
+    return _with_alpha(colours, alpha) if alpha else colours
+
+
+def _srgb(light: float) -> int:
+    """The value of an amount of light from 0 to 1 (IEC 61966-2-1)."""
+    return round(255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055))
 
 
 def _turned(image: Image, orientation: int) -> Image:

@@ -105,7 +105,7 @@ class Process:
             raise
         if "refused" in answer:
             self.end()
-            raise Undecodable(str(answer["refused"]))
+            raise Undecodable(str(answer["refused"]), int(answer.get("most", 0)))
         return answer, data
 
     def end(self) -> int:

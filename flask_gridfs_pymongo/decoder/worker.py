@@ -37,6 +37,6 @@ def _answer(head: dict[str, Any], source: bytes) -> tuple[dict[str, Any], bytes]
     try:
         return TASKS[head["task"]](head, source)
     except Undecodable as error:
-        return {"refused": error.reason}, b""
+        return {"refused": error.reason, "most": error.most}, b""
     except MemoryError:
         return {"refused": "memory"}, b""

@@ -50,6 +50,8 @@ class FailedVariant(NamedTuple):
     maker: str
     """which decoder and limits this is true of"""
     times: int = 1
+    most: int = 0
+    """the limit that was exceeded"""
 
 
 class Variants:
@@ -74,7 +76,7 @@ class Variants:
             with self._logged():
                 self._collection.update_one({"_id": tag}, {"$set": {"used": now}})
         if failed := found.get("failed"):
-            return FailedVariant(failed["reason"], failed["maker"], failed["times"])
+            return FailedVariant(**failed)
         return StoredVariant(found["contentType"], found["data"])
 
     def put(self, tag: str, file_id: Any, variant: StoredVariant | FailedVariant) -> None:

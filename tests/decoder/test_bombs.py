@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from flask_gridfs_pymongo.decoder import pool
 from flask_gridfs_pymongo.decoder.errors import Undecodable
 from flask_gridfs_pymongo.decoder.pictures import load
+from flask_gridfs_pymongo.images import THUMB
 
 from ..helpers.bombs import BOMBS
 from ..helpers.pictures import png
@@ -20,7 +22,7 @@ load()
 
 
 def made(source: bytes) -> tuple[dict[str, Any], bytes]:
-    arguments = {"width": 640, "height": 640, "crop": False, "content_type": "image/webp"}
+    arguments = {**asdict(THUMB), "content_type": "image/webp"}
     with pool.slot() as decoder:
         return decoder.perform("picture", arguments, [source], len(source))
 

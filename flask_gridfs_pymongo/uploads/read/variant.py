@@ -68,7 +68,7 @@ def get(options: Options, request: Request, target: Target) -> Response:
         try:
             picture = _get_or_make(options, file, variant, wanted, tag)
         except Undecodable as error:
-            _refuse(error.reason)
+            _refuse(error)
         except (Busy, Unfinished):
             abort(503, "Too many pictures are being made; try again.", retry_after=int(RETRY_AFTER))
     answer = _answer(options, request, target, file, picture, tag)
@@ -77,20 +77,20 @@ def get(options: Options, request: Request, target: Target) -> Response:
 
 def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: str | None, tag: str) -> StoredVariant:
     bucket, may_store = options.bucket(), not options.read_only
-    known = _known(bucket, tag, note=may_store)
+    known = _known(bucket, variant, tag, note=may_store)
     if isinstance(known, StoredVariant):
         return known
     if file.length > LIMITS["bytes"]:
-        raise Undecodable("bytes")
+        raise Undecodable("bytes", LIMITS["bytes"])
     with slot() as decoder:
-        known = _known(bucket, tag, note=False)
+        known = _known(bucket, variant, tag, note=False)
         if isinstance(known, StoredVariant):  # another request has made it
             return known
         try:
             made = _make(decoder, bucket, file, variant, wanted)
         except (Undecodable, Unfinished) as error:
-            reason = error.reason if isinstance(error, Undecodable) else _UNFINISHED
-            failed = FailedVariant(reason, _maker(), known.times + 1 if known else 1)
+            reason, most = (error.reason, error.most) if isinstance(error, Undecodable) else (_UNFINISHED, 0)
+            failed = FailedVariant(reason, _maker(variant), known.times + 1 if known else 1, most)
             _failures.put(tag, failed, len(failed.maker))
             if may_store:
                 bucket.variants.put(tag, file.id, failed)
@@ -100,15 +100,15 @@ def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: s
     return made
 
 
-def _known(bucket: Bucket, tag: str, *, note: bool) -> StoredVariant | FailedVariant | None:
+def _known(bucket: Bucket, variant: Variant, tag: str, *, note: bool) -> StoredVariant | FailedVariant | None:
     """Return the stored variant, or a failure after which it is tried again; raise Undecodable after another one."""
     known: StoredVariant | FailedVariant | None = bucket.variants.get(tag, note=note) or _failures.get(tag)
     if not isinstance(known, FailedVariant):
         return known
-    if known.maker != _maker():
+    if known.maker != _maker(variant):
         return None
     if known.reason != _UNFINISHED or known.times >= _MAX_TRIES:
-        raise Undecodable(known.reason)
+        raise Undecodable(known.reason, known.most)
     return known
 
 
@@ -121,24 +121,20 @@ def _make(decoder: Slot, bucket: Bucket, file: StoredFile, variant: Variant, wan
     return StoredVariant(content_type, data)
 
 
-def _maker() -> str:
+def _maker(variant: Variant) -> str:
     """Return what decides whether a picture can be decoded: another library or other limits try again."""
-    return f"Pillow {version('pillow')}, {LIMITS}, {CPU_SECONDS}, {MAX_MEMORY}"
+    return f"Pillow {version('pillow')}, {LIMITS}, {variant.max_pixels}, {CPU_SECONDS}, {MAX_MEMORY}"
 
 
-def _refuse(reason: str) -> NoReturn:
-    if reason == "bytes":
-        abort(422, Message("Variants are made of pictures with at most %(size)s.", size=size(LIMITS[reason])))
-    if reason == "pixels":
-        most = number(LIMITS[reason])
+def _refuse(error: Undecodable) -> NoReturn:
+    most = number(error.most)
+    if error.reason == "bytes":
+        abort(422, Message("Variants are made of pictures with at most %(size)s.", size=size(error.most)))
+    if error.reason in ("pixels", "baseline"):
         abort(422, Message("Variants are made of pictures with at most %(number)s pixels.", number=most))
-    if reason in LIMITS:
-        most = number(LIMITS[reason])
-        abort(
-            422,
-            Message("Variants are made of pictures with at most %(number)s segments or strips.", number=most),
-        )
-    if reason in ("cpu", "memory"):
+    if error.reason in LIMITS:
+        abort(422, Message("Variants are made of pictures with at most %(number)s segments or strips.", number=most))
+    if error.reason in ("cpu", "memory"):
         abort(422, "This picture takes too much time or memory.")
     abort(422, "This picture cannot be decoded.")
 

@@ -225,7 +225,7 @@ class TestRefusals:
             ("a.heic", b"\0\0\0\x18ftypheic", "thumb", 415),
             ("bomb.png", png(100_000, 100_000, b""), "thumb", 422),
             ("bomb.png", png(7_000, 7_000, b""), "thumb", 422),
-            ("cut.jpg", PHOTO[:-500], "thumb", 422),
+            ("cut.jpg", PHOTO[:100], "thumb", 422),
             ("empty.png", b"", "thumb", 422),
             ("a.webp", b"RIFF\xff\xff\xff\xffWEBPVP8 ", "thumb", 422),
             ("eps.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "thumb", 422),
@@ -315,7 +315,7 @@ class TestFailures:
     def test_each_picture_is_tried_once(
         self, client: Client, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch, read_only: bool
     ) -> None:
-        mongo.save_file("a.jpg", io.BytesIO(PHOTO[:-9000]))
+        mongo.save_file("a.jpg", io.BytesIO(PHOTO[:100]))
         uploads, tried = client(read_only=read_only, variants={"small": Variant(9, 9)}), []
         make = pictures._make
         monkeypatch.setattr(pictures, "_make", lambda *all: (tried.append(all), make(*all))[1])
@@ -353,21 +353,22 @@ class TestFailures:
         assert [answer.headers.get("Retry-After") for answer in answers[-2:]] == ["5", None]
 
     @pytest.mark.parametrize(
-        ("reason", "text"),
+        ("reason", "most", "text"),
         [
-            ("bytes", "Variants are made of pictures with at most 64.0 MiB."),
-            ("pixels", "Variants are made of pictures with at most 40,000,000 pixels."),
-            ("strips", "Variants are made of pictures with at most 65,536 segments or strips."),
-            ("memory", "This picture takes too much time or memory."),
-            ("cpu", "This picture takes too much time or memory."),
-            ("undecodable", "This picture cannot be decoded."),
+            ("bytes", 64 << 20, "Variants are made of pictures with at most 64.0 MiB."),
+            ("pixels", 40_000_000, "Variants are made of pictures with at most 40,000,000 pixels."),
+            ("baseline", 100_000_000, "Variants are made of pictures with at most 100,000,000 pixels."),
+            ("strips", 65_536, "Variants are made of pictures with at most 65,536 segments or strips."),
+            ("memory", 0, "This picture takes too much time or memory."),
+            ("cpu", 0, "This picture takes too much time or memory."),
+            ("undecodable", 0, "This picture cannot be decoded."),
         ],
     )
     def test_the_refusal_names_the_limit(
-        self, client: Client, photo: Any, monkeypatch: pytest.MonkeyPatch, reason: str, text: str
+        self, client: Client, photo: Any, monkeypatch: pytest.MonkeyPatch, reason: str, most: int, text: str
     ) -> None:
         def refuse(*arguments: Any) -> Any:
-            raise Undecodable(reason)
+            raise Undecodable(reason, most)
 
         monkeypatch.setattr(pictures, "_make", refuse)
         uploads = client()
@@ -525,7 +526,7 @@ def test_chromium_shows_variants_and_the_icon_of_what_has_none(
     app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads"))
     noise = Image.frombytes("RGB", (900, 700), random.Random(1).randbytes(900 * 700 * 3))
     photo = encoded(noise, "JPEG")
-    contents = {"whole.jpg": photo, "cut.jpg": photo[:-9000], "late.jpg": photo, "never.jpg": photo}
+    contents = {"whole.jpg": photo, "broken.jpg": bytes(100_000), "late.jpg": photo, "never.jpg": photo}
     for name, content in contents.items():
         real.save_file(name, io.BytesIO(content))
     asked, busy, make = Counter[str](), {"late.jpg": 3, "never.jpg": 99}, pictures._get_or_make
@@ -547,11 +548,11 @@ def test_chromium_shows_variants_and_the_icon_of_what_has_none(
 
         expect(tile("whole.jpg").locator("img")).to_have_js_property("naturalWidth", 288)  # what sizes says
         assert "variant=thumb" in tile("whole.jpg").locator("img").evaluate("image => image.currentSrc")
-        expect(tile("cut.jpg").locator("img")).to_have_count(0)
-        expect(tile("cut.jpg").locator(".icon")).to_be_visible()
+        expect(tile("broken.jpg").locator("img")).to_have_count(0)
+        expect(tile("broken.jpg").locator(".icon")).to_be_visible()
         expect(tile("late.jpg").locator("img")).to_have_js_property("naturalWidth", 288)
         expect(tile("never.jpg").locator("img")).to_have_count(0)
-        assert asked == {"whole.jpg": 1, "cut.jpg": 1, "late.jpg": 4, "never.jpg": 4}
+        assert asked == {"whole.jpg": 1, "broken.jpg": 1, "late.jpg": 4, "never.jpg": 4}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,176 @@
+"""What a library needs of a picture, and nothing else: looked at before a library sees it.
+
+Browsers show pictures with bytes behind their end, without their last bytes, and with damaged or endless comments; and
+a header may say that a picture is small, and the file be made of a million strips. Each function leaves out what does
+not count, and refuses what has too much of what its format makes costly. What no function finds meets the limits of the
+memory and the CPU.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ..images import LIMITS
+from .errors import Undecodable
+
+
+class Prepared(NamedTuple):
+    """A picture as a library gets it."""
+
+    source: bytes
+    reserved: int = 0
+    """pixels for which a library takes memory before it says how many there are"""
+    limit: str = "pixels"
+    """the key of :data:`.LIMITS` for the size of the picture"""
+
+
+def check(name: str, count: int, most: int | None = None) -> None:
+    """Raise :class:`.Undecodable` if *count* is above *most*, or else above the limit *name*."""
+    most = LIMITS[name] if most is None else most
+    if count > most:
+        raise Undecodable(name, most)
+
+
+def prepare(source: bytes) -> Prepared:
+    """Leave out what does not count, by the format.
+
+    :raises Undecodable: if it has too much
+    """
+    check("bytes", len(source))
+    for beginning, format_ in _FORMATS.items():
+        if source.startswith(beginning):
+            return format_(source)
+    return Prepared(source)
+
+
+# JPEG (ITU T.81)
+_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_APPLICATION, _COMMENT = range(0xE0, 0xF0), 0xFE
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_BASELINE = (0xC0, 0xC1)
+_NEEDED = ((0xE0, b"JFIF\0"), (0xE1, b"Exif\0\0"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe"))
+
+
+def _jpeg(source: bytes) -> Prepared:
+    """Up to the end of the first image: cameras put films and other pictures behind it."""
+    kept, scans, limit, has_exif = [source[:2]], 0, "pixels", False
+    for count, (marker, start, end) in enumerate(_segments(source), start=1):
+        check("segments", count)
+        scans += marker == _SCAN
+        check("scans", scans)
+        if marker in _BASELINE:
+            limit = "baseline"
+        if marker == _COMMENT or marker in _APPLICATION:
+            is_exif = marker == 0xE1
+            if (is_exif and has_exif) or not any(
+                marker == needed and source.startswith(name, start + 4) for needed, name in _NEEDED
+            ):
+                continue
+            has_exif = has_exif or is_exif
+        kept.append(source[start:end])
+    return Prepared(b"".join([*kept, b"\xff\xd9"]), limit=limit)
+
+
+def _segments(source: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the marker, start and end of each segment up to the end of the image; a scan has its data with it."""
+    position = 2
+    while (found := source.find(b"\xff", position)) >= 0 and found + 4 <= len(source):
+        marker, position = source[found + 1], found + 2
+        if marker == 0xFF:
+            position = found + 1
+        elif marker == _END_OF_IMAGE:
+            return
+        elif marker not in (0x00, 0x01) and not 0xD0 <= marker <= 0xD8:
+            position += int.from_bytes(source[position : position + 2])
+            if marker == _SCAN:
+                end = _END_OF_SCAN.search(source, position)
+                position = end.start() if end else len(source)
+            yield marker, found, position
+
+
+# PNG (W3C PNG, third edition)
+_CHUNKS = frozenset(b"IHDR PLTE tRNS gAMA sRGB iCCP eXIf".split())
+_MAX_PROFILE = 1_000_000  # bytes, which Pillow accepts
+
+
+def _png(source: bytes) -> Prepared:
+    """The chunks that decide how it looks, with the right CRCs: browsers show it if those of others are wrong."""
+    kept, data, position = [source[:8]], [], 8
+    for count in range(1, len(source)):
+        check("segments", count)
+        length, kind = int.from_bytes(source[position : position + 4]), source[position + 4 : position + 8]
+        content = source[position + 8 : position + 8 + length]
+        if kind in (b"IEND", b""):
+            break
+        if kind == b"IDAT":
+            data.append(content)
+        elif kind in _CHUNKS and (kind != b"iCCP" or _is_profile(content)):
+            kept.append(_chunk(kind, content))
+        position += 12 + length
+    return Prepared(b"".join([*kept, _chunk(b"IDAT", b"".join(data)), _chunk(b"IEND", b"")]))
+
+
+def _is_profile(content: bytes) -> bool:
+    try:
+        decompressor = zlib.decompressobj()
+        decompressor.decompress(content.partition(b"\0")[2][1:], _MAX_PROFILE)
+    except zlib.error:
+        return False
+    return decompressor.eof
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4) + kind + content + zlib.crc32(content, zlib.crc32(kind)).to_bytes(4)
+
+
+# TIFF 6.0
+_WIDTHS = {3: "H", 4: "I", 16: "Q"}  # of numbers: SHORT, LONG, LONG8
+_STRIPS = (273, 279, 324, 325)  # the tags of the places and lengths of strips and tiles
+_TILE = (322, 323)  # of their width and length
+
+
+def _tiff(source: bytes) -> Prepared:
+    order, large = "<" if source[:1] == b"I" else ">", b"\x2b" in source[2:4]
+    head, entry = (f"{order}Q", f"{order}HHQ8s") if large else (f"{order}H", f"{order}HHI4s")
+    tile = dict.fromkeys(_TILE, 0)
+    try:
+        start = struct.unpack_from(order + ("Q" if large else "I"), source, 8 if large else 4)[0]
+        entries = struct.unpack_from(head, source, start)[0]
+        for number in range(entries):
+            place = start + struct.calcsize(head) + number * struct.calcsize(entry)
+            tag, kind, count, value = struct.unpack_from(entry, source, place)
+            if tag in _STRIPS:
+                check("strips", count)
+            elif tag in tile and kind in _WIDTHS:
+                tile[tag] = struct.unpack_from(order + _WIDTHS[kind], value)[0]
+    except struct.error:  # it ends here
+        return Prepared(source)
+    return Prepared(source, tile[_TILE[0]] * tile[_TILE[1]])
+
+
+# WebP (RFC 9649)
+def _webp(source: bytes) -> Prepared:
+    """With zeros for what is missing, up to three quarters; libwebp takes memory for the canvas at once."""
+    kind, head = source[12:16], source[20:30].ljust(10, b"\0")
+    if kind == b"VP8X":
+        width, height = 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
+    elif kind == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    promised = min(8 + int.from_bytes(source[4:8], "little"), 4 * len(source))
+    return Prepared(source.ljust(promised, b"\0"), width * height)
+
+
+_FORMATS: dict[bytes, Callable[[bytes], Prepared]] = {
+    b"\xff\xd8": _jpeg,
+    b"\x89PNG\r\n\x1a\n": _png,
+    b"II": _tiff,
+    b"MM": _tiff,
+    b"RIFF": _webp,
+}
