@@ -17,7 +17,7 @@ from .paths import has_dot_segments
 
 MAX_CHARACTERS = 1024
 """Longer texts are not normalised: CPython takes quadratic time and holds the GIL (python/cpython#149079)."""
-_MAX_NAME_BYTES = 255
+MAX_NAME_BYTES = 255
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control, surrogate, line and paragraph separator
 # Invisible characters (Unicode's Default_Ignorable_Code_Point), and overrides of text direction (MITRE T1036.002).
 _INVISIBLE = re.compile(
@@ -52,10 +52,11 @@ def _clean_once(name: str) -> str:
     characters = _INVISIBLE.sub("", unicodedata.normalize("NFC", name))
     visible = "".join(character for character in characters if unicodedata.category(character) not in _UNSEEN)
     segments = (segment.strip() for segment in re.split(r"[/\\]", _STRAY.sub("", visible)))
-    return _cut("/".join(segment for segment in segments if segment not in ("", ".", "..")))
+    return shortened("/".join(segment for segment in segments if segment not in ("", ".", "..")))
 
 
-def _cut(name: str, max_bytes: int = _MAX_NAME_BYTES) -> str:
+def shortened(name: str, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """Return *name* in at most *max_bytes* of UTF-8; if it has an extension, that stays."""
     if len(name.encode()) <= max_bytes:
         return name
     stem, dot, extension = name.rpartition(".")
@@ -88,7 +89,7 @@ def unpackable(names: Iterable[str]) -> list[str]:
 
 def _segments(name: str) -> Iterable[str]:
     for segment in re.split(r"[/\\]", name[:1024]):
-        plain = re.sub('[<>:"|?*]', "_", _cut(clean(segment), 240)).rstrip(". ")
+        plain = re.sub('[<>:"|?*]', "_", shortened(clean(segment), 240)).rstrip(". ")
         if plain:
             yield f"_{plain}" if WINDOWS_DEVICE.fullmatch(plain) else plain
 
@@ -98,15 +99,20 @@ def _slashes(path: str) -> Iterable[int]:
 
 
 def _untaken(path: str, taken: set[str], numbers: dict[str, int]) -> str:
-    folder, slash, name = path.rpartition("/")
-    stem, dot, extension = name.rpartition(".")
-    stem, ending = (stem, dot + extension) if stem else (name, "")
     unique = path
     while unique.casefold() in taken:
         number = numbers[path.casefold()] = numbers.get(path.casefold(), 1) + 1
-        unique = f"{folder}{slash}{stem} ({number}){ending}"
+        unique = numbered(path, number)
     taken.add(unique.casefold())
     return unique
+
+
+def numbered(path: str, number: int) -> str:
+    """Return a file's path with a number before the extension: ``image (2).jpg``."""
+    folder, slash, name = path.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    stem, ending = (stem, dot + extension) if stem else (name, "")
+    return f"{folder}{slash}{stem} ({number}){ending}"
 
 
 def compose(name: str) -> str:

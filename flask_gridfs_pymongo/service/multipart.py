@@ -19,7 +19,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 
 from ..http.disposition import filename_of
-from ..http.filenames import clean
+from ..http.filenames import MAX_NAME_BYTES, clean, numbered, shortened
 from ..store import Writer
 from .bodies import READ_SIZE, SMALL_TIMEOUT, Body
 from .formparser import FormParser, has_loaded
@@ -39,6 +39,7 @@ class FormFiles:
     def __init__(self, options: Rules, uploads: ExitStack, filename: str | None, folder: str) -> None:
         self._options, self._uploads = options, uploads
         self._filename, self._folder = filename, folder
+        self._names: dict[str, int] = {}  # with the last number that was given to each
         self.parts: list[Part] = []
         self._body: Body | None = None
 
@@ -70,12 +71,22 @@ class FormFiles:
             target = clean(f"{self._folder}/{own}") if own else ""
         if not target:
             abort(400, no_name_left(name))
+        target = self._apart(target)
         permit(self._options, "write", target)
         if self._body is not None and not self.parts:
             self._body.relax(self._options.upload_timeout)
         writer = self._options.bucket().writer(target, self._options.max_size)
         self.parts.append(Part(self._uploads.enter_context(writer), claim))
         return self.parts[-1]
+
+    def _apart(self, name: str) -> str:
+        """Return *name*, numbered if an earlier file of this form has it: phones call each picture image.jpg."""
+        unique = name
+        while unique in self._names:
+            number = self._names[name] = self._names[name] + 1
+            unique = clean(numbered(shortened(name, MAX_NAME_BYTES - len(f" ({number})")), number))
+        self._names[unique] = 1
+        return unique
 
     def _parse(self, request: Request) -> MultiDict[str, str]:
         def stream_factory(

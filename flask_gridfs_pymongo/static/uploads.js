@@ -17,7 +17,19 @@ function prepare(form) {
 
   function add(files) {
     if (files.length > 1 && !input.multiple) return refuse(texts.oneOnly);
-    queue.add(files);
+    queue.add(apart(files));
+  }
+
+  // Phones call each of several pictures image.jpg.
+  function apart(files) {
+    const taken = new Set();
+    return files.map(([file, path]) => {
+      let { name } = file;
+      for (let number = 2; taken.has(path + name); number++) name = file.name.replace(/(?<=.)(\.[^.]+)?$/, ` (${number})$1`);
+      taken.add(path + name);
+      const { type, lastModified } = file;
+      return [name === file.name ? file : new File([file], name, { type, lastModified }), path];
+    });
   }
 
   const folderOf = (file) => file.webkitRelativePath.slice(0, file.webkitRelativePath.lastIndexOf("/") + 1);

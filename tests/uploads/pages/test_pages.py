@@ -300,18 +300,22 @@ class TestUploads:
         expect(page.locator(".preview pre")).to_have_text("b")
         assert page.url == f"{site.address}/files/2026/trip/day%201/b.txt?details"
 
-    def test_a_picture_is_pasted(self, page: Page, site: Site) -> None:
+    def test_pictures_are_pasted_under_names_of_their_own(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/")
         page.evaluate(
             """() => {
                 const clipboardData = new DataTransfer();
-                clipboardData.items.add(new File(["x"], "image.png", {type: "image/png"}));
+                for (const name of ["image.png", "image.jpg", "image.jpg", "image.jpg"])
+                    clipboardData.items.add(new File(["x"], name, {type: "image/png"}));
                 document.dispatchEvent(new ClipboardEvent("paste", {clipboardData}));
             }"""
         )
-        expect(page.locator(".files .name")).to_have_text(
-            [re.compile(r"^Pasted \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d\.png$")]
-        )
+        names = page.locator(".files .name")
+        expect(names).to_have_count(4)
+        pasted, *others = sorted(names.all_inner_texts())
+        assert re.fullmatch(r"Pasted \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d\.png", pasted)
+        assert others == ["image (2).jpg", "image (3).jpg", "image.jpg"]
+        assert all(row.versions == 1 for row in site.store().list().rows)
 
 
 @pytest.fixture(scope="module")

@@ -118,6 +118,44 @@ class TestForms:
         answer = client().post("/uploads/", data=form((b"x", sent)))
         assert [file["filename"] for file in answer.json["files"]] == [stored]
 
+    @pytest.mark.parametrize("parsed", [False, True])
+    def test_files_of_one_name_get_names_of_their_own(self, app: Flask, client: Client, parsed: bool) -> None:
+        """Phones call each picture image.jpg; a second form brings versions, as ever."""
+        if parsed:
+            app.before_request(lambda: (request.files, None)[1])
+        uploads, long = client(), "a" * 251 + ".jpg"
+        sent = [
+            "image.jpg",
+            "image.jpg",
+            "image (2).jpg",
+            "d/image.jpg",
+            "image.jpg",
+            "be\u0301",
+            "b\u00e9",
+            ".x",
+            ".x",
+        ]
+        stored = [
+            "image.jpg",
+            "image (2).jpg",
+            "image (2) (2).jpg",
+            "d/image.jpg",
+            "image (3).jpg",
+            "bé",
+            "bé (2)",
+            ".x",
+        ]
+        stored += [".x (2)", long, "a" * 247 + " (2).jpg", "IMAGE.jpg"]
+        names = [*sent, long, long, "IMAGE.jpg"]
+        for count in (1, 2):
+            files = form(*((name.encode(), name) for name in names))
+            made = uploads.post("/uploads/", data=files, headers=JSON).get_json()["files"]
+            assert [file["filename"] for file in made] == stored
+            for name, file in zip(names, made, strict=True):
+                assert uploads.get(file["url"]).data == name.encode()
+                versions = uploads.get(file["url"] + "?versions", headers=JSON).get_json()["versions"]
+                assert len(versions) == count
+
     def test_the_url_names_the_file(self, client: Client) -> None:
         uploads = client()
         assert (
