@@ -33,19 +33,32 @@ def after_save(
     :param placeholder: the version before it, if that is to be deleted, too
     :param is_placeholder: *file* may be one: delete no other version for it
     """
-    bucket, keep = options.bucket(), options.keep_versions
+    bucket = options.bucket()
     send(file_saved, file=file)
     if placeholder is not None:
-        _tidy(file, lambda: [placeholder] if bucket.delete_many([placeholder.id]) else [])
-    if keep is not None and not is_placeholder:
-        _tidy(file, lambda: trim(bucket, file.filename, keep))
+        _tidy(file.filename, lambda: [placeholder] if bucket.delete_many([placeholder.id]) else [])
+    if not is_placeholder:
+        _trim(options, file.filename)
 
 
-def _tidy(file: StoredFile, delete: Callable[[], list[StoredFile]]) -> None:
+def give_history(options: Rules, file: StoredFile, name: str) -> None:
+    """Delete a file whose versions become older ones of *name*: see :meth:`.Bucket.prepend`."""
+    options.bucket().prepend(file, name)
+    send(file_deleted, file=file, versions=0)
+    _trim(options, name)
+
+
+def _trim(options: Rules, filename: str) -> None:
+    keep = options.keep_versions
+    if keep is not None:
+        _tidy(filename, lambda: trim(options.bucket(), filename, keep))
+
+
+def _tidy(filename: str, delete: Callable[[], list[StoredFile]]) -> None:
     try:
         deleted = delete()
-    except PyMongoError as error:  # the upload has succeeded
-        current_app.logger.warning("old versions of %a were not deleted: %s", file.filename, error)
+    except PyMongoError as error:  # the change itself has succeeded
+        current_app.logger.warning("old versions of %a were not deleted: %s", filename, error)
         return
     for old in deleted:
         send(file_deleted, file=old, versions=1)

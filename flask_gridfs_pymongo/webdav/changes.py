@@ -24,7 +24,7 @@ from flask import abort
 from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
-from ..service.operations import after_save, complete_rename, inspect_renamed, rename, rename_many
+from ..service.operations import after_save, complete_rename, give_history, inspect_renamed, rename, rename_many
 from ..service.receive import save_copy
 from ..service.rights import may, permit
 from ..signals import file_deleted, send
@@ -173,8 +173,7 @@ def _remove_one(member: Member) -> None:
     bucket = member.options.bucket()
     name = heir(bucket, member.stored)
     if name is not None and may(member.options, "write", name):
-        bucket.prepend(member.stored, name)
-        send(file_deleted, file=member.stored, versions=0)
+        give_history(member.options, member.stored, name)
     elif deleted := bucket.delete_all(member.stored):
         send(file_deleted, file=member.stored, versions=deleted)
 

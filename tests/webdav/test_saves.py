@@ -162,6 +162,11 @@ def test_history_needs_write_of_the_one_and_delete_of_the_other(
     assert play("ann DELETE b", (403,) if refused == "delete b" else (204,)) == versions
 
 
+def test_keep_versions_counts_them_together(play: Play) -> None:
+    saves = [f"ann MOVE a b; ann PUT a {number}; ann DELETE b; 7200 s later" for number in range(3)]
+    assert play(f"ann PUT a first; {'; '.join(saves)}", keep_versions=2) == ["1", "2"]
+
+
 def test_the_application_is_told_that_no_version_was_deleted(app: Flask, play: Play) -> None:
     heard: list[tuple[str, int]] = []
 
