@@ -124,6 +124,10 @@ def created(http: FlaskClient, body: bytes = b"") -> str:
     return http.post("/uploads/film", data=body, headers=fields).headers["Location"]
 
 
+def ids_of(http: FlaskClient, *names: str) -> list[str]:
+    return [http.get(f"/uploads/{name}?details", headers=JSON).json["id"] for name in names]
+
+
 def nothing(http: FlaskClient) -> None:
     """Nothing comes before."""
 
@@ -144,7 +148,18 @@ TRIPS: dict[str, tuple[int, Callable[..., TestResponse], Callable[[FlaskClient],
     ),
     "PUT of 5 MiB": (8, lambda http: http.put("/uploads/large", data=bytes(5 << 20)), nothing),
     "form": (3, lambda http: http.post("/uploads/", data=form((b"x", "new"))), nothing),
+    "form of ten": (12, lambda http: http.post("/uploads/", data=form(*((b"x", str(n)) for n in range(10)))), nothing),
     "form, a name": (3, lambda http: http.post("/uploads/new", data=form((b"x", "x"))), nothing),
+    "DELETE of several": (
+        3 + 2,  # two that are named
+        lambda http, ids: http.post("/uploads/?delete", data={"id": ids}),
+        lambda http: ids_of(http, "taken", "deleted"),
+    ),
+    "move of several": (
+        5 + 2,
+        lambda http, ids: http.post("/uploads/?move=folder", data={"id": ids}),
+        lambda http: ids_of(http, "renamed", "deleted"),
+    ),
     "DELETE": (4, lambda http: http.delete("/uploads/deleted"), nothing),
     "tus create": (5, lambda http: http.post("/uploads/film", headers={**TUS, "Upload-Length": "7"}), nothing),
     "tus HEAD": (1, lambda http, url: http.head(url, headers=TUS), created),

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import click
 
 from ..http.filenames import compose
 from ..store import Bucket, StoredFile
+from .batches import batches
 from .local import check_path, decoded, stored_name, walk
 from .report import Report
 
@@ -132,6 +133,13 @@ def stored_files(bucket: Bucket, names: Sequence[str], report: Report) -> Iterat
             yield StoredMatch(file, file.filename[start:], True)
         if not found:
             report.failed(name, "there is no such file or folder")
+
+
+def prefetched(bucket: Bucket, matches: Iterable[StoredMatch]) -> Iterator[StoredMatch]:
+    """Iterate over *matches* with the contents of small files, which :meth:`.Bucket.read` then does not ask for."""
+    for batch in batches(matches):
+        for one, file in zip(batch, bucket.prefetched(one.file for one in batch), strict=True):
+            yield one._replace(file=file)
 
 
 def local_files(paths: Sequence[str], report: Report) -> Iterator[LocalMatch]:

@@ -47,7 +47,7 @@ def sync_command(source: str, destination: str, dry_run: bool, bucket: str, pref
         else:
             check_folder(destination)
             top = spelled(transfers.bucket, _folder(source, local.decoded))
-            _bring(transfers, top, Destination(destination, transfers.bucket, dry_run=dry_run))
+            _bring(transfers, top, destination, Destination(destination, transfers.bucket, dry_run=dry_run))
 
 
 def _folder(argument: str, read: Callable[[str], str]) -> str:
@@ -58,6 +58,13 @@ def _folder(argument: str, read: Callable[[str], str]) -> str:
 
 
 def _send(transfers: Transfers, source: str, top: str, dry_run: bool) -> None:
+    differing = _differing(transfers, source, top, dry_run)
+    for name in (name for _, name in differing) if dry_run else transfers.put_files(differing, unless_same=True):
+        transfers.report.line(f"put {name}")
+
+
+def _differing(transfers: Transfers, source: str, top: str, dry_run: bool) -> Iterator[tuple[str, str]]:
+    """Iterate over the files that are missing or different in the store: the path and the name of each."""
     bucket, report = transfers.bucket, transfers.report
     for path, file in _beside(local.walk(source, report.failed, report.skipped), bucket, top):
         own = os.path.join(source, path)
@@ -73,9 +80,7 @@ def _send(transfers: Transfers, source: str, top: str, dry_run: bool) -> None:
             if dry_run:
                 with open(own, "rb"):  # which the run might not be allowed to
                     pass
-            elif not transfers.put_file(own, name, unless_same=True):
-                continue
-            report.line(f"put {name}")
+            yield own, name
 
 
 def _beside(paths: Iterable[str], bucket: Bucket, top: str) -> Iterator[tuple[str, StoredFile | None]]:
@@ -93,9 +98,13 @@ def _ensure_alone(path: str, composed: str) -> None:
         raise ValueError(f"not stored: in the store it has the name of {composed!r}, which looks the same")
 
 
-def _bring(transfers: Transfers, top: str, destination: Destination) -> None:
+def _bring(transfers: Transfers, top: str, local_top: str, destination: Destination) -> None:
     report = transfers.report
-    for file in below(transfers.bucket, top):
+
+    def is_missing(file: StoredFile) -> bool:
+        return not os.path.lexists(os.path.join(local_top, file.filename.removeprefix(top)))
+
+    for file in transfers.bucket.prefetched(below(transfers.bucket, top), is_missing):
         with report.trying(name_of(file)):
             StoredMatch(file, "").ensure_named()
             path = destination.path_of(file, file.filename.removeprefix(top))

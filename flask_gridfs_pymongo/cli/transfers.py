@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -14,12 +15,14 @@ from typing import Any, BinaryIO
 import click
 
 from ..signals import file_saved, send
-from ..store import Bucket, CorruptFile, StoredFile
+from ..store import Bucket, CorruptFile, NewFile, StoredFile
+from .batches import batches
 from .destination import Destination
 from .group import Failure, bucket_options, ensure_output, gridfs, open_bucket, plain
 from .interrupts import Interrupts
 from .local import BLOCK_SIZE
 from .paths import (
+    LocalMatch,
     check_folder,
     is_folder,
     local_files,
@@ -27,6 +30,7 @@ from .paths import (
     name_into,
     name_of,
     new_name,
+    prefetched,
     spelled,
     stored_files,
     version_of,
@@ -60,10 +64,41 @@ class Transfers:
             return True
         return False
 
-    def put_file(self, path: str, name: str, *, unless_same: bool = False) -> bool:
-        """Store a local file: see :meth:`put`."""
-        with open(path, "rb") as source:
-            return self.put(source, name, os.fstat(source.fileno()).st_size or None, unless_same=unless_same)
+    def put_files(self, files: Iterable[tuple[str, str]], *, unless_same: bool = False) -> Iterator[str]:
+        """Store local files, each given by its path and its name in the store, small ones in batches.
+
+        :param unless_same: as in :meth:`put`
+        :return: the names under which something was stored
+        """
+        for batch in batches(files, weight=lambda file: _size(file[0])):
+            if len(batch) == 1:  # it may be large
+                yield from self._put_file(*batch[0], unless_same=unless_same)
+                continue
+            with self.interrupts.deferred():
+                outcomes = self.bucket.save_many(self._small_file(*file, unless_same=unless_same) for file in batch)
+            for (path, name), outcome in zip(batch, outcomes, strict=True):
+                with self.report.trying(path), suppress(_SameContent):
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    send(file_saved, file=outcome)
+                    yield name
+
+    def _put_file(self, path: str, name: str, *, unless_same: bool) -> Iterator[str]:
+        with self.report.trying(path), open(path, "rb") as source:
+            size = os.fstat(source.fileno()).st_size or None
+            if self.put(source, name, size, unless_same=unless_same):
+                yield name
+
+    def _small_file(self, path: str, name: str, *, unless_same: bool) -> NewFile:
+        hashed = hashlib.sha256()
+
+        def read() -> Iterator[bytes]:
+            with open(path, "rb") as source:
+                for block in self.report.counted(name, None, iter(partial(source.read, BLOCK_SIZE), b"")):
+                    hashed.update(block)
+                    yield block
+
+        return NewFile(name, read(), check=partial(_ensure_other, hashed) if unless_same else None)
 
     def get(self, file: StoredFile, opening: AbstractContextManager[BinaryIO]) -> None:
         """Write a stored file to the file that *opening* opens.
@@ -77,6 +112,15 @@ class Transfers:
                 target.write(piece)
             if file.sha256 not in (None, hashed.hexdigest()):
                 raise CorruptFile("its SHA-256 is not the one that it was stored with")
+
+
+def _size(path: str) -> int:
+    """In bytes; what is not a regular file may be endless."""
+    try:
+        found = os.stat(path)
+    except OSError:  # it comes again when the file is opened
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else sys.maxsize
 
 
 class _SameContent(Exception):
@@ -157,7 +201,7 @@ def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
         if into_folder or is_folder(store, names[0]):
             check_folder(destination)
         top = Destination(destination, store)
-        for one in stored_files(store, names, transfers.report):
+        for one in prefetched(store, stored_files(store, names, transfers.report)):
             with transfers.report.trying(one.name):
                 one.ensure_named()
                 if into_folder or one.within:
@@ -191,10 +235,18 @@ def put_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
             raise click.UsageError("the standard input has no name: DST must be the name of a file, and - the only SRC")
         if "-" in sources and sys.stdin is None:
             raise Failure("the standard input is closed")
-        for one in local_files(sources, transfers.report):
-            with transfers.report.trying(one.path):
-                name = name_into(destination, one, into_folder)
-                if one.path == "-":
-                    transfers.put(sys.stdin.buffer, name, None)
-                else:
-                    transfers.put_file(one.path, name)
+        if "-" in sources:
+            with transfers.report.trying("-"):
+                transfers.put(sys.stdin.buffer, name_into(destination, LocalMatch("-", "-"), into_folder), None)
+            return
+        found = local_files(sources, transfers.report)
+        for _ in transfers.put_files(_with_names(found, destination, into_folder, transfers.report)):
+            pass
+
+
+def _with_names(
+    files: Iterable[LocalMatch], destination: str, into_folder: bool, report: Report
+) -> Iterator[tuple[str, str]]:
+    for one in files:
+        with report.trying(one.path):
+            yield one.path, name_into(destination, one, into_folder)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ..http.digests import expected
 from ..http.metadata import Value
 from ..http.response import is_conditional
-from ..store import Bucket, CorruptFile, FileTooLarge, Saved, StoredFile, Writer
+from ..store import Bucket, CorruptFile, FileTooLarge, Ready, Saved, StoredFile
 from .bodies import READ_SIZE, Body
 from .inspection import inspect
 from .multipart import FormFiles
@@ -158,32 +158,24 @@ def save_form(
             inspect(options, bucket, part.writer.preview(fields=own))
         for part in parts:
             permit(options, "write", part.writer.filename, again=True)
-        return _commit(bucket, [(part.writer, own) for part, own in zip(parts, fields, strict=True)], check)
+        own_fields = zip(parts, fields, strict=True)
+        return _commit(bucket, [Ready(part.writer, fields=own, check=check) for part, own in own_fields])
 
 
-def _commit(bucket: Bucket, parts: list[tuple[Writer, dict[str, Any]]], check: _Check | None) -> list[StoredFile]:
-    """Commit all *parts*; if one fails, delete those before it."""
-    saved: list[StoredFile] = []
+def _commit(bucket: Bucket, uploads: Sequence[Ready]) -> list[StoredFile]:
+    """Commit all *uploads*; if one fails, delete the others again."""
+    outcomes = bucket.commit_many(uploads)
+    saved = [outcome.file for outcome in outcomes if isinstance(outcome, Saved)]
+    errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if not errors:
+        return saved
     try:
-        for writer, fields in parts:
-            saved.append(writer.commit(fields=fields, check=check).file)
-    except Exception as error:
-        kept = [file for file in reversed(saved) if not _deleted_again(bucket, file)]
-        if kept:
-            raise PartlyStored(kept[::-1]) from error
-        raise
-    return saved
-
-
-def _deleted_again(bucket: Bucket, file: StoredFile) -> bool:
-    try:
-        bucket.delete_many([file.id])
+        bucket.delete_many([file.id for file in saved])
     except PyMongoError as error:
-        _logger.error(
-            "%a was stored and could not be deleted, though another file of its form failed: %s", file.filename, error
-        )
-        return False
-    return True
+        names = ", ".join(ascii(file.filename) for file in saved)
+        _logger.error("%s: stored, and not deleted again, though another file of the form failed: %s", names, error)
+        raise PartlyStored(saved) from errors[0]
+    raise errors[0]
 
 
 def fields_of(metadata: Mapping[str, Value], claim: str | None) -> dict[str, Any]:

@@ -302,9 +302,14 @@ class Bucket:
             for file, (_, new) in zip(files, wanted, strict=True)
         )
 
-    def prefetched(self, files: Iterable[StoredFile]) -> Iterator[StoredFile]:
-        """Yield *files*; reading a small one then takes no round trip, as its content comes with that of others."""
-        return prefetched(self.chunks, files)
+    def prefetched(
+        self, files: Iterable[StoredFile], wanted: Callable[[StoredFile], bool] = lambda file: True
+    ) -> Iterator[StoredFile]:
+        """Yield *files*; reading a small one then takes no round trip, as its content comes with that of others.
+
+        :param wanted: whether a file is likely to be read
+        """
+        return prefetched(self.chunks, files, wanted)
 
     def content(self, file: StoredFile) -> Iterator[bytes]:
         """Read *file* as :meth:`read` does, but begin only when the first byte is wanted."""

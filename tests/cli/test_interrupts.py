@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from flask.cli import ScriptInfo
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.cli import gridfs
 from flask_gridfs_pymongo.cli.interrupts import Interrupts
+from flask_gridfs_pymongo.cli.report import Report
 from flask_gridfs_pymongo.store import Bucket
 
 from ..conftest import BIG, put, read
@@ -81,14 +83,17 @@ def test_get(app: Flask, uri: str, real: PyMongo, tmp_path: Path, command: list[
 
 
 def test_sync_goes_on_where_it_was_ended(app: Flask, uri: str, real: PyMongo, tmp_path: Path) -> None:
+    """A batch of small files is not interrupted; what is large is, and nothing of it stays."""
     bucket, here = real.bucket(), plant(tmp_path, *(f"{folder}/{name}" for folder in "abc" for name in range(25)))
+    with open(here / "b" / "large", "wb") as large:
+        large.truncate(300_000_000)
     with start(uri, "sync", here, "gridfs:", stdout=subprocess.DEVNULL) as process:
-        until(lambda: bucket.files.count_documents({}) > 10)
+        until(lambda: bucket.chunks.count_documents({}) > 60)
         process.send_signal(signal.SIGTERM)
         ended(process, signal.SIGTERM)
-    done = len(whole(bucket))
-    assert 10 < done < 75
-    assert len(call(app, "sync", here, "gridfs:").lines) == 75 - done
+    assert len(whole(bucket)) == 50
+    (here / "b" / "large").write_bytes(b"small")
+    assert len(call(app, "sync", here, "gridfs:").lines) == 26
     assert call(app, "sync", here, "gridfs:") == call(app, "sync", "gridfs:", here) == (0, [], [])
     assert whole(bucket) == set(tree(here))
     assert set(bucket.chunks.distinct("files_id")) == set(bucket.files.distinct("_id"))
@@ -197,6 +202,18 @@ class TestTerminal:
         assert lines[1].startswith(b"0 files, ")
         assert lines[1].endswith(b": a\\x1b[31m\x1b[?7h")
         assert last.startswith(b"\x1b[?7h1 files, ")
+
+    def test_the_number_of_files_is_shown_after_a_second(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        times = iter([0.0, 0.9, 1.0, 1.0, 1.1, 1.15, 65.0])
+        monkeypatch.setattr("flask_gridfs_pymongo.cli.report.time", SimpleNamespace(monotonic=lambda: next(times)))
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        with Report() as report:
+            for _ in range(4):
+                report.advance(500)
+        shown = capsys.readouterr().err.split("\r\x1b[K\x1b[?7l")
+        assert shown == ["", "1,000 files in 0:01\x1b[?7h", "\x1b[?7h2,000 files in 1:05\n"]
 
     def test_text(self, uri: str, real: PyMongo, terminal: tuple[int, int]) -> None:
         """What strangers stored must not move the cursor, or set the title of the window."""

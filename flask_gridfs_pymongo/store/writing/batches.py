@@ -192,15 +192,19 @@ def _insert(versions: Versions, commits: list[Commit]) -> dict[int, Exception]:
     return refused
 
 
-def prefetched(chunks: Documents, files: Iterable[StoredFile]) -> Iterator[StoredFile]:
-    """Yield *files*, small ones with their content, which :class:`.Reader` then does not ask for."""
+def prefetched(
+    chunks: Documents, files: Iterable[StoredFile], wanted: Callable[[StoredFile], bool]
+) -> Iterator[StoredFile]:
+    """Yield *files*, small ones that are *wanted* with their content, which :class:`.Reader` then does not ask for."""
     for batch in batches(files, _BATCH):
-        small = [file.id for file in batch if 0 < file.length <= min(file.chunk_size, _SMALL)]
+        small = [file.id for file in batch if 0 < file.length <= min(file.chunk_size, _SMALL) and wanted(file)]
         found = _first_chunks(chunks, small)
         yield from (replace(file, first_chunk=found.get(repr(file.id))) for file in batch)
 
 
 def _first_chunks(chunks: Documents, ids: list[Any]) -> dict[str, Any]:
+    if not ids:
+        return {}
     own = {"files_id": {"$in": ids}, "n": 0}
     try:
         found = retry(chunks, lambda: list(chunks.find(own, {"files_id": 1, "data": 1}, batch_size=_BATCH + 1)))

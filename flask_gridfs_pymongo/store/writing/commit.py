@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -26,7 +26,7 @@ from ... import mimetype
 from ..charset import split
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
 from ..model import StoredFile, unless_expired
-from ..retry import RetryBudget, is_outage, reason, retry
+from ..retry import RetryBudget, is_outage, is_unconfirmed, reason, retry
 from ..versions import Versions
 from .changes import expire_older, finish, finish_claiming
 from .claims import Claims, place
@@ -312,14 +312,18 @@ def insert_many(commits: Sequence[Commit]) -> None:
     files, first, *others = commits[0]._files, *(commit._watch for commit in commits)
     for commit in commits:
         commit._state = _State.SENT
-    refused = set[int]()
+    refused: Collection[int] = ()
     try:
         first.write(partial(files.insert_many, [commit._document for commit in commits], ordered=False))
     except PyMongoError as error:
-        if not isinstance(error, BulkWriteError) or is_outage(error):
+        if is_unconfirmed(error):
+            raise
+        if is_outage(error):
             first.doubt()
-        else:
+        elif isinstance(error, BulkWriteError):
             refused = {one["index"] for one in error.details["writeErrors"]}
+        else:
+            refused = range(len(commits))
     for watch in others:
         watch.join(first)
     for number, commit in enumerate(commits):

@@ -32,6 +32,8 @@ def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]
     :param pictures: those that may have variants
     :raises Unconfirmed: if the server does not confirm that their documents are deleted
     """
+    if not ids:
+        return 0
     files: Documents = collections.files
     # A single id may come from a client: a pattern in $in would match many.
     selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
