@@ -188,6 +188,18 @@ def finish_claiming(versions: Versions, *places: Mapping[str, Any]) -> bool:
     return any(finished)
 
 
+def left_behind(versions: Versions, newest: Mapping[str, Any]) -> set[str]:
+    """Return the names from which a rename broke off: what it has renamed claims the place after the newest one left.
+
+    :param newest: the ``_id`` of the newest version of each name
+    """
+    files = versions.collections.primary.files
+    places = [place(name, file_id) for name, file_id in newest.items()]
+    away = {"previous": {"$in": places}, "renamedFrom": {"$in": list(newest)}}
+    found = retry(files, lambda: list(files.find(away, {"renamedFrom": 1})))
+    return {document["renamedFrom"] for document in found}
+
+
 def with_older(versions: Versions, newest: StoredFile, *fields: str) -> list[dict[str, Any]]:
     """Return the documents of *newest* and the versions before it, after completing renames of its name.
 

@@ -19,7 +19,7 @@ from ..model import TYPE_FIELDS, StoredFile
 from ..retry import retry
 from ..variants import Variants
 from ..versions import Versions, up_to
-from .changes import finish, with_older
+from .changes import left_behind, with_older
 
 _BATCH = 100  # files
 
@@ -56,9 +56,7 @@ def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any]
 def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[StoredFile]) -> list[int]:
     """Delete the *newest* versions of some names, and every older version of these; what was uploaded since then stays.
 
-    If a rename to a name broke off, it is completed first.
-
-    Of files without a name only the version itself is deleted.
+    A rename that broke off is completed first. Of files without a name only the version itself is deleted.
 
     :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
     """
@@ -67,9 +65,9 @@ def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[Sto
         batch = newest[start : start + _BATCH]
         found: dict[str, list[dict[str, Any]]] = {}
         if len(batch) > 1:
-            for file in batch:
-                finish(versions, file)
-            found = versions.of_many([file.filename for file in batch], TYPE_FIELDS)
+            broken_off = left_behind(versions, {file.filename: file.id for file in batch})
+            names = [file.filename for file in batch if file.renamed_from is None and file.filename not in broken_off]
+            found = versions.of_many(names, TYPE_FIELDS)
         known = [_up_to(versions, file, found.get(file.filename)) for file in batch]
         deleted = _delete(versions.collections, variants, list(chain(*known)))
         counts += [deleted] if len(batch) == 1 else [len(documents) if deleted else 0 for documents in known]

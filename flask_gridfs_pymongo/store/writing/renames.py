@@ -21,7 +21,7 @@ from ..retry import codes, is_unconfirmed, retry
 from ..strict import check_name
 from ..versions import Versions, newest_in
 from .batches import Attempts, batches
-from .changes import mark, rename, unmark
+from .changes import left_behind, mark, rename, unmark
 from .claims import NO_CLAIM, Claims, place
 
 _BATCH = 500  # names
@@ -77,6 +77,8 @@ def _rename_batch(
     found = versions.of_many({name for pair in names for name in pair})
     free = {new for _, new in names if new and found.get(new) == []}
     plain = [one for old, new in names if new in free and (one := _plain(old, new, found.get(old, [])))]
+    broken_off = left_behind(versions, {one.old: one.newest["_id"] for one in plain})
+    plain = [one for one in plain if one.old not in broken_off]
     refused = {} if check is None else _refused(versions, plain, check)
     plain = [one for one in plain if one.old not in refused]
     conflicts = _write(files, [_take(one) for one in plain])

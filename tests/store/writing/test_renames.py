@@ -132,12 +132,13 @@ def test_the_work_of_many_is_a_few_round_trips(uri: str, commands: Commands) -> 
         before = filled(store, 300)
         commands.sent.clear()
         outcomes = store.rename_many({name: f"new/{name}" for name in before})
-        assert commands.sent == ["find", "update", "find", "update"]
+        # The versions of all names; renames that broke off; the newest ones; whether they are the first; the others.
+        assert commands.sent == ["find", "find", "update", "find", "update"]
         assert ids(store) == {f"new/{name}": found for name, found in before.items()}
         commands.sent.clear()
         assert store.delete_all_many([outcomes[name] for name in before]) == [len(before[name]) for name in before]
-        # For 100 files: look for older versions; then twice 100 documents, and their chunks.
-        assert commands.sent == ["find", *["delete"] * 4] * 3
+        # For 100 files: renames that broke off; older versions; then twice 100 documents, and their chunks.
+        assert commands.sent == ["find", "find", *["delete"] * 4] * 3
         assert (ids(store), store.chunks.count_documents({})) == ({}, 0)
 
 
@@ -177,6 +178,33 @@ def test_a_lost_answer_and_a_database_that_is_gone(store: Bucket, monkeypatch: p
     monkeypatch.undo()
     store.rename_many({f"new/{name}": name for name in before})
     assert ids(store) == before
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_what_broke_off_is_completed_first(mongo: PyMongo, monkeypatch: pytest.MonkeyPatch, write: bool) -> None:
+    """Else the older versions would go elsewhere, or be deleted, though the newest has a new name."""
+    results = []
+    for together in (True, False):
+        store = mongo.bucket(f"together{together}")
+        before = filled(store, 4)
+        with monkeypatch.context() as broken:
+            broken.setattr("flask_gridfs_pymongo.store.writing.renames._follow", lambda one: [])
+            store.rename_many({name: f"new/{name}" for name in before})
+        assert list(ids(store))[:2] == ["000", "003"]
+        left = [store.find(name) for name in ("000", "003")]
+        if write and together:
+            assert store.delete_all_many(left) == [0, 0]
+        elif write:
+            assert [store.delete_all(file) for file in left] == [0, 0]
+        elif together:
+            outcomes = store.rename_many({"000": "else", "003": "where"})
+            assert {type(outcome) for outcome in outcomes.values()} == {FileNotFoundError}
+        else:
+            for old, new in (("000", "else"), ("003", "where")):
+                with pytest.raises(FileNotFoundError):
+                    store.rename(old, new)
+        results.append({name: len(versions) for name, versions in ids(store).items()})
+    assert results[0] == results[1]
 
 
 RACES = 8
