@@ -151,7 +151,7 @@ TRIPS: dict[str, tuple[int, Callable[..., TestResponse], Callable[[FlaskClient],
     "form of ten": (12, lambda http: http.post("/uploads/", data=form(*((b"x", str(n)) for n in range(10)))), nothing),
     "form, a name": (3, lambda http: http.post("/uploads/new", data=form((b"x", "x"))), nothing),
     "DELETE of several": (
-        3 + 2,  # two that are named
+        4 + 2,  # to find the two that are named
         lambda http, ids: http.post("/uploads/?delete", data={"id": ids}),
         lambda http: ids_of(http, "taken", "deleted"),
     ),
