@@ -38,7 +38,7 @@ from .wrappers import Database, MongoClient
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-_BESIDE_RULES = {"rules", "authenticate"}
+_BESIDE_RULES = {"rules", "authenticate", "user_of"}
 
 
 class PyMongo:
@@ -335,10 +335,12 @@ class PyMongo:
         drive = Drive(self.bucket, *args, **options)
         if drive.rules is not None and (given := ["base"] * len(args) + sorted(options.keys() - _BESIDE_RULES)):
             raise TypeError(f"webdav_app(rules=...) takes {', '.join(given)} from the blueprint: give them only there")
+        if drive.authenticate is not None and drive.user_of is not None:
+            raise TypeError("webdav_app() takes authenticate or user_of, not both: the user is who has logged in")
         rules: Rules = getattr(drive.rules, "options", drive)
         if rules.authorize is None:
             rules = replace(rules, read_only=True)
-        return WebDAV(app_of(self._apps), rules, drive.authenticate)
+        return WebDAV(app_of(self._apps), rules, drive.authenticate, drive.user_of)
 
 
 def _prefix_and_uri(config_prefix: str | None, uri: str | None) -> tuple[str | None, str | None]:

@@ -34,7 +34,7 @@ def _age(context: click.Context, parameter: click.Parameter, value: str | None) 
 def expire_command(
     bucket: str, prefix: str | None, keep: int | None, older_than: timedelta | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Delete versions that have expired, and those beyond the newest ones.
+    """Delete versions that have expired, and those beyond the newest ones; and the bytes of expired uploads.
 
     Run it every hour or so, while the bucket is in use. A version that has expired is no longer served; its content
     is deleted an hour later, and so is a superseded version, as downloads of it may still be running.
@@ -46,6 +46,8 @@ def expire_command(
     """
     counts = {"expired": 0, "superseded": 0, "bytes": 0}
     with open_bucket(prefix, bucket) as store:
+        for upload in () if dry_run else store.uploads.expired():
+            store.uploads.remove(upload)
         sweep = Sweep(store, keep, older_than, dry_run)
         for file, reason in sweep.run():
             counts[reason] += 1

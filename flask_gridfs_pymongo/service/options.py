@@ -13,7 +13,7 @@ from functools import cached_property
 from types import NoneType
 from typing import Any
 
-from flask import Blueprint, current_app
+from flask import Blueprint, Request, current_app
 
 from ..http import origin
 from ..http.headers import check_inline_types, page_policy
@@ -27,6 +27,7 @@ _SLICE = 8 * 1024 * 1024  # bytes
 _ENVELOPE = 2048  # bytes of a form around a file
 Authorize = Callable[[str, "str | None"], Any]
 Authenticate = Callable[[str, str], Any]
+ClientOf = Callable[[Request], "str | None"]
 Csp = Mapping[str, str] | Callable[[], Mapping[str, str]]
 Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
@@ -70,6 +71,10 @@ class Rules:
     422, if it fails otherwise 503, and nothing is stored."""
     inspect_timeout: float = 60
     """seconds that *inspect* may take"""
+    client_of: ClientOf | None = None
+    """``client_of(request)`` returns a text for the client to which an unfinished upload, a lock or an empty folder
+    counts, so that no client takes all of them, or None. None: a client is who has logged in to the drive, else an
+    address, unless it is private (a proxy's: use ``ProxyFix``)."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -100,11 +105,14 @@ class Drive(Rules):
     rules: Blueprint | None = None
     """a blueprint that :meth:`.PyMongo.uploads_blueprint` returned: the drive serves its bucket by its rules (*base*,
     *db*, *authorize*, *read_only*, *max_size*, *types*, *upload_timeout*, *metadata*, *keep_versions*, *expire_after*,
-    *inspect* and *inspect_timeout*), which must not be given here"""
+    *inspect*, *inspect_timeout* and *client_of*), which must not be given here"""
     authenticate: Authenticate | None = None
     """``authenticate(user, password)``, asked with each request to the drive (HTTP basic authentication): use HTTPS;
     *authorize* finds the name in ``request.authorization.username`` (a blueprint does not check it). None: *authorize*
     identifies the user itself."""
+    user_of: ClientOf | None = None
+    """``user_of(request)`` returns the name of the user whose locks a request makes and may remove, if there is no
+    *authenticate*. None: all clients are one user."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +165,7 @@ class Options(Rules):
     upload_expires: float = 86_400
     """seconds after its last byte for which an upload can be resumed"""
     max_uploads: int = 1000
-    """unfinished uploads in the bucket; one more is a 429"""
+    """unfinished uploads in the bucket; one more is a 429. If more than half are taken, a client may have a tenth."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -276,6 +284,8 @@ _CHECKS: dict[str, _Check] = {
     "expire_after": _or_none(_seconds),
     "inspect": _or_none(_function("(file, read)")),
     "inspect_timeout": _seconds,
+    "client_of": _or_none(_function("(request)")),
+    "user_of": _or_none(_function("(request)")),
     "rules": _or_none(_uploads),
     "authenticate": _or_none(_function("(user, password)")),
     "max_request_size": _or_none(_whole(0)),

@@ -20,6 +20,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -37,15 +38,24 @@ MAX_PROPERTIES = 100
 """of a file or folder"""
 MAX_PROPERTY_SIZE = 64 * 1024
 """bytes"""
+MAX_PROPERTIES_SIZE = 100 * 1024
+"""bytes of all properties of a file or folder, with their names"""
+MAX_READ = 16 * 1024 * 1024
+"""bytes of properties that are read at once"""
+MAX_FOLDERS = 1000
+"""that one client made, and that are empty"""
+_SWEPT_FOLDERS = 50  # folders looked at if a client has too many
 # Prefixes of an _id, for ranges of its index: a folder's path follows, or the parent folder of what has a property.
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
 _MAX_SWEPT = 4  # properties checked in one sweep
 _ATTEMPTS = 100
 _DUPLICATE_KEY = 11000  # the server's code
 _BATCH = 500  # folders
+_COPIED = 200  # properties that are in memory at once
 _PAUSE = 0.02  # seconds at most between two attempts
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _UNUSED_TTL = 10  # seconds for which a bucket counts as one without a drive
+_NO_VALUES = {"value": 0}  # a property's, which may be large
 _NO_LOCKS: Mapping[str, Any] = {"version": 0, "locks": []}
 Lock = Mapping[str, Any]
 """``token``, ``root`` (a slash and the quoted path), ``expires`` (by the server's clock), and what the caller adds"""
@@ -66,7 +76,7 @@ class Dav:
     def __init__(self, collections: Collections) -> None:
         self._collection, self._clock = collections.dav, collections.clock
         self._files = collections.primary.files
-        self._swept = _PROPERTY
+        self._swept, self._swept_folder = _PROPERTY, _FOLDER
         self._used, self._next_question = False, 0.0
 
     def in_use(self) -> bool:
@@ -80,9 +90,20 @@ class Dav:
         if not self._next_question:
             self.in_use()
 
-    def remember(self, *folders: str) -> None:
-        """Keep *folders* even if they are empty, with the present date; the top always exists."""
-        self._insert([{"_id": _FOLDER + folder, "made": self.now()} for folder in folders if folder])
+    def remember(self, *folders: str, owner: str | None = None) -> None:
+        """Keep *folders* even if they are empty, with the present date; the top always exists.
+
+        :param owner: the client who makes them
+        :raises QuotaExceeded: if it would have more than :data:`MAX_FOLDERS`; then nothing is kept
+        """
+        now = self.now()
+        new = self._insert([{"_id": _FOLDER + folder, "made": now, "owner": owner} for folder in folders if folder])
+        if owner is None or not new or self._count_folders(owner) <= MAX_FOLDERS:
+            return
+        self._sweep_folders(owner)
+        if self._count_folders(owner) > MAX_FOLDERS:
+            self._delete([{"_id": document["_id"]} for document in new])
+            raise QuotaExceeded(f"a client has at most {MAX_FOLDERS} empty folders")
 
     def forget(self, paths: Collection[str]) -> None:
         """Delete the folders and properties that are kept under *paths*, as these files and folders are gone."""
@@ -136,11 +157,12 @@ class Dav:
         if any(_locked(lock) in paths for lock in locks):
             self.change_locks(lambda locks: [lock for lock in locks if _locked(lock) not in paths])
 
-    def is_remembered(self, folder: str) -> tuple[bool, list[Lock]]:
-        """Return whether a folder, or one below it, is remembered, and the locks, read by the same query."""
-        selection = {"$or": [{"_id": _LOCKS}, _below(_FOLDER + folder)]}
-        found = {one["_id"]: one for one in self._find(selection, 2, DESCENDING)}  # the locks come after all folders
-        return any(key != _LOCKS for key in found), self._unexpired(found.get(_LOCKS, _NO_LOCKS))
+    def folders_and_locks(self, top: str, limit: int) -> tuple[list[str], list[Lock]]:
+        """Return at most *limit* of the remembered folders, *top* and those below it, and the locks, by one query."""
+        selection = {"$or": [{"_id": _LOCKS}, _below(_FOLDER + top)]}
+        found = {one["_id"]: one for one in self._find(selection, limit + 1, DESCENDING)}  # the locks come first
+        locks = self._unexpired(found.pop(_LOCKS, _NO_LOCKS))
+        return [key.removeprefix(_FOLDER) for key in found][:limit], locks
 
     def folders(self, top: str, limit: int) -> dict[str, datetime | None]:
         """Return at most *limit* of the remembered folders, *top* and those below it, each with its date if known."""
@@ -153,22 +175,27 @@ class Dav:
         :param deep: also the properties of what is directly in the folder
         :param names: of the properties to read; None: all
         :param values: whether to read the values; otherwise they are empty
+        :raises QuotaExceeded: if the values have more than :data:`MAX_READ`
         """
         ranges = [_below(_key(path)), *([_below(f"{_PROPERTY}{path}\0")] if deep else [])]
         if names is not None:
             name = {"$regex": f"\\x00({'|'.join(map(re.escape, names))})$"}  # a pattern has no NUL
             ranges = [{"_id": {**each["_id"], **name}} for each in ranges] if names else []
-        locks, properties = self._with_locks(ranges, values=values)
+        locks, properties = self._with_locks(ranges, values=values, limited=True)
         return Kept(locks, _by_path(properties))
 
     def set_property(self, path: str, name: str, value: bytes) -> None:
         """Give a file or folder a property.
 
-        :raises QuotaExceeded: if it has :data:`MAX_PROPERTIES`, or name and *value* exceed :data:`MAX_PROPERTY_SIZE`
+        :raises QuotaExceeded: if it has :data:`MAX_PROPERTIES`, name and *value* exceed :data:`MAX_PROPERTY_SIZE`, or
+            all of them :data:`MAX_PROPERTIES_SIZE`
         """
-        there = {_path_and_name(found["_id"])[1] for found in self._find(_below(_key(path)))}
-        if (name not in there and len(there) >= MAX_PROPERTIES) or len(name) + len(value) > MAX_PROPERTY_SIZE:
+        found = self._find(_below(_key(path)), projection={"size": {"$binarySize": "$value"}})
+        there = {_path_and_name(one["_id"])[1]: one["size"] for one in found} | {name: len(value)}
+        if len(there) > MAX_PROPERTIES or len(name) + len(value) > MAX_PROPERTY_SIZE:
             raise QuotaExceeded(f"a file has at most {MAX_PROPERTIES} properties of {MAX_PROPERTY_SIZE} bytes")
+        if sum(len(key) + size for key, size in there.items()) > MAX_PROPERTIES_SIZE:
+            raise QuotaExceeded(f"a file has at most {MAX_PROPERTIES_SIZE} bytes of properties")
         key, self._used = {"_id": _key(path) + name}, True
         self._retry(lambda: self._collection.update_one(key, {"$set": {"value": value}}, upsert=True))
 
@@ -182,11 +209,13 @@ class Dav:
         :param paths: the path to copy to for each path to copy from
         """
         self._delete(self._keys_of_properties(paths.values()))
-        copies = []
-        for found in self._kept(paths, values=True)[1]:
-            path, name = _path_and_name(found["_id"])
-            copies.append({"_id": _key(paths[path]) + name, "value": found["value"]})
-        self._insert(copies)
+        keys = [found["_id"] for found in self._kept(paths)[1]]
+        for start in range(0, len(keys), _COPIED):
+            copies = []
+            for found in self._find({"_id": {"$in": keys[start : start + _COPIED]}}, projection=None):
+                path, name = _path_and_name(found["_id"])
+                copies.append({"_id": _key(paths[path]) + name, "value": found["value"]})
+            self._insert(copies)
 
     def sweep(self) -> None:
         """Delete a few properties whose files or folders are gone: not everything that deletes a file deletes them."""
@@ -252,43 +281,80 @@ class Dav:
             found += [one for one in properties if _path_and_name(one["_id"])[0] in wanted]
         return locks, found
 
-    def _with_locks(self, ranges: list[dict[str, Any]], *, values: bool) -> tuple[list[Lock], list[dict[str, Any]]]:
-        """Find all locks, and what is in *ranges*, in one round trip."""
-        found = self._find({"$or": [{"_id": _LOCKS}, *ranges]}, values=values)
+    def _with_locks(
+        self, ranges: list[dict[str, Any]], *, values: bool, limited: bool = False
+    ) -> tuple[list[Lock], list[dict[str, Any]]]:
+        """Find all locks, and what is in *ranges*, in one round trip; *limited*: at most :data:`MAX_READ` of values."""
+        selection, projection = {"$or": [{"_id": _LOCKS}, *ranges]}, None if values else _NO_VALUES
+        found = self._find(selection, projection=projection, limited=limited)
         locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
         return self._unexpired(locks), [one for one in found if one["_id"] != _LOCKS]
 
     def _keys_of_properties(self, paths: Iterable[str]) -> list[dict[str, str]]:
         return [{"_id": found["_id"]} for found in self._kept(paths)[1]]
 
-    def _insert(self, documents: list[dict[str, Any]]) -> None:
-        """Insert those that are not there yet."""
-        if documents:
-            self._used = True
-            try:
-                self._retry(lambda: self._collection.insert_many(documents, ordered=False))
-            except BulkWriteError as error:
-                codes = {one["code"] for one in error.details["writeErrors"]}
-                if error.details["writeConcernErrors"] or codes != {_DUPLICATE_KEY}:
-                    raise
+    def _insert(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Insert those that are not there yet, and return them."""
+        if not documents:
+            return []
+        self._used = True
+        try:
+            self._retry(lambda: self._collection.insert_many(documents, ordered=False))
+        except BulkWriteError as error:
+            refused = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or {one["code"] for one in refused} != {_DUPLICATE_KEY}:
+                raise
+            there = {one["index"] for one in refused}
+            return [document for index, document in enumerate(documents) if index not in there]
+        return documents
+
+    def _count_folders(self, owner: str) -> int:
+        own = {**_below(_FOLDER), "owner": owner}
+        return int(self._retry(lambda: self._collection.count_documents(own, limit=MAX_FOLDERS + 1)))
+
+    def _sweep_folders(self, owner: str) -> None:
+        """Forget a few folders that exist without it, as something is in them."""
+        rest = {"_id": {"$gt": self._swept_folder, "$lt": successor(_FOLDER)}, "owner": owner}
+        folders = self._find(rest, _SWEPT_FOLDERS)
+        self._swept_folder = folders[-1]["_id"] if len(folders) == _SWEPT_FOLDERS else _FOLDER
+        paths = [one["_id"].removeprefix(_FOLDER) for one in folders]
+        self._delete([{"_id": _FOLDER + path} for path in paths if self._holds(path)])
 
     def _delete(self, keys: list[dict[str, str]]) -> None:
         if keys:
             self._retry(lambda: self._collection.bulk_write([DeleteOne(key) for key in keys], ordered=False))
 
     def _find(
-        self, selection: Mapping[str, Any], limit: int = 0, order: int = ASCENDING, *, values: bool = False
+        self,
+        selection: Mapping[str, Any],
+        limit: int = 0,
+        order: int = ASCENDING,
+        *,
+        projection: Mapping[str, Any] | None = _NO_VALUES,
+        limited: bool = False,
     ) -> list[dict[str, Any]]:
-        projection = None if values else {"value": 0}  # a property's, which may be large
-        return list(
-            self._retry(lambda: list(self._collection.find(selection, projection).sort("_id", order).limit(limit)))
-        )
+        def find() -> list[dict[str, Any]]:
+            found, size = [], 0
+            with closing(self._collection.find(selection, projection).sort("_id", order).limit(limit)) as cursor:
+                for document in cursor:
+                    found.append(document)
+                    size += len(document.get("value", b""))
+                    if limited and size > MAX_READ:
+                        raise QuotaExceeded(f"the properties have more than {MAX_READ} bytes: ask for fewer")
+            return found
+
+        result: list[dict[str, Any]] = self._retry(find)
+        return result
 
     def _exists(self, path: str) -> bool:
         if not path.endswith("/"):
             return self._files.find_one({"filename": path}, {"_id": 1}) is not None
-        within = {"filename": _below(path)["_id"]}
-        return bool(self.folders(path, 1)) or self._files.find_one(within, {"_id": 1}) is not None
+        return bool(self.folders(path, 1)) or self._holds(path)
+
+    def _holds(self, folder: str) -> bool:
+        """Whether there is something in a folder."""
+        within = {"filename": _below(folder)["_id"]}
+        return len(self.folders(folder, 2)) == 2 or self._files.find_one(within, {"_id": 1}) is not None
 
     def _retry(self, operation: Callable[[], Any]) -> Any:
         return retry(self._collection, operation)

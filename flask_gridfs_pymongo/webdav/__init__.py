@@ -52,7 +52,7 @@ from ..service.download import send
 from ..service.errors import report_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
-from ..service.options import Authenticate, Rules
+from ..service.options import Authenticate, ClientOf, Rules
 from ..service.rights import may, permit
 from .changes import Member, delete, moved_before, transfer
 from .errors import as_dav_error
@@ -82,12 +82,15 @@ class WebDAV:
     :param app: the Flask application: its request context is used
     :param options: of the blueprint
     :param authenticate: ``authenticate(user, password)``, for HTTP basic authentication
+    :param user_of: ``user_of(request)``, without *authenticate*
     """
 
-    def __init__(self, app: Flask, options: Rules, authenticate: Authenticate | None) -> None:
-        self._app, self._options, self._authenticate = app, options, authenticate
+    def __init__(
+        self, app: Flask, options: Rules, authenticate: Authenticate | None, user_of: ClientOf | None = None
+    ) -> None:
+        self._app, self._options, self._authenticate, self._user_of = app, options, authenticate, user_of
         self._warned = False
-        locks = LockStorage(lambda: options.bucket().dav)
+        locks = LockStorage(options)
         self._provider = Provider(options, locks)
         self._bare_environ = {"wsgidav.provider": self._provider}  # for look-ups without a client's fields
         properties = PropertyManager(lambda: options.bucket().dav, lambda url: self._provider.ref_url_to_path(url)[1:])
@@ -113,12 +116,14 @@ class WebDAV:
             request.url_rule = request.view_args = None  # the path is not one of the application's views
             current: Request = request._get_current_object()  # type: ignore[attr-defined]
             try:
-                response = self._answer(current)
+                answer = self._app.preprocess_request()
+                response = self._answer(current) if answer is None else self._app.make_response(answer)
             except Exception as error:
                 response = _refusal(current, as_dav_error(self._without_secrets(error)))
             if response.status_code == 405:
                 response.headers["Allow"] = ", ".join(self._methods(current))
             guard(current, response)
+            response = self._app.process_response(self._app.make_response(response))
         return response(environ, start_response)
 
     def _answer(self, current: Request) -> Response:
@@ -165,7 +170,7 @@ class WebDAV:
     def _user(self, current: Request) -> str:
         """Return the name of the user; abort with 401 without a valid login, if one is needed."""
         if self._authenticate is None:
-            return current.remote_user or ""
+            return str((current.remote_user if self._user_of is None else self._user_of(current)) or "")
         if not current.is_secure and not self._warned:
             self._warned = True
             self._app.logger.warning("WebDAV: passwords are sent without HTTPS; anyone on the network can read them")

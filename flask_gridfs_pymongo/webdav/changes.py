@@ -18,6 +18,7 @@ Both return the members that failed, each with its error; a folder stays if some
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import abort
@@ -28,7 +29,7 @@ from ..service.operations import after_save, complete_rename, give_history, insp
 from ..service.receive import save_copy
 from ..service.rights import may, permit
 from ..signals import file_deleted, send
-from ..store import StoredFile, folders_of, parent_of
+from ..store import QuotaExceeded, StoredFile, folders_of, parent_of
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
@@ -82,7 +83,9 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
             raise next(iter(errors.values()))
         adds_versions = isinstance(source, File) or not is_move
         _clear(target, set(targets.values()) if adds_versions else set())
-    source.dav.remember(*(targets[member] for member in allowed if isinstance(member, Folder)))
+    filled = {folder for member in allowed if isinstance(member, File) for folder in folders_of(targets[member])}
+    empty = {targets[member] for member in allowed if isinstance(member, Folder)} - filled
+    source.dav.remember(*empty, owner=source.owner)
     if is_move:
         _move(allowed, targets, errors, overwrite=overwrite)
     else:
@@ -233,7 +236,8 @@ def _forget(gone: list[Member]) -> None:
     """Delete properties and locks of folders that are *gone*; those that contained it stay, even if empty now."""
     if gone:
         names, dav = {member.stored_name for member in gone}, gone[0].dav
-        dav.remember(*({parent_of(name) for name in names} - names))
+        with suppress(QuotaExceeded):
+            dav.remember(*({parent_of(name) for name in names} - names), owner=gone[0].owner)
         if folders := [member for member in gone if isinstance(member, Folder)]:
             dav.forget([folder.stored_name for folder in folders])
             gone[0].provider.locks.release({folder.get_ref_url() for folder in folders})

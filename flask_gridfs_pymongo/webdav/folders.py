@@ -18,8 +18,9 @@ from wsgidav.dav_provider import DAVCollection
 
 from ..service.inspection import inspect
 from ..service.operations import after_save
+from ..service.options import Rules
 from ..service.receive import with_expiry
-from ..service.rights import permit, visibility_of
+from ..service.rights import may, permit, visibility_of
 from ..store import QuotaExceeded, StoredFile, folders_of
 from .files import File
 from .names import is_addressable, is_path, storable
@@ -65,9 +66,9 @@ class Folder(Resource, DAVCollection):
         """Return at most *limit* of the files and folders that this one shows, folders first."""
         top, visible = self.stored_name, visibility_of(self.options)
         permit(self.options, "list", top or None)
-        remembered = self.dav.folders(top, MAX_NAMES + 1)
+        remembered = self._remembered()
         below = {top + path[len(top) :].partition("/")[0] + "/" for path in remembered if path != top}
-        folders, files = {*filter(visible.folder, below)}, []
+        folders, files = below, []
         for page in self.options.bucket().pages(prefix=top, folded=True, shown=visible):
             folders.update(page.folders)
             files += [row.file for row in page.rows if is_addressable(row.file)]
@@ -90,8 +91,7 @@ class Folder(Resource, DAVCollection):
 
     def _below(self) -> Iterator[File | Folder]:
         top, visible, count = self.stored_name, visibility_of(self.options), 0
-        remembered = self.dav.folders(top, MAX_NAMES + 1)
-        folders = {path for path in remembered if path != top and not visible.hidden_folder(path)}
+        folders = {path for path in self._remembered() if path != top}
         for page in self.options.bucket().pages(prefix=top, shown=visible):
             for file, versions in (row for row in page.rows if is_addressable(row.file)):
                 folders.update(folder for folder in folders_of(file.filename) if len(folder) > len(top))
@@ -111,8 +111,8 @@ class Folder(Resource, DAVCollection):
             remembered, files, last = self._listed or self._first_below()
         except ExecutionTimeout:  # too many files that may not be shown
             return {}
-        visible, dates = visibility_of(self.options), dict[str, datetime]()
-        empty = [(path, date) for path, date in remembered.items() if date and not visible.hidden_folder(path)]
+        dates = dict[str, datetime]()
+        empty = [(path, date) for path, date in remembered.items() if date]
         for path, date in [*empty, *((file.filename, file.upload_date) for file in files)]:
             for folder in ("", *folders_of(path)):
                 dates[folder] = max(date, dates.get(folder, date))
@@ -120,8 +120,12 @@ class Folder(Resource, DAVCollection):
 
     def _first_below(self) -> _Listed:
         page = self.options.bucket().list(prefix=self.stored_name, limit=_MAX_DATED, shown=visibility_of(self.options))
-        remembered = self.dav.folders(self.stored_name, MAX_NAMES)
-        return _Listed(remembered, [row.file for row in page.rows], page.next and page.next.filename)
+        return _Listed(self._remembered(), [row.file for row in page.rows], page.next and page.next.filename)
+
+    def _remembered(self) -> dict[str, datetime | None]:
+        """Return the folders in it, and itself, that are remembered and may be shown, with their dates."""
+        found = self.dav.folders(self.stored_name, MAX_NAMES + 1)
+        return {path: date for path, date in found.items() if is_shown(self.options, path)}
 
     # The methods below are called by WsgiDAV.
 
@@ -137,7 +141,7 @@ class Folder(Resource, DAVCollection):
     def create_collection(self, name: str) -> None:
         folder = storable(self.path + name) + "/"
         permit(self.options, "write", folder)
-        self.dav.remember(folder)
+        self.dav.remember(folder, owner=self.owner)
 
     def create_empty_resource(self, name: str) -> File:
         """Return a file that a PUT is about to store; for a LOCK store an empty one."""
@@ -154,6 +158,12 @@ class Folder(Resource, DAVCollection):
             )
             after_save(self.options, made.file)
         return made
+
+
+def is_shown(options: Rules, path: str) -> bool:
+    """Whether the client may know of a remembered folder: only who may write or read in it."""
+    visible = not visibility_of(options).hidden_folder(path)
+    return visible and any(may(options, action, path) for action in ("write", "read"))
 
 
 def _ensure_free(newest: StoredFile | None) -> None:

@@ -11,26 +11,28 @@ from datetime import timedelta
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import TooManyRequests
 from wsgidav.dav_error import HTTP_LOCKED, DAVError, DAVErrorCondition, PRECONDITION_CODE_LockConflict
 from wsgidav.lock_man.lock_manager import generate_lock_token, normalize_lock_root
 from wsgidav.util import is_child_uri
 from wsgidav.xml_tools import etree, string_to_xml
 
-from ..store import Dav, Lock
+from ..service.clients import owner_of
+from ..service.options import Rules
+from ..store import Lock, QuotaExceeded
+from .errors import as_dav_error
 
 MAX_LOCK_TIMEOUT = 3600
 """seconds: the longest time for which a lock is made or refreshed"""
+_MAX_OWN, _MAX_SHARED = 32, 100  # locks of a client, and on a file or folder
 _Locks = list[Lock]
 
 
 class LockStorage:
-    """The storage of WsgiDAV's LockManager; each request reads the locks once.
+    """The storage of WsgiDAV's LockManager; each request reads the locks once."""
 
-    :param dav: returns the :class:`.Dav` of the bucket
-    """
-
-    def __init__(self, dav: Callable[[], Dav]) -> None:
-        self._dav = dav
+    def __init__(self, options: Rules) -> None:
+        self._options = options
         self._key = f"flask_gridfs_pymongo.locks.{id(self)}"
 
     def open(self) -> None:
@@ -60,10 +62,12 @@ class LockStorage:
         """
         timeout = _bounded(lock["timeout"])
         lock |= {"root": normalize_lock_root(path), "token": generate_lock_token(), "timeout": timeout}
-        stored = {**lock, "expires": self._expires(timeout)}
+        owner = owner_of(self._options, request, lock["principal"])
+        stored = {**lock, "expires": self._expires(timeout), "client": owner}
 
         def change(locks: _Locks) -> Iterable[Lock]:
             others = [other for other in locks if other["token"] != lock["token"]]
+            _check_room(others, lock["root"], owner)
             if conflicting := [other["root"] for other in others if _conflict(lock, other)]:
                 condition = DAVErrorCondition(PRECONDITION_CODE_LockConflict)
                 for root in conflicting:
@@ -128,19 +132,19 @@ class LockStorage:
 
     def _locks(self) -> _Locks:
         if self.known is None:
-            self.known = self._dav().locks()
+            self.known = self._options.bucket().dav.locks()
         return self.known
 
     def _change(self, change: Callable[[_Locks], Iterable[Lock]]) -> None:
-        self._dav().change_locks(change)
+        self._options.bucket().dav.change_locks(change)
         self.known = None
 
     def _expires(self, timeout: float) -> Any:
-        return self._dav().now() + timedelta(seconds=timeout)
+        return self._options.bucket().dav.now() + timedelta(seconds=timeout)
 
     def _for_wsgidav(self, lock: Lock) -> dict[str, Any]:
         """The lock for WsgiDAV, which needs its expiry by this machine's clock."""
-        left = (lock["expires"] - self._dav().now()).total_seconds()
+        left = (lock["expires"] - self._options.bucket().dav.now()).total_seconds()
         return {**lock, "expire": time.time() + left}
 
 
@@ -159,6 +163,14 @@ def active(lock: Mapping[str, Any], root: str) -> Any:
     for name, url in (("locktoken", lock["token"]), ("lockroot", root)):
         etree.SubElement(etree.SubElement(element, f"{{DAV:}}{name}"), "{DAV:}href").text = url
     return element
+
+
+def _check_room(locks: _Locks, root: str, owner: str | None) -> None:
+    if owner is not None and sum(lock.get("client") == owner for lock in locks) >= _MAX_OWN:
+        text = f"A client has at most {_MAX_OWN} locks: remove one, or try again later."
+        raise as_dav_error(TooManyRequests(text, retry_after=60))
+    if sum(lock["root"] == root for lock in locks) >= _MAX_SHARED:
+        raise QuotaExceeded(f"a file or folder has at most {_MAX_SHARED} locks")
 
 
 def _bounded(timeout: float | None) -> float:

@@ -18,9 +18,11 @@ from ..service.options import Rules
 from ..service.rights import permit, visibility_of
 from ..store import folders_of
 from .files import File
-from .folders import Folder
+from .folders import MAX_NAMES, Folder, is_shown
 from .names import spelled
 from .resource import BucketProvider
+
+_FEW = 20  # folders
 
 
 class Provider(BucketProvider):
@@ -49,8 +51,10 @@ class Provider(BucketProvider):
         bucket = self.options.bucket()
         if is_folder(bucket, path, visible):
             return True
-        remembered, self.locks.known = bucket.dav.is_remembered(path)
-        return remembered
+        remembered, self.locks.known = bucket.dav.folders_and_locks(path, _FEW)
+        if len(remembered) == _FEW and not any(is_shown(self.options, folder) for folder in remembered):
+            remembered = list(bucket.dav.folders(path, MAX_NAMES))
+        return any(is_shown(self.options, folder) for folder in remembered)
 
 
 def _hidden(options: Rules, action: str, name: str) -> bool:

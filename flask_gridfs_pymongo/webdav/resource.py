@@ -13,6 +13,7 @@ from wsgidav.lock_man.lock_manager import normalize_lock_root
 from wsgidav.util import get_uri_parent, parse_if_header_dict, test_if_header_dict
 from wsgidav.xml_tools import etree
 
+from ..service.clients import owner_of
 from ..service.options import Rules
 from ..service.rights import may, permit
 from ..store import MAX_PROPERTIES, Dav, StoredFile
@@ -55,6 +56,11 @@ class Resource:
     @property
     def options(self) -> Rules:
         return self.provider.options
+
+    @property
+    def owner(self) -> str | None:
+        """The client, for bounds."""
+        return owner_of(self.options, request, self.environ["wsgidav.user_name"])
 
     @property
     def dav(self) -> Dav:

@@ -145,7 +145,8 @@ class Lease:
         """End the upload; return whether this lease ended it."""
         self.over = True
         self.upload_expires = self._clock.now() + self._lifetime
-        if self._set(self._mine, {"state": state, "tail": b"", "expires": self.upload_expires}):
+        fields: dict[str, Any] = {"state": state, "tail": b"", "expires": self.upload_expires}
+        if self._set(self._mine, fields if state == "stored" else {**fields, "details": {}}):
             return True
         mine = {**self._mine, "state": state}  # perhaps only an answer was lost
         return retry(self._uploads, lambda: self._uploads.find_one(mine, {"_id": 1})) is not None

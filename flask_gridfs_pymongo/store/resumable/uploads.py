@@ -38,6 +38,7 @@ from .lease import GIVEN_BACK, Lease
 
 UPLOAD_TTL = 86_400
 """seconds after its last byte in which an upload can be resumed"""
+_TERMINATED_FOR = timedelta(minutes=10)
 _DIGESTS = 100  # uploads whose digest this process remembers
 _STATES = ["open", "stored", "gone"]
 _FIELDS = {"tail": 0}  # only a writer needs it
@@ -97,12 +98,14 @@ class ResumableUploads:
         *,
         lifetime: float = UPLOAD_TTL,
         details: Mapping[str, Any] | None = None,
+        owner: str | None = None,
     ) -> Upload:
         """Begin an upload; :meth:`find` finds it by its :attr:`Upload.token`.
 
         :param length: bytes; None if it is not known yet
         :param lifetime: seconds after its last byte, in which it can be resumed
         :param details: for :attr:`Upload.details`
+        :param owner: the client, for :meth:`count`
         """
         self._versions.collections.indexes.ensure((*INDEXES, *_INDEXES))
         now, token = self._clock.now(), secrets.token_urlsafe(16)
@@ -119,6 +122,7 @@ class ResumableUploads:
             "expires": now + timedelta(seconds=lifetime),
             "lifetime": lifetime,
             "details": dict(details or {}),
+            "owner": owner,
         }
         own = {"_id": document["_id"]}
         retry(
@@ -128,10 +132,17 @@ class ResumableUploads:
         )
         return replace(_upload(document, now), token=token)
 
-    def count(self, limit: int) -> int:
-        """Return how many uploads can be resumed, *limit* at most."""
-        resumable = {"state": "open", "expires": {"$gt": self._clock.now()}}
-        return int(retry(self.collection, lambda: self.collection.count_documents(resumable, limit=limit)))
+    def count(self, limit: int, owner: str | None = None) -> int:
+        """Return how many uploads can be resumed, at most *limit*; if they were terminated at once, they count too.
+
+        :param owner: count those of one client
+        """
+        now = self._clock.now()
+        resumable = {"state": "open", "expires": {"$gt": now}}
+        terminated = {"state": "gone", "_id": {"$gt": ObjectId.from_datetime(now - _TERMINATED_FOR)}}
+        own = {} if owner is None else {"owner": owner}
+        counted = {"$or": [resumable, terminated], **own}
+        return int(retry(self.collection, lambda: self.collection.count_documents(counted, limit=limit)))
 
     def find(self, token: str) -> Upload | None:
         """Return the upload with this *token*, or None."""
@@ -192,23 +203,30 @@ class ResumableUploads:
         for document in self.collection.find(selection, _FIELDS).limit(limit):
             yield _upload(document, now)
 
-    def remove(self, upload: Upload) -> None:
-        """Remove the bytes of an expired upload; its document stays as ``gone`` for its lifetime once more."""
+    def remove(self, upload: Upload, limit: int = 0) -> None:
+        """Remove the bytes of an expired upload; its document stays as ``gone`` for its lifetime once more.
+
+        :param limit: how many chunks to remove at most; if there are more, another call continues; 0: all
+        """
         now = self._clock.now()
         over = {"_id": upload.id, "expires": {"$lte": now}, "busy": {"$lte": now}}
-        gone = {
-            "$set": {"state": "gone", "tail": b"", "expires": now + timedelta(seconds=upload.lifetime)},
-            "$inc": {"epoch": 1},
-        }
+        gone = {"$set": {"state": "gone", "tail": b""}, "$inc": {"epoch": 1}}
         was = self.collection.find_one_and_update({**over, "state": "open"}, gone)
         current = was or self.collection.find_one(over)
         if current is None:  # a request appends to it, or another one has removed it
             return
         collections = self._versions.collections.primary
         if current["state"] != "stored" and not collections.files.find_one({"_id": upload.id}, {"_id": 1}):
-            collections.chunks.delete_many({"files_id": upload.id})
+            own: dict[str, Any] = {"files_id": upload.id}
+            if limit:
+                own = {"_id": {"$in": [one["_id"] for one in collections.chunks.find(own, {"_id": 1}).limit(limit)]}}
+            if collections.chunks.delete_many(own).deleted_count == limit != 0:
+                return
         if was is None:
             self.collection.delete_one(over)
+        else:
+            later = {"$set": {"expires": now + timedelta(seconds=upload.lifetime)}}
+            self.collection.update_one({"_id": upload.id, "state": "gone"}, later)
 
 
 def _hashed(token: str) -> str:

@@ -72,6 +72,11 @@ def too_many(number: int) -> Refusal:
     return Refusal(429, f"There are {number} unfinished uploads; try again later.", Retry_After="60")
 
 
+def too_many_of_one() -> Refusal:
+    """The client has too many unfinished uploads."""
+    return Refusal(429, "You have too many unfinished uploads; finish them, or try again later.", Retry_After="60")
+
+
 def wrong_checksum() -> Refusal:
     """The body does not match its checksum."""
     return Refusal(460, "The body does not match Upload-Checksum; none of its bytes are kept.")

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ...http import tus
 from ...http.filenames import clean
+from ...service.clients import owner_of
 from ...service.guard import is_same_origin
 from ...service.operations import check_preconditions
 from ...service.options import Options
@@ -31,7 +32,7 @@ from .append import lease, receive, set_length
 from .complete import finish, state_of_stored
 
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-_MAX_REMOVALS = 8  # expired uploads that each new upload removes
+_MAX_REMOVALS, _MAX_CHUNKS = 2, 400  # expired uploads, and chunks of each, that each new upload removes
 
 
 def is_creation(request: Request) -> bool:
@@ -66,8 +67,9 @@ def create(options: Options, request: Request, target: Target) -> Response:
     bucket = options.bucket()
     if conditions:
         check_preconditions("PUT", conditions, bucket.newest(name))
-    _make_room(options)
-    upload = bucket.uploads.create(name, length, lifetime=options.upload_expires, details=details)
+    owner = owner_of(options, request)
+    _make_room(options, owner)
+    upload = bucket.uploads.create(name, length, lifetime=options.upload_expires, details=details, owner=owner)
     fields = tus.state(0, length, upload.expires)
     if has_body or length == 0:
         try:
@@ -161,13 +163,16 @@ def _name(target: Target, found: dict[str, str]) -> str:
     return clean_or_400(f"{folder(target) or ''}/{own}")
 
 
-def _make_room(options: Options) -> None:
-    """Remove some expired uploads; refuse a new one if too many are unfinished."""
+def _make_room(options: Options, owner: str | None) -> None:
+    """Remove some expired uploads; refuse a new one if too many are unfinished, or this client has too many of them."""
     uploads = options.bucket().uploads
     for expired in uploads.expired(_MAX_REMOVALS):
-        uploads.remove(expired)
-    if uploads.count(options.max_uploads) >= options.max_uploads:
+        uploads.remove(expired, _MAX_CHUNKS)
+    count, share = uploads.count(options.max_uploads), max(1, options.max_uploads // 10)
+    if count >= options.max_uploads:
         raise errors.too_many(options.max_uploads)
+    if owner is not None and count > options.max_uploads / 2 and uploads.count(share, owner) >= share:
+        raise errors.too_many_of_one()
 
 
 def _append(options: Options, request: Request, upload: Upload, offset: int) -> dict[str, str]:

@@ -477,6 +477,18 @@ class TestEnds:
         store.uploads.remove(*store.uploads.expired())
         assert store.uploads.find(token) is None
 
+    def test_it_is_removed_piece_by_piece(self, store: Bucket) -> None:
+        token, upload = begin(store, 9 * CHUNK_SIZE)
+        with store.uploads.open_for_append(upload) as holder:
+            holder.write(content(4 * CHUNK_SIZE))
+        lapse(store, "expires")
+        for left in (2, 0, 0):
+            (expired,) = store.uploads.expired()
+            store.uploads.remove(expired, 2)
+            assert store.chunks.count_documents({}) == left
+        assert list(store.uploads.expired()) == []
+        assert store.uploads.find(token) is None
+
     def test_what_gets_bytes_just_now_is_not_taken_for_expired(self, store: Bucket) -> None:
         token, upload = begin(store, 9)
         with store.uploads.open_for_append(upload) as holder:

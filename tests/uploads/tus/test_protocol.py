@@ -25,8 +25,10 @@ from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.service import bodies
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, LeaseLost, Sweep
+from flask_gridfs_pymongo.store.resumable import uploads
 from flask_gridfs_pymongo.store.resumable.lease import Lease
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
+from flask_gridfs_pymongo.uploads.tus import views as tus
 
 from ...conftest import JSON, Client, content, everyone, nothing_stored, serving
 from ...helpers.replica import until
@@ -492,6 +494,54 @@ class TestRefusals:
         assert answer.headers["Retry-After"]
         patch(http, first, 0, b"abc")
         create(http, 3)
+
+    def test_one_client_never_takes_all(self, mongo: PyMongo, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        http = client(max_uploads=20, authorize=everyone)
+
+        def created(address: str, number: int) -> tuple[int, list[str]]:
+            """How many of *number* uploads an address can make, and their URLs."""
+            http.environ_base["REMOTE_ADDR"] = address
+            answers = [http.post("/uploads/a", headers={**TUS, "Upload-Length": "3"}) for _ in range(number)]
+            refused = [answer for answer in answers if answer.status_code != 201]
+            assert all((answer.status_code, answer.headers["Retry-After"]) == (429, "60") for answer in refused)
+            return number - len(refused), [answer.headers.get("Location", "") for answer in answers]
+
+        made, urls = created("203.0.113.5", 15)
+        assert made == 11  # more than half, and from then on a tenth
+        assert created("203.0.113.5", 1)[0] == 0
+        assert created("198.51.100.1", 3)[0] == 2
+        assert [http.delete(url, headers=TUS).status_code for url in urls[:11]] == [204] * 11
+        assert created("203.0.113.5", 1)[0] == 0  # those that were terminated at once count
+        assert created("2001:db8::1", 3)[0] == 2
+        assert created("2001:db8::2", 1)[0] == 0
+        assert created("127.0.0.1", 7)[0] == 5  # who knows how many clients this is
+        assert created("192.0.2.1", 1)[0] == 0
+        monkeypatch.setattr(uploads, "_TERMINATED_FOR", timedelta(seconds=-5))
+        assert created("203.0.113.5", 3)[0] == 2
+        assert "203.0" not in str(list(mongo.db.fs.uploads.find()))
+        assert all(gone["details"] == {} for gone in mongo.db.fs.uploads.find({"state": "gone"}))
+
+    def test_a_creation_removes_little_of_what_has_expired(
+        self, app: Flask, mongo: PyMongo, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tus, "_MAX_CHUNKS", 2)
+        http, chunks = client(), mongo.db.fs.chunks
+        url = create(http, 9 * CHUNK_SIZE)
+        patch(http, url, 0, bytes(5 * CHUNK_SIZE))
+        lapse(Bucket(mongo.db), "expires")
+        left = []
+        for _ in range(3):
+            create(http, 3)
+            left.append(chunks.count_documents({}))
+            assert http.head(url, headers=TUS).status_code in (404, 410)
+        assert left == [3, 1, 0]
+        for _ in range(3):
+            patch(http, create(http, 9 * CHUNK_SIZE), 0, bytes(5 * CHUNK_SIZE))
+        lapse(Bucket(mongo.db), "expires")
+        assert app.test_cli_runner().invoke(args=["gridfs", "expire", "--dry-run"]).exit_code == 0
+        assert chunks.count_documents({}) == 15
+        assert app.test_cli_runner().invoke(args=["gridfs", "expire"]).exit_code == 0
+        assert chunks.count_documents({}) == 0
 
     def test_preconditions_hold_at_the_end_too(self, mongo: PyMongo, client: Client) -> None:
         http = client()
