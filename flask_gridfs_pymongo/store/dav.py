@@ -120,8 +120,7 @@ class Dav:
         kept = {_path_and_name(one["_id"])[0] for one in properties} | {_locked(lock) for lock in locks} & set(names)
         if not kept:
             return
-        there = retry(self._files, lambda: self._files.distinct("filename", {"filename": {"$in": list(kept)}}))
-        gone = kept.difference(there)
+        gone = {name for name in kept - self.there(kept) if not self.exists(f"{name}/")}
         self._delete([{"_id": one["_id"]} for one in properties if _path_and_name(one["_id"])[0] in gone])
         self._end_locks(locks, gone)
 
@@ -221,7 +220,7 @@ class Dav:
         """Delete a few properties whose files or folders are gone: not everything that deletes a file deletes them."""
         found = self._find({"_id": {"$gt": self._swept, "$lt": successor(_PROPERTY)}}, _MAX_SWEPT)
         self._swept = found[-1]["_id"] if len(found) == _MAX_SWEPT else _PROPERTY
-        gone = [one["_id"] for one in found if not self._exists(_path_and_name(one["_id"])[0])]
+        gone = [one["_id"] for one in found if not self.exists(_path_and_name(one["_id"])[0])]
         if gone:
             self._retry(lambda: self._collection.delete_many({"_id": {"$in": gone}}))
 
@@ -346,7 +345,13 @@ class Dav:
         result: list[dict[str, Any]] = self._retry(find)
         return result
 
-    def _exists(self, path: str) -> bool:
+    def there(self, names: Collection[str]) -> set[str]:
+        """Return those of *names* that there is a file of."""
+        wanted = {"filename": {"$in": list(names)}}
+        return set(retry(self._files, lambda: self._files.distinct("filename", wanted)))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file, or with a slash at its end a folder."""
         if not path.endswith("/"):
             return self._files.find_one({"filename": path}, {"_id": 1}) is not None
         return bool(self.folders(path, 1)) or self._holds(path)

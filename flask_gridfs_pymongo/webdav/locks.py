@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from flask import request
 from werkzeug.exceptions import TooManyRequests
@@ -48,11 +49,17 @@ class LockStorage:
     def get_lock_list(
         self, path: str, *, include_root: bool, include_children: bool, token_only: bool
     ) -> list[dict[str, Any]]:
-        """Return the locks on *path* (*include_root*), and those below it (*include_children*)."""
+        """Return the locks on *path* (*include_root*), and those below it (*include_children*).
+
+        Locks on what is gone end: other tools delete files without ending them.
+        """
         root = normalize_lock_root(path)
         found = list(self._by_root.get(root, ())) if include_root else []
         if include_children:
             found += [lock for lock in self._locks() if is_child_uri(root, lock["root"])]
+        if gone := {lock["root"] for lock in found} - {lock["root"] for lock in found if self._holds(lock)}:
+            self._change(lambda locks: [lock for lock in locks if lock["root"] not in gone])
+        found = [lock for lock in found if lock["root"] not in gone]
         return [self._for_wsgidav(lock) for lock in found]
 
     def create(self, path: str, lock: dict[str, Any]) -> dict[str, Any]:
@@ -118,6 +125,17 @@ class LockStorage:
     @known.setter
     def known(self, locks: _Locks | None) -> None:
         request.environ[self._key] = locks
+
+    def _holds(self, lock: Lock) -> bool:
+        """Whether there is the file or folder that is locked; what this request has found is not asked for again."""
+        there: set[str] = request.environ.setdefault(f"{self._key}.there", set())
+        if (root := lock["root"]) not in there:
+            names = {each["root"]: unquote(each["root"])[1:] for each in [lock, *self._locks()]}
+            files = self._dav().there(names.values())
+            there |= {each for each, name in names.items() if name in files}
+            if root not in there and self._dav().exists(f"{names[root]}/"):
+                there.add(root)
+        return root in there
 
     @property
     def _by_root(self) -> Mapping[str, _Locks]:

@@ -112,6 +112,23 @@ def test_they_stay_with_other_versions(doors: Doors) -> None:
     assert f"<{doors.bucket.dav.locks()[0]['token']}>" == token
 
 
+@pytest.mark.parametrize("method", ["PUT", "LOCK"])
+def test_a_lock_ends_if_another_tool_deletes_the_file(doors: Doors, method: str) -> None:
+    """haiwen/seafdav#99: the name is locked for an hour, and nobody can end it."""
+    prepared(doors)
+    doors.mongo.db.fs.files.delete_many({"filename": NAME})
+    assert doors.status(method, "/dav/f/a%20b.txt", LOCK if method == "LOCK" else b"") == 201
+    assert len(doors.bucket.dav.locks()) == (method == "LOCK")
+
+
+def test_the_lock_of_a_folder_stays_if_a_file_of_its_name_goes(doors: Doors) -> None:
+    for name in ("a", "a/1"):
+        doors.bucket.save(name, [b"x"])
+    assert doors.status("LOCK", "/dav/a/", LOCK) == 200
+    assert doors.status("DELETE", "/u/a") == 204
+    assert doors.status("PUT", "/dav/a/1", b"x") == 423
+
+
 def test_a_failure_leaves_the_file_deleted(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(doors)
 
