@@ -98,7 +98,7 @@ def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
     """
 
     with transferring(prefix, bucket) as transfers:
-        pairs = _with_new_names(transfers, sources, destination)
+        pairs = _with_new_names(transfers, sources, destination, is_move=True)
         for batch in batches(pairs, key=lambda pair: pair[0].file.filename):
             with transfers.interrupts.deferred():
                 renamed = transfers.bucket.rename_many({one.file.filename: new for one, new in batch})
@@ -130,7 +130,7 @@ def cp_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
 
 
 def _with_new_names(
-    transfers: Transfers, sources: tuple[str, ...], destination: str
+    transfers: Transfers, sources: tuple[str, ...], destination: str, *, is_move: bool = False
 ) -> Iterator[tuple[StoredMatch, str]]:
     """Iterate over the files that *sources* mean, each with its new name; what cannot be is reported."""
     store, report = transfers.bucket, transfers.report
@@ -145,6 +145,10 @@ def _with_new_names(
                 new = name_into(destination, one, into_folder)
                 if new == one.file.filename:
                     raise ValueError("source and destination are the same")
+                if one.file.marks_folder and (not new or store.find(new)):  # there is such a folder
+                    if is_move:
+                        store.delete_all(one.file)
+                    continue
                 yield one, new
 
 

@@ -49,6 +49,17 @@ class Destination:
             return path  # that file has a stored one of its own
         return path_below(self._path, spelled)
 
+    def make(self, file: StoredFile, rest: str) -> None:
+        """Make the folder that *file* marks; *rest* as for :meth:`path_of`.
+
+        :raises OSError: if it cannot be made
+        """
+        path = self.path_of(file, rest.removesuffix("/")) if rest else self._path
+        if not self._dry_run:
+            os.makedirs(path, exist_ok=True)
+        elif os.path.lexists(path) and not os.path.isdir(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+
     def _spelled(self, name: str) -> str:
         """Return *name* with the parts that exist spelled as they are here."""
         spelled: list[str] = []

@@ -36,7 +36,8 @@ def ls_command(
     ensure_output()
     with transferring(prefix, bucket) as transfers:
         store, report, printed = transfers.bucket, transfers.report, 0
-        for row in _rows(store, spelled(store, path), recursive, all_versions):
+        name = spelled(store, path)
+        for row in _rows(store, name, recursive, all_versions):
             if as_json:  # printed one by one: there may be a million
                 click.echo(("," if printed else "[") + f"\n{json.dumps(_facts(row))}", nl=False)
             elif isinstance(row, str):
@@ -46,7 +47,7 @@ def ls_command(
             printed += 1
         if as_json:
             click.echo("\n]" if printed else "[]")
-        if not printed and path not in TOP:
+        if not printed and path not in TOP and not store.list(prefix=folder(name), limit=1).rows:
             report.failed(path, "there is no such file or folder")
 
 
@@ -65,7 +66,11 @@ def _found(bucket: Bucket, path: str, recursive: bool) -> Iterator[StoredFile | 
     if path in TOP or path.endswith("/") or (file := bucket.find(path)) is None:
         for page in bucket.pages(prefix=folder(path), folded=not recursive):
             yield from page.folders
-            yield from (row.file for row in page.rows)
+            for row in page.rows:
+                if not row.file.marks_folder:
+                    yield row.file
+                elif row.file.filename != folder(path):
+                    yield row.file.filename
     else:
         yield file
 

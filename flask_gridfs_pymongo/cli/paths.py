@@ -160,5 +160,8 @@ def name_into(destination: str, one: StoredMatch | LocalMatch, into_folder: bool
     :raises ValueError: if the name is not UTF-8, or not a path, so that it could not be written to a disk again
     """
     name = folder(destination) + stored_name(one.rest) if into_folder or one.within else destination
-    check_path(name)
+    if isinstance(one, LocalMatch) or not one.file.marks_folder:
+        check_path(name)
+    elif name:
+        check_path(name.removesuffix("/"))
     return name

@@ -107,6 +107,9 @@ def _bring(transfers: Transfers, top: str, local_top: str, destination: Destinat
     for file in transfers.bucket.prefetched(below(transfers.bucket, top), is_missing):
         with report.trying(name_of(file)):
             StoredMatch(file, "").ensure_named()
+            if file.marks_folder:
+                destination.make(file, file.filename.removeprefix(top))
+                continue
             path = destination.path_of(file, file.filename.removeprefix(top))
             if os.path.isfile(path) and _is_same(transfers.bucket, file, path):
                 continue

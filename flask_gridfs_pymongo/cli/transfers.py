@@ -204,11 +204,12 @@ def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
         for one in prefetched(store, stored_files(store, names, transfers.report)):
             with transfers.report.trying(one.name):
                 one.ensure_named()
-                if into_folder or one.within:
-                    opening = top.open(top.path_of(one.file, one.rest), one.file)
+                if one.file.marks_folder:
+                    top.make(one.file, one.rest)
+                elif into_folder or one.within:
+                    transfers.get(one.file, top.open(top.path_of(one.file, one.rest), one.file))
                 else:
-                    opening = writing(destination, one.file.upload_date)
-                transfers.get(one.file, opening)
+                    transfers.get(one.file, writing(destination, one.file.upload_date))
 
 
 @gridfs.command("put")

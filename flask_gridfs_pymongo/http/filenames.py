@@ -79,12 +79,12 @@ def unpackable(names: Iterable[str]) -> list[str]:
     """Make paths for an archive: on every system, each unpacks to a separate file below the current folder.
 
     Segments are cleaned (:func:`clean`); characters that Windows forbids become underscores. Names that would collide,
-    also if only case differs or with a folder, get a number.
+    also if only case differs or with a folder, get a number. A slash at the end stays: it names a folder.
     """
-    paths = ["/".join(_segments(name)) or "unnamed" for name in names]
+    paths = ["/".join([*_segments(name), *([""] * name.endswith("/"))]) or "unnamed" for name in names]
     taken = {path[:end].casefold() for path in paths for end in _slashes(path)}
     numbers: dict[str, int] = {}
-    return [_untaken(path, taken, numbers) for path in paths]
+    return [path if path.endswith("/") else _untaken(path, taken, numbers) for path in paths]
 
 
 def _segments(name: str) -> Iterable[str]:

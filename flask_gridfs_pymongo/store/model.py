@@ -128,6 +128,11 @@ class StoredFile:
         }
 
     @property
+    def marks_folder(self) -> bool:
+        """Whether it only says that there is a folder: an empty document ``docs/``, as Flysystem writes it."""
+        return self.filename.endswith("/") and self.length == 0 and self.damage is None
+
+    @property
     def expires_at(self) -> datetime | None:
         """When the file expires, in UTC: ``metadata.expiresAt``; None: never."""
         date = self.metadata.get("expiresAt")

@@ -171,9 +171,11 @@ def _remove(members: list[Member], errors: Errors) -> None:
 
 def _remove_one(member: Member) -> None:
     """Delete a file with all versions, unless they become older versions of another one."""
-    if not isinstance(member, File):
-        return
     bucket = member.options.bucket()
+    if isinstance(member, Folder):
+        if member.marker is not None:
+            bucket.delete_all(member.marker)
+        return
     name = heir(bucket, member.stored)
     if name is not None and may(member.options, "write", name):
         give_history(member.options, member.stored, name)
@@ -190,7 +192,9 @@ def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, 
 
     def finish(member: Member) -> None:
         outcome = outcomes.get(member.stored_name)
-        if isinstance(member, File) and (outcome is None or isinstance(outcome, OSError)):
+        if isinstance(member, Folder) and member.marker is not None:
+            _move_marker(member, member.marker, targets[member])
+        elif isinstance(member, File) and (outcome is None or isinstance(outcome, OSError)):
             _move_one(member, targets[member], overwrite=overwrite)
         elif isinstance(outcome, Exception):
             raise outcome
@@ -213,8 +217,21 @@ def _move_one(file: File, new: str, *, overwrite: bool) -> None:
         abort(404, "It was deleted meanwhile.")
 
 
+def _move_marker(folder: Folder, marker: StoredFile, new: str) -> None:
+    bucket = folder.options.bucket()
+    try:
+        bucket.rename(marker.filename, new)
+    except FileExistsError:
+        bucket.delete_all(marker)
+    except FileNotFoundError:  # somebody else deleted it
+        pass
+
+
 def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
     if isinstance(member, Folder):
+        bucket = member.options.bucket()
+        if member.marker is not None and bucket.newest(new) is None:
+            bucket.copy(member.marker.filename, new)
         return
 
     followed: StoredFile | None = None

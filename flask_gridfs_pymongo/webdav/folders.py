@@ -50,6 +50,8 @@ class Folder(Resource, DAVCollection):
     def __init__(self, path: str, environ: dict[str, Any], within: Folder | None = None) -> None:
         super().__init__(path, environ)
         self._within = within
+        self.marker: StoredFile | None = None
+        """the document of another tool that marks this folder, once :meth:`tree` has read it"""
         self._listed: _Listed | None = None
 
     def members(self) -> list[File | Folder]:
@@ -92,14 +94,22 @@ class Folder(Resource, DAVCollection):
     def _below(self) -> Iterator[File | Folder]:
         top, visible, count = self.stored_name, visibility_of(self.options), 0
         folders = {path for path in self._remembered() if path != top}
+        markers: dict[str, StoredFile] = {}
         for page in self.options.bucket().pages(prefix=top, shown=visible):
+            markers.update({row.file.filename: row.file for row in page.rows if row.file.marks_folder})
             for file, versions in (row for row in page.rows if is_addressable(row.file)):
                 folders.update(folder for folder in folders_of(file.filename) if len(folder) > len(top))
                 count += 1
                 yield File(f"/{file.filename}", self.environ, file, versions)
-            if count + len(folders) > MAX_NAMES:
+            if count + len(folders) + len(markers) > MAX_NAMES:
                 raise QuotaExceeded(f"more than {MAX_NAMES} files and folders are not moved, copied or deleted at once")
-        yield from (Folder(f"/{path}", self.environ) for path in folders)
+        self.marker = markers.pop(top, None)
+        for path in markers:
+            folders.update(folder for folder in folders_of(path) if len(folder) > len(top) and is_path(path[:-1]))
+        for path in folders:
+            below = Folder(f"/{path}", self.environ)
+            below.marker = markers.get(path)
+            yield below
 
     @cached_property
     def _dates(self) -> dict[str, datetime]:

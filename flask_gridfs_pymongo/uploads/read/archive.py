@@ -72,14 +72,17 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
         from zipstream import ZipStream
     except ImportError:
         abort(501, "ZIP archives need an extra: pip install 'flask-gridfs-pymongo[zip]'.")
+    files = [file for file in files if file.filename != top or not file.marks_folder]
     if not files:
         abort(404, "There are no files for an archive.")
     bucket = options.bucket()
     broken = damaged(bucket.chunks, files)
-    *names, missing = unpackable([*(file.filename.removeprefix(top) for file in files), "MISSING.txt"])
+    *names, missing = unpackable([*(_path(file, top) for file in files), "MISSING.txt"])
     stream = ZipStream(sized=True)
     for name, file in zip(names, files, strict=True):
-        if file not in broken:
+        if file.marks_folder:
+            stream.mkdir(name)
+        elif file not in broken:
             stream.add(_content(bucket, file), name, size=file.length)
     if broken:
         lost = "\n".join(name for name, file in zip(names, files, strict=True) if file in broken)
@@ -93,6 +96,11 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
     }
     body = () if request.method == "HEAD" else iter(stream)
     return current_app.response_class(body, 200, headers, direct_passthrough=True)
+
+
+def _path(file: StoredFile, top: str) -> str:
+    name = file.filename.removeprefix(top)
+    return name if file.marks_folder else name.rstrip("/")
 
 
 def _content(bucket: Bucket, file: StoredFile) -> Iterator[bytes]:

@@ -77,7 +77,7 @@ def build(bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys,
         return urls.file(path) if own and survives_url(path[:-1]) else urls.with_query(root, {"folder": path})
 
     return {
-        "files": [pages.describe(row.file, versions=row.versions) for row in page.rows],
+        "files": [pages.describe(row.file, versions=row.versions) for row in page.rows if not row.file.marks_folder],
         "folders": [{"name": path, "url": folder_url(path)} for path in page.folders],
         "next": _next(bucket, page, args, metadata, own),
         "order": order,
