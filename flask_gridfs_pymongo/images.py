@@ -67,3 +67,4 @@ class Variant:
 
 
 THUMB = Variant(640, 640)
+SCREEN = Variant(1600, 1600)

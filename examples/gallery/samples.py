@@ -24,7 +24,7 @@ def samples() -> Iterator[tuple[str, io.BytesIO]]:
         "welcome.txt",
         io.BytesIO(
             b"Welcome!\n\nDrop your own files on the gallery, or send them with curl:\n\n"
-            b"    curl -T photo.jpg http://127.0.0.1:8000/files/\n"
+            b"    curl -T photo.jpg ADDRESS\n\nADDRESS is what your browser shows above the listing.\n"
         ),
     )
 

@@ -24,6 +24,7 @@ PATCH_TYPE = "application/merge-patch+json"
 
 _HEADER = "x-metadata-"
 _QUERY = "metadata."
+_SHOWN = "was."
 _RESERVED = ("contentType", "_contentType", "mimetype", "clientContentType", "expiresAt")  # they have a meaning already
 _MAX_TEXT_BYTES = 1024  # of a text in UTF-8
 _MAX_TEXTS = 20
@@ -85,11 +86,27 @@ class Keys:
         return {key: _checked(key, found[0] if len(found) == 1 else found) for key, found in texts.items()}
 
     def of_edit(self, fields: Iterable[tuple[str, str]]) -> dict[str, Value | None]:
-        """Read a form that changes metadata: like :meth:`of_form`, but a key whose fields are all empty is None."""
-        fields = list(fields)
-        given = self.of_form(fields)
-        keys = (self._declared.get(_folded(name.removeprefix(_QUERY))) for name, _ in fields)
-        return {key: given.get(key) for key in keys if key}
+        """Read a form that changes metadata: like :meth:`of_form`, but a key whose fields are all empty is None.
+
+        Fields *KEY[]* are a list, even of one text. A key is left out if its fields are the same as *was.KEY*, what the
+        form showed: values of other types, and what somebody else changed meanwhile, stay as they are.
+
+        :raises ValueError: for a value that breaks the rules
+        """
+        now: dict[str, list[str]] = {}
+        was: dict[str, list[str]] = {}
+        lists = set()
+        for name, value in fields:
+            shown, bare = name.startswith(_SHOWN), name.removeprefix(_SHOWN).removeprefix(_QUERY)
+            if key := self._declared.get(_folded(bare.removesuffix("[]"))):
+                (was if shown else now).setdefault(key, []).extend([value.replace("\r\n", "\n")] if value else [])
+                lists |= {key} if bare.endswith("[]") else set()
+        changed = {key: texts for key, texts in now.items() if texts != was.get(key)}
+        single = changed.keys() - lists
+        return {
+            key: _checked(key, texts[0] if key in single and len(texts) == 1 else texts) if texts else None
+            for key, texts in changed.items()
+        }
 
     def of_patch(self, body: bytes) -> dict[str, Value | None]:
         """Read a JSON merge patch (RFC 7396) of the metadata: each key's new value, or None to remove it.

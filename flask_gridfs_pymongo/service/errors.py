@@ -78,7 +78,7 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     ),
     (
         lambda error: isinstance(error, PyMongoError) and is_outage(error),
-        Failure(503, "The database does not answer; try again.", transient=True),
+        Failure(503, "The storage is unavailable right now. Try again in a moment.", transient=True),
     ),
     (_has(18), Failure(500, "The database refuses the user or the password of this application.")),
     (_has(121), Failure(422, "A schema validator of the database refuses this; nothing was stored.")),
@@ -131,6 +131,6 @@ def report_refusal(status: int, reason: str, filename: str | None) -> None:
     token = request.args.get("upload", "")[:6]  # not all of it: it is a secret
     # In ASCII: a name must not be able to forge lines of the log.
     current_app.logger.warning(
-        "refused %s %a: %d %a", request.method, f"?upload={token}..." if token else filename, status, reason
+        "refused %s %a: %d %a", request.method, f"?upload={token}..." if token else filename or "/", status, reason
     )
     send(request_refused, status=status, reason=reason, filename=filename)

@@ -80,3 +80,4 @@ function prepare() {
 }
 
 prepare();
+addEventListener("pageshow", () => listings().forEach(count)); // after Back the browser checks the boxes again

@@ -1,6 +1,8 @@
 // What every page has: times in words, previews, links to copy, and what was done, told. The pages work without it.
 
 export const language = known(document.documentElement.lang);
+const base = (tag) => tag?.split("-")[0];
+const dates = navigator.languages.find((tag) => base(tag) === base(language)) ?? language; // 30 November, in British English
 const status = document.querySelector(".fgp .status") ?? makeStatus();
 let fading;
 
@@ -17,9 +19,10 @@ function makeStatus() {
   return made;
 }
 
-/** Announce *text* and show it until the next one; *quietly*: what the page shows by itself. */
-export function tell(text, quietly = false) {
+/** Announce *text* and show it until the next one; *quietly*: what the page shows by itself; *failed*: in the colour for that. */
+export function tell(text, quietly = false, failed = false) {
   status.textContent = text;
+  status.classList.toggle("failed", failed);
   status.classList.toggle("unseen", quietly);
   status.classList.add("new"); // seen wherever the page is scrolled, for a while
   clearTimeout(fading);
@@ -80,13 +83,20 @@ function statusOf(url) {
   return performance.getEntriesByName(url, "resource").at(-1)?.responseStatus;
 }
 
-export function enhance(part) {
-  for (const time of part.querySelectorAll("time")) {
+function tellTimes(part) {
+  for (const time of part.querySelectorAll(".fgp time")) {
     const [date, words] = [new Date(time.dateTime), inWords((new Date(time.dateTime) - Date.now()) / 1000)];
-    time.title = date.toLocaleString(language);
-    time.textContent = "exactly" in time.dataset ? `${date.toLocaleString(language, FULL)} (${words})` : words;
+    time.title = date.toLocaleString(dates);
+    time.textContent = "exactly" in time.dataset ? `${date.toLocaleString(dates, FULL)} (${words})` : words;
   }
-  for (const image of part.querySelectorAll(".thumb img")) {
+}
+
+/** What a list says of a number; *texts* are for one and for more. */
+export const counted = (texts, number) => texts[number === 1 ? 0 : 1].replace("{number}", number.toLocaleString(language));
+
+export function enhance(part) {
+  tellTimes(part);
+  for (const image of part.querySelectorAll(".fgp .thumb img")) {
     const mark = () => {
       const small = image.naturalWidth < 160 && image.naturalHeight < 160;
       image.classList.toggle("small", small && !image.srcset); // a variant's size is that of its place
@@ -102,8 +112,8 @@ export function enhance(part) {
     if (image.complete && !image.naturalWidth && image.srcset) failed();
     image.addEventListener("error", failed);
   }
-  for (const excerpt of part.querySelectorAll("[data-excerpt]")) visible.observe(excerpt);
-  for (const button of part.querySelectorAll("[data-copy]")) {
+  for (const excerpt of part.querySelectorAll(".fgp [data-excerpt]")) visible.observe(excerpt);
+  for (const button of part.querySelectorAll(".fgp [data-copy]")) {
     button.hidden = !navigator.clipboard; // only HTTPS has a clipboard
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(new URL(button.dataset.copy, location.href).href);
@@ -116,3 +126,4 @@ export function enhance(part) {
 }
 
 enhance(document);
+setInterval(() => tellTimes(document), 60_000);

@@ -1,6 +1,6 @@
 // Which file goes when: a few requests at once, small files together, a large one in slices.
 
-import { size, tell } from "./?asset=page.js";
+import { counted, size, tell } from "./?asset=page.js";
 import { Lost, sendForm, sendSlices } from "./?asset=send.js";
 import { Row, Tray } from "./?asset=tray.js";
 
@@ -49,7 +49,7 @@ export class Queue {
       else if (file.size > this.maxSize) upload.row.show("refused", this.texts.tooLarge.replace("{size}", size(this.maxSize)));
       else this.wait(upload, true);
     }
-    if (files.length) tell(this.texts.started.replace("{number}", files.length), true);
+    if (files.length) tell(counted(this.texts.started, files.length), true);
     this.next();
   }
 
@@ -175,13 +175,14 @@ export class Queue {
     }
     const text = error instanceof Lost ? this.texts.lost : error.message;
     row.show("failed", text);
-    tell(`${file.name}: ${text}`);
+    tell(`${file.name}: ${text}`, false, true);
   }
 
   finish() {
     const failed = this.tray.of("failed", "refused").length;
-    const counted = failed ? this.texts.someFailed.replace("{number}", failed) : this.texts.allDone.replace("{number}", this.saved.length);
-    tell([counted, ...this.renamed].join(" "));
+    const stored = this.saved.length;
+    const some = this.texts.someFailed.replace("{done}", stored).replace("{failed}", failed);
+    tell([failed ? some : counted(this.texts.allDone, stored), ...this.renamed].join(" "), false, failed > 0);
     const event = new CustomEvent("uploads:done", { bubbles: true, detail: { files: this.saved } });
     [this.saved, this.renamed] = [[], []];
     this.form.dispatchEvent(event);
@@ -197,9 +198,7 @@ export class Queue {
     try {
       const answer = await fetch(url, { headers: { Accept: "application/json" } });
       const { files } = await answer.json();
-      const versions = files[0]?.filename === name ? files[0].versions : 0;
-      const number = versions < 100 ? versions + 1 : "100+"; // people count from 1, the listing no further than 100
-      upload.row.part(".note").textContent = versions ? this.texts.becomes.replace("{number}", number) : "";
+      upload.row.part(".note").textContent = files[0]?.filename === name ? this.texts.becomes : "";
     } catch {} // it is no more than a hint
   }
 }

@@ -56,7 +56,7 @@ export class Row {
       button("dismiss", texts.dismiss, actions.dismiss),
     );
     this.part(".size").textContent = size(bytes);
-    this.part(".dismiss").ariaLabel = `${texts.dismiss}: ${name}`;
+    for (const action of ["cancel", "retry", "dismiss"]) this.part(`.${action}`).ariaLabel = `${texts[action]}: ${name}`;
   }
 
   part(selector) {

@@ -12,7 +12,7 @@ function prepare(form) {
   const input = form.elements.file;
   const texts = JSON.parse(form.dataset.texts);
   const queue = new Queue(form, texts);
-  const refuse = (text) => (tell(text), []);
+  const refuse = (text) => (tell(text, false, true), []);
   const takesFolders = form.querySelector("[data-choose=folder]");
 
   function add(files) {

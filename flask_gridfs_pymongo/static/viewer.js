@@ -32,16 +32,74 @@ document.addEventListener("keydown", (event) => {
 
 const picture = document.querySelector(".fgp .preview > img");
 if (picture) {
-  const dialog = Object.assign(document.createElement("dialog"), { className: "enlarged", ariaLabel: picture.alt });
-  const button = Object.assign(document.createElement("button"), { type: "button", className: "enlarge" });
-  dialog.append(Object.assign(picture.cloneNode(), { alt: "", loading: "eager" }));
+  const made = (name, properties, ...children) => {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
+  };
+  const { close, enlarge, previous: back, next: on } = nav.dataset;
+  const button = made("button", { type: "button", className: "enlarge", ariaLabel: enlarge });
+  const full = picture.cloneNode();
+  full.removeAttribute("src"); // the original, once somebody looks at it
+  full.alt = "";
+  const turn = (url, className, label, text) => (url ? [made("a", { href: url + FULL, className, ariaLabel: label, textContent: text })] : []);
+  const dialog = made(
+    "dialog",
+    { className: "enlarged", ariaLabel: picture.alt },
+    full,
+    made("button", { type: "button", className: "close", ariaLabel: close, textContent: "✕", onclick: () => dialog.close() }),
+    ...turn(previous, "previous", back, "‹"),
+    ...turn(next, "next", on, "›"),
+  );
   picture.replaceWith(button);
   button.append(picture);
   button.after(dialog);
-  button.addEventListener("click", () => dialog.showModal());
-  if (location.hash === FULL) dialog.showModal();
-  dialog.addEventListener("click", () => dialog.close());
+  const open = () => {
+    Object.assign(full, { src: picture.dataset.original || picture.src, alt: picture.alt });
+    dialog.showModal();
+    history.replaceState(null, "", FULL);
+  };
+  button.addEventListener("click", open);
+  dialog.addEventListener("close", () => {
+    history.replaceState(null, "", location.pathname + location.search);
+    button.focus();
+  });
+  dialog.addEventListener("click", ({ target }) => [dialog, full].includes(target) && dialog.close());
+  let began;
+  dialog.addEventListener("touchstart", ({ touches }) => (began = touches.length === 1 ? touches[0] : null), { passive: true });
+  dialog.addEventListener("touchend", ({ changedTouches: [end] }) => {
+    const [across, down] = began ? [end.clientX - began.clientX, end.clientY - began.clientY] : [0, 0];
+    const url = Math.abs(across) > Math.max(50, 2 * Math.abs(down)) && (across > 0 ? previous : next);
+    if (url) location.assign(url + FULL);
+  });
+  const failed = () => {
+    const preview = button.parentElement;
+    preview.classList.remove("picture");
+    preview.replaceChildren(preview.dataset.broken);
+  };
+  if (picture.complete && !picture.naturalWidth) failed();
+  picture.addEventListener("error", failed);
+  if (location.hash === FULL) open();
 }
+
+// --- What is known about the file: another value of a key, and what is not saved yet -----------------------------------
+
+for (const another of document.querySelectorAll(".fgp [data-another]")) {
+  another.addEventListener("click", () => {
+    const fields = another.parentElement.querySelectorAll("textarea");
+    const fresh = fields[0].cloneNode();
+    fresh.value = "";
+    another.before(fresh);
+    for (const field of [...fields, fresh]) field.name = `${field.name.replace("[]", "")}[]`;
+    fresh.focus();
+  });
+}
+const form = document.querySelector("form.metadata");
+const texts = () => JSON.stringify([...(form?.querySelectorAll("textarea") ?? [])].map((field) => field.value).filter(Boolean));
+const saved = texts();
+let saving = false;
+form?.addEventListener("submit", () => (saving = true));
+addEventListener("beforeunload", (event) => !saving && texts() !== saved && event.preventDefault());
 
 // --- A link to share ---------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ ROUTES = (
     Route("GET", _LISTED, "asset", index.asset, False),
     Route("GET", _LISTED, "signed", read.signed, False),
     Route("GET", _LISTED, "zip", archive.of_folder, False),
+    Route("GET", _LISTED, "selected", bulk.question),
     Route("GET", _LISTED, None, index.get, False),
     Route("GET", _ONE, "delete", read.confirmation, False),
     Route("GET", _ONE, "signed", read.signed, False),

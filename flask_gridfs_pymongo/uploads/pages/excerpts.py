@@ -13,7 +13,7 @@ import re
 from contextlib import closing
 from typing import NamedTuple
 
-from ...store import Bucket, CorruptFile, StoredFile
+from ...store import Bucket, StoredFile
 
 PART_SIZE = 64 * 1024
 """bytes, more or less the rest of a line"""
@@ -33,9 +33,10 @@ class Excerpt(NamedTuple):
 
 
 def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None:
-    """Return a part of a text; None if the file is not text, is empty or damaged, or has fewer parts.
+    """Return a part of a text; None if the file is not text, is empty or known to be damaged, or has fewer parts.
 
     :param number: of the part, from 1
+    :raises CorruptFile: if reading it shows that it is damaged
     """
     if file.damage or not file.length or not _TEXT.fullmatch(file.content_type.partition(";")[0].strip().lower()):
         return None
@@ -43,12 +44,9 @@ def excerpt(bucket: Bucket, file: StoredFile, number: int = 1) -> Excerpt | None
     if not 1 <= number <= total:
         return None
     start, stop = (number - 1) * PART_SIZE, number * PART_SIZE + _MAX_LINE_BYTES if number < total else file.length
-    try:
-        data = _read(bucket, file, start, stop)
-        head = data[:2] if start == 0 or file.length % 2 else _read(bucket, file, 0, 2)
-        mark = _MARKS.get(head) if file.length % 2 == 0 else None
-    except CorruptFile:
-        return None
+    data = _read(bucket, file, start, stop)
+    head = data[:2] if start == 0 or file.length % 2 else _read(bucket, file, 0, 2)
+    mark = _MARKS.get(head) if file.length % 2 == 0 else None
     begin = _next_line(data, mark) if number > 1 else 0
     end = PART_SIZE + _next_line(data[PART_SIZE:], mark) if number < total else len(data)
     text = data[begin:end].decode(mark, "replace").removeprefix("\ufeff") if mark else decode(data[begin:end])

@@ -19,7 +19,7 @@ from ...http.filenames import survives_url
 from ...http.headers import PAGE, media_type
 from ...service.options import Options, options_of
 from ...service.texts import Message, translated
-from ...store import Bucket, StoredFile, Version, ids
+from ...store import Bucket, CorruptFile, StoredFile, Version, ids
 from . import urls
 from .excerpts import excerpt
 
@@ -28,7 +28,13 @@ _PING_TIMEOUT = 0.8  # seconds
 _PAGE_SIZE = 100  # versions
 _JSON = ("application/json", "application/problem+json")
 _FRAMED = "application/pdf"
-_OUR_PHRASES = {460: "Checksum Mismatch"}  # of tus
+# Of tus, and those of RFC 9110 that Python got later.
+_OUR_PHRASES = {
+    413: "Content Too Large",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+    460: "Checksum Mismatch",
+}
 
 
 def prefers_json() -> bool:
@@ -111,7 +117,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
         data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = _answer(json.dumps(data), "application/problem+json", status)
     if status in _OUR_PHRASES:
-        response.status = f"{status} {title}"  # Werkzeug does not know this status
+        response.status = f"{status} {title}"
     response.headers.update(headers or {})
     return response
 
@@ -210,7 +216,11 @@ def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **
         return page("details.html", describe_one(bucket, file))
     found = _versions(bucket, file)
     data = describe_one(bucket, file, found)
-    shown = {**data, **_describe_all(file, found), "count": data["versions"], "excerpt": excerpt(bucket, file, part)}
+    shown = {**data, **_describe_all(file, found), "count": data["versions"]}
+    try:
+        shown["excerpt"] = excerpt(bucket, file, part)
+    except CorruptFile:
+        shown |= {"excerpt": None, "damaged": True, "length": None}
     is_framed = media_type(file.content_type)[0] == _FRAMED in options_of(urls.blueprint()).inline_types
     framed = {"frame_src": "'self'"} if is_framed else None
     return page("details.html", shown, sources=framed, keys=list(keys), **more)

@@ -1,8 +1,8 @@
 """ZIP archives of a folder or of selected files, made while they are sent.
 
-``GET /?folder=photos/&zip`` contains every file below the folder, ``POST /?zip`` the versions that its ``id`` fields
-name. Nothing is compressed, so that the length is known in advance, and no time is spent on pictures, which would not
-shrink. This needs the extra ``zip`` (zipstream-ng).
+``GET /?folder=photos/&zip`` contains every file below the folder, or those that a search finds there (``&q=report``),
+``POST /?zip`` the versions that its ``id`` fields name. Nothing is compressed, so that the length is known in advance,
+and no time is spent on pictures, which would not shrink. This needs the extra ``zip`` (zipstream-ng).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
+from typing import Any
 
 from flask import Request, Response, abort, current_app
 
@@ -22,6 +23,7 @@ from ...service.texts import Message
 from ...store import Bucket, StoredFile, damaged
 from ..arguments import file_id, folder
 from ..target import Target
+from .listing import filters
 
 MAX_FILES = 10_000
 _TOO_MANY = Message(
@@ -35,10 +37,10 @@ def is_available() -> bool:
 
 
 def of_folder(options: Options, request: Request, target: Target) -> Response:
-    """Send the newest version of every file below ``?folder``; without ``?folder``, of all files."""
+    """Send the newest version of every file below ``?folder`` (by default of all) that the query asks for."""
     top = folder(target) or ""
     permit(options, "list", top or None)
-    return _send(options, request, list(_below(options, top)), top)
+    return _send(options, request, list(_found(options, filters(request.args, top, options.keys))), top)
 
 
 def of_selection(options: Options, request: Request, target: Target) -> Response:
@@ -57,9 +59,9 @@ def of_selection(options: Options, request: Request, target: Target) -> Response
     return _send(options, request, files, common_folder([file.filename for file in files]))
 
 
-def _below(options: Options, top: str) -> Iterator[StoredFile]:
+def _found(options: Options, wanted: dict[str, Any]) -> Iterator[StoredFile]:
     count = 0
-    for page in options.bucket().pages(prefix=top, shown=visibility_of(options)):
+    for page in options.bucket().pages(**wanted, shown=visibility_of(options)):
         count += len(page.rows)
         if count > MAX_FILES:
             abort(413, _TOO_MANY)

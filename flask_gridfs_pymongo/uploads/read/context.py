@@ -24,6 +24,7 @@ def context(options: Options) -> dict[str, Any]:
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
         "smaller": variant.uncropped_widths(options),
+        "has_variants": variant.is_available(),
         "pictures": PICTURES | {"image/svg+xml"},
         "made_smaller": TYPES,
         "opens": partial(is_shown, inline_types=options.inline_types),

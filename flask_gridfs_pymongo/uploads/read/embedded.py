@@ -36,5 +36,5 @@ def files_listing(
         data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options))
         shown = {**data, **listing.links(args, data, listing.listing_query(args)), **choices(options, data)}
         here = request.script_root + request.full_path.rstrip("?")
-        page = {"layout": "flask_gridfs_pymongo/embedded.html", "view": view, "after": here}
+        page = {"layout": "flask_gridfs_pymongo/embedded.html", "view": view, "after": here, "part": bool(data["next"])}
         return render_template("flask_gridfs_pymongo/listing.html", **{**context(options), **shown, **page})

@@ -9,14 +9,16 @@ from urllib.parse import quote
 from flask import Request, Response, abort, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
+from ...http.filenames import clean
 from ...http.headers import IMMUTABLE, NO_STORE
 from ...mimetype import guess
+from ...service.multipart import no_name_left
 from ...service.options import Options
 from ...service.rights import may, permit, visibility_of
 from ...store import is_descending
 from .. import pages
 from ..arguments import folder
-from ..pages import assets
+from ..pages import assets, urls
 from ..target import Target
 from . import archive, listing
 from .listing import listing_query
@@ -40,7 +42,10 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     pages.check_reachable(options)
     if "filename" not in (request.view_args or {}) and not request.path.endswith("/"):  # not dot segments
         return redirect_to_slash(request)
-    permit(options, "list", folder(target) or None)
+    top = folder(target) or ""
+    permit(options, "list", top or None)
+    if new := request.args.get("new"):
+        return redirect(urls.index({**listing_query(request.args), "folder": _new_folder(top, new)}), 303)
     data = listing.build(options.bucket(), request.args, target, options.keys, visibility_of(options))
     if pages.prefers_json():
         return pages.page("listing.html", data)
@@ -48,7 +53,16 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     deep = data["q"] or data["order"] != "name"  # files may be in other folders
     carried = listing_query({**request.args, "folder": data["folder"] or "" if deep else ""})
     more = {**listing.links(request.args, data, carried), **choices(options, data)}
-    return pages.page(template, data, view=request.args.get("view"), **more)
+    part = data["next"] is not None or "cursor" in request.args
+    return pages.page(template, data, view=request.args.get("view"), part=part, **more)
+
+
+def _new_folder(top: str, name: str) -> str:
+    """Return the folder with this *name* in *top*: it is created with its first upload."""
+    cleaned = clean(top + name)
+    if len(cleaned) <= len(top):
+        abort(400, no_name_left(name))
+    return f"{cleaned}/"
 
 
 def choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,21 +52,15 @@ def build(bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys,
         abort(
             400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
         )
-    texts = {name: _text(args, name, limit) for name, limit in _MAX_LENGTHS.items()}
     top = _folder(args, target)
-    try:
-        metadata = keys.of_query(args.items(multi=True))
-    except ValueError as error:
-        abort(400, f"{error}.")
+    wanted = filters(args, top, keys)
     page = bucket.list(
         order,
-        cursor.read(bucket, order.removeprefix("-"), args, None if texts["q"] else top, shown),
+        cursor.read(bucket, order.removeprefix("-"), args, None if wanted["part"] else top, shown),
         _limit(args, order),
-        prefix=top or texts["prefix"],
-        part=texts["q"],
         folded=top is not None,
-        metadata=metadata,
         shown=shown,
+        **wanted,
     )
     own = target.folder if target.kind is Kind.FOLDER else None
     if own and not (page.rows or page.folders or is_folder(bucket, own, shown)):
@@ -79,13 +73,26 @@ def build(bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys,
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows if not row.file.marks_folder],
         "folders": [{"name": path, "url": folder_url(path)} for path in page.folders],
-        "next": _next(bucket, page, args, metadata, own),
+        "next": _next(bucket, page, args, wanted["metadata"], own),
         "order": order,
         "folder": top,
-        "metadata": metadata,
-        "prefix": texts["prefix"],
-        "q": texts["q"],
+        "metadata": wanted["metadata"],
+        "prefix": args.get("prefix", ""),
+        "q": wanted["part"],
     }
+
+
+def filters(args: MultiDict[str, str], top: str | None, keys: Keys) -> dict[str, Any]:
+    """Return which files a query asks for, as arguments of :meth:`.Bucket.list`.
+
+    :param top: the folder
+    """
+    texts = {name: _text(args, name, limit) for name, limit in _MAX_LENGTHS.items()}
+    try:
+        metadata = keys.of_query(args.items(multi=True))
+    except ValueError as error:
+        abort(400, f"{error}.")
+    return {"prefix": top or texts["prefix"], "part": texts["q"], "metadata": metadata}
 
 
 def index_command(bucket: Bucket, args: Mapping[str, str], keys: Keys) -> str:

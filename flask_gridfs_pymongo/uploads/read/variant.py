@@ -22,7 +22,7 @@ from ...http.conditions import Outcome, evaluate
 from ...http.headers import Caching, cache_control, content_headers
 from ...http.negotiation import picture_type
 from ...http.response import Representation, respond
-from ...images import JPEG, LIMITS, PNG, TYPES, WEBP, Variant
+from ...images import JPEG, LIMITS, PNG, SCREEN, TYPES, WEBP, Variant
 from ...service.download import bounded
 from ...service.errors import RETRY_AFTER
 from ...service.options import Options
@@ -45,8 +45,9 @@ def is_available() -> bool:
 
 
 def uncropped_widths(options: Options) -> list[tuple[str, int]]:
-    """Return the names and widths of variants that show the whole picture, by width; empty without Pillow."""
-    whole = [(name, variant.width) for name, variant in options.all_variants.items() if not variant.crop]
+    """Return the names and widths of variants for tiles, which show whole pictures, by width; empty without Pillow."""
+    variants = options.all_variants.items()
+    whole = [(name, variant.width) for name, variant in variants if not variant.crop and variant is not SCREEN]
     return sorted(whole, key=lambda found: found[1]) if is_available() else []
 
 

@@ -81,7 +81,9 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
         abort(400, "This file has no name under which it could be restored.")
     permit(options, "write", file.filename)
     saved = save_copy(options, file, file.filename, lambda newest: check_again(options, request, target, file))
-    text = gettext("An older version of %(name)s is the newest again.", name=saved.filename)
+    text = (
+        gettext("Version %(number)s restored.", number=options.bucket().number(file) + 1) if pages.is_browser() else ""
+    )
     return _saved(options, [saved], pages.url_of(saved, {"details": "", **listing_query(request.args)}) or "", text)
 
 

@@ -1,12 +1,13 @@
 """``POST /NAME?move=NEW`` renames a file, ``?copy=NEW`` copies it.
 
-The new name is cleaned like that of an upload; folders in it need not exist. Our pages send it as the form's field
-``to``. Neither ever replaces a file: a name that is taken is a 409.
+The new name is cleaned like that of an upload; folders in it need not exist. A form sends it as the field ``to``, or
+in two, as our pages do: ``folder`` and ``name``. Neither ever replaces a file: a name that is taken is a 409.
 """
 
 from __future__ import annotations
 
 from flask import Request, abort
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, NotFound, PreconditionFailed
 from werkzeug.wrappers import Response
 
@@ -98,7 +99,9 @@ def _moved_before(options: Options, request: Request, target: Target) -> StoredF
 
 def _new_name(options: Options, request: Request, flag: str) -> str:
     """Return the new name, cleaned, which may be written: the URL's, or else the form's."""
-    new = clean_or_400(request.args[flag] or small_form(request).get("to"))
+    form = MultiDict[str, str]() if request.args[flag] else small_form(request)
+    in_folder = f"{form.get('folder', '')}/{form['name']}" if form.get("name") else None
+    new = clean_or_400(request.args[flag] or form.get("to") or in_folder)
     permit(options, "write", new)
     return new
 

@@ -22,7 +22,7 @@ def test_a_person_adds_a_picture_looks_at_it_and_deletes_it(page: Page, gallery:
     page.get_by_role("link", name="Gallery").click()
     page.get_by_label("Add files").set_input_files(picture)
     page.get_by_role("link", name="2 versions").click()
-    page.get_by_role("button", name="Make it the newest").click()
+    page.get_by_role("button", name="Restore").click()
     expect(page.locator(".versions .number")).to_have_text(["Version 3", "Version 2", "Version 1"])
 
     page.get_by_role("link", name="Delete…", exact=True).first.click()

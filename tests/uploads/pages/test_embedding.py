@@ -225,7 +225,7 @@ class TestWhoMayWrite:
 
         query = "" if folder is None else f"?folder={folder}"
         page = client(authorize=authorize).get(f"/uploads/{query}", headers=HTML).text
-        assert ('class="upload"' in page) == ("Choose files above" in page) == shown
+        assert ('class="upload"' in page) == ("Drop files here" in page) == shown
         assert set(asked) == {folder or ""}
 
     def test_nobody_adds_to_what_is_read_only(self, client: Client) -> None:
@@ -280,7 +280,7 @@ class TestNotices:
         assert told(upload) == f"?{place} 2 files were added."
         url = "/uploads/docs/a%3Cb%3E.txt"
         restored = browser.post(f"{url}?version=0&restore&{place}", headers=HTML)
-        assert told(restored).endswith("An older version of docs/a&lt;b&gt;.txt is the newest again.")
+        assert told(restored).endswith("Version 1 restored.")
         assert place in restored.location
         deleted = browser.post(f"{url}?version=0&delete&{place}", headers=HTML)
         assert told(deleted).endswith("A version of docs/a&lt;b&gt;.txt was deleted.")

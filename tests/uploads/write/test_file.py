@@ -396,7 +396,7 @@ class TestDeleting:
 
     def test_the_buttons(self, uploads: FlaskClient) -> None:
         page = uploads.get("/uploads/a?versions", headers=HTML).text
-        assert "Make it the newest" in page
+        assert "Restore" in page
         assert "Delete version 2" in page
         restored = uploads.post("/uploads/a?version=0&restore", headers=HTML)
         assert restored.status_code == 303

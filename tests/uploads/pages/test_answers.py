@@ -1,0 +1,257 @@
+"""Each number, link and message of the pages is about what is shown, and the next page in the history is there."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from flask_gridfs_pymongo import PyMongo
+
+from ...conftest import HTML, JSON, Client, everyone, form, serving
+from ...helpers.pages import note_errors
+from ...helpers.pictures import encoded
+
+
+class Site:
+    address: str
+
+    def __init__(self, mongod: str) -> None:
+        self.app = app = Flask("answers")
+        self.mongo = mongo = PyMongo(app, uri=f"{mongod}/test_answers")
+        mongo.cx.drop_database("test_answers")
+        options: dict[str, Any] = {"authorize": everyone, "metadata": ("title", "tags")}
+        app.register_blueprint(mongo.uploads_blueprint("files", url_prefix="/files", **options))
+
+    def save(self, name: str, content: bytes = b"x", **metadata: Any) -> None:
+        with self.app.app_context():
+            self.mongo.save_file(name, io.BytesIO(content), metadata=metadata)
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        found = self.mongo.db["fs.files"].find_one({"filename": name})
+        assert found is not None
+        return {key: value for key, value in found["metadata"].items() if key in ("title", "tags", "n")}
+
+
+@pytest.fixture(scope="module")
+def site(mongod: str) -> Iterator[Site]:
+    site = Site(mongod)
+    with serving(site.app) as site.address:
+        yield site
+    site.mongo.cx.drop_database("test_answers")
+    site.mongo.cx.close()
+
+
+@pytest.fixture(autouse=True)
+def _empty(site: Site) -> None:
+    for name in ("fs.files", "fs.chunks"):
+        site.mongo.db[name].delete_many({})
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    errors: list[str] = []
+    with browser.new_context(has_touch=True) as context:
+        context.set_default_timeout(30_000)
+        page = context.new_page()
+        note_errors(page, errors)
+        yield page
+    assert [error for error in errors if "404" not in error] == []
+
+
+def test_an_archive_holds_what_the_page_counts(client: Client, mongo: PyMongo) -> None:
+    uploads = client(metadata=("tags",), authorize=everyone)
+    for name, tags in {"a/report.txt": ["x", "y"], "a/b/report2.txt": ["x"], "a/c.txt": ["y"], "d.txt": ["x"]}.items():
+        mongo.save_file(name, io.BytesIO(b"x"), metadata={"tags": tags})
+    for query, names in {
+        "": ["a/b/report2.txt", "a/c.txt", "a/report.txt", "d.txt"],
+        "?q=report": ["a/b/report2.txt", "a/report.txt"],
+        "?folder=a/&q=REPORT2": ["b/report2.txt"],
+        "?folder=a/": ["b/report2.txt", "c.txt", "report.txt"],
+        "?prefix=a/r": ["a/report.txt"],
+        "?flat=1&metadata.tags=x": ["a/b/report2.txt", "a/report.txt", "d.txt"],
+        "?flat=1&metadata.tags=x&metadata.tags=y": ["a/report.txt"],
+        "?view=table&order=size&q=c.": ["a/c.txt"],
+    }.items():
+        shown = uploads.get(f"/uploads/{query}", headers=HTML).text
+        link = shown.partition(">Download as ZIP<")[0].rpartition('href="')[2].partition('"')[0].replace("&amp;", "&")
+        archive = zipfile.ZipFile(io.BytesIO(uploads.get(link).data))
+        assert sorted(archive.namelist()) == names, query
+
+
+def test_a_part_of_a_listing_is_called_so(client: Client, mongo: PyMongo) -> None:
+    uploads = client()
+    for number in range(3):
+        mongo.save_file(f"{number}.txt", io.BytesIO(b"x"))
+    whole, first = (uploads.get(f"/uploads/{query}", headers=HTML).text for query in ("", "?limit=2"))
+    assert "3 files, 3 bytes" in whole
+    assert "2 files on this page, 2 bytes" in first
+    assert "Download all as ZIP" in first
+    following = uploads.get("/uploads/?limit=2", headers=JSON).get_json()["next"]
+    assert "1 file on this page, 1 byte" in uploads.get(following.replace("format=json", ""), headers=HTML).text
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        *[("", "Files"), ("?folder=a/b%20c/", "b c – Files"), ("?q=<x>", "“&lt;x&gt;” – Files")],
+        *[("?flat=1", "All files – Files"), ("?folder=a/&q=c", "“c” – Files")],
+    ],
+)
+def test_titles(client: Client, mongo: PyMongo, query: str, title: str) -> None:
+    mongo.save_file("a/b c/d.txt", io.BytesIO(b"x"))
+    page = client().get(f"/uploads/{query}", headers=HTML).text
+    assert f"<title>{title}</title>" in page
+    assert title.removesuffix(" – Files") in page.partition("<h1")[2].partition("</h1>")[0]
+
+
+def test_the_history_after_questions_and_selections(page: Page, site: Site) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        site.save(name)
+    page.goto(f"{site.address}/files/")
+    for name in ("a.txt", "b.txt"):
+        page.get_by_role("checkbox", name=f"Select {name}").check()
+    page.get_by_role("button", name="Delete…").click()
+    expect(page.get_by_role("heading")).to_have_text("Delete 2 files?")
+    page.go_back()
+    expect(page.locator(".selected-count")).to_have_text("2 selected")
+    page.go_forward()
+    site.mongo.db["fs.files"].delete_one({"filename": "b.txt"})  # in another tab
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("status")).to_have_text("1 file was deleted. 1 no longer exists.")
+    page.go_back()  # a page, not the browser's error
+    expect(page.get_by_role("heading")).to_have_text("Not Found")
+    page.go_forward()
+    expect(page.locator(".files .name")).to_have_text(["c.txt"])
+    page.get_by_role("checkbox", name="Select c.txt").check()
+    page.get_by_role("button", name="Move").click()
+    expect(page.get_by_role("status")).to_have_text("0 files were moved. 1 file is there already.")
+
+
+def test_a_new_name_stays_in_its_folder(page: Page, site: Site) -> None:
+    site.save("a/b/c.txt")
+    page.goto(f"{site.address}/files/a/b/c.txt?details")
+    page.get_by_text("Rename, move or copy…").click()
+    expect(page.get_by_label("Folder")).to_have_value("a/b/")
+    page.get_by_label("New name").fill("new.txt")
+    page.keyboard.press("Enter")  # as the first button is: Move
+    expect(page.get_by_role("status")).to_have_text("a/b/c.txt is now a/b/new.txt.")
+    page.goto(f"{site.address}/files/?folder=a/")
+    page.get_by_text("New folder…").click()
+    page.get_by_label("Name", exact=True).fill("x y")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading")).to_have_text("x y")
+    assert page.evaluate("new URL(location).searchParams.get('folder')") == "a/x y/"
+
+
+def test_one_save_keeps_all_fields_and_their_types(page: Page, site: Site) -> None:
+    site.save("a.txt", title="old", tags=["red"], n=5)
+    page.goto(f"{site.address}/files/a.txt?details")
+    expect(page.locator("dl div", has_text="Title")).to_be_visible()
+    expect(page.get_by_role("button", name="Save")).to_have_count(1)
+    page.get_by_label("Title", exact=True).fill("new")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    assert site.metadata("a.txt") == {"title": "new", "tags": ["red"], "n": 5}
+    page.get_by_label("Tags", exact=True).first.fill("blue")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    assert site.metadata("a.txt") == {"title": "new", "tags": ["blue"], "n": 5}
+    page.get_by_role("button", name="Add another value: Title").click()
+    page.keyboard.type("second")
+    site.mongo.db["fs.files"].update_one({}, {"$set": {"metadata.tags": ["theirs"]}})  # by somebody else
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Title", exact=True)).to_have_count(3)
+    assert site.metadata("a.txt") == {"title": ["new", "second"], "tags": ["theirs"], "n": 5}
+
+
+def test_what_cannot_be_shown_says_so(page: Page, site: Site) -> None:
+    site.save("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(500))
+    site.save("damaged.txt", b"x" * 300_000)
+    site.mongo.db["fs.chunks"].delete_one({"n": 1})
+    page.goto(f"{site.address}/files/broken.png?details")
+    expect(page.locator(".preview")).to_have_text("This picture cannot be shown.")
+    page.goto(f"{site.address}/files/damaged.txt?details&part=5")
+    expect(page.locator(".damaged").first).to_have_text("damaged")
+    expect(page.get_by_role("link", name="Open", exact=True)).to_have_count(0)
+
+
+def test_the_viewer_on_a_phone(page: Page, site: Site) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        site.save(name, encoded(Image.effect_noise((900, 700), 90)))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{site.address}/files/")
+    page.locator("a.thumb").nth(1).click()
+    page.get_by_role("button", name="Enlarge b.png").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert not [url for url in asked if "b.png?id=" in url and "variant" not in url]  # the original only in full
+    page.get_by_role("button", name="Enlarge b.png").click()
+    dialog = page.get_by_role("dialog", name="b.png")
+    assert page.evaluate("location.hash") == "#full"
+    expect(dialog.get_by_role("img", name="b.png")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("button", name="Enlarge b.png")).to_be_focused()
+    assert page.evaluate("location.hash") == ""
+    page.keyboard.press("Enter")
+    dialog.get_by_role("link", name="Next").click()
+    expect(page.get_by_role("dialog", name="c.png")).to_be_visible()
+    swipe = """([from, to]) => {
+        const dialog = document.querySelector("dialog");
+        const touch = (x) => [new Touch({identifier: 1, target: dialog, clientX: x, clientY: 300})];
+        dialog.dispatchEvent(new TouchEvent("touchstart", {touches: touch(from)}));
+        dialog.dispatchEvent(new TouchEvent("touchend", {changedTouches: touch(to)}));
+    }"""
+    page.evaluate(swipe, [100, 300])
+    expect(page.get_by_role("dialog", name="b.png")).to_be_visible()
+    page.evaluate(swipe, [300, 100])
+    expect(page.get_by_role("dialog", name="c.png")).to_be_visible()
+
+
+def test_times_go_on(browser: Browser, site: Site) -> None:
+    site.save("a.txt")
+    with browser.new_context(locale="en-GB", timezone_id="UTC") as context:
+        page = context.new_page()
+        page.clock.install()
+        page.goto(f"{site.address}/files/a.txt?details")
+        uploaded = page.locator("dl time")
+        assert uploaded.inner_text()[0].isdigit()  # 30 November 2026, not November 30, 2026
+        page.clock.run_for(3 * 60_000)
+        assert "3 minutes ago" in uploaded.inner_text()
+
+
+def test_a_size_that_is_refused_has_one_name(client: Client) -> None:
+    uploads = client(max_size=3)
+    for headers in (HTML, JSON):
+        answer = uploads.post("/uploads/", data=form((b"1234", "a")), headers=headers)
+        assert answer.status == "413 Content Too Large"
+        assert "Content Too Large" in answer.text
+
+
+def test_assets_are_kept_for_good_by_their_release(client: Client) -> None:
+    uploads = client()
+    page = uploads.get("/uploads/", headers=HTML).text
+    sheet = page.partition('rel="stylesheet" href="')[2].partition('"')[0].replace("&amp;", "&")
+    kept = uploads.get(sheet)
+    assert "immutable" in kept.headers["Cache-Control"]
+    version = sheet.partition("&v=")[2]
+    for name in ("uploads.css", "uploads.js", "queue.js"):
+        other = uploads.get(f"/uploads/?asset={name}&v=other")
+        assert other.headers["Cache-Control"] == "no-cache"
+        references = other.text.count("?asset=")
+        assert references == other.text.count(f"&v={version}") > 0
+    for script in ("page.js", "queue.js", "send.js", "tray.js"):  # no script waits for another one
+        assert f'modulepreload" href="/uploads/?asset={script}&amp;v={version}"' in page
+    assert uploads.get("/uploads/?asset=../setup.py").status_code == 404
+
+
+def test_who_was_refused_at_the_root_is_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    client(authorize=lambda action, name: False).get("/uploads/")
+    assert "refused GET '/': 403" in caplog.text
