@@ -131,9 +131,9 @@ class LockStorage:
         there: set[str] = request.environ.setdefault(f"{self._key}.there", set())
         if (root := lock["root"]) not in there:
             names = {each["root"]: unquote(each["root"])[1:] for each in [lock, *self._locks()]}
-            files = self._dav().there(names.values())
+            files = self._options.bucket().dav.there(names.values())
             there |= {each for each, name in names.items() if name in files}
-            if root not in there and self._dav().exists(f"{names[root]}/"):
+            if root not in there and self._options.bucket().dav.exists(f"{names[root]}/"):
                 there.add(root)
         return root in there
 
