@@ -1,4 +1,4 @@
-"""Both ways with other GridFS tools: PyMongo's gridfs, Flask-PyMongo 3.0.1, mongoengine and Node's driver."""
+"""Both ways with other GridFS tools: PyMongo's gridfs, Flask-PyMongo 3.0.1, mongoengine, OpenDAL and Node's driver."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import flask_pymongo
 import gridfs
 import mongoengine
+import opendal
 import pytest
 from bson.objectid import ObjectId
 from flask import Flask
@@ -294,3 +295,29 @@ class TestNode:
         """Those of all versions, newest first."""
         versions = uploads.get(f"/fs/{name}?versions", headers=JSON).json["versions"]
         return [uploads.get(version["permanent_url"]).data for version in versions]
+
+
+def test_opendal(app: Flask, real: PyMongo, uri: str) -> None:
+    store, database = real.bucket(), uri.rpartition("/")[2]
+    for name, data in (("ours/a.bin", DATA), ("ours/empty", b""), ("ours/é 日本", b"1")):
+        real.save_file(name, io.BytesIO(data))
+    files = opendal.Operator("gridfs", connection_string=uri, database=database, bucket="fs", root="/")
+    assert [bytes(files.read(f"ours/{name}")) for name in ("a.bin", "empty", "é 日本")] == [DATA, b"", b"1"]
+    assert files.stat("ours/a.bin").content_length == len(DATA)
+    with files.open("ours/a.bin", "rb") as file:
+        file.seek(300_000)
+        assert file.read(10) == DATA[300_000:300_010]
+    files.write("theirs/b.txt", b"first")
+    files.write("theirs/b.txt", DATA)
+    app.register_blueprint(real.uploads_blueprint(url_prefix="/uploads", authorize=everyone))
+    client = app.test_client()
+    answer = client.get("/uploads/theirs/b.txt")
+    assert (answer.data, answer.mimetype) == (DATA, "text/plain")
+    assert client.get("/uploads/theirs/b.txt", headers={"Range": "bytes=-5"}).data == DATA[-5:]
+    assert [row.file.filename for row in store.list(prefix="theirs/").rows] == ["theirs/b.txt"]
+    assert client.put("/uploads/theirs/b.txt", data=b"newer").status_code == 204
+    assert client.get("/uploads/theirs/b.txt").data == b"newer"
+    assert bytes(files.read("theirs/b.txt")) == DATA  # the oldest version, as the recipe says
+    files.delete("ours/a.bin")
+    assert client.get("/uploads/ours/a.bin").status_code == 404
+    assert app.test_cli_runner().invoke(args=["gridfs", "check"]).exit_code == 0
