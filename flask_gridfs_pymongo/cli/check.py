@@ -38,8 +38,9 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
       0  nothing is wrong, or everything was repaired
       1  something is wrong
       2  the command line is wrong, or the database does not answer
+      3  nothing is wrong but an index that a sharded collection cannot have
     """
-    found = repaired = 0
+    found = repaired = impossible = 0
     with open_bucket(prefix, bucket) as store, _progress(store.collections, verify) as bar:
         collections = store.collections
         check = Check(collections, repair, verify, idle, advance=bar.update if bar else int)
@@ -52,6 +53,7 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
                 click.echo(plain(_text(finding)))
             found += 1
             repaired += finding.repaired
+            impossible += finding.problems[0].kind == "impossible"
     if as_json:
         counts = {"files": check.files, "chunks": check.chunks, "bytes": check.bytes, "uploading": check.uploading}
         totals = {"bucket": collections.name, **counts, "found": found, "repaired": repaired}
@@ -60,7 +62,9 @@ def check_command(bucket: str, prefix: str | None, repair: bool, verify: bool, i
         seen = f"{check.files:,} files ({check.bytes:,} bytes), {check.chunks:,} chunks"
         running = f" ({check.uploading:,} of uploads in progress)" if check.uploading else ""
         click.echo(plain(f"{collections.name}: {seen}{running}; {found:,} problems, {repaired:,} repaired"))
-    sys.exit(1 if found > repaired else 0)
+    if found > repaired + impossible:
+        sys.exit(1)
+    sys.exit(3 if impossible else 0)
 
 
 def _progress(collections: Collections, verify: bool) -> Any:

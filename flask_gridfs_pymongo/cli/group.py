@@ -23,7 +23,7 @@ from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
 
 from ..connection import AppState
-from ..store import Bucket, reason
+from ..store import Bucket, Unsupported, reason
 
 _MODULES = ("changes", "check", "expire", "indexes", "listing", "sync", "transfers")
 
@@ -106,6 +106,8 @@ def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
         yield state.connection.bucket(state.settings.dbname, name)
     except PyMongoError as error:
         raise Failure(f"{state.settings.dbname}.{name}: {reason(error)}") from None
+    except Unsupported as error:
+        raise Failure(f"{state.settings.dbname}.{name}: {error}") from None
     except BrokenPipeError:  # the reader has enough
         raise
     except OSError as error:  # those of a single file are reported with it

@@ -24,6 +24,7 @@ from ..store import (
     IndexConflict,
     QuotaExceeded,
     Unconfirmed,
+    Unsupported,
     codes,
     is_outage,
     missing_right,
@@ -58,6 +59,7 @@ def _has(code: int) -> Callable[[Exception], bool]:
 _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     (_is(QuotaExceeded), Failure(507)),
     (_is(ContentDeleted, IndexConflict), Failure(409)),
+    (_is(Unsupported), Failure(501)),
     (_is(CorruptFile, UnicodeEncodeError), Failure(500, "The stored file is damaged.")),
     (
         _has(DISK_FULL),
@@ -95,7 +97,7 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     ),
     (_is(TimeoutError), Failure(503, "Other clients keep changing this; try again.", transient=True)),
 )
-FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, QuotaExceeded)
+FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, QuotaExceeded, Unsupported)
 """the errors that the table is for; any other one is a bug of the package or the application"""
 
 

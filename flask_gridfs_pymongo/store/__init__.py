@@ -16,6 +16,7 @@ from .errors import (
     LeaseLost,
     QuotaExceeded,
     Unconfirmed,
+    Unsupported,
     UploadBusy,
     UploadEnded,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "StoredVariant",
     "Sweep",
     "Unconfirmed",
+    "Unsupported",
     "Upload",
     "UploadBusy",
     "UploadEnded",

@@ -397,6 +397,7 @@ class Bucket:
 
         :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
         """
+        self.collections.indexes.ensure()
         deleted = delete_all_many(self._versions, self.variants, newest)
         self.dav.drop([file.filename for file in newest if file.named])
         return deleted

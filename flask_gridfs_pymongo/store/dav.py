@@ -348,7 +348,8 @@ class Dav:
     def there(self, names: Collection[str]) -> set[str]:
         """Return those of *names* that there is a file of."""
         wanted = {"filename": {"$in": list(names)}}
-        return set(retry(self._files, lambda: self._files.distinct("filename", wanted)))
+        found = retry(self._files, lambda: list(self._files.find(wanted, {"filename": 1})))
+        return {one["filename"] for one in found if isinstance(one["filename"], str)}
 
     def exists(self, path: str) -> bool:
         """Whether there is a file, or with a slash at its end a folder."""

@@ -17,6 +17,10 @@ class IndexConflict(Exception):
     """A unique index of the application refuses the file; nothing was stored."""
 
 
+class Unsupported(Exception):
+    """The collections lack what this needs; the text names the remedy. Nothing was changed."""
+
+
 class Unconfirmed(PyMongoError):
     """The server did not confirm a write in time: it was done completely, or not at all."""
 

@@ -21,11 +21,14 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
-from .retry import is_transient, reason, retry
+from .errors import Unsupported
+from .retry import is_transient, missing_right, reason, retry
 
 _INDEX_TIMEOUT = 10  # seconds that a request waits for indexes
 _CHECK_INTERVAL = 10  # seconds between two checks
 _NO_QUORUM = (2, 9, 40415)  # from standalone servers, and from servers before MongoDB 4.4
+_CANNOT_CREATE = 67  # the server's code CannotCreateIndex, of a mongos for a unique index
+_COLLATION_REMEDY = "copy them to a collection without one, as names that differ in case alone would be one file"
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
@@ -35,13 +38,27 @@ class Index(NamedTuple):
     collection: Literal["files", "chunks", "uploads", "variants"]
     keys: list[tuple[str, int]]
     options: dict[str, Any]
+    loss: str = ""
+    """what is lost without it, besides speed"""
 
 
 WITH_PREVIOUS = {"previous": {"$exists": True}}
+PLACES = Index(
+    "chunks",
+    [("files_id", ASCENDING), ("n", ASCENDING)],
+    {"unique": True},
+    "resumable uploads are refused, and each upload takes more round trips",
+)
+"""The one by which two requests that append to an upload notice each other"""
 INDEXES = (
     Index("files", [("filename", ASCENDING), ("uploadDate", ASCENDING)], {}),
-    Index("chunks", [("files_id", ASCENDING), ("n", ASCENDING)], {"unique": True}),
-    Index("files", [("previous", ASCENDING)], {"unique": True, "partialFilterExpression": WITH_PREVIOUS}),
+    PLACES,
+    Index(
+        "files",
+        [("previous", ASCENDING)],
+        {"unique": True, "partialFilterExpression": WITH_PREVIOUS},
+        "each upload takes more round trips, and of several conditional ones at once perhaps none succeeds",
+    ),
 )
 """The two of the GridFS specification, and the one of claims (:mod:`.claims`)"""
 
@@ -57,6 +74,8 @@ class Indexes:
         self._known: list[Index] = []
         self._refused: list[Index] = []
         self._sound: list[Index] = []
+        self._unreadable = False
+        self._collation: Mapping[str, Any] = {}
         self._next_check = 0.0
 
     @property
@@ -67,8 +86,10 @@ class Indexes:
     def ensure(self, indexes: Sequence[Index] = INDEXES) -> None:
         """Create *indexes* if this process has not checked them yet, else check them again in the background.
 
-        If the server refuses an index, or takes longer than ten seconds, a warning is logged once, and the caller
-        continues without it.
+        If the server refuses an index, or takes longer than ten seconds, this is logged once, and the caller continues
+        without it; so it does if the database user may not read the indexes.
+
+        :raises Unsupported: if the collation of the files takes different names for the same
         """
         if new := [index for index in indexes if index not in self._known]:
             self._create(new)
@@ -78,6 +99,19 @@ class Indexes:
             timer = Timer(_CHECK_INTERVAL, self._check_again)
             timer.daemon = True
             timer.start()
+        if self._collation.get("strength", 3) < 3:  # 1 ignores case and accents, 2 ignores case
+            raise Unsupported(f"the {collation_problem(self._collation)}: {_COLLATION_REMEDY}")
+
+    def require(self, index: Index) -> None:
+        """Make sure that *index* is not known to be missing, after :meth:`ensure`.
+
+        :raises Unsupported: if it is
+        """
+        if index not in self._sound and not self._unreadable:
+            name, fields = self._collection_of(index).full_name, ", ".join(field for field, _ in index.keys)
+            raise Unsupported(
+                f"this needs the unique index on {fields} of {name}: 'flask gridfs index' creates it, or says why not"
+            )
 
     def _check_again(self) -> None:
         try:
@@ -89,24 +123,90 @@ class Indexes:
         deadline = time.monotonic() + _INDEX_TIMEOUT
         there: dict[str, Mapping[str, Any]] = {}
         sound = [index for index in self._sound if index not in indexes]
+        refused: list[tuple[Index, OperationFailure]] = []
         for index in indexes:
             collection = self._collection_of(index)
             if index.collection not in there:
-                there[index.collection] = retry(collection, collection.index_information)
-                if not there[index.collection]:  # the collection is new, or was dropped: try refused indexes again
+                found = self._read(collection)
+                if found is None:
+                    return
+                there[index.collection] = found
+                if not found:  # the collection is new, or was dropped: try refused indexes again
                     self._refused = [refused for refused in self._refused if refused.collection != index.collection]
             problem = index_problem(there[index.collection], index)
             if problem and index not in self._refused:
                 error = create_index(collection, index, max(deadline - time.monotonic(), 0.001))
-                problem = error and index_problem(
-                    collection.index_information(), index
-                )  # None: it exists under another name
-                if problem:
-                    _logger.warning("%s: cannot create the index %s: %a", collection.full_name, index.keys, error)
-                    self._refused.append(index)
+                # Without a problem it exists under another name.
+                problem = index_problem(collection.index_information(), index) if error else None
+                if problem and error:
+                    refused.append((index, error))
             if not problem:
                 sound.append(index)
         self._sound = sound
+        self._collation = collation_of(there.get("files", {})) or self._collation
+        self._refused += [index for index, _ in refused]
+        self._report(refused)
+
+    def _read(self, collection: Collection[Any]) -> Mapping[str, Any] | None:
+        """Return the indexes of a collection; None if the server refuses to tell them."""
+        try:
+            found: Mapping[str, Any] = retry(collection, collection.index_information)
+        except OperationFailure as error:
+            if is_transient(error):
+                raise
+            if not self._unreadable:
+                name = collection.full_name
+                _logger.warning("%s: its indexes are not known, make sure that they exist: %s", name, reason(error))
+            self._unreadable = True
+            return None
+        self._unreadable = False
+        return found
+
+    def _report(self, refused: Sequence[tuple[Index, OperationFailure]]) -> None:
+        """Log why indexes cannot be created; those that the user has no right to create in one line."""
+        denied = [one for one in refused if missing_right(one[1])]
+        for group in [*([denied] if denied else []), *([one] for one in refused if one not in denied)]:
+            is_final = group[0][1].code == _CANNOT_CREATE
+            lines = [
+                f"{self._collection_of(index).full_name} {index.keys}: {reason(error)!a}; {index.loss or 'slow'}"
+                for index, error in group
+            ]
+            _logger.log(logging.ERROR if is_final else logging.WARNING, "cannot create the index %s", "; ".join(lines))
+
+
+def collation_of(there: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the default collation of a collection with these indexes; empty if it compares texts by their bytes."""
+    found: Mapping[str, Any] = there.get("_id_", {}).get("collation", {})
+    return found
+
+
+def collation_problem(collation: Mapping[str, Any]) -> str:
+    """Return what is wrong with a default collation; an empty string if there is none."""
+    if not collation:
+        return ""
+    ignored = {1: " and ignores accents and case", 2: " and ignores case"}.get(collation["strength"], "")
+    return f"collation {collation['locale']!r} of the files sorts names otherwise than here{ignored}"
+
+
+def impossible(collection: Collection[Any], index: Index) -> str:
+    """Return why the server can never have a unique *index*: for its collection's shard key; else an empty string."""
+    client = collection.database.client
+    topology = getattr(client, "topology_description", None)  # mongomock has none
+    if (
+        not index.options.get("unique")
+        or not topology
+        or topology.topology_type_name not in ("Sharded", "LoadBalanced")
+    ):
+        return ""
+    try:
+        sharded = client["config"]["collections"].find_one({"_id": collection.full_name}) or {}
+    except OperationFailure:  # the user may not read it
+        return ""
+    key = sharded.get("key", {})
+    if list(key.items()) == index.keys[: len(key)]:
+        return ""
+    fields = ", ".join(f"{field} ({order})" if order == "hashed" else field for field, order in key.items())
+    return f"it is sharded by {fields}, with which a unique index would have to begin"
 
 
 def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
@@ -114,13 +214,14 @@ def index_problem(there: Mapping[str, Any], index: Index) -> str | None:
     same = [found for found in there.values() if found["key"] == index.keys]
     strict = [found for found in same if found.get("unique", False) >= index.options.get("unique", False)]
     narrowing = ("partialFilterExpression", "sparse", "collation", "expireAfterSeconds")
-    if any(all(found.get(name) == index.options.get(name) for name in narrowing) for found in strict):
+    wanted = {"collation": collation_of(there) or None, **index.options}
+    if any(all(found.get(name) == wanted.get(name) for name in narrowing) for found in strict):
         return None
     return "other options" if same else "missing"
 
 
-def create_index(collection: Collection[Any], index: Index, seconds: float | None) -> str:
-    """Create an index; return why the server refuses it, or an empty string.
+def create_index(collection: Collection[Any], index: Index, seconds: float | None) -> OperationFailure | None:
+    """Create an index; return the error if the server refuses it.
 
     On a replica set this waits for a majority; MongoDB's default waits for every voting member, even for one that is
     down (SERVER-65670).
@@ -134,7 +235,7 @@ def create_index(collection: Collection[Any], index: Index, seconds: float | Non
         {} if topology and topology.topology_type_name == "Single" else {"commitQuorum": "majority"}
     )
 
-    def create() -> str:
+    def create() -> OperationFailure | None:
         try:
             try:
                 collection.create_indexes([model], **quorum, **limit)
@@ -144,12 +245,10 @@ def create_index(collection: Collection[Any], index: Index, seconds: float | Non
                 if error.code not in _NO_QUORUM:
                     raise
                 collection.create_indexes([model], **limit)
-        except ExecutionTimeout as error:
-            return reason(error)
         except OperationFailure as error:
-            if is_transient(error):
+            if is_transient(error) and not isinstance(error, ExecutionTimeout):
                 raise
-            return reason(error)
-        return ""
+            return error
+        return None
 
     return retry(collection, create)

@@ -204,8 +204,9 @@ class Versions:
         """Return the names of the versions with these ``_id``, of those that have one."""
         files = self.collections.primary.files
         own = {"_id": {"$eq": file_ids[0]} if len(file_ids) == 1 else {"$in": file_ids}}
-        found = retry(files, lambda: files.find(own, {"filename": 1}).distinct("filename"))
-        return [name for name in found if type(name) is str and ids.is_utf8(name)]
+        found = retry(files, lambda: list(files.find(own, {"filename": 1})))
+        names = dict.fromkeys(name for one in found if type(name := one.get("filename")) is str)
+        return [name for name in names if ids.is_utf8(name)]
 
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; if a secondary that may lag finds nothing, ask the primary."""

@@ -8,11 +8,15 @@ import pymongo.collection
 import pytest
 from flask import Flask
 from pymongo.errors import ExecutionTimeout
+from werkzeug.test import TestResponse
 
+from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
 
-from ..conftest import put
+from ..conftest import Client, everyone, form, put
+from ..helpers.commands import call
 from ..helpers.replica import until
+from ..helpers.tus import TUS, patch
 
 
 def test_the_indexes_of_the_specification_exist(store: Bucket) -> None:
@@ -66,3 +70,52 @@ def test_an_index_that_takes_too_long_is_a_warning(
     assert len(asked) == 3
     assert max(asked) <= 10_000
     assert sum("cannot create the index" in record.message for record in caplog.records) == 3
+
+
+def test_resumable_uploads_need_the_unique_index_of_the_chunks(
+    client: Client, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, two requests that append do not notice each other. What is stored stays."""
+    monkeypatch.setattr("flask_gridfs_pymongo.store.indexes._CHECK_INTERVAL", 0.05)
+    http, chunks = client(authorize=everyone), mongo.db.fs.chunks
+    fields = {**TUS, "Upload-Length": "600000", "Upload-Metadata": "filename eA=="}
+    url = http.post("/uploads/", headers=fields).headers["Location"]
+    assert patch(http, url, 0, bytes(550_000)).status_code == 204
+    chunks.drop_index("files_id_1_n_1")
+    chunks.create_index([("files_id", 1), ("n", 1)])
+    answer = until(lambda: refused(patch(http, url, 550_000)))
+    assert "flask gridfs index" in answer.json["detail"]
+    assert http.post("/uploads/", headers=fields).status_code == 501
+    assert http.put("/uploads/y", data=b"y").status_code == 201
+    chunks.drop_index("files_id_1_n_1")
+    chunks.create_index([("files_id", 1), ("n", 1)], unique=True)
+    until(lambda: patch(http, url, 550_000, bytes(50_000)).status_code == 204)
+    assert http.get("/uploads/x").data == bytes(600_000)
+
+
+def refused(answer: TestResponse) -> TestResponse | None:
+    return answer if answer.status_code == 501 else None
+
+
+@pytest.mark.parametrize("strength", [1, 2, 3])
+def test_a_collation_that_ignores_case_is_refused(app: Flask, client: Client, mongo: PyMongo, strength: int) -> None:
+    """As a.txt and A.TXT would be versions of one name; any other than the simple one is told by check."""
+    mongo.db.fs.files.drop()
+    mongo.db.create_collection("fs.files", collation={"locale": "en", "strength": strength})
+    is_refused = strength < 3
+    http = client(authorize=everyone)
+    status = http.put("/uploads/a.txt", data=b"a").status_code
+    assert status == (501 if is_refused else 201)
+    mongo.db.fs.files.insert_many([{"filename": name, "length": 0, "chunkSize": 5} for name in ("b.txt", "B.TXT", "e")])
+    posted = http.post("/uploads/", data=form((b"d", "d")))
+    for change in (posted, http.post("/uploads/B.TXT?move=c.txt"), http.delete("/uploads/e")):
+        if is_refused:
+            assert change.status_code == 501
+            assert "ignores" in change.json["detail"]
+        else:
+            assert change.status_code < 300
+    status, lines, _ = call(app, "check")
+    assert status == 1
+    assert len([line for line in lines if "sorts names otherwise" in line]) == 1
+    assert mongo.db.fs.files.count_documents({"filename": {"$in": ["b.txt", "B.TXT"]}}) == (2 if is_refused else 1)
+    assert call(app, "put", __file__, "f").status == (2 if is_refused else 0)

@@ -192,6 +192,32 @@ def of(collection: str, name: str) -> Callable[[Command], bool]:
     return lambda command: (command.collection, command.name) == (collection, name)
 
 
+@pytest.mark.usefixtures("no_indexes")
+def test_files_that_are_sharded_by_another_key(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    """No unique index orders their writers: the first write says so, and check once, with a status of its own."""
+    with mongos(uri, files=("filename",), chunks=("files_id", "n")) as (_, address), opened(address) as doors:
+        sharded = doors.mongo.cx["config"]["collections"]
+        keys = {"files": {"filename": 1}, "chunks": {"files_id": 1, "n": 1}}
+        known = [{"_id": f"{doors.mongo.db.name}.fs.{name}", "key": key} for name, key in keys.items()]
+        sharded.insert_many(known)
+        try:
+            for content in (b"1", b"2"):
+                doors.bucket.save("x", io.BytesIO(content))
+            errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+            assert len(errors) == 1
+            assert "previous" in errors[0]
+            assert "conditional" in errors[0]
+            for options in ((), ("--repair",), ("--json",)):
+                result = doors.app.test_cli_runner().invoke(args=["gridfs", "check", *options])
+                assert result.exit_code == 3
+                assert result.stdout.count("it is sharded by filename") == 1
+            doors.bucket.chunks.drop_index("files_id_1_n_1")
+            assert doors.command("check") == 1
+            assert doors.command("check", "--repair") == 3
+        finally:
+            sharded.delete_many({"_id": {"$in": [one["_id"] for one in known]}})
+
+
 class Nth:
     """Fits the command with this number, and notes it."""
 

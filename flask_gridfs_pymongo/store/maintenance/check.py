@@ -23,14 +23,14 @@ from typing import Any, Literal, NamedTuple
 
 from bson.objectid import ObjectId
 from pymongo import ASCENDING
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from .. import ids, variants
 from ..collections import Collections
-from ..indexes import INDEXES, WITH_PREVIOUS, index_problem
+from ..indexes import INDEXES, WITH_PREVIOUS, collation_of, collation_problem, impossible, index_problem
 from ..integrity import FIELDS, NUMBERS, SIZE, SIZES, ChunkAudit, Problem
 from ..resumable.uploads import ResumableUploads
-from ..retry import RetryBudget, retry, while_known
+from ..retry import RetryBudget, is_transient, reason, retry, while_known
 from ..versions import Versions
 from ..writing.changes import finish
 from ..writing.claims import Claims, build_index
@@ -60,6 +60,8 @@ class Finding(NamedTuple):
 @dataclass
 class Check:
     """Checks every file and every chunk of a bucket once.
+
+    An index is ``impossible`` if its collection is sharded by another key.
 
     Unreferenced chunks younger than :data:`ORPHAN_AGE`, and those of an unfinished :class:`.Upload`, count as an upload
     in progress (*uploading*). The server must be MongoDB 4.4 or later.
@@ -104,15 +106,30 @@ class Check:
         yield from self._pictures()
 
     def _indexes(self) -> Iterator[Finding]:
+        there: dict[str, Mapping[str, Any]] = {}
         for index in (*INDEXES, *variants.VARIANT_INDEXES):
-            collection = self.collections.of(index)
-            there = collection.index_information()  # empty if the collection does not exist yet
-            problem = index_problem(there, index) if there else None
-            if not problem or ("partialFilterExpression" in index.options and not self._files.find_one(WITH_PREVIOUS)):
+            collection, fields = self.collections.of(index), ", ".join(field for field, _ in index.keys)
+            if index.collection not in there:
+                try:
+                    there[index.collection] = collection.index_information()  # empty if it does not exist yet
+                except OperationFailure as refused:
+                    if is_transient(refused):
+                        raise
+                    there[index.collection] = {}
+                    yield Finding("index", "", collection.full_name, [Problem("unknown", 1)], note=reason(refused))
+                if index.collection == "files" and (note := collation_problem(collation_of(there["files"]))):
+                    yield Finding("index", "_id", collection.full_name, [Problem("collation", 1)], note=note)
+            problem = index_problem(there[index.collection], index) if there[index.collection] else None
+            if not problem:
+                continue
+            if why := impossible(collection, index):
+                note = f"{why}; so {index.loss}"
+                yield Finding("index", fields, collection.full_name, [Problem("impossible", 1)], note=note)
+                continue
+            if "partialFilterExpression" in index.options and not self._files.find_one(WITH_PREVIOUS):
                 continue
             error = build_index(self.collections, index) if self.repair else ""
             repaired = self.repair and not error
-            fields = ", ".join(field for field, _ in index.keys)
             yield Finding("index", fields, collection.full_name, [Problem(problem, 1)], 0, repaired, error)
             if index.collection == "chunks":
                 self._chunks_in_order = repaired or problem != "missing"

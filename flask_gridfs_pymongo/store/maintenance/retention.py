@@ -98,6 +98,7 @@ class Sweep:
         :return: what was deleted, or would be without *dry_run*
         :raises pymongo.errors.PyMongoError: if the server fails; another run continues
         """
+        self.bucket.collections.indexes.ensure()
         versions = Versions(self.bucket.collections)
         files = versions.collections.primary.files
         now = versions.collections.clock.now()

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from bson.objectid import ObjectId
 from pymongo import ASCENDING
 
-from ..indexes import INDEXES, Index
+from ..indexes import INDEXES, PLACES, Index
 from ..retry import retry
 from ..versions import Versions
 from ..writing.claims import Claims
@@ -106,8 +106,9 @@ class ResumableUploads:
         :param lifetime: seconds after its last byte, in which it can be resumed
         :param details: for :attr:`Upload.details`
         :param owner: the client, for :meth:`count`
+        :raises Unsupported: if the unique index of the chunks is missing
         """
-        self._versions.collections.indexes.ensure((*INDEXES, *_INDEXES))
+        self._ensure_indexes()
         now, token = self._clock.now(), secrets.token_urlsafe(16)
         document = {
             "_id": ObjectId(),
@@ -164,7 +165,9 @@ class ResumableUploads:
         :param checked: as in :class:`.UploadWriter`
         :raises UploadBusy: if another request keeps the lease
         :raises UploadEnded: if the upload is not open
+        :raises Unsupported: if the unique index of the chunks is missing: without it, bytes could be lost
         """
+        self._ensure_indexes()
         lease, document = Lease.acquire(self.collection, upload.id, self._clock)
         known = self._known.pop(upload.id, None)
         digest = None
@@ -180,6 +183,11 @@ class ResumableUploads:
         finally:
             if writer.saved and writer.digest is not None:
                 self._remember(_Known(lease.epoch, writer.offset, writer.digest), upload.id)
+
+    def _ensure_indexes(self) -> None:
+        indexes = self._versions.collections.indexes
+        indexes.ensure((*INDEXES, *_INDEXES))
+        indexes.require(PLACES)
 
     def _remember(self, known: _Known, upload_id: ObjectId) -> None:
         while len(self._known) >= _DIGESTS:

@@ -24,7 +24,7 @@ from .. import ids
 from ..collections import Collections
 from ..indexes import WITH_PREVIOUS, Index, create_index
 from ..model import NOTE, StoredFile
-from ..retry import retry
+from ..retry import reason, retry
 
 CLAIM_TTL = 600
 """seconds"""
@@ -129,4 +129,5 @@ def build_index(collections: Collections, index: Index) -> str:
     """
     if index.options.get("partialFilterExpression") == WITH_PREVIOUS:
         Claims(collections).remove_doubled()
-    return create_index(collections.of(index), index, None)
+    error = create_index(collections.of(index), index, None)
+    return reason(error) if error else ""
