@@ -31,7 +31,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from .collections import Collections
 from .errors import QuotaExceeded
 from .listing.names import parent_of, successor
-from .retry import retry
+from .retry import is_unconfirmed, retry
 
 MAX_LOCKS = 1000
 MAX_PROPERTIES = 100
@@ -301,7 +301,7 @@ class Dav:
             self._retry(lambda: self._collection.insert_many(documents, ordered=False))
         except BulkWriteError as error:
             refused = error.details["writeErrors"]
-            if error.details["writeConcernErrors"] or {one["code"] for one in refused} != {_DUPLICATE_KEY}:
+            if is_unconfirmed(error) or {one["code"] for one in refused} != {_DUPLICATE_KEY}:
                 raise
             there = {one["index"] for one in refused}
             return [document for index, document in enumerate(documents) if index not in there]

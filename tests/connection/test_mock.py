@@ -215,5 +215,6 @@ def test_a_network_drive(mongo: PyMongo) -> None:
     token = answer.headers["Lock-Token"]
     assert [answer.status_code, ask("PUT", "/e/a", b"z"), ask("PUT", "/e/a", b"z", If=f"({token})")] == [200, 423, 204]
     assert dav.open("/e/a", method="UNLOCK", headers={"Lock-Token": token}).status_code == 204
+    assert [ask("MOVE", "/e/b", Destination="/e/c"), ask("DELETE", "/e/c")] == [201, 204]  # a folder that is known
     assert [ask("DELETE", "/e"), ask("GET", "/e/a")] == [204, 404]
     assert nothing_stored(mongo)
