@@ -224,6 +224,11 @@ BIG = random.Random(1).randbytes(400_000)
 Client = Callable[..., FlaskClient]
 
 
+def if_match(client: FlaskClient, url: str) -> dict[str, str]:
+    """The field that names the version at *url*, for a change of it."""
+    return {"If-Match": client.get(url).headers["ETag"]}
+
+
 @pytest.fixture
 def client(app: Flask, mongo: PyMongo) -> Client:
     """``client(**options)`` registers the blueprint with them and gives a client."""

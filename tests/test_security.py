@@ -21,7 +21,7 @@ from pymongo.errors import AutoReconnect
 from flask_gridfs_pymongo import PyMongo, signals
 from flask_gridfs_pymongo.store import Bucket
 
-from .conftest import Serve
+from .conftest import Serve, if_match
 
 JSON = {"Accept": "application/json"}
 PDF, SVG, HTML = "application/pdf", "image/svg+xml", "text/html"
@@ -354,11 +354,11 @@ class TestSignals:
         with signals.file_saved.connected_to(saved), signals.file_deleted.connected_to(deleted):
             client.put("/u/a", data=b"one")
             client.post("/u/", data={"file": [(io.BytesIO(b"1"), "a"), (io.BytesIO(b"22"), "b")]})
-            client.post("/u/a?version=0&restore")
+            client.post("/u/a?version=0&restore", headers=if_match(client, "/u/a?version=0"))
             client.put("/u/secret", data=b"x")
             client.put("/u/a", data=b"x", headers={"If-None-Match": "*"})
             mongo.save_file("c", io.BytesIO(b"333"))
-            client.delete("/u/a?version=0")
+            client.delete("/u/a?version=0", headers=if_match(client, "/u/a?version=0"))
             client.delete("/u/a")
             client.delete("/u/none")
         assert told == [

@@ -78,6 +78,11 @@ def parse_tags(value: str) -> list[tuple[bool, str]]:
     return [(bool(weak), tag) for weak, tag in re.findall(_ETAG, value)]
 
 
+def names_tag(headers: Fields) -> bool:
+    """Whether If-Match has an entity tag; ``*`` is none (RFC 9110 section 13.1.1)."""
+    return bool(parse_tags(_field(headers, "If-Match") or ""))
+
+
 def last_modified(date: datetime) -> datetime:
     """Return the Last-Modified of a change at *date*: in whole seconds, and never in the future (section 8.8.2.1)."""
     return min(date, datetime.now(UTC)).replace(microsecond=0)

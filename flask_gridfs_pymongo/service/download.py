@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import closing
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -78,7 +77,7 @@ def bounded(caching: Caching, file: StoredFile) -> Caching:
     """Return *caching*, which ends at the latest when *file* expires."""
     if caching.max_age is None or file.expires_at is None:
         return caching
-    left = file.expires_at - datetime.now(UTC)
+    left = file.expires_at - file.now()
     return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))
 
 

@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from flask import Request, abort
@@ -195,7 +195,7 @@ def with_expiry(options: Rules, fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     if options.expire_after is None or "expiresAt" in fields.get("metadata", {}):
         return dict(fields)
-    date = datetime.now(UTC) + timedelta(seconds=options.expire_after)
+    date = options.bucket().collections.clock.now() + timedelta(seconds=options.expire_after)
     return {**fields, "metadata": {**fields.get("metadata", {}), "expiresAt": date}}
 
 

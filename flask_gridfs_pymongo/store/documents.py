@@ -107,4 +107,5 @@ class DocumentFinder:
             own = {"files_id": {"$eq": document["_id"]}}
             if self._collections.primary.chunks.find_one(own, {"_id": 1}) is None:
                 document = {**document, "length": 0}
-        return StoredFile.from_document(document, options=self._collections.codec_options, **more)
+        options, now = self._collections.codec_options, self._collections.clock.now
+        return StoredFile.from_document(document, options=options, now=now, **more)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from typing import Any
 
 import bson
@@ -21,6 +22,11 @@ from bson.objectid import ObjectId
 
 MAX_ID_LENGTH = 1024
 """characters of the text"""
+
+
+def new(now: datetime) -> ObjectId:
+    """Return an ObjectId that was made at *now*, by whichever clock that is."""
+    return ObjectId(int(now.timestamp()).to_bytes(4, "big") + ObjectId().binary[4:])
 
 
 def to_text(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -35,6 +35,11 @@ OWN_FIELDS = frozenset(
 """the fields of a files document that the store itself sets and reads"""
 NOTE = "previousBy"
 """the field for what a caller wants to know of a version while it has a claim (:mod:`.claims`)"""
+
+
+def local_now() -> datetime:
+    """Return the time in UTC by this machine's clock."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class StoredFile:
     """the files document itself"""
     options: CodecOptions[Any] = field(default=DEFAULT_CODEC_OPTIONS, compare=False, repr=False)
     """of the collection: how a UUID in the ``_id`` is stored"""
+    now: Callable[[], datetime] = field(default=local_now, compare=False, repr=False)
+    """the clock by which it expires: the server's, if the file comes from a bucket"""
 
     @classmethod
     def from_document(
@@ -86,6 +93,7 @@ class StoredFile:
         options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS,
         first_chunk: bytes | None = None,
         shares_second: bool = False,
+        now: Callable[[], datetime] = local_now,
     ) -> StoredFile:
         """Read a files document, also one that another tool wrote."""
         name = document.get("filename")
@@ -116,6 +124,7 @@ class StoredFile:
             metadata=metadata,
             document=document,
             options=options,
+            now=now,
         )
 
     @cached_property
@@ -147,7 +156,7 @@ class StoredFile:
     @property
     def expired(self) -> bool:
         """Whether the file has expired; it may still be stored."""
-        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
+        return self.expires_at is not None and self.expires_at <= self.now()
 
     @cached_property
     def etag(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from pymongo import ASCENDING
@@ -61,7 +61,7 @@ class Variants:
         # Variants can be made again, so a majority need not have them.
         self._collection = collections.variants.with_options(write_concern=WriteConcern(w=1))
         self._files = collections.primary.files
-        self._indexes = collections.indexes
+        self._indexes, self._clock = collections.indexes, collections.clock
 
     def get(self, tag: str, *, note: bool = True) -> StoredVariant | FailedVariant | None:
         """Return the variant with this tag, or how it failed, or None.
@@ -71,7 +71,7 @@ class Variants:
         found = self._collection.find_one({"_id": tag})
         if found is None:
             return None
-        now = datetime.now(UTC)
+        now = self._clock.now()
         if note and found["used"] < now - _NOTE_PERIOD:
             with self._logged():
                 self._collection.update_one({"_id": tag}, {"$set": {"used": now}})
@@ -87,7 +87,7 @@ class Variants:
             return
         else:
             made = {"contentType": variant.content_type, "data": variant.data}
-        fields = {"file": file_id, "used": datetime.now(UTC), **made}
+        fields = {"file": file_id, "used": self._clock.now(), **made}
         with self._logged():
             self._indexes.ensure(VARIANT_INDEXES)
             self._collection.replace_one({"_id": tag}, fields, upsert=True)

@@ -79,7 +79,7 @@ class Versions:
         keys = self._keys(files, filename)
         if keys is not None:
             place = version if version >= 0 else version + len(keys)
-            if not 0 <= place < len(keys) or StoredFile.from_document(keys[-1]).expired:
+            if not 0 <= place < len(keys) or self._expired(keys[-1]):
                 return None
             own = {"filename": filename, "uploadDate": keys[place]["uploadDate"]}
             if found := self._documents.find(files, own, first_chunk):
@@ -88,6 +88,9 @@ class Versions:
                 )
         newest = unless_expired(self._strict.at(filename, -1, files))
         return self._strict.at(filename, version, files) if newest else None
+
+    def _expired(self, document: Mapping[str, Any]) -> bool:
+        return StoredFile.from_document(document, now=self.collections.clock.now).expired
 
     def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
         """The names and dates of all versions, the oldest first; None if too many, or dates do not settle the order."""
@@ -137,7 +140,8 @@ class Versions:
         if keys is None:
             newest, total = self._strict.at(filename, -1, files), self.count(filename)
         else:
-            newest, total = StoredFile.from_document(keys[-1]) if keys else None, len(keys)
+            newest = StoredFile.from_document(keys[-1], now=self.collections.clock.now) if keys else None
+            total = len(keys)
         top = total if number is None else max(0, min(number, total))
         while top and unless_expired(newest):
             first = max(0, top - limit)  # counted from the oldest, so that uploads meanwhile change no number

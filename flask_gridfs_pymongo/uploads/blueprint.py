@@ -75,9 +75,7 @@ def _failed(options: Options, error: Exception) -> Response:
             "This takes too long here: choose a folder, a prefix, or the order by name. An index helps: %(command)s",
             command=listing.index_command(options.bucket(), request.args, options.keys),
         )
-    # A repeated change of ?version=N could affect another version, if the first one renumbered them.
-    repeatable = request.method == "GET" or target_of(request).version is None
-    fields = {"Retry-After": RETRY_AFTER} if failure.transient and repeatable else {}
+    fields = {"Retry-After": RETRY_AFTER} if failure.transient else {}
     return pages.problem(failure.status, text, fields)
 
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from flask import Request, abort, redirect
 
+from ..http.conditions import names_tag
 from ..http.filenames import compose
 from ..http.headers import NO_STORE
 from ..http.response import is_conditional
@@ -22,14 +23,24 @@ from .pages.render import url_of
 from .target import Target
 
 
-def select(options: Options, request: Request, target: Target, action: str, *, first_chunk: bool = False) -> StoredFile:
+def select(
+    options: Options,
+    request: Request,
+    target: Target,
+    action: str,
+    *,
+    first_chunk: bool = False,
+    changes: bool = True,
+) -> StoredFile:
     """Return the version that the URL names; *action* on its name is permitted.
 
     :param first_chunk: as in :meth:`.Bucket.find`
+    :param changes: whether a request that is no GET or HEAD changes something
     :raises werkzeug.exceptions.HTTPException: 400 for an invalid query, 403, or 404; 308 if a version that is read by
         its id was renamed; at the root always 404 for a file that the client may not know, as it may have guessed the
-        id
+        id; 428 if a change names a version by its number alone
     """
+    reading = request.method in ("GET", "HEAD")
     names = [] if target.name is None else meant(options, action, target.name)
     version, bucket = number(target.version, "version"), options.bucket()
     if target.id is not None:
@@ -39,10 +50,12 @@ def select(options: Options, request: Request, target: Target, action: str, *, f
     elif target.name is None:
         abort(400, "Give ?id.")
     else:
+        if changes and not reading and version is not None and not names_tag(request.headers):
+            # Clients and proxies may repeat a DELETE (RFC 9110 section 9.2.2), and the number then means another one.
+            abort(428, "A version's number may change: name it by ?id=, or by its entity tag in If-Match.")
         wanted = -1 if version is None else version
         found = (bucket.find(name, wanted, first_chunk=first_chunk) for name in names)
         file = next(filter(None, found), None)
-    reading = request.method in ("GET", "HEAD")
     if file and names and reading and file.filename not in names and may(options, action, file.filename):
         _redirect(request, file)
     known = file and (file.filename in names or (target.name is None and may_know(options, action, file.filename)))

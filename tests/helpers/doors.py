@@ -248,7 +248,7 @@ OPERATIONS: dict[str, Operation] = {
     "move": writes("POST", "/u/b.txt?move=c.txt", 201),
     "bulk move": writes("POST", "/u/?move=moved", 200, lambda: {"id": "{m1}"}),
     "copy": writes("POST", "/u/a.txt?copy=a2.txt", 201),
-    "restore": writes("POST", "/u/a.txt?restore&version=0", 201),
+    "restore": writes("POST", "/u/a.txt?restore", 201),
     "metadata": writes("POST", "/u/a.txt?metadata", 200, {"title": "x"}),
     "PATCH": writes("PATCH", "/u/a.txt", 200, b'{"title": "y"}', Content_Type=_MERGE),
     "tus: create": Operation(lambda doors: _create(doors, len(LARGE)), 201),

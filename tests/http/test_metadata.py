@@ -268,8 +268,10 @@ class TestPatch:
 
     def test_an_older_version(self, uploads: FlaskClient) -> None:
         file_id = uploads.get("/uploads/a.txt?version=0&details", headers=JSON).json["id"]
+        etag = uploads.get("/uploads/a.txt?version=0").headers["ETag"]
         for url in ("/uploads/a.txt?version=0", f"/uploads/a.txt?id={file_id}", f"/uploads/?id={file_id}"):
-            assert self.patch(uploads, {"title": url}, url).json["version"] == 0
+            fields = {"If_Match": etag} if "version" in url else {}
+            assert self.patch(uploads, {"title": url}, url, **fields).json["version"] == 0
             assert self.metadata(uploads, "&version=0") == {"title": url}
         assert self.metadata(uploads) == {"title": "second"}
 
@@ -281,7 +283,8 @@ class TestPatch:
             ({"title": {"$gt": ""}}, "a.txt", {}, 400),
             ({"$set": {"length": 0}}, "a.txt", {}, 400),
             ({"title": "x"}, "none", {}, 404),
-            ({"title": "x"}, "a.txt?version=7", {}, 404),
+            ({"title": "x"}, "a.txt?version=1", {}, 428),
+            ({"title": "x"}, "a.txt?version=7", {"If_Match": '"x"'}, 404),
             ({"title": "x"}, "a.txt?id=4cf139def4b6a1134c4ea6c4", {}, 404),
             ({"title": "x"}, "", {}, 400),
             ({"title": "x"}, "a.txt", {"If_Match": '"x"'}, 412),

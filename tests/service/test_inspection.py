@@ -87,11 +87,10 @@ def test_one_bad_file_of_three_stores_none(client: Client, mongo: PyMongo) -> No
 
 def test_a_restored_version_is_inspected_again(client: Client, mongo: PyMongo) -> None:
     uploads = client(inspect=refuse_evil, authorize=everyone)
-    for data in (b"evil", b"good"):
-        mongo.save_file("a", io.BytesIO(data))
-    assert uploads.post("/uploads/a?version=0&restore").status_code == 422
+    evil, good = (mongo.save_file("a", io.BytesIO(data)) for data in (b"evil", b"good"))
+    assert uploads.post(f"/uploads/a?id={evil}&restore").status_code == 422
     assert uploads.get("/uploads/a").data == b"good"
-    assert uploads.post("/uploads/a?version=1&restore").status_code == 201
+    assert uploads.post(f"/uploads/a?id={good}&restore").status_code == 201
 
 
 def no_programs(file: StoredFile, read: Read) -> None:

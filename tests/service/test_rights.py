@@ -39,7 +39,7 @@ class TestAuthorize:
                 [("list", None), *(("read", name) for name in ("a", "b", "c", "")), ("delete", "a"), ("write", "")],
             ),
             (lambda: uploads.get("/uploads/a?versions"), [("read", "a"), ("write", "a"), ("delete", "a")]),
-            (lambda: uploads.post("/uploads/a?version=0&restore"), [("read", "a"), ("write", "a"), ("write", "a")]),
+            (lambda: uploads.post("/uploads/a?restore"), [("read", "a"), ("write", "a"), ("write", "a")]),
             (lambda: uploads.delete("/uploads/a"), [("delete", "a")]),
         ):
             asked.clear()

@@ -87,13 +87,14 @@ def test_a_variable_of_the_prefix_may_have_any_name(
     assert upload.startswith("/ann/u/?upload=")
     assert patch(http, upload, 0, b"x").status_code == 204
     form = {"file": (io.BytesIO(b"y"), "y.txt")}
+    first = http.get("/ann/u/a/x1.txt?details", headers=JSON).json["id"]  # type: ignore[index]
     for url, data, location in (
         ("/ann/u/?view=table", form, "/ann/u/?view=table"),
         ("/ann/u/a/x1.txt?restore&view=table", {}, "/ann/u/a/x1.txt?details=&view=table"),
         ("/ann/u/a/x1.txt?metadata&view=table", {"a": "1"}, "/ann/u/a/x1.txt?details=&view=table"),
         ("/ann/u/a/x1.txt?copy=b&view=table", {}, "/ann/u/b?details=&view=table"),
         ("/ann/u/b?delete&view=table", {}, "/ann/u/?view=table"),
-        ("/ann/u/a/x1.txt?delete&version=0&view=table", {}, "/ann/u/a/x1.txt?details=&view=table"),
+        (f"/ann/u/a/x1.txt?delete&id={first}&view=table", {}, "/ann/u/a/x1.txt?details=&view=table"),
     ):
         answer = http.post(url, data=data, headers=HTML)
         assert (answer.status_code, answer.headers["Location"]) == (303, location)

@@ -61,7 +61,7 @@ class UploadWriter:
         self._files, self._chunks = versions.collections.primary
         self._limit, self._checked = limit, checked
         self._begin = (document["offset"], bytes(document["tail"]), digest and digest.copy())
-        self._pipeline = ChunkPipeline(lease.id, self._store, *self._begin[:2])
+        self._pipeline = ChunkPipeline(lease.id, self._store, versions.collections.clock, *self._begin[:2])
         self._updated = time.monotonic()
         self._failed = False  # chunks were lost: no more can be saved
 

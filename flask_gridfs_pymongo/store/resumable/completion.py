@@ -80,7 +80,8 @@ def _content(writer: UploadWriter, tail: bytes) -> Content:
 
 
 def _remove_chunks(writer: UploadWriter) -> None:
-    writer.versions.collections.primary.chunks.delete_many({"files_id": writer.lease.id})
+    chunks = writer.versions.collections.primary.chunks
+    retry(chunks, lambda: chunks.delete_many({"files_id": writer.lease.id}))
 
 
 def _check_whole(writer: UploadWriter) -> None:

@@ -199,6 +199,12 @@ class ResumableUploads:
         stored = {"_id": upload.id, "state": "stored"}
         retry(self.collection, lambda: self.collection.update_one(stored, {"$set": {"state": "gone"}}))
 
+    def clear(self, upload: Upload) -> None:
+        """Remove what is left of the bytes of an upload that was terminated, as its end may have broken off."""
+        files, chunks = self._versions.collections.primary
+        if not retry(files, lambda: files.find_one({"_id": upload.id}, {"_id": 1})):
+            retry(chunks, lambda: chunks.delete_many({"files_id": upload.id}))
+
     def unfinished(self, ids: list[Any]) -> set[ObjectId]:
         """Return those of *ids* that belong to unfinished uploads, whose chunks have no file yet."""
         found = self.collection.find({"_id": {"$in": ids}, "state": "open"}, {"_id": 1})

@@ -274,7 +274,11 @@ class Commit:
             finish(self._versions, self._newest)
         if self._newest is not None and self._newest.expired:
             expire_older(self._versions, self._newest)
-        self._document |= {**self._claims.make(self._filename, self._newest), "uploadDate": _date_after(self._newest)}
+        now = self._versions.collections.clock.now()
+        self._document |= {
+            **self._claims.make(self._filename, self._newest),
+            "uploadDate": _date_after(self._newest, now),
+        }
 
     def _is_stored(self) -> bool:
         stored = retry(self._files, lambda: self._files.find_one({"_id": self._id}))
@@ -355,11 +359,10 @@ def _document(
 
 def _file(versions: Versions, document: Mapping[str, Any]) -> StoredFile:
     collections = versions.collections
-    return StoredFile.from_document(collections.as_read(document), options=collections.codec_options)
+    options, now = collections.codec_options, collections.clock.now
+    return StoredFile.from_document(collections.as_read(document), options=options, now=now)
 
 
-def _date_after(newest: StoredFile | None) -> datetime:
-    now = datetime.now(UTC)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the precision of BSON
+def _date_after(newest: StoredFile | None, now: datetime) -> datetime:
     # After the last date of Python the _id orders them.
     return now if newest is None else max(now, min(newest.upload_date, _LATEST - _MILLISECOND) + _MILLISECOND)

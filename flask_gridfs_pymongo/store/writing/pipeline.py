@@ -2,7 +2,7 @@
 
 ::
 
-    pipeline = ChunkPipeline(file_id, store)
+    pipeline = ChunkPipeline(file_id, store, collections.clock)
     pipeline.write(data)
     pipeline.settle()
     chunks, tail = pipeline.cut()
@@ -19,7 +19,9 @@ from typing import Any
 from bson.objectid import ObjectId
 
 from ... import mimetype
+from .. import ids
 from ..charset import Utf8
+from ..clock import Clock
 
 CHUNK_SIZE = 255 * 1024
 """bytes; the GridFS specification's default"""
@@ -55,14 +57,20 @@ class ChunkPipeline:
 
     :param file_id: the ``_id`` of the file
     :param store: called in the thread with whole chunks, the offset after all bytes so far, and the tail
+    :param clock: by which the ``_id`` of a chunk tells its age
     :param offset: of the next byte
     :param tail: the bytes before the offset that do not fill a chunk yet
     """
 
     def __init__(
-        self, file_id: ObjectId, store: Callable[[Chunks, int, bytes], None], offset: int = 0, tail: bytes = b""
+        self,
+        file_id: ObjectId,
+        store: Callable[[Chunks, int, bytes], None],
+        clock: Clock,
+        offset: int = 0,
+        tail: bytes = b"",
     ) -> None:
-        self._file_id, self._store = file_id, store
+        self._file_id, self._store, self._clock = file_id, store, clock
         self._thread: ThreadPoolExecutor | None = None
         self._storing: Future[None] | None = None
         self.reset(offset, tail)
@@ -92,7 +100,7 @@ class ChunkPipeline:
     def _end_chunk(self) -> None:
         n = (self.offset - self._size) // CHUNK_SIZE
         data = b"".join(self._pieces)
-        self._chunks.append({"_id": ObjectId(), "files_id": self._file_id, "n": n, "data": data})
+        self._chunks.append({"_id": ids.new(self._clock.now()), "files_id": self._file_id, "n": n, "data": data})
         self._pieces, self._size = [], 0
 
     def flush(self) -> None:

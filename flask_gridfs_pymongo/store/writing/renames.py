@@ -8,6 +8,7 @@ As in :mod:`.batches`, what is not settled by the first attempt for all is then 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -76,7 +77,8 @@ def _rename_batch(
     files = versions.collections.primary.files
     found = versions.of_many({name for pair in names for name in pair})
     free = {new for _, new in names if new and found.get(new) == []}
-    plain = [one for old, new in names if new in free and (one := _plain(old, new, found.get(old, [])))]
+    now = versions.collections.clock.now
+    plain = [one for old, new in names if new in free and (one := _plain(old, new, found.get(old, []), now))]
     broken_off = left_behind(versions, {one.old: one.newest["_id"] for one in plain})
     plain = [one for one in plain if one.old not in broken_off]
     refused = {} if check is None else _refused(versions, plain, check)
@@ -102,10 +104,10 @@ def _refused(versions: Versions, plain: Sequence[_Rename], check: _Check) -> dic
     return refused
 
 
-def _plain(old: str, new: str, documents: list[dict[str, Any]]) -> _Rename | None:
+def _plain(old: str, new: str, documents: list[dict[str, Any]], now: Callable[[], datetime]) -> _Rename | None:
     """The rename, if it is certain which version is the newest, and all can be asked for; else None."""
     newest = newest_in(documents)
-    if newest is None or StoredFile.from_document(newest).expired:
+    if newest is None or StoredFile.from_document(newest, now=now).expired:
         return None
     if "renamedFrom" in newest or not all(ids.is_utf8(document["_id"]) for document in documents):
         return None

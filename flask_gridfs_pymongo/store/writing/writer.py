@@ -15,10 +15,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from bson.objectid import ObjectId
 from pymongo import ReplaceOne
 from pymongo.errors import ConnectionFailure
 
+from .. import ids
 from ..errors import FileTooLarge, Unconfirmed
 from ..model import StoredFile
 from ..retry import is_reachable, retry
@@ -41,13 +41,13 @@ class Writer:
     """
 
     def __init__(self, versions: Versions, claims: Claims, filename: str, max_size: int | None = None) -> None:
-        self.id = ObjectId()
+        self.id = ids.new(versions.collections.clock.now())
         self.filename = filename
         self._versions, self._claims = versions, claims
         self._collections = versions.collections
         self._max_size = max_size
         self._digest = Digest()
-        self._pipeline = ChunkPipeline(self.id, self._store)
+        self._pipeline = ChunkPipeline(self.id, self._store, self._collections.clock)
         self._watch = Watch(self._collections)
         self._content: Content | None = None  # when all of it is stored
         self._open = True

@@ -62,7 +62,7 @@ def share(options: Options, request: Request, target: Target) -> Response:
     """Make a link to the version that the URL names; the response has its ``url``, and when it ``expires``."""
     if options.share is None:
         abort(403, "Signed links are disabled: the application gave uploads_blueprint() no share.")
-    file = select(options, request, target, "read")
+    file = select(options, request, target, "read", changes=False)
     expires = int(time.time()) + options.share
     url = signed_url(options.bucket(), str(request.blueprint), file, expires, None)
     return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, UTC).isoformat()})

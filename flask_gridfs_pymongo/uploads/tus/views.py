@@ -97,7 +97,7 @@ def answer(options: Options, request: Request, target: Target) -> Response:
     upload = options.bucket().uploads.find(target.upload or "")
     if upload is None or not may(options, "write", upload.filename):
         raise errors.unknown()
-    if upload.state == "gone":
+    if upload.state == "gone" and not (method == "DELETE" and upload.ended):
         raise errors.gone()
     return _METHODS[method](options, request, upload)
 
@@ -132,8 +132,10 @@ def _patch(options: Options, request: Request, upload: Upload) -> Response:
 
 
 def _delete(options: Options, request: Request, upload: Upload) -> Response:
-    """Terminate the upload; if it is completed, its file stays."""
-    if upload.state == "stored":
+    """Terminate the upload; if it is completed, its file stays. A client that had no answer may repeat this."""
+    if upload.state == "gone":
+        options.bucket().uploads.clear(upload)
+    elif upload.state == "stored":
         options.bucket().uploads.forget(upload)
     else:
         with lease(options, upload) as writer:

@@ -19,6 +19,7 @@ from pymongo.errors import OperationFailure
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
+from flask_gridfs_pymongo.store.writing import commit
 from flask_gridfs_pymongo.store.writing.claims import CLAIM_TTL, Claims
 
 from ...conftest import put, read
@@ -109,14 +110,12 @@ def test_no_server_is_asked_to_convert_a_timestamp(
 def test_clocks_two_hours_off_make_one_order_while_claims_are_removed(
     store: Bucket, real: PyMongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skew, done = threading.local(), threading.Event()
+    skew, done, date_after = threading.local(), threading.Event(), commit._date_after
 
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-            return datetime.now(UTC) + timedelta(seconds=skew.seconds)
+    def skewed(newest: StoredFile | None, now: datetime) -> datetime:
+        return date_after(newest, now + timedelta(seconds=skew.seconds))
 
-    monkeypatch.setattr("flask_gridfs_pymongo.store.writing.commit.datetime", Clock)
+    monkeypatch.setattr(commit, "_date_after", skewed)
 
     def upload(number: int) -> None:
         skew.seconds = random.Random(number).choice((-7200, 0, 7200))

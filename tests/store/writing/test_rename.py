@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from bson.timestamp import Timestamp
@@ -22,6 +21,7 @@ from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
+from flask_gridfs_pymongo.store.writing import commit
 
 from ...conftest import BIG, JSON, ROOT, Client, put
 
@@ -38,9 +38,9 @@ def plain(store: Bucket) -> bool:
 
 @contextmanager
 def wrong_clock(monkeypatch: pytest.MonkeyPatch, days: int) -> Iterator[None]:
-    now = datetime.now(UTC) + timedelta(days=days)
+    date_after = commit._date_after
     with monkeypatch.context() as clock:
-        clock.setattr("flask_gridfs_pymongo.store.writing.commit.datetime", Mock(wraps=datetime, now=lambda zone: now))
+        clock.setattr(commit, "_date_after", lambda newest, now: date_after(newest, now + timedelta(days=days)))
         yield
 
 

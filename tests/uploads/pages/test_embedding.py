@@ -15,7 +15,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.headers import page_policy
 from flask_gridfs_pymongo.http.origin import is_local
 
-from ...conftest import HTML, JSON, Client, everyone, form, serving
+from ...conftest import HTML, JSON, Client, everyone, form, if_match, serving
 
 Template = Callable[[str, str], None]
 
@@ -279,10 +279,11 @@ class TestNotices:
         upload = browser.post(f"/uploads/?{place}", data=form((b"x", "b.txt"), (b"x", "a<b>.txt")), headers=HTML)
         assert told(upload) == f"?{place} 2 files were added."
         url = "/uploads/docs/a%3Cb%3E.txt"
-        restored = browser.post(f"{url}?version=0&restore&{place}", headers=HTML)
+        first = if_match(browser, f"{url}?version=0")
+        restored = browser.post(f"{url}?version=0&restore&{place}", headers=HTML | first)
         assert told(restored).endswith("Version 1 restored.")
         assert place in restored.location
-        deleted = browser.post(f"{url}?version=0&delete&{place}", headers=HTML)
+        deleted = browser.post(f"{url}?version=0&delete&{place}", headers=HTML | first)
         assert told(deleted).endswith("A version of docs/a&lt;b&gt;.txt was deleted.")
         assert place in deleted.location
         deleted = browser.post(f"{url}?delete&{place}", headers=HTML)

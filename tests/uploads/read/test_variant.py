@@ -419,7 +419,7 @@ class TestKeeping:
             for variant in ("small", "thumb"):
                 assert uploads.get(f"/uploads/{url}variant={variant}").status_code == 200
         assert kept(mongo) == 6
-        uploads.delete("/uploads/b.jpg?version=0")
+        uploads.delete(f"/uploads/b.jpg?id={older}")
         assert kept(mongo) == 4
         assert not mongo.db.fs.variants.find_one({"file": older})
         uploads.delete("/uploads/b.jpg")

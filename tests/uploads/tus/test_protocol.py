@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pymongo.errors import AutoReconnect
 from werkzeug.test import Client as WSGIClient
 from werkzeug.test import TestResponse
 
@@ -414,9 +415,28 @@ class TestRefusals:
         patch(http, url, 0, content(4 * CHUNK_SIZE))
         assert http.delete(url, headers=TUS).status_code == 204
         assert nothing_stored(mongo)
-        for answer in (http.head(url, headers=TUS), patch(http, url, 0), http.delete(url, headers=TUS)):
+        for answer in (http.head(url, headers=TUS), patch(http, url, 0)):
             assert answer.status_code == 410
             assert "Upload-Offset" not in answer.headers
+        assert http.delete(url, headers=TUS).status_code == 204
+
+    def test_terminating_again_removes_what_is_left(
+        self, mongo: PyMongo, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The database was lost when the upload was marked as gone, and its chunks were not removed."""
+        http = client()
+        url = create(http, 10 * CHUNK_SIZE)
+        patch(http, url, 0, content(4 * CHUNK_SIZE))
+
+        def lost(writer: Any) -> None:
+            raise AutoReconnect("gone")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("flask_gridfs_pymongo.store.resumable.completion._remove_chunks", lost)
+            assert http.delete(url, headers=TUS).status_code == 503
+        assert not nothing_stored(mongo)
+        assert http.delete(url, headers=TUS).status_code == 204
+        assert nothing_stored(mongo)
 
     def test_ending_a_finished_upload_keeps_its_file(self, client: Client) -> None:
         http = client()
@@ -424,6 +444,7 @@ class TestRefusals:
         patch(http, url, 0, b"abc")
         assert http.delete(url, headers=TUS).status_code == 204
         assert http.head(url, headers=TUS).status_code == 410
+        assert http.delete(url, headers=TUS).status_code == 204
         assert http.get("/uploads/film.mp4").data == b"abc"
 
     @pytest.mark.parametrize("way", WAYS)

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
 
-from ...conftest import BIG, HTML, JSON, Client, everyone, form, nothing_stored, put, read
+from ...conftest import BIG, HTML, JSON, Client, everyone, form, if_match, nothing_stored, put, read
 
 
 class TestPut:
@@ -382,11 +382,18 @@ class TestDeleting:
         assert uploads.delete("/uploads/a").status_code == 404
 
     def test_one_version_by_number_or_id(self, uploads: FlaskClient) -> None:
-        assert uploads.delete("/uploads/a?version=0").status_code == 204
+        asks = [("DELETE", "0"), *(("POST", f"-1&{flag}") for flag in ("delete", "restore", "copy=b", "metadata"))]
+        for fields in ({}, {"If-Match": "*"}, {"If-None-Match": '"x"'}):
+            for method, query in asks:
+                answer = uploads.open(f"/uploads/a?version={query}", method=method, headers=fields)
+                assert (answer.status_code, "?id=" in answer.json["detail"]) == (428, True)  # type: ignore[index]
+        first = if_match(uploads, "/uploads/a?version=0")
+        assert uploads.delete("/uploads/a?version=0", headers=first).status_code == 204
+        assert uploads.delete("/uploads/a?version=0", headers=first).status_code == 412
         newest = uploads.get("/uploads/a?versions", headers=JSON).json["versions"][0]["id"]
         assert uploads.delete(f"/uploads/a?id={newest}").status_code == 204
         assert uploads.get("/uploads/a").data == b"one"
-        assert uploads.delete("/uploads/a?version=5").status_code == 404
+        assert uploads.delete("/uploads/a?version=5", headers=first).status_code == 404
         assert len(self.remaining(uploads)) == 1
 
     def test_if_match(self, uploads: FlaskClient) -> None:
@@ -398,11 +405,12 @@ class TestDeleting:
         page = uploads.get("/uploads/a?versions", headers=HTML).text
         assert "Restore" in page
         assert "Delete version 2" in page
-        restored = uploads.post("/uploads/a?version=0&restore", headers=HTML)
+        first = if_match(uploads, "/uploads/a?version=0")
+        restored = uploads.post("/uploads/a?version=0&restore", headers=HTML | first)
         assert restored.status_code == 303
         assert uploads.get("/uploads/a").data == b"zero"
         assert len(self.remaining(uploads)) == 4
-        assert uploads.post("/uploads/a?version=0&delete").status_code == 204
+        assert uploads.post("/uploads/a?version=0&delete", headers=first).status_code == 204
         assert len(self.remaining(uploads)) == 3
 
     def test_without_authorize_it_is_refused(self, client: Client, mongo: PyMongo) -> None:
@@ -419,7 +427,7 @@ class TestRestoring:
         fields = {"owner": "me", "metadata": {"k": [1, 2], "contentType": "x/y"}}
         first = store.save("a", io.BytesIO(b"first"), content_type="application/x-old", fields=fields)
         put(store, "a", b"second")
-        assert client().post("/uploads/a?restore&version=0").status_code == 201
+        assert client().post(f"/uploads/a?restore&id={first.id}").status_code == 201
         found = store.find("a")
         assert found is not None
         assert (read(store, found), found.sha256, found.content_type) == (b"first", first.sha256, "application/x-old")
@@ -438,7 +446,7 @@ class TestRestoring:
             return read_file(self, file, *span)
 
         monkeypatch.setattr(Bucket, "read", too_late)
-        assert client().post("/uploads/a?restore&version=0").status_code == 409
+        assert client().post(f"/uploads/a?restore&id={first.id}").status_code == 409
         assert store.count("a") == 1
 
 
@@ -492,7 +500,7 @@ def test_a_charset_that_python_gives_is_stored_beside_the_type(
     uploads = client(authorize=everyone)
     mongo.save_file("a", io.BytesIO(b"x"), content_type=given)
     uploads.post("/uploads/a?copy=b")
-    uploads.post("/uploads/b?restore&version=0")
+    uploads.post("/uploads/b?restore")
     mongo.bucket().copy("b", "c")
     documents = list(mongo.db.fs.files.find())
     assert {(one["contentType"], one["metadata"]["contentType"], one.get("charset")) for one in documents} == {

@@ -10,7 +10,7 @@ import pytest
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved
 
-from ...conftest import HTML, JSON, Client, everyone
+from ...conftest import HTML, JSON, Client, everyone, if_match
 from ...helpers.renames import break_off
 
 
@@ -70,7 +70,9 @@ class TestOne:
     def test_a_copy_is_a_file_of_its_own(self, client: Client, mongo: PyMongo) -> None:
         save(mongo, "a.txt", "a.txt")
         browser = client(authorize=everyone)
-        answer = browser.post("/uploads/a.txt?version=0&copy=b.txt")
+        answer = browser.post(
+            "/uploads/a.txt?version=0&copy=b.txt", headers=if_match(browser, "/uploads/a.txt?version=0")
+        )
         assert (answer.status_code, answer.location) == (201, "/uploads/b.txt")
         assert stored(mongo) == ["a.txt", "a.txt", "b.txt"]
         copied = browser.get("/uploads/b.txt?details", headers=JSON).json

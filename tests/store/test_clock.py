@@ -1,0 +1,84 @@
+"""store/clock.py: clocks of an application or a server that are a day off decide nothing about what is stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from flask_gridfs_pymongo import PyMongo
+
+from ..conftest import ROOT, missing
+from ..helpers.clocks import faketime
+from ..helpers.drive import LOCK, mounting
+from ..helpers.replica import TIMEOUTS, standalone
+
+
+def wrong(days: int) -> dict[str, str]:
+    return faketime(days) or missing("install libfaketime (Debian: apt-get install libfaketime)")
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_an_application_whose_clock_is_wrong(real: PyMongo, uri: str, days: int) -> None:
+    environ, store, now = wrong(days), real.bucket(), datetime.now(UTC)
+    soon, past = now + timedelta(hours=12), now - timedelta(hours=2)
+    for name, expires in (("live", None), ("live", soon), ("dead", None), ("dead", past), ("mine", None)):
+        store.save(name, [name.encode()], expires_at=expires)
+    store.collections.clock.now()
+    young = ObjectId.from_datetime(now - timedelta(minutes=50))
+    store.chunks.insert_one({"_id": young, "files_id": ObjectId(), "n": 0, "data": b"x"})
+    command = [sys.executable, "-m", "tests.helpers.clocks", uri]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, check=True)
+    seen: dict[str, Any] = json.loads(done.stdout)
+    hour = now.timestamp() / 3600
+    assert abs(seen.pop("hour") - hour) > 23
+    assert all(abs(made - hour) < 0.1 for made in seen.pop("chunks"))
+    assert seen == {
+        "found": ["live", "mine"],
+        "listed": ["live", "mine"],
+        "versions": [2, 0],
+        "move": 409,
+        "put": [204, 201, 201],
+        "repaired": [],
+    }
+    documents = list(store.files.find({"filename": "live"}).sort("uploadDate", 1))
+    expiry = [document["metadata"].get("expiresAt") for document in documents]
+    assert (expiry[0], abs(expiry[1] - soon) < timedelta(seconds=1)) == (None, True)
+    for name in ("live", "dead", "new", "kept"):
+        file = store.find(name)
+        assert file is not None
+        assert abs(file.upload_date - now) < timedelta(minutes=5)
+        assert name == "kept" or abs(file.expires_at - now - timedelta(hours=1)) < timedelta(minutes=5)  # type: ignore[operator]
+
+
+@pytest.mark.replica
+def test_a_server_whose_clock_was_set(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock holds for each process, whenever it asked the server for the time."""
+    with standalone() as server:
+        uri = f"mongodb://{server.address}/clock?{TIMEOUTS}"
+        before = PyMongo(app, uri=uri)
+        client = mounting(app, before)()
+        assert client.status("PUT", "a", b"x") == 201
+        for days in (1, -1):
+            server.kill()
+            with monkeypatch.context() as environ:
+                for name, value in wrong(days).items():
+                    environ.setenv(name, value)
+                server.start()
+            token = client.lock("a", Timeout="Second-3600")
+            new = type(app)("new")
+            second = PyMongo(new, uri=uri)
+            other = mounting(new, second)()
+            assert (other.status("PUT", "a", b"y"), other.status("LOCK", "a", LOCK)) == (423, 423)
+            assert client.status("PUT", "a", b"y") == 423
+            expected = datetime.now(UTC) + timedelta(days=days)
+            assert abs(before.bucket().collections.clock.now() - expected) < timedelta(minutes=5)
+            assert client.status("UNLOCK", "a", Lock_Token=f"<{token}>") == 204
+            second.cx.close()
+        before.cx.close()
