@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .collections import Collections
@@ -35,12 +36,17 @@ def usage(collections: Collections, path: str) -> Usage:
 
     :param path: a folder, with a trailing slash; the name of a file; or empty for everything
     """
+    files = collections.files
     selection: dict[str, Any] = {"filename": {"$eq": path, **NO_ARRAY}}
     if path.endswith("/"):
         selection = {"filename": {"$gte": path, "$lt": successor(path)}}
-    each = {"$group": {"_id": "$filename", "versions": {"$sum": 1}, "bytes": {"$sum": _LENGTH}}}
-    sums = {field: {"$sum": f"${field}"} for field in ("versions", "bytes")}
-    total = {"$group": {"_id": None, "names": {"$sum": 1}, **sums}}
-    files, pipeline = collections.files, [{"$match": selection if path else {}}, each, total]
-    found = retry(files, lambda: list(files.aggregate(pipeline, allowDiskUse=True)))
-    return Usage(*(int(found[0][field]) for field in Usage._fields)) if found else Usage(0, 0, 0)
+    chosen = {"$match": selection if path else {}}
+
+    def one(*stages: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = retry(files, lambda: list(files.aggregate([chosen, *stages], allowDiskUse=True)))
+        return found[0] if found else {}
+
+    sums = one({"$group": {"_id": None, "versions": {"$sum": 1}, "bytes": {"$sum": _LENGTH}}})
+    # In this form the server steps from name to name along the index; grouped alone, they fill its memory.
+    names = one({"$sort": {"filename": 1}}, {"$group": {"_id": "$filename"}}, {"$count": "names"})
+    return Usage(*(int({**sums, **names}.get(field, 0)) for field in Usage._fields))

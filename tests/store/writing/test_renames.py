@@ -132,8 +132,8 @@ def test_the_work_of_many_is_a_few_round_trips(uri: str, commands: Commands) -> 
         before = filled(store, 300)
         commands.sent.clear()
         outcomes = store.rename_many({name: f"new/{name}" for name in before})
-        # The versions of all names; renames that broke off; the newest ones; whether they are the first; the others; and
-        # whether there are properties, which only the drive makes.
+        # All versions; renames that broke off; the newest ones; whether they are the first; the others; and whether the
+        # drive has made properties.
         assert commands.sent == ["find", "find", "update", "find", "update", "find"]
         assert ids(store) == {f"new/{name}": found for name, found in before.items()}
         commands.sent.clear()
