@@ -30,6 +30,7 @@ from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo, mimetype
 from flask_gridfs_pymongo.http.filenames import MAX_CHARACTERS
+from flask_gridfs_pymongo.store import NewFile
 
 from .conftest import HTML, JSON, ROOT, Client, Commands, everyone, form, nothing_stored
 
@@ -216,6 +217,23 @@ def test_round_trips_of_the_drive(app: Flask, uri: str, method: str, path: str, 
     answer = drive.open(f"/{path}", method=method, data=body, headers=fields)
     assert answer.status_code < 300, answer.text
     assert len(commands.sent) <= DRIVE_TRIPS[method, path, depth], commands.sent
+    mongo.cx.close()
+
+
+def test_round_trips_of_folders_on_the_drive(app: Flask, uri: str) -> None:
+    """Of 150 files, which are more than one batch of some kinds."""
+    commands = Commands()
+    mongo = PyMongo(app, uri=uri, event_listeners=[commands])
+    drive = WSGIClient(mongo.webdav_app(authorize=everyone))
+    mongo.bucket().save_many(NewFile(f"folder/{number}", [b"x"]) for number in range(150))
+    trips = {}
+    for method, path, target in (("COPY", "folder", "copy"), ("MOVE", "folder", "moved"), ("DELETE", "copy", "none")):
+        commands.sent.clear()
+        answer = drive.open(f"/{path}/", method=method, headers={"Destination": f"/{target}/"})
+        assert answer.status_code in (201, 204), answer.text
+        trips[method] = len(commands.sent)
+    assert mongo.bucket().usage() == (150, 150, 150)
+    assert all(trips[method] <= most for method, most in {"COPY": 18, "MOVE": 18, "DELETE": 18}.items()), trips
     mongo.cx.close()
 
 

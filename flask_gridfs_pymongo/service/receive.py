@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 
 from flask import Request, abort
 from pymongo.errors import PyMongoError
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import Conflict, RequestEntityTooLarge
 
 from ..http.digests import expected
 from ..http.metadata import Value
 from ..http.response import is_conditional
-from ..store import Bucket, CorruptFile, FileTooLarge, Ready, Saved, StoredFile
+from ..store import Bucket, CorruptFile, FileTooLarge, NewFile, Ready, Saved, StoredFile
 from .bodies import READ_SIZE, Body
 from .inspection import inspect
 from .multipart import FormFiles
@@ -101,25 +101,47 @@ def save_copy(
     :param check: as in :meth:`.Writer.commit`
     :param note: further fields of the document
     """
+    (copied,) = save_copies(options, [(file, filename, check)], note)
+    if isinstance(copied, Exception):
+        raise copied
+    return copied
+
+
+def save_copies(
+    options: Rules,
+    copies: Sequence[tuple[StoredFile, str, _Check]],
+    note: Mapping[str, Any] | None = None,
+    before_checks: Callable[[], None] = lambda: None,
+) -> Sequence[StoredFile | Exception]:
+    """Save several copies as :func:`save_copy` does, in batches; return for each the copy, or the error.
+
+    :param copies: the file, the new name and the check of each
+    :param before_checks: called before the checks of each batch
+    """
     bucket = options.bucket()
 
-    def may_follow(newest: StoredFile | None) -> None:
-        permit(options, "write", filename, again=True)
-        check(newest)
+    def new_file(file: StoredFile, filename: str, check: _Check) -> NewFile:
+        def may_follow(newest: StoredFile | None) -> None:
+            permit(options, "write", filename, again=True)
+            check(newest)
 
-    try:
-        return bucket.save(
-            filename,
-            bucket.read(file),
-            content_type=file.media_type,
-            fields=with_expiry(options, {**file.fields, **(note or {}), "metadata": file.metadata}),
-            check=may_follow,
-            inspect=lambda copied: inspect(options, bucket, copied),
-        )
-    except CorruptFile:
-        if bucket.get(file.id) is None:
-            abort(409, "This version was deleted meanwhile; nothing was stored.")
-        raise
+        def look(copied: StoredFile) -> None:
+            inspect(options, bucket, copied)
+            before_checks()
+
+        fields = with_expiry(options, {**file.fields, **(note or {}), "metadata": file.metadata})
+        return NewFile(filename, bucket.content(file), file.media_type, fields, may_follow, look)
+
+    fetched = bucket.prefetched(file for file, _, _ in copies) if len(copies) > 1 else (file for file, _, _ in copies)
+    outcomes = bucket.save_many(
+        new_file(file, filename, check) for file, (_, filename, check) in zip(fetched, copies, strict=True)
+    )
+    return [
+        Conflict("This version was deleted meanwhile; nothing was stored.")
+        if isinstance(outcome, CorruptFile) and bucket.get(file.id) is None
+        else outcome
+        for outcome, (file, _, _) in zip(outcomes, copies, strict=True)
+    ]
 
 
 def save_form(

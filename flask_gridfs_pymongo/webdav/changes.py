@@ -10,7 +10,7 @@ The order of calls::
         _unlocked_target                    the target's folder, If and locks
         _attempt(tree, _may_go)             If, rights and new name of each member
         _clear                              deletes what is replaced, if no member failed
-        _move, _forget, or _copy_one        files, then properties and locks of folders
+        _move, _forget, or _copy_files      files, then properties and locks of folders
 
 Both return the members that failed, each with its error; a folder stays if something in it does.
 """
@@ -26,7 +26,7 @@ from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
 from ..service.operations import after_save, complete_rename, give_history, inspect_renamed, rename, rename_many
-from ..service.receive import save_copy
+from ..service.receive import save_copies
 from ..service.rights import may, permit
 from ..signals import file_deleted, send
 from ..store import QuotaExceeded, StoredFile, folders_of, parent_of
@@ -89,7 +89,8 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
     if is_move:
         _move(allowed, targets, errors, overwrite=overwrite)
     else:
-        copied = _attempt(allowed, lambda member: _copy_one(member, targets[member], overwrite=overwrite), errors)
+        files = [member for member in allowed if isinstance(member, File)]
+        copied = _attempt(allowed, _copy_files(files, targets, overwrite=overwrite), errors)
         source.dav.copy_properties({member.stored_name: targets[member] for member in copied})
     return target is not None, errors
 
@@ -195,7 +196,7 @@ def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, 
         if isinstance(member, Folder) and member.marker is not None:
             _move_marker(member, member.marker, targets[member])
         elif isinstance(member, File) and (outcome is None or isinstance(outcome, OSError)):
-            _move_one(member, targets[member], overwrite=overwrite)
+            _move_one(member, targets, overwrite=overwrite)
         elif isinstance(outcome, Exception):
             raise outcome
 
@@ -205,13 +206,13 @@ def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, 
     _forget(gone)
 
 
-def _move_one(file: File, new: str, *, overwrite: bool) -> None:
+def _move_one(file: File, targets: Mapping[Member, str], *, overwrite: bool) -> None:
     try:
         made = note(file.dav, file.stored_name)
-        rename(file.options, file.stored, new, lambda newest: file.check_again(), made)
+        rename(file.options, file.stored, targets[file], lambda newest: file.check_again(), made)
     except FileExistsError:  # the file there gets another version, as by a PUT
-        _copy_one(file, new, overwrite=overwrite)
-        file.dav.copy_properties({file.stored_name: new})
+        _copy_files([file], targets, overwrite=overwrite)(file)
+        file.dav.copy_properties({file.stored_name: targets[file]})
         _remove_one(file)
     except FileNotFoundError:
         abort(404, "It was deleted meanwhile.")
@@ -227,26 +228,48 @@ def _move_marker(folder: Folder, marker: StoredFile, new: str) -> None:
         pass
 
 
-def _copy_one(member: Member, new: str, *, overwrite: bool) -> None:
-    if isinstance(member, Folder):
-        bucket = member.options.bucket()
-        if member.marker is not None and bucket.newest(new) is None:
-            bucket.copy(member.marker.filename, new)
-        return
+def _copy_marker(folder: Folder, new: str) -> None:
+    bucket = folder.options.bucket()
+    if folder.marker is not None and bucket.newest(new) is None:
+        bucket.copy(folder.marker.filename, new)
 
-    followed: StoredFile | None = None
 
-    def check(newest: StoredFile | None) -> None:
-        nonlocal followed
-        if newest is not None and not overwrite:
-            abort(412, "There is already a file; nothing was changed.")
-        member.check_again()
-        File(f"/{new}", member.environ, newest).check_unlocked(again=True)
-        followed = newest
+def _copy_files(files: list[File], targets: Mapping[Member, str], *, overwrite: bool) -> Callable[[Member], None]:
+    """Copy *files* in batches; return what finishes the copy of one of them, or of a folder, or raises its error."""
+    followed: dict[str, StoredFile | None] = {}
 
-    made = note(member.dav)
-    saved = save_copy(member.options, member.stored, new, check, made)
-    after_save(member.options, saved, filled(followed, made), is_placeholder=not saved.length)
+    def copy_of(file: File) -> tuple[StoredFile, str, Callable[[StoredFile | None], None]]:
+        new = targets[file]
+
+        def check(newest: StoredFile | None) -> None:
+            if newest is not None and not overwrite:
+                abort(412, "There is already a file; nothing was changed.")
+            file.check_again()
+            File(f"/{new}", file.environ, newest).check_unlocked()
+            followed[new] = newest
+
+        return file.stored, new, check
+
+    def read_locks_again() -> None:
+        files[0].provider.locks.known = None
+
+    outcomes: dict[Member, StoredFile | Exception] = {}
+    made = note(files[0].dav) if files else {}
+    for batch in _batches(files):
+        copies = save_copies(batch[0].options, [copy_of(file) for file in batch], made, read_locks_again)
+        outcomes |= dict(zip(batch, copies, strict=True))
+
+    def finish(member: Member) -> None:
+        outcome = outcomes.get(member)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome is not None:
+            before = filled(followed[outcome.filename], made)
+            after_save(member.options, outcome, before, is_placeholder=not outcome.length)
+        elif isinstance(member, Folder):
+            _copy_marker(member, targets[member])
+
+    return finish
 
 
 def _forget(gone: list[Member]) -> None:
