@@ -172,7 +172,7 @@ def stack_traces(log: Path) -> list[str]:
     An archive that a changed request asks for may have files that another thread deletes meanwhile: that breaks off.
     """
     found = log.read_text(errors="replace").split("Traceback (most recent call last)")[1:]
-    return [trace[:3000] for trace in found if "zipstream" not in trace.partition("\n[")[0]]
+    return [trace[:3000] for trace in found if "zip_stream" not in trace.partition("\n[")[0]]
 
 
 def main() -> None:

@@ -2,14 +2,15 @@
 
 ``GET /?folder=photos/&zip`` contains every file below the folder, or those that a search finds there (``&q=report``),
 ``POST /?zip`` the versions that its ``id`` fields name. Nothing is compressed, so that the length is known in advance,
-and no time is spent on pictures, which would not shrink. This needs the extra ``zip`` (zipstream-ng).
+and no time is spent on pictures, which would not shrink.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Request, Response, abort, current_app
@@ -24,16 +25,12 @@ from ...store import Bucket, StoredFile, damaged
 from ..arguments import file_id, folder
 from ..target import Target
 from .listing import filters
+from .zip_stream import Entry, size, stream
 
 MAX_FILES = 10_000
 _TOO_MANY = Message(
     "An archive may have at most %(count)s files; choose a smaller folder, or fewer files.", count=MAX_FILES
 )
-
-
-def is_available() -> bool:
-    """Whether zipstream-ng is installed."""
-    return find_spec("zipstream") is not None
 
 
 def of_folder(options: Options, request: Request, target: Target) -> Response:
@@ -70,33 +67,31 @@ def _found(options: Options, wanted: dict[str, Any]) -> Iterator[StoredFile]:
 
 def _send(options: Options, request: Request, files: list[StoredFile], top: str) -> Response:
     """Send an archive of *files*, with *top* removed from the beginning of their names."""
-    try:
-        from zipstream import ZipStream
-    except ImportError:
-        abort(501, "ZIP archives need an extra: pip install 'flask-gridfs-pymongo[zip]'.")
     files = [file for file in files if file.filename != top or not file.marks_folder]
     if not files:
         abort(404, "There are no files for an archive.")
     bucket = options.bucket()
     broken = damaged(bucket.chunks, files)
     *names, missing = unpackable([*(_path(file, top) for file in files), "MISSING.txt"])
-    stream = ZipStream(sized=True)
-    for name, file in zip(names, files, strict=True):
-        if file.marks_folder:
-            stream.mkdir(name)
-        elif file not in broken:
-            stream.add(_content(bucket, file), name, size=file.length)
+    entries = [
+        Entry(f"{name}/", 0, file.upload_date, lambda: ())
+        if file.marks_folder
+        else Entry(name, file.length, file.upload_date, partial(_content, bucket, file))
+        for name, file in zip(names, files, strict=True)
+        if file not in broken
+    ]
     if broken:
         lost = "\n".join(name for name, file in zip(names, files, strict=True) if file in broken)
-        stream.add(f"These files are damaged and missing in this archive:\n\n{lost}\n", missing)
+        text = f"These files are damaged and missing in this archive:\n\n{lost}\n".encode()
+        entries.append(Entry(missing, len(text), datetime.now(UTC), lambda: [text]))
     title = top.rstrip("/").rpartition("/")[2] or options.title
     headers = {
         **content_headers("application/zip", f"{title}.zip", own_frames_only=True),
         "Cache-Control": NO_STORE,
-        "Content-Length": str(len(stream)),
+        "Content-Length": str(size(entries)),
         "Accept-Ranges": "none",
     }
-    body = () if request.method == "HEAD" else iter(stream)
+    body = () if request.method == "HEAD" else stream(entries)
     return current_app.response_class(body, 200, headers, direct_passthrough=True)
 
 

@@ -20,7 +20,7 @@ from .. import pages
 from ..arguments import folder
 from ..pages import assets, urls
 from ..target import Target
-from . import archive, listing
+from . import listing
 from .listing import listing_query
 
 
@@ -69,13 +69,9 @@ def choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can be done with files that are selected in a listing."""
     names = [file["filename"] for file in data["files"]]
     may_delete = not options.read_only and any(may(options, "delete", name) for name in names)
-    archives = archive.is_available()
-    selectable = archives or may_delete
     return {
         "descending": is_descending(data["order"]),
-        "archives": archives,
         "may_delete_some": may_delete,
-        "selectable": selectable,
         "uploader": options.uploaded_by,
     }
 

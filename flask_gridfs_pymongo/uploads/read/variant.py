@@ -149,7 +149,8 @@ def _caching(options: Options, target: Target) -> Caching:
 def _answer(
     options: Options, request: Request, target: Target, file: StoredFile, picture: StoredVariant, tag: str
 ) -> Response:
-    stem, extension = file.filename.rpartition(".")[0] or file.filename, picture.content_type.removeprefix("image/")
+    name = file.filename.rpartition("/")[2]
+    title = f"{name.rpartition('.')[0] or name}.{picture.content_type.removeprefix('image/')}"
     attachment = True if request.args.get("download", "0") != "0" else None
     representation = Representation(
         etag=tag,
@@ -157,7 +158,7 @@ def _answer(
         date_is_strong=False,
         length=len(picture.data),
         headers={
-            **content_headers(picture.content_type, f"{stem}.{extension}", attachment, own_frames_only=True),
+            **content_headers(picture.content_type, title, attachment, own_frames_only=True),
             "Cache-Control": cache_control(*bounded(_caching(options, target), file)),
             "Vary": "Accept",
         },

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import io
+import itertools
+import os
 import re
+import shutil
+import stat
+import struct
+import subprocess
 import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +24,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.filenames import common_folder, unpackable
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.uploads.read import archive
+from flask_gridfs_pymongo.uploads.read.zip_stream import Entry, size, stream
 
 from ...conftest import BIG, HTML, Client, everyone
 
@@ -83,6 +93,36 @@ class TestFolder:
     )
     def test_what_is_no_folder(self, client: Client, ids: dict[str, Any], query: str, status: int) -> None:
         assert client().get(f"/uploads/{query}").status_code == status
+
+    def test_entries_have_the_date_of_the_file_and_everybody_may_read_them(
+        self, client: Client, mongo: PyMongo
+    ) -> None:
+        dates = {
+            "a": (datetime(2019, 5, 6, 7, 8, 9), (2019, 5, 6, 7, 8, 8)),
+            "b": (datetime(1970, 1, 1), (1980, 1, 1, 0, 0, 0)),
+            "c": (datetime(2200, 1, 1), (2107, 12, 31, 23, 59, 58)),
+            "ü/d": (datetime(2107, 12, 31, 23, 59, 59), (2107, 12, 31, 23, 59, 58)),
+            "e": (datetime(1, 1, 1), (1980, 1, 1, 0, 0, 0)),
+        }
+        for name, file_id in save(mongo, **dict.fromkeys(dates, b"x")).items():
+            mongo.db.fs.files.update_one({"_id": file_id}, {"$set": {"uploadDate": dates[name][0]}})
+        data = client().get("/uploads/?zip").data
+        with zipfile.ZipFile(io.BytesIO(data)) as found:
+            assert found.testzip() is None
+            assert {entry.filename: entry.date_time for entry in found.infolist()} == {
+                name: shown for name, (_, shown) in dates.items()
+            }
+            assert {entry.external_attr >> 16 for entry in found.infolist()} == {stat.S_IFREG | 0o644}
+        seconds = int(dates["a"][0].replace(tzinfo=UTC).timestamp())
+        assert data.count(struct.pack("<HHBl", 0x5455, 5, 1, seconds)) == 2  # the exact time, in UTC
+
+    def test_its_own_text_is_dated_now(self, client: Client, mongo: PyMongo) -> None:
+        stored = save(mongo, a=BIG, b=b"x")
+        mongo.db.fs.chunks.delete_many({"files_id": stored["a"]})
+        with zipfile.ZipFile(io.BytesIO(client().get("/uploads/?zip").data)) as found:
+            assert abs(datetime(*found.getinfo("MISSING.txt").date_time) - datetime.now(UTC).replace(tzinfo=None)) < (
+                timedelta(minutes=5)
+            )
 
 
 class TestSelection:
@@ -186,19 +226,6 @@ class TestTrouble:
         with pytest.raises(Exception, match="is missing"):
             list(pieces)
 
-    def test_without_the_extra(self, client: Client, ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        load = builtins.__import__
-
-        def refuse(name: str, *arguments: Any) -> Any:
-            if name == "zipstream":
-                raise ImportError(name)
-            return load(name, *arguments)
-
-        monkeypatch.setattr(builtins, "__import__", refuse)
-        answer = client().get("/uploads/?zip")
-        assert answer.status_code == 501
-        assert "flask-gridfs-pymongo[zip]" in answer.json["detail"]
-
     def test_too_many_files(self, client: Client, ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         uploads = client()
         for most, status in ((5, 200), (4, 413)):
@@ -256,3 +283,52 @@ class TestNames:
     )
     def test_the_common_folder(self, names: list[str], folder: str) -> None:
         assert common_folder(names) == folder
+
+
+_ZEROS = bytes(1 << 24)
+
+
+def sparse(entries: list[Entry], path: Path) -> Path:
+    """Write the archive to a file, with holes for zeros."""
+    with path.open("wb") as file:
+        for piece in stream(entries):
+            if piece is _ZEROS:
+                file.seek(len(piece), os.SEEK_CUR)
+            else:
+                file.write(piece)
+        assert file.tell() == size(entries)
+    return path
+
+
+def zeros(length: int) -> Iterator[bytes]:
+    yield from itertools.repeat(_ZEROS, length // len(_ZEROS))
+    yield bytes(length % len(_ZEROS))
+
+
+@pytest.mark.slow
+def test_an_entry_of_4_gib_and_a_place_beyond(tmp_path: Path) -> None:
+    """At the border, where a length looks like "see the Zip64 field"; for the programs that there are."""
+    now, length = datetime.now(UTC), 2**32 - 1
+    large = Entry("large", length, now, partial(zeros, length))
+    first, last = (Entry(name, 5, now, lambda: [b"Hello"]) for name in ("first", "last"))
+    archive = sparse([first, large, last], tmp_path / "a.zip")
+    with zipfile.ZipFile(archive) as found:
+        assert found.getinfo("large").file_size == length
+        assert found.read("first") == found.read("last") == b"Hello"
+    for command in (["unzip", "-tq"], ["7z", "t"], ["bsdtar", "-tf"]):
+        if shutil.which(command[0]):
+            subprocess.run([*command, archive], check=True, capture_output=True)
+
+
+def test_a_content_of_another_length_is_an_error() -> None:
+    for content in ([b"12"], [b"1", b"2", b"34"], []):
+        with pytest.raises(ValueError, match="not 3"):
+            list(stream([Entry("a", 3, datetime.now(UTC), lambda content=content: content)]))  # type: ignore[misc]
+
+
+def test_very_many_entries() -> None:
+    entries = [Entry(f"{number}", 0, datetime.now(UTC), lambda: []) for number in range(70_000)]
+    data = b"".join(stream(entries))
+    assert len(data) == size(entries)
+    with zipfile.ZipFile(io.BytesIO(data)) as found:
+        assert len(found.namelist()) == 70_000

@@ -86,6 +86,18 @@ class TestAnswers:
         assert "attachment" in uploads.get(f"{url}&download").headers["Content-Disposition"]
         assert "inline" in uploads.get(f"{url}&download=0").headers["Content-Disposition"]
 
+    def test_its_file_name(self, client: Client, mongo: PyMongo) -> None:
+        uploads = client()
+        for name, title in (
+            ("album.2024/IMG_1", "IMG_1.jpeg"),
+            ("a.b/c.d/photo", "photo.jpeg"),
+            ("a.b/c.tar.png", "c.tar.jpeg"),
+            ("x/.jpg", ".jpg.jpeg"),
+        ):
+            mongo.save_file(name, io.BytesIO(PHOTO), content_type="image/jpeg")
+            answer = uploads.get(f"/uploads/{name}?variant=thumb")
+            assert answer.headers["Content-Disposition"] == f'inline; filename="{title}"'
+
     @pytest.mark.parametrize("public", [False, True])
     @pytest.mark.parametrize("cache_for", [None, 0, 60, 1_000_000])
     @pytest.mark.parametrize("expires", [None, timedelta(seconds=30)])
