@@ -18,10 +18,13 @@ nitpicky = True
 # Other projects' names have no page here, and a build asks no other site for its list of names. Annotations also name
 # what is not public; docstrings refer to what has a page by its short name.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(blinker|bson|collections|datetime|flask|io|pymongo|typing|werkzeug|flask_gridfs_pymongo)\..*"),
+    (
+        r"py:.*",
+        r"(blinker|bson|collections|datetime|flask|io|os|pathlib|pymongo|typing|werkzeug|flask_gridfs_pymongo)\..*",
+    ),
     (
         r"py:class",
-        r"Authenticate|Authorize|Blueprint|Csp|Documents|Flask|Inspect|Memory|Semaphore|UploadsBlueprint|WSGIApplication",
+        r"Authenticate|Authorize|Blueprint|ClientOf|Csp|Documents|Flask|Inspect|Memory|Semaphore|UploadsBlueprint|WSGIApplication",
     ),
 ]
 

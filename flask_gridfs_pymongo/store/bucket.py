@@ -275,7 +275,7 @@ class Bucket:
     def commit_many(self, uploads: Sequence[Ready]) -> Sequence[Saved | Exception]:
         """Commit several uploads, in two round trips if nobody else uploads under the same names.
 
-        :return: for each upload what :meth:`.Writer.commit` would return or raise; as in :meth:`save_many`
+        :return: for each upload what ``Writer.commit`` would return or raise; as in :meth:`save_many`
         """
         return commit_many(self._versions, uploads)
 
@@ -328,7 +328,7 @@ class Bucket:
         If it was interrupted, the same call completes it.
 
         :param check: called with the newest version just before it is renamed; what it raises ends this
-        :param note: the field :data:`.NOTE` for the newest version
+        :param note: the field ``NOTE`` for the newest version
         :return: how many versions were renamed
         :raises FileNotFoundError: if there is no such file
         :raises FileExistsError: if *new* is taken

@@ -86,7 +86,7 @@ def test_names_that_get_and_sync_refuse(app: Flask, real: PyMongo, tmp_path: Pat
 
 def test_symbolic_links_lead_nowhere(app: Flask, real: PyMongo, tmp_path: Path) -> None:
     bucket, here, outside = real.bucket(), tmp_path / "here", plant(tmp_path / "outside", "x")
-    for name in ("link/x", "link/new/y", "file", "last", "gone/z", "round/z", "inner/x"):
+    for name in ("link/x", "link/new/y", "file", "last", "gone/z", "round/z", "inner/x", "null", "chain", "chained/x"):
         put(bucket, name, b"1")
     here.mkdir()
     (here / "link").symlink_to(outside)
@@ -94,19 +94,23 @@ def test_symbolic_links_lead_nowhere(app: Flask, real: PyMongo, tmp_path: Path) 
     (here / "gone").symlink_to(tmp_path / "nowhere")
     (here / "last").symlink_to(tmp_path / "nowhere")
     (here / "round").symlink_to("round")
+    (here / "null").symlink_to("/dev/null")
+    (here / "chain").symlink_to("file")
+    (here / "chained").symlink_to("link")
     (here / "real").mkdir()
     (here / "inner").symlink_to("real")
     for command in (["get", "/"], ["sync", "gridfs:"]):
         status, _, errors = call(app, *command, here)
         assert (status, [line.partition(":")[0] for line in errors]) == (
             1,
-            ["file", "gone/z", "last", "link/new/y", "link/x", "round/z"],
+            ["chain", "chained/x", "file", "gone/z", "last", "link/new/y", "link/x", "null", "round/z"],
         )
         assert tree(outside) == {"x": b"x"}
         assert (here / "real" / "x").read_bytes() == b"1"
         assert (here / "file").is_symlink()
         assert (here / "last").is_symlink()
         assert not (tmp_path / "nowhere").exists()
+        assert call(app, "sync", "--dry-run", "gridfs:", here).errors == errors
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -168,7 +172,11 @@ def test_get_writes_to_devices_and_pipes(app: Flask, real: PyMongo, tmp_path: Pa
                 (tmp_path / "pipe").write_bytes(b"")  # for the reader
             assert result == (0, [], [])
             assert reading.result() == BIG
-    assert call(app, "get", "a", "/dev/null") == (0, [], [])
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "next").symlink_to("null")
+    for place in ("/dev/null", tmp_path / "null", tmp_path / "next"):
+        assert call(app, "get", "a", place) == (0, [], [])
+    assert (tmp_path / "null").is_symlink()
     assert Path("/dev/null").is_char_device()
     assert (tmp_path / "pipe").is_fifo()
     assert (tmp_path / "link").is_symlink()

@@ -48,7 +48,7 @@ class NewFile(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A file whose content is stored, with the parameters of :meth:`.Writer.commit`."""
+    """A file whose content is stored, with the parameters of ``Writer.commit``."""
 
     writer: Writer
     content_type: str | None = None
