@@ -74,7 +74,7 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
     broken = damaged(bucket.chunks, files)
     *names, missing = unpackable([*(_path(file, top) for file in files), "MISSING.txt"])
     entries = [
-        Entry(f"{name}/", 0, file.upload_date, lambda: ())
+        Entry(name, 0, file.upload_date, lambda: ())
         if file.marks_folder
         else Entry(name, file.length, file.upload_date, partial(_content, bucket, file))
         for name, file in zip(names, files, strict=True)
