@@ -166,6 +166,22 @@ def test_webdav4(server: str, mongo: PyMongo, tmp_path: Path) -> None:
     assert mongo.bucket().list(prefix="w4/").rows == []
 
 
+def test_fsspec(server: str, mongo: PyMongo) -> None:
+    """As pandas, Dask and others open files."""
+    files = package("webdav4.fsspec").WebdavFileSystem(server)
+    files.makedirs("sales")
+    with files.open("sales/a.csv", "wb") as file:
+        file.write(DATA)
+    with files.open("sales/a.csv", "rb") as file:
+        file.seek(100_000)
+        assert file.read(10) == DATA[100_000:100_010]
+    assert files.cat("sales/a.csv") == DATA
+    assert [entry["name"] for entry in files.ls("sales")] == files.glob("sales/*.csv") == ["sales/a.csv"]
+    assert files.info("sales/a.csv")["size"] == len(DATA)
+    files.rm("sales", recursive=True)
+    assert mongo.bucket().list(prefix="sales/").rows == []
+
+
 def test_cadaver(server: str, mongo: PyMongo, tmp_path: Path) -> None:
     """Its propnames showed nothing."""
     (tmp_path / "data").write_bytes(DATA)
