@@ -26,12 +26,12 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from .collections import Collections
 from .errors import QuotaExceeded
 from .listing.names import parent_of, successor
-from .retry import is_unconfirmed, retry
+from .retry import is_unconfirmed, missing_right, retry
 
 MAX_LOCKS = 1000
 MAX_PROPERTIES = 100
@@ -82,7 +82,12 @@ class Dav:
     def in_use(self) -> bool:
         """Whether anything is kept here; a bucket without a drive is asked again after ten seconds."""
         if not self._used and time.monotonic() >= self._next_question:
-            self._used, self._next_question = bool(self._find({}, 1)), time.monotonic() + _UNUSED_TTL
+            try:
+                self._used = bool(self._find({}, 1))
+            except OperationFailure as error:
+                if not missing_right(error):
+                    raise  # who may not read it has no drive
+            self._next_question = time.monotonic() + _UNUSED_TTL
         return self._used
 
     def prepare(self) -> None:

@@ -68,7 +68,9 @@ class Variants:
 
         :param note: whether to record, once a day, that it is used
         """
-        found = self._collection.find_one({"_id": tag})
+        found = None
+        with self._logged():
+            found = self._collection.find_one({"_id": tag})
         if found is None:
             return None
         now = self._clock.now()

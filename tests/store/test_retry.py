@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pymongo
 import pytest
-from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
-from flask_gridfs_pymongo.store.retry import retry
+from flask_gridfs_pymongo.store.retry import missing_right, reason, retry
 
 from ..helpers.replica import until
 
@@ -78,3 +78,15 @@ def test_a_write_is_retried_if_its_connection_broke_off_in_the_handshake(uri: st
             retry(files, lambda: files.insert_one({"_id": 1}))
             assert files.count_documents({}) == 1
     assert len(broken) == 1
+
+
+def test_a_missing_right_is_named_and_its_command_not_quoted() -> None:
+    messages = {
+        'not authorized on shop to execute command { insert: "fs.chunks", data: "secret" }': "insert",
+        "user is not allowed to do action [update] on [shop.fs.chunks]": "update",  # Atlas
+    }
+    for message, command in messages.items():
+        error = OperationFailure(message, 13)
+        assert missing_right(error) == (command, "fs.chunks")
+        assert reason(error) == f"the database user may not {command} in fs.chunks"
+    assert missing_right(OperationFailure("not authorized on shop", 13)) is None
