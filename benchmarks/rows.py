@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
+from . import bulk as many_files
 from . import listings, measure, pictures, sending
 from .measure import MIB
 
@@ -36,6 +37,7 @@ class Bench:
         self.requests = 50 if quick else 400
         self.names = 2_000 if quick else 100_000
         self.versions = 1_000 if quick else 10_000
+        self.files = 300 if quick else 2_000
 
     @contextmanager
     def servers(self, *names: str) -> Iterator[dict[str, measure.Server]]:
@@ -263,10 +265,21 @@ def archive(bench: Bench) -> Iterator[Result]:
     yield Result(f"ZIP of {count} files, {bench.large // MIB} MiB", "MB/s", zipped, None, one, ">= 0.3 of one file")
 
 
+def bulk(bench: Bench) -> Iterator[Result]:
+    taken: dict[str, list[dict[str, float]]] = {"ours": [], "loop": []}
+    for _ in range(3):  # the first round does not count
+        taken["ours"].append(many_files.ours(bench.uri, bench.files))
+        taken["loop"].append(many_files.loop(bench.uri, bench.files))
+    for name in many_files.OPERATIONS:
+        ours, loop = (statistics.median(round_[name] for round_ in rounds[1:]) for rounds in taken.values())
+        goal = "" if name == "sync again" else "<= 1 of a loop"
+        yield Result(f"{bench.files} files of 10 KB, {name}", "s", ours, None, loop, goal)
+
+
 ROWS = {
     row.__name__: row
     for row in (
         *(download, stalled, small, other, process, own, ranges),
-        *(upload, put, resumable, uploading, listing, pages, variant, archive),
+        *(upload, put, resumable, uploading, listing, pages, variant, archive, bulk),
     )
 }
