@@ -87,6 +87,9 @@ def _amount(bucket: Bucket, names: Sequence[str]) -> str:
 def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:
     """Rename files, with all their versions. A name that is taken is refused.
 
+    Files are renamed in batches of some hundred. If the command is killed, each file has its versions under one of the
+    two names, or partly under both; the next write to either name, or the same command again, completes it.
+
     As with rsync, SRC/ is the contents of a folder; SRC is the file with this name, else the folder itself. DST is a
     folder if it ends with a slash, if there is such a folder, or if there is more than one SRC; / is the top folder.
 
