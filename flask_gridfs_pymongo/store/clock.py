@@ -13,6 +13,7 @@ from typing import Any
 
 from pymongo import ReadPreference
 from pymongo.collection import Collection
+from pymongo.topology_description import TopologyDescription
 
 from .retry import retry
 
@@ -46,8 +47,9 @@ class Clock:
 
     def _servers(self) -> _Servers:
         """The servers that take writes, each with its process: after a failover or restart, another clock counts."""
-        topology = getattr(self._collection.database.client, "topology_description", None)  # mongomock has none
-        found = topology.server_descriptions().values() if topology else ()
+        topology = self._collection.database.client.topology_description
+        known = isinstance(topology, TopologyDescription)  # mongomock takes the name for a database
+        found = topology.server_descriptions().values() if known else ()
         versions = [(server.address, server.topology_version or {}) for server in found if server.is_writable]
         return {(address, version.get("processId")) for address, version in versions}
 
