@@ -211,6 +211,10 @@ def test_files_that_are_sharded_by_another_key(uri: str, caplog: pytest.LogCaptu
                 result = doors.app.test_cli_runner().invoke(args=["gridfs", "check", *options])
                 assert result.exit_code == 3
                 assert result.stdout.count("it is sharded by filename") == 1
+            assert OPERATIONS["PATCH"].do(doors) == 404
+            doors.bucket.save("a.txt", io.BytesIO(b"a"))
+            assert OPERATIONS["PATCH"].do(doors) == 500  # MongoDB 7.0 would do it
+            assert b"sharded by a key that this does not support" in doors.answer
             doors.bucket.chunks.drop_index("files_id_1_n_1")
             assert doors.command("check") == 1
             assert doors.command("check", "--repair") == 3
