@@ -21,7 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -43,6 +43,8 @@ MAX_PROPERTIES_SIZE = 100 * 1024
 MAX_READ = 16 * 1024 * 1024
 """bytes of properties that are read at once"""
 MAX_FOLDERS = 1000
+MOVE_TTL = timedelta(days=7)
+"""how long the same MOVE of a folder completes one that broke off; later it replaces what is at its target"""
 """that one client made, and that are empty"""
 _SWEPT_FOLDERS = 50  # folders looked at if a client has too many
 # Prefixes of an _id, for ranges of its index: a folder's path follows, or the parent folder of what has a property.
@@ -94,6 +96,21 @@ class Dav:
         """Ask now if this process has not asked yet, so that a later request does not have to."""
         if not self._next_question:
             self.in_use()
+
+    def begin_move(self, old: str, new: str) -> None:
+        """Note that the folder *new* is being filled with what is in *old*."""
+        change = {"$set": {"from": old, "began": self.now()}, "$setOnInsert": {"made": self.now()}}
+        self._retry(lambda: self._collection.update_one({"_id": _FOLDER + new}, change, upsert=True))
+
+    def end_move(self, new: str) -> None:
+        """Note that all of it has arrived."""
+        change = {"$unset": {"from": "", "began": ""}}
+        self._retry(lambda: self._collection.update_one({"_id": _FOLDER + new}, change))
+
+    def is_move_of(self, old: str, new: str) -> bool:
+        """Whether a move of the folder *old* to *new* broke off less than :data:`MOVE_TTL` ago."""
+        begun = {"_id": _FOLDER + new, "from": old, "began": {"$gt": self.now() - MOVE_TTL}}
+        return self._retry(lambda: self._collection.find_one(begun, {"_id": 1})) is not None
 
     def remember(self, *folders: str, owner: str | None = None) -> None:
         """Keep *folders* even if they are empty, with the present date; the top always exists.

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ _UNAUTHORIZED = re.compile(
 )
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
+_OUTAGE_MEMORY = 1  # seconds after the last operation that failed
+_thread = threading.local()
 # By the server's error_codes.yml. A mongos may answer with the last ones though a shard has done the write.
 _TRANSIENT = {
     6,  # HostUnreachable
@@ -168,12 +171,25 @@ class RetryBudget:
     If a suitable server is known, the time starts at the first failure, which itself may have taken as long as the
     timeout. Otherwise it starts at the first attempt, in which the driver has already waited for a server.
 
+    Right after an operation of the same thread has waited in vain, the next one does not wait again while no server is
+    known: an outage costs a request one timeout, however much it still wants to do.
+
     :param collection: the operation's collection
+    :raises pymongo.errors.AutoReconnect: if that is so
     """
 
     def __init__(self, collection: Collection[Any]) -> None:
         self._collection = collection
+        lost: tuple[int, float] | None = getattr(_thread, "lost", None)
+        if lost is not None and lost[0] == id(collection.database.client):
+            if time.monotonic() - lost[1] < _OUTAGE_MEMORY and not is_reachable(collection):
+                self._note_outage()
+                raise AutoReconnect(f"{collection.full_name}: no server is reachable, as a moment ago")
+            _thread.lost = None
         self.renew()
+
+    def _note_outage(self) -> None:
+        _thread.lost = id(self._collection.database.client), time.monotonic()
 
     def renew(self) -> None:
         """Start the time again, after a success."""
@@ -186,8 +202,11 @@ class RetryBudget:
             return False
         now = time.monotonic()
         self._failed = now if self._failed is None else self._failed
-        since = self._failed if is_reachable(self._collection) else self._asked
+        reachable = is_reachable(self._collection)
+        since = self._failed if reachable else self._asked
         if now - since >= self._collection.database.client.options.server_selection_timeout:
+            if not reachable:
+                self._note_outage()
             return False
         time.sleep(_PAUSE)
         return True

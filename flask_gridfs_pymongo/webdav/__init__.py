@@ -312,8 +312,8 @@ def _change(current: Request, found: Member) -> Response:
 
 
 def _moved_before(current: Request, environ: dict[str, Any]) -> bool:
-    """Complete a MOVE of a file that broke off and is repeated; return whether there was one."""
-    if not (name := spelled(current.path)) or current.path.endswith("/"):
+    """Complete a MOVE that broke off when its source was gone, and is repeated; return whether there was one."""
+    if not (name := spelled(current.path)):
         return False
     try:
         return moved_before(File(f"/{name}", environ, None), _destination(current))

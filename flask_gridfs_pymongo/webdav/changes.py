@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import Any
 
 from flask import abort
+from pymongo.errors import PyMongoError
 from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
@@ -29,7 +30,7 @@ from ..service.operations import after_save, complete_rename, give_history, insp
 from ..service.receive import save_copies
 from ..service.rights import may, permit
 from ..signals import file_deleted, send
-from ..store import QuotaExceeded, StoredFile, folders_of, parent_of
+from ..store import QuotaExceeded, StoredFile, folders_of, is_outage, parent_of
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder
@@ -70,8 +71,8 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
     target = _unlocked_target(source, path, is_move=is_move)
     if f"{own}/".startswith(f"{new}/") or f"{new}/".startswith(f"{own}/"):
         abort(403, "The Destination may not be the source, in the source, or a folder that contains the source.")
-    if is_move and target is not None and target.file is not None and target.file.renamed_from == own:
-        target = None  # this request has put it there, and broke off
+    if is_move and target is not None and _broke_off(source, target):
+        target = None  # this request has put it there
     if target is not None and not overwrite:
         abort(412, "The Destination exists, and Overwrite is F; nothing was changed.")
     members = source.tree() if deep else [source]
@@ -86,7 +87,12 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
     filled = {folder for member in allowed if isinstance(member, File) for folder in folders_of(targets[member])}
     empty = {targets[member] for member in allowed if isinstance(member, Folder)} - filled
     source.dav.remember(*empty, owner=source.owner)
-    if is_move:
+    if is_move and isinstance(source, Folder):
+        source.dav.begin_move(source.stored_name, f"{new}/")
+        _move(allowed, targets, errors, overwrite=overwrite)
+        if not errors:
+            source.dav.end_move(f"{new}/")
+    elif is_move:
         _move(allowed, targets, errors, overwrite=overwrite)
     else:
         files = [member for member in allowed if isinstance(member, File)]
@@ -95,14 +101,25 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
     return target is not None, errors
 
 
-def moved_before(source: File, path: str) -> bool:
-    """Complete a MOVE that broke off after its *source* had its new name; return whether there was one.
+def _broke_off(source: Member, target: Member) -> bool:
+    """Whether a MOVE from *source* to *target* broke off: what it left there is not to be replaced."""
+    if isinstance(source, Folder):
+        return isinstance(target, Folder) and source.dav.is_move_of(source.stored_name, target.stored_name)
+    return target.file is not None and target.file.renamed_from == source.stored_name
 
+
+def moved_before(source: File, path: str) -> bool:
+    """Complete a MOVE that broke off when nothing was left of its *source*; return whether there was one.
+
+    :param source: a file or folder that is not there
     :param path: of the Destination
     """
     target, new = _unlocked_target(source, path, is_move=True), storable(path)
     permit(source.options, "delete", source.stored_name)
     permit(source.options, "write", new)
+    if isinstance(target, Folder) and source.dav.is_move_of(f"{source.stored_name}/", f"{new}/"):
+        source.dav.end_move(f"{new}/")
+        return True
     if not isinstance(target, File) or complete_rename(source.options, source.stored_name, new) is None:
         return False
     _forget([source])
@@ -298,6 +315,8 @@ def _attempt(members: Iterable[Any], change: Callable[[Any], None], errors: Erro
         try:
             change(member)
         except Exception as error:
+            if isinstance(error, PyMongoError) and is_outage(error):
+                raise  # it would be the same for all others
             errors[member] = as_dav_error(error)
             failed.add(name)
             holding.update(folders_of(name))

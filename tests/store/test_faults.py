@@ -373,7 +373,8 @@ class TestRefusedWrites:
         for content in (b"first", b"second"):
             client.put("/uploads/a", data=content)
         monkeypatch.setattr(pymongo.collection.Collection, "delete_many", delete_and_lose)
-        assert client.delete(f"/uploads/a{query}").status_code == 204
+        named = if_match(client, f"/uploads/a{query}")
+        assert client.delete(f"/uploads/a{query}", headers=named).status_code == 204
         assert left == [0]
         assert client.get("/uploads/a").status_code == (200 if query else 404)
 

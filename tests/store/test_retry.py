@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import pymongo
 import pytest
+from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
 from flask_gridfs_pymongo.store.retry import missing_right, reason, retry
@@ -90,3 +94,29 @@ def test_a_missing_right_is_named_and_its_command_not_quoted() -> None:
         assert missing_right(error) == (command, "fs.chunks")
         assert reason(error) == f"the database user may not {command} in fs.chunks"
     assert missing_right(OperationFailure("not authorized on shop", 13)) is None
+
+
+def test_an_outage_costs_one_timeout_however_much_is_left_to_do(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only for the thread that has waited, and only at once: whoever comes later waits again."""
+    asked = []
+
+    def operation(files: Collection[Any]) -> None:
+        asked.append(files.database.client)
+        files.find_one()
+
+    with (
+        pymongo.MongoClient[Any]("mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=100") as lost,
+        pymongo.MongoClient[Any](uri) as other,
+    ):
+        files, others = (client.get_default_database().files for client in (lost, other))
+        for _ in range(5):
+            with pytest.raises(AutoReconnect):
+                retry(files, partial(operation, files))
+        retry(others, partial(operation, others))
+        assert asked == [lost, other]
+        with ThreadPoolExecutor(1) as pool, pytest.raises(AutoReconnect):
+            pool.submit(retry, files, partial(operation, files)).result()
+        monkeypatch.setattr("flask_gridfs_pymongo.store.retry._OUTAGE_MEMORY", 0)
+        with pytest.raises(AutoReconnect):
+            retry(files, partial(operation, files))
+        assert asked == [lost, other, lost, lost]

@@ -20,6 +20,7 @@ from defusedxml import ElementTree
 from flask import Blueprint, Flask, Response, abort, request, session
 from flask_login import LoginManager, UserMixin, current_user, login_user
 from pymongo import monitoring
+from pymongo.errors import AutoReconnect
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import TestResponse
 
@@ -27,7 +28,7 @@ from examples.private import users
 from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved, request_refused
 from flask_gridfs_pymongo.store.maintenance.check import Check
-from flask_gridfs_pymongo.webdav import folders
+from flask_gridfs_pymongo.webdav import changes, folders
 
 from ..conftest import JSON, content, everyone, missing
 from ..helpers.drive import DAV, LOCK, PROPPATCH, Client, Drive, mounting, names, put, text
@@ -211,6 +212,31 @@ class TestFiles:
         assert client.status("PUT", "next.tmp", b"saved again") == 201
         assert client.status("MOVE", "next.tmp", to="next") == 204
         assert (text(mongo, "next"), names(mongo)) == (b"saved again", ["doc", "next"])
+
+    def test_the_same_move_of_a_folder_completes_what_broke_off(
+        self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It replaces what is at the target, but not what it has put there itself."""
+        client = drive()
+        put(mongo, *(f"f/{number}" for number in range(6)), "g/old")
+        rename = changes.rename_many
+
+        def half(options: Any, renames: Any) -> Any:
+            rename(options, renames[:3])
+            raise AutoReconnect("gone")
+
+        for _ in range(2):
+            with monkeypatch.context() as broken:
+                broken.setattr(changes, "rename_many", half)
+                broken.setattr(changes, "_BATCH", 4)
+                assert client.status("MOVE", "f/", to="g/") == 503
+        assert len(names(mongo)) == 6
+        assert client.status("MOVE", "f/", to="g/") == 201
+        assert names(mongo) == [f"g/{number}" for number in range(6)]
+        assert client.status("MOVE", "f/", to="g/") == 404
+        put(mongo, "f/new")
+        assert client.status("MOVE", "f/", to="g/") == 204
+        assert names(mongo) == ["g/new"]
 
     @pytest.mark.parametrize(("method", "left"), [("MOVE", ["b"]), ("COPY", ["a", "b"])])
     def test_over_a_file_it_adds_a_version(self, drive: Drive, mongo: PyMongo, method: str, left: list[str]) -> None:
