@@ -74,6 +74,7 @@ if (picture) {
   });
   const failed = () => {
     const preview = button.parentElement;
+    if (!preview) return; // told already
     preview.classList.remove("picture");
     preview.replaceChildren(preview.dataset.broken);
   };
@@ -104,7 +105,6 @@ addEventListener("beforeunload", (event) => !saving && texts() !== saved && even
 // --- A link to share ---------------------------------------------------------------------------------------------------
 
 for (const button of document.querySelectorAll("[data-share]")) {
-  button.hidden = false;
   button.addEventListener("click", async () => {
     const token = document.querySelector("[name=csrf_token]")?.value;
     const headers = { Accept: "application/json", ...(token && { "X-CSRFToken": token }) };

@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import bson
 import pymongo
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, DatetimeConversion
-from pymongo import ReadPreference
+from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
@@ -26,6 +27,7 @@ from .retry import is_reachable, reason, retry
 
 _WRITE_TIMEOUT = 10  # seconds that a write waits for its majority
 _logger = logging.getLogger("flask_gridfs_pymongo")
+_reached: WeakSet[MongoClient[Any]] = WeakSet()  # the clients that have found a server once
 
 
 Documents = Collection[dict[str, Any]]
@@ -99,15 +101,21 @@ class Collections:
         found: Documents = {**self.primary._asdict(), **beside}[index.collection]
         return found
 
-    def check_reachable(self, seconds: float) -> None:
+    def check_reachable(self, seconds: float, *, once: bool = False) -> None:
         """Ping the database if the driver knows no server that can answer.
 
+        :param once: only if this client has never reached one: there is nothing to wait for
         :raises pymongo.errors.PyMongoError: if it does not answer within *seconds*
         """
-        if self._is_mock or is_reachable(self.files):
+        client = self.files.database.client
+        if self._is_mock or (once and client in _reached):
+            return
+        if is_reachable(self.files):
+            _reached.add(client)
             return
         with pymongo.timeout(seconds):
             self.files.database.command("ping", read_preference=self.files.read_preference)
+        _reached.add(client)
 
     def delete_chunks(self, ids: Sequence[Any]) -> None:
         """Delete the chunks of files without a document; after an error they are left to ``flask gridfs check``.

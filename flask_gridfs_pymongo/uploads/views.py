@@ -88,6 +88,8 @@ def answer(options: Options) -> Response:
     if any(route.method == "POST" and not route.changes for route in routes):  # ?zip and ?share change nothing
         routes = [route for route in routes if not route.changes]
     if found := next((route for route in routes if route.method == method), None):
+        if found.flag != "asset":
+            pages.check_reached(options)
         if method == "POST" and target.kind not in _ONE and is_conditional(current.headers):
             abort(400, "If-Match and other preconditions are about one file, and this URL does not name one.")
         return found.answer(options, current, target)

@@ -122,10 +122,10 @@ def test_reading(server: Server, target: str) -> None:
 
 
 def test_an_asset_of_the_pages(server: Server) -> None:
-    status, fields, body = server.ask("GET", "/uploads/?asset=uploads.css")
-    expected = Path(__file__).parents[2] / "flask_gridfs_pymongo/static/uploads.css"
+    status, fields, body = server.ask("GET", "/uploads/?asset=types.svg")
+    expected = Path(__file__).parents[2] / "flask_gridfs_pymongo/static/types.svg"
     assert (status, body) == (200, expected.read_bytes())
-    assert fields["Content-Type"].startswith("text/css")
+    assert fields["Content-Type"].startswith("image/svg+xml")
 
 
 def test_keep_alive(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from .render import (
     check_reachable,
+    check_reached,
     created,
     describe,
     describe_one,
@@ -22,6 +23,7 @@ from .render import (
 
 __all__ = [
     "check_reachable",
+    "check_reached",
     "created",
     "describe",
     "describe_one",

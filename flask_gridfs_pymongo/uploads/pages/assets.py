@@ -7,13 +7,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import urls
 
-_FILES = {path.name: path.read_bytes() for path in (Path(__file__).parents[2] / "static").iterdir()}
+_FOLDER = Path(__file__).parents[2] / "static"
+_FILES = {path.name: path.read_bytes() for path in _FOLDER.iterdir()}
 _REFERENCE = re.compile(rb"\?asset=([a-z]+\.(?:js|svg))")
 
 VERSION = hashlib.sha256(b"".join(content for _, content in sorted(_FILES.items()))).hexdigest()[:10]
@@ -23,6 +26,10 @@ ASSETS = {
     for name, content in _FILES.items()
 }
 """their contents by name; each refers to the others of its release"""
+MODIFIED = datetime.fromtimestamp(max(path.stat().st_mtime for path in _FOLDER.iterdir()), UTC)
+"""when the newest of them was"""
+PACKED = {name: gzip.compress(content, mtime=0) for name, content in ASSETS.items()}
+"""the same, compressed"""
 
 
 def url(name: str, endpoint: str = ".index") -> str:

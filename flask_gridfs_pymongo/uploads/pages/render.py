@@ -65,6 +65,14 @@ def check_reachable(options: Options) -> None:
         options.bucket().collections.check_reachable(_PING_TIMEOUT)
 
 
+def check_reached(options: Options) -> None:
+    """Fail at once until this process has reached the database: its address is wrong, or nobody started it.
+
+    :raises pymongo.errors.PyMongoError: if it does not answer
+    """
+    options.bucket().collections.check_reachable(_PING_TIMEOUT, once=True)
+
+
 def _named(*media_types: str) -> float:
     """The highest quality of these types in Accept, not counting wildcards; 0 if none is named."""
     return max(

@@ -30,8 +30,13 @@ def asset(options: Options, request: Request, target: Target) -> BaseResponse:
     content = assets.ASSETS.get(name)
     if content is None:
         abort(404)
-    response = Response(content, mimetype=guess(name))
-    response.set_etag(assets.VERSION)
+    packed = request.accept_encodings.quality("gzip") > 0
+    response = Response(assets.PACKED[name] if packed else content, mimetype=guess(name))
+    response.vary.add("Accept-Encoding")
+    response.last_modified = assets.MODIFIED
+    response.set_etag(f"{assets.VERSION}-gzip" if packed else assets.VERSION)
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
     is_current = request.args.get("v") == assets.VERSION
     response.headers["Cache-Control"] = f"max-age={IMMUTABLE}, immutable" if is_current else "no-cache"
     return response.make_conditional(request)

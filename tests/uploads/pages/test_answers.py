@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from collections.abc import Iterator
@@ -241,6 +242,9 @@ def test_assets_are_kept_for_good_by_their_release(client: Client) -> None:
     sheet = page.partition('rel="stylesheet" href="')[2].partition('"')[0].replace("&amp;", "&")
     kept = uploads.get(sheet)
     assert "immutable" in kept.headers["Cache-Control"]
+    packed = uploads.get(sheet, headers={"Accept-Encoding": "gzip"})
+    assert gzip.decompress(packed.data) == kept.data
+    assert packed.headers["ETag"] != kept.headers["ETag"]
     version = sheet.partition("&v=")[2]
     for name in ("uploads.css", "uploads.js", "queue.js"):
         other = uploads.get(f"/uploads/?asset={name}&v=other")
@@ -248,10 +252,30 @@ def test_assets_are_kept_for_good_by_their_release(client: Client) -> None:
         references = other.text.count("?asset=")
         assert references == other.text.count(f"&v={version}") > 0
     for script in ("page.js", "queue.js", "send.js", "tray.js"):  # no script waits for another one
-        assert f'modulepreload" href="/uploads/?asset={script}&amp;v={version}"' in page
+        assert f'modulepreload" fetchpriority="low" href="/uploads/?asset={script}&amp;v={version}"' in page
     assert uploads.get("/uploads/?asset=../setup.py").status_code == 404
 
 
 def test_who_was_refused_at_the_root_is_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     client(authorize=lambda action, name: False).get("/uploads/")
     assert "refused GET '/': 403" in caplog.text
+
+
+def test_nothing_moves_while_a_page_loads(page: Page, site: Site) -> None:
+    """Over a slow network, so that the style sheet, scripts and pictures come one after the other."""
+    for number in range(3):
+        site.save(f"{number}.png", encoded(Image.effect_noise((500, 400), 90)))
+    site.save("notes.txt", b"notes")
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    limits = {"offline": False, "latency": 80, "downloadThroughput": 500_000, "uploadThroughput": -1}
+    network.send("Network.emulateNetworkConditions", limits)
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(entry => shift += entry.value))"
+        ".observe({type: 'layout-shift', buffered: true});"
+    )
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        for target in ("", "?view=table", "1.png?details", "notes.txt?details"):
+            page.goto(f"{site.address}/files/{target}", wait_until="networkidle")
+            assert page.evaluate("shift") < 0.1, (target, width)

@@ -501,6 +501,15 @@ def silent() -> Iterator[int]:
 
 
 class TestWithoutADatabase:
+    def test_programs_do_not_wait_for_what_was_never_there(self, app: Flask, silent: int) -> None:
+        mongo = PyMongo(app, uri=f"mongodb://127.0.0.1:{silent}/none")
+        app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
+        client, begin = app.test_client(), time.monotonic()
+        answers = [client.get("/uploads/"), client.get("/uploads/a"), client.put("/uploads/a", data=b"x")]
+        assert [answer.status_code for answer in answers] == [503] * 3
+        assert time.monotonic() - begin < 20  # three seconds where nothing else runs; the driver waits for ninety
+        mongo.cx.close()
+
     @pytest.mark.parametrize("answers", [False, True])
     @pytest.mark.parametrize("target", ["", "?folder=a/", "a.txt?details", "a.txt?versions"])
     def test_a_page_tells_within_a_second(self, app: Flask, silent: int, answers: bool, target: str) -> None:
