@@ -95,6 +95,14 @@ class Bucket:
         check_types(limit=limit)
         return self._versions.count(filename, limit)
 
+    def dates(self, prefix: str, limit: int) -> tuple[list[tuple[str, datetime]], str | None]:
+        """Return names that begin with *prefix*, each with the dates of its versions, those that have expired left out.
+
+        :param limit: versions to read, in the order of names
+        :return: also the last name that was read, if there may be more
+        """
+        return self._versions.dates(prefix, limit)
+
     def number(self, file: StoredFile) -> int:
         """Return the number of *file* among the versions of its name: 0 is the first one."""
         return self._versions.number(file)

@@ -22,7 +22,7 @@ from . import ids
 from .collections import Collections, Documents
 from .documents import NEWEST_FIRST, DocumentFinder
 from .integrity import is_utf8
-from .listing.names import octets
+from .listing.names import octets, successor
 from .model import StoredFile, unless_expired, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
@@ -204,6 +204,23 @@ class Versions:
         files = self.collections.primary.files
         return retry(files, lambda: of_many(files, filenames, fields))
 
+    def dates(self, prefix: str, limit: int) -> tuple[list[tuple[str, datetime]], str | None]:
+        """Return the names that begin with *prefix* and the dates of their versions, without those that have expired.
+
+        :param limit: versions to read, in the order of names
+        :return: also the last name that was read, if there may be more
+        """
+        files, now, end = self.collections.files, self.collections.clock.now(), successor(prefix)
+        wanted = {"filename": {"$gte": prefix, **({"$lt": end} if end else {})}}
+        order: dict[str, Any] = {"sort": [("filename", ASCENDING)], "limit": limit, "batch_size": limit + 1}
+        found = retry(files, lambda: list(files.find(wanted, _DATES, **order)))
+        dates = [
+            (one["filename"], upload_date(one))
+            for one in found
+            if type(one["filename"]) is str and not _has_passed(one.get("metadata"), now)
+        ]
+        return dates, str(found[-1]["filename"]) if len(found) == limit else None
+
     def names(self, file_ids: Sequence[Any]) -> list[str]:
         """Return the names of the versions with these ``_id``, of those that have one."""
         files = self.collections.primary.files
@@ -281,6 +298,12 @@ def _is_newest(found: list[dict[str, Any]], filename: str) -> bool:
 def _is_dated(document: Mapping[str, Any], filename: str) -> bool:
     """Whether it is a version of this name with a date; queries also match elements of arrays."""
     return document["filename"] == filename and isinstance(document.get("uploadDate"), datetime)
+
+
+def _has_passed(metadata: Any, now: datetime) -> bool:
+    """Whether the ``expiresAt`` of a version has passed."""
+    date = metadata.get("expiresAt") if isinstance(metadata, Mapping) else None
+    return isinstance(date, datetime) and date <= now
 
 
 def _share_second(*neighbours: Mapping[str, Any]) -> bool:

@@ -12,7 +12,6 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from flask import abort, request
-from pymongo.errors import ExecutionTimeout
 from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
@@ -31,12 +30,13 @@ MAX_NAMES = 10_000
 """files and folders in a folder that is listed, or below one that is moved, copied or deleted"""
 
 
-_MAX_DATED = 1000  # names below a folder that are read for its date
+_MAX_DATED = 1000  # versions below a folder that are read for its date
 
 
 class _Listed(NamedTuple):
     remembered: Mapping[str, datetime | None]
-    files: list[StoredFile]
+    files: list[tuple[str, datetime]]
+    """names and dates"""
     last: str | None
     """the last name that was read; None: there are no more"""
 
@@ -77,7 +77,7 @@ class Folder(Resource, DAVCollection):
             if len(files) + len(folders) >= limit:
                 break
         if not folders:  # else what is below them counts, too
-            self._listed = _Listed(remembered, files, None)
+            self._listed = _Listed(remembered, [(file.filename, file.upload_date) for file in files], None)
         members: list[File | Folder] = [
             *(Folder(f"/{folder}", self.environ, self) for folder in sorted(folders) if is_path(folder[:-1])),
             *(File(f"/{file.filename}", self.environ, file) for file in files),
@@ -117,20 +117,17 @@ class Folder(Resource, DAVCollection):
 
         Folders of which not all names were read are left out.
         """
-        try:
-            remembered, files, last = self._listed or self._first_below()
-        except ExecutionTimeout:  # too many files that may not be shown
-            return {}
+        remembered, files, last = self._listed or self._first_below()
         dates = dict[str, datetime]()
-        empty = [(path, date) for path, date in remembered.items() if date]
-        for path, date in [*empty, *((file.filename, file.upload_date) for file in files)]:
+        for path, date in [*((path, date) for path, date in remembered.items() if date), *files]:
             for folder in ("", *folders_of(path)):
                 dates[folder] = max(date, dates.get(folder, date))
         return {path: date for path, date in dates.items() if last is None or path < last[: len(path)]}
 
     def _first_below(self) -> _Listed:
-        page = self.options.bucket().list(prefix=self.stored_name, limit=_MAX_DATED, shown=visibility_of(self.options))
-        return _Listed(self._remembered(), [row.file for row in page.rows], page.next and page.next.filename)
+        dates, last = self.options.bucket().dates(self.stored_name, _MAX_DATED)
+        visible = visibility_of(self.options)
+        return _Listed(self._remembered(), [pair for pair in dates if visible.named(pair[0])], last)
 
     def _remembered(self) -> dict[str, datetime | None]:
         """Return the folders in it, and itself, that are remembered and may be shown, with their dates."""

@@ -1237,7 +1237,8 @@ class TestFolderDates:
         self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         put(mongo, "a/1", "a/b/2", "a/b/hidden", "a/c/3", "a/hidden/4", "d/5")
-        years = {"1": 2001, "2": 2002, "hidden": 2009, "3": 2003, "4": 2009, "5": 2005}
+        mongo.save_file("a/b/gone", io.BytesIO(b"x"), expires_at=datetime(2010, 1, 1, tzinfo=UTC))
+        years = {"1": 2001, "2": 2002, "hidden": 2009, "gone": 2009, "3": 2003, "4": 2009, "5": 2005}
         for name, year in years.items():
             change = {"$set": {"uploadDate": datetime(year, 1, 1, tzinfo=UTC)}}
             mongo.db.fs.files.update_one({"filename": {"$regex": f"/{name}$"}}, change)
