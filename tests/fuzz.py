@@ -1,4 +1,4 @@
-"""Random requests as bytes on sockets, to the blueprint under gunicorn: ``python -m tests.fuzz --seconds 600``."""
+"""Random requests as bytes on sockets, to blueprint and drive, by gunicorn: ``python -m tests.fuzz --seconds 600``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from urllib.parse import urlsplit
 
 import pymongo
 from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from examples import mongod
-from flask_gridfs_pymongo import Variant
+from flask_gridfs_pymongo import PyMongo, Variant
 
 from . import conftest
-from .fuzz_requests import LAST, connection
+from .fuzz_requests import LAST, connection, foreign
 from .helpers import live
 
 DEADLINE = 30
@@ -50,6 +51,10 @@ def app() -> Flask:
         upload_timeout=5,
     )
     app.secret_key = "fuzz"
+    app.config["TRUSTED_HOSTS"] = ["fuzz"]
+    mongo: PyMongo = app.extensions["pymongo"]["MONGO"].owner
+    drive = mongo.webdav_app(rules=app.blueprints["uploads"])
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
     return app
 
 
@@ -113,13 +118,17 @@ def run(address: str, seed: int, count: int | None = None, seconds: float = 1e9)
         if token := re.search(rb"Location: \S*upload=([\w-]+)", received):
             begun[folder] = token[1]
         statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([0-9]{3}) ", received)]
+        if number % 20 == 0:
+            answer = talk(address, foreign(rng, mark, folder))
+            if not re.match(rb"HTTP/1.1 40[05] ", answer) or b"://evil" in answer:
+                outcome.failures.append(f"{seed}-{number}: a foreign host gets {answer[:300]!r}")
         with lock:
             outcome.connections += 1
             outcome.statuses.update(statuses)
             if all(status >= 400 or status == 100 for status in statuses):
                 outcome.refused.add(mark)
             # 501 and 505 are gunicorn's own, for what is not HTTP/1.1; a listing may run out of time on a busy machine.
-            fair = {501, 505, 503} if b"order=" in data else {501, 505}
+            fair = {501, 505, *([503] if b"order=" in data else []), *([502, 507] if b"/dav/" in data else [])}
             if any(status >= 500 and status not in fair for status in statuses):
                 outcome.failures.append(f"{seed}-{number}: {statuses}: {data[:200]!r}")
             if _VEILED.encode() in received:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .helpers.drive import LOCK
+
 _MARKS = "a" + "\u0300" * 9000 + "\u0316" * 9000  # what is slow to normalise
 _NAMES = [
     "a",
@@ -109,6 +111,35 @@ _PATCHES: list[Any] = [
     "{",
     {"title": "t" * 9000},
 ]
+_SET = b"<propertyupdate xmlns='DAV:'><set><prop><x xmlns='u'>red</x></prop></set></propertyupdate>"
+_DRIVE = [
+    ("PROPFIND", b""),
+    ("PROPFIND", b"<propfind xmlns='DAV:'><allprop/></propfind>"),
+    ("PROPFIND", b"<propfind xmlns='DAV:'><prop><getetag/><x xmlns='u'/></prop></propfind>"),
+    ("PROPFIND", b"<!DOCTYPE x [<!ENTITY a 'b'>]><propfind xmlns='DAV:'><allprop>&a;</allprop></propfind>"),
+    ("PROPFIND", b"<a>" * 300),
+    ("PROPPATCH", _SET),
+    ("PROPPATCH", _SET.replace(b"red", b"r" * 50_000)),
+    ("LOCK", LOCK),
+    ("LOCK", b""),
+    ("UNLOCK", b""),
+    ("MKCOL", b""),
+    ("MKCOL", b"x"),
+    *[(method, b"") for method in ("COPY", "MOVE", "DELETE", "GET", "HEAD", "OPTIONS", "POST", "TRACE")],
+    *[("PUT", b"")] * 3,
+]
+_DRIVE_FIELDS = {
+    "Depth": ["0", "1", "infinity", "2", ""],
+    "Overwrite": ["T", "F", "x"],
+    "Timeout": ["Second-1", "Infinite", "Second-99999999999999999999", "x"],
+    "If": ["(<DAV:no-lock>)", "(Not <DAV:no-lock>)", "<http://fuzz/dav/a> (<urn:x>)", "(" * 500, '(["x"])'],
+    "Lock-Token": ["<opaquelocktoken:x>", "<>", "x"],
+    "If-Match": ["*", '"x"'],
+    "If-None-Match": ["*"],
+    "Content-Type": ["text/xml", "application/xml; charset=utf-16"],
+    "Authorization": ["Basic eDp5", "Basic !", "Bearer x"],
+    "Translate": ["f"],
+}
 _METHODS = ["GET", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "G\xc3", "POST", "PUT", "DELETE"]
 
 
@@ -211,8 +242,34 @@ def _archive(rng: random.Random, mark: bytes, folder: str) -> bytes:
     return _written(rng.choice(["GET", "HEAD"]), target, {}, b"")
 
 
+def _drive(rng: random.Random, mark: bytes, folder: str) -> bytes:
+    """A request to the drive, most of them for what is there."""
+    method, body = rng.choice([*_DRIVE])
+    path = f"/dav/{folder}/{rng.choice(['', *_NAMES[:1], *_NAMES])}"
+    chosen = rng.sample(sorted(_DRIVE_FIELDS), rng.choice([0, 0, 1, 2]))
+    fields = {name: rng.choice(_DRIVE_FIELDS[name]) for name in chosen}
+    if method in ("COPY", "MOVE"):
+        fields["Destination"] = (
+            f"{rng.choice(['', 'http://fuzz', 'http://evil.example'])}/dav/{folder}/{rng.choice(_NAMES)}"
+        )
+    if method == "PUT":
+        body = mark + rng.randbytes(rng.choice([0, 1, 4000, 70_000]))
+    if body and rng.random() < 0.3:
+        return _written(method, path, {**fields, "Transfer-Encoding": "chunked"}, _chunked(rng, body))
+    return _written(method, path, {**fields, "Content-Length": str(len(body))}, body)
+
+
+def foreign(rng: random.Random, mark: bytes, folder: str) -> bytes:
+    """A sound request under the name of a host that is not trusted."""
+    data = rng.choice([_drive, _create, _archive, _post, _describe])(rng, mark, folder)
+    return data.replace(b"Host: fuzz\r\n", b"Host: evil.example\r\nConnection: close\r\n", 1)
+
+
 _NEWER: dict[str, Callable[[random.Random, bytes, str], bytes]]
-_NEWER = {"create": _create, "go on": _go_on, "describe": _describe, "post": _post, "archive": _archive}
+_NEWER = {
+    **{"create": _create, "go on": _go_on, "describe": _describe, "post": _post, "archive": _archive},
+    **{f"drive {number}": _drive for number in range(4)},
+}
 
 
 def _part(rng: random.Random, mark: bytes, content: bytes) -> bytes:

@@ -479,3 +479,30 @@ def test_an_import_loads_neither_commands_nor_extras() -> None:
     command = [sys.executable, "-c", _IMPORT, *_LATER.split()]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert loaded == "flask_gridfs_pymongo.cli.group\n\n"
+
+
+def test_a_selection_is_looked_up_at_once(counted: tuple[FlaskClient, list[str]]) -> None:
+    http, sent = counted
+    own = [row["id"] for row in http.get("/uploads/", headers=JSON).json["files"]]
+    others = [f"{number:024x}" for number in range(40)]
+    for url, ids, status in (
+        ("?zip", others, 404),
+        ("?delete", others, 404),
+        ("?move=b", others, 404),
+    ):
+        sent.clear()
+        assert http.post(f"/uploads/{url}", data={"id": ids}).status_code == status
+        assert sent == ["find"]
+    finds = set()
+    for ids in (own[:1], [*own, *others]):
+        sent.clear()
+        assert http.post("/uploads/?zip", data={"id": ids}).status_code == 200
+        finds.add(sent.count("find"))
+    assert len(finds) == 1
+
+
+def test_a_form_of_empty_files_that_is_refused_costs_nothing(counted: tuple[FlaskClient, list[str]]) -> None:
+    http, sent = counted
+    files = form(*((b"", f"f{number}") for number in range(40)), (b"", "\u200b"))
+    assert http.post("/uploads/", data=files).status_code == 400
+    assert sent == []

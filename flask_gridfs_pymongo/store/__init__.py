@@ -7,7 +7,7 @@ from . import ids
 from .arguments import check_type
 from .bucket import Bucket
 from .collections import Collections
-from .dav import MAX_PROPERTIES, Dav, Lock
+from .dav import MAX_PROPERTIES, MAX_READ, Dav, Lock
 from .errors import (
     ContentDeleted,
     CorruptFile,
@@ -47,6 +47,7 @@ __all__ = [
     "DISK_FULL",
     "INDEXES",
     "MAX_PROPERTIES",
+    "MAX_READ",
     "NOTE",
     "NO_PLAN",
     "ORDERS",

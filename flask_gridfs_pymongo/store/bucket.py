@@ -86,6 +86,10 @@ class Bucket:
         """Return the version with this ``_id``, of any type, or None; *first_chunk* as in :meth:`find`."""
         return self._versions.get(file_id, first_chunk=first_chunk)
 
+    def get_many(self, file_ids: Sequence[Any]) -> Sequence[StoredFile]:
+        """Return the versions with these ``_id`` that exist, in no order, in a round trip for each 1,000."""
+        return self._versions.get_many(file_ids)
+
     def newest(self, filename: str) -> StoredFile | None:
         """Return the newest version, read from the primary, for a writer to follow; None if it has expired."""
         return unless_expired(self._versions.newest(filename))

@@ -10,11 +10,14 @@ no dates, arrays), :mod:`.strict` asks again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
+from bson.regex import Regex
 from pymongo import ASCENDING, DESCENDING
 
 from ..cache import Memory
@@ -30,6 +33,7 @@ from .strict import DATED, Strict, check_name, named
 T = TypeVar("T")
 _DATES = {"filename": 1, "uploadDate": 1, "metadata.expiresAt": 1}
 _KEYS = 1000  # of one name; if there are more, each version is looked up separately
+_BATCH = 1000  # versions
 _IDS = 200_000  # in one batch: a cursor that stays open may lose its server
 _EACH = 16  # documents fetched for each of several names
 
@@ -104,6 +108,14 @@ class Versions:
         selection = {"_id": {"$eq": file_id}}  # $eq: the value may look like an operator
         found = self._surely(lambda files: self._documents.find(files, selection, first_chunk, None) or None)
         return unless_expired(self._documents.file(selection, found[0])) if found else None
+
+    def get_many(self, file_ids: Sequence[Any]) -> list[StoredFile]:
+        """Return the versions with these ``_id``, in no order, in a round trip for each 1,000."""
+        plain, files = [one for one in file_ids if not _is_operator(one)], self.collections.primary.files
+        documents: list[dict[str, Any]] = []
+        for start in range(0, len(plain), _BATCH):
+            documents += retry(files, partial(_all, files, {"_id": {"$in": plain[start : start + _BATCH]}}))
+        return [file for file in map(self._documents.stored, documents) if not file.expired]
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
         """Return the newest version, read from the primary, for a writer to follow; it may have expired.
@@ -234,6 +246,17 @@ class Versions:
         files, primary = self.collections.files, self.collections.primary.files
         found = retry(files, lambda: ask(files))
         return retry(primary, lambda: ask(primary)) if found is None and self.collections.may_lag else found
+
+
+def _is_operator(file_id: Any) -> bool:
+    """Whether ``$in`` would not compare it; no document can have such an ``_id``."""
+    if isinstance(file_id, Mapping):
+        return next(iter(file_id), "").startswith("$")
+    return isinstance(file_id, (re.Pattern, Regex))
+
+
+def _all(files: Documents, selection: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(files.find(selection))
 
 
 def up_to(newest: StoredFile, documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

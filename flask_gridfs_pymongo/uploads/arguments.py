@@ -8,12 +8,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from flask import abort
 
 from ..service.texts import Message
-from ..store import Bucket, ids
+from ..store import Bucket, StoredFile, ids
 from .target import Target
 
 
@@ -38,6 +39,13 @@ def file_id(text: str, name: str, bucket: Bucket) -> Any:
         return ids.from_text(text, bucket.collections.codec_options)
     except ValueError:
         abort(400, Message("?%(name)s must be an id: 24 hexadecimal digits, or ~ and an encoded one.", name=name))
+
+
+def files_of(texts: Iterable[str], bucket: Bucket) -> list[StoredFile]:
+    """Return the versions that the ``id`` fields of a form name, in their order."""
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    found = bucket.get_many([file_id(text, "id", bucket) for text in places])
+    return sorted(found, key=lambda file: places.get(file.key or "", len(places)))
 
 
 def folder(target: Target) -> str | None:

@@ -233,6 +233,8 @@ class WebDAV:
             "wsgidav.user_name": user,
         }
         if "HTTP_IF" in environ:
+            if not dav.is_if(environ["HTTP_IF"]):
+                abort(400, "The If field is not valid.")
             host = current.headers.get("Host", "")
             environ["HTTP_IF"] = dav.tags_as_paths(_text(environ["HTTP_IF"]), host, current.script_root)
         if current.method in ("PROPPATCH", "MKCOL"):

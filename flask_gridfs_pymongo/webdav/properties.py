@@ -26,6 +26,10 @@ class PropertyManager:
         """Use these properties, by path and name, for the rest of the request."""
         environ[_CACHE] = properties
 
+    def has_none(self, path: str, environ: dict[str, Any]) -> bool:
+        """Whether a file or folder is known to have no properties."""
+        return path not in environ[_CACHE]
+
     def get_properties(self, url: str, environ: dict[str, Any]) -> list[str]:
         """Return the names of a resource's properties."""
         return list(self._of(url, environ))

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 from wsgidav.util import add_property_response, parse_xml_body
 from wsgidav.xml_tools import make_multistatus_el, xml_to_bytes
 
-from ..store import MAX_PROPERTIES
+from ..store import MAX_PROPERTIES, MAX_READ, QuotaExceeded
 from .files import File
 from .folders import Folder
 
@@ -41,11 +41,14 @@ def propfind(found: File | Folder, *, deep: bool) -> Response:
     if asked.mode != "named" or dead or "{DAV:}lockdiscovery" in asked.names:
         names, values = dead if asked.mode == "named" else None, asked.mode != "name"
         found.provider.read_ahead(found, deep=deep, names=names, values=values)
-    root = make_multistatus_el()
+    root, size = make_multistatus_el(), 0
     for member in [found, *(found.members() if deep and isinstance(found, Folder) else [])]:
         properties = [] if asked.mode == "named" else member.get_properties(asked.mode)
         there = {name for name, _ in properties}
         properties += member.get_properties("named", name_list=[name for name in asked.names if name not in there])
+        size += sum(len(name) for name, _ in properties)
+        if size > MAX_READ:
+            raise QuotaExceeded(f"the answer would have more than {MAX_READ} bytes: ask for fewer properties")
         add_property_response(root, member.get_href(), properties)
     return multistatus(root)
 

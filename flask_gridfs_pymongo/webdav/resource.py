@@ -141,6 +141,8 @@ class Resource:
             return etree.Element(name)
         if name == "{DAV:}lockdiscovery":
             return self._lockdiscovery()
+        if not name.startswith("{DAV:}") and self.provider.prop_manager.has_none(self.stored_name, self.environ):
+            raise DAVError(404)
         value = super().get_property_value(name)  # type: ignore[misc]
         if value is None:  # else WsgiDAV would answer that it exists and is empty
             raise DAVError(404)

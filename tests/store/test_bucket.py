@@ -15,7 +15,7 @@ from typing import Any
 import bson
 import pymongo
 import pytest
-from bson import Int64, ObjectId
+from bson import Int64, ObjectId, Regex
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from flask import Flask
@@ -290,3 +290,27 @@ def test_what_was_stored_is_told(mongo: PyMongo, app: Flask) -> None:
         assert repr((file.metadata, file.fields)) == repr((found.metadata, found.fields))
     assert isinstance(many[1], bson.errors.InvalidDocument)
     assert saved.metadata["at"] == datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
+
+
+def test_many_versions_by_their_ids(store: Bucket) -> None:
+    """A pattern and an operator match nothing."""
+    saved = [put(store, name, b"x") for name in ("a", "b", "b")]
+    pattern, number = Regex("^a"), Int64(5)
+    for other in ("abc", number, {"a": 1}):
+        store.files.insert_one({"_id": other, "filename": "other", "length": 0, "chunkSize": 1})
+    asked = [
+        saved[2].id,
+        saved[0].id,
+        ObjectId(),
+        pattern,
+        re.compile("a"),
+        5.0,
+        {"$gt": 1},
+        {"a": {"$gt": 0}},
+        {"a": 1},
+    ]
+    found = store.get_many(asked)
+    assert len(found) == 4
+    assert {file.id for file in found if isinstance(file.id, ObjectId)} == {saved[0].id, saved[2].id}
+    assert "abc" not in [file.id for file in found]
+    assert store.get_many([]) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -119,6 +120,36 @@ class TestProperties:
         assert ask("PROPFIND", "a", Depth="0").status_code == 207
         asked = b"<propfind xmlns='DAV:'><prop><y xmlns='u'/><getetag/></prop></propfind>"
         assert ask("PROPFIND", "", asked, Depth="1").status_code == 207
+        monkeypatch.setattr(import_module("flask_gridfs_pymongo.webdav.propfind"), "MAX_READ", 50)
+        assert ask("PROPFIND", "", asked, Depth="1").status_code == 507
+        assert ask("PROPFIND", "", asked, Depth="0").status_code == 207
+
+
+class TestConditions:
+    @pytest.mark.parametrize(
+        "field", ["(" * 4000, "<" * 4000, "(<" * 2000, "([" * 2000, "(<a>" * 1000, "(<a>)(" * 600, "()", "x", "(<a>) x"]
+    )
+    def test_an_if_that_is_none_is_refused_before_it_is_parsed(self, drive: Callable[..., Ask], field: str) -> None:
+        ask = drive()
+        for method in ("PUT", "DELETE", "PROPFIND", "LOCK", "MOVE"):
+            answer = ask(method, "a", If=field, Destination="/dav/b")
+            assert (answer.status_code, answer.text) == (400, "The If field is not valid.\n")
+
+    @pytest.mark.parametrize(
+        ("field", "status"),
+        [
+            ("(Not <DAV:no-lock>)", 204),
+            ("(not <DAV:no-lock>)", 204),
+            ("<http://localhost/dav/a> (Not <DAV:no-lock>) (<urn:x>)", 204),
+            ('(<urn:x>)(Not<DAV:no-lock>["x"])', 412),
+            ('(["x"])', 412),
+            ('([W/"x y"])', 412),
+        ],
+    )
+    def test_any_other_one_is_asked(self, drive: Callable[..., Ask], field: str, status: int) -> None:
+        ask = drive()
+        ask("PUT", "a", b"a")
+        assert ask("PUT", "a", b"b", If=field).status_code == status
 
 
 class TestFolders:

@@ -51,6 +51,7 @@ class Writer:
         self._watch = Watch(self._collections)
         self._content: Content | None = None  # when all of it is stored
         self._open = True
+        self._has_chunks = False  # or may have
         self._in_doubt = False  # whether the server may have stored the document without acknowledging it
 
     @property
@@ -105,6 +106,7 @@ class Writer:
             return collection.bulk_write(replaced)
 
         if chunks:
+            self._has_chunks = True
             insert = partial(collection.insert_many, chunks)
             retry(collection, lambda: watch.write(insert), on_retry=watch.doubting(replace))
 
@@ -168,7 +170,7 @@ class Writer:
         """Remove what was written, unless it was or may have been committed."""
         if self._open:
             self._close()
-            if not self._in_doubt:
+            if self._has_chunks and not self._in_doubt:
                 self._collections.delete_chunks([self.id])
 
     def _close(self) -> None:

@@ -22,7 +22,7 @@ from ...service.options import Options
 from ...service.rights import permit, visibility_of
 from ...service.texts import Message
 from ...store import Bucket, StoredFile, damaged
-from ..arguments import file_id, folder
+from ..arguments import files_of, folder
 from ..target import Target
 from .listing import filters
 from .zip_stream import Entry, size, stream
@@ -50,9 +50,8 @@ def of_selection(options: Options, request: Request, target: Target) -> Response
     if len(ids) > MAX_FILES:
         abort(413, _TOO_MANY)
     bucket = options.bucket()
-    found = [bucket.get(file_id(text, "id", bucket)) for text in ids]
     visible = visibility_of(options)
-    files = [file for file in found if file and visible.named(file.filename)]
+    files = [file for file in files_of(ids, bucket) if visible.named(file.filename)]
     return _send(options, request, files, common_folder([file.filename for file in files]))
 
 

@@ -18,7 +18,7 @@ from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, send
 from ...store import StoredFile
 from .. import pages
-from ..arguments import file_id
+from ..arguments import files_of
 from ..pages import flash, urls
 from ..read.listing import listing_query
 from ..selection import may_know
@@ -109,8 +109,7 @@ def _files(options: Options, keys: list[str]) -> list[StoredFile]:
     bucket = options.bucket()
     if not 1 <= len(keys) <= _MAX_SELECTED:
         abort(400, Message("Select at least one file, and not more than %(count)s.", count=_MAX_SELECTED))
-    found = [bucket.get(file_id(key, "id", bucket)) for key in dict.fromkeys(keys)]
-    named = [file for file in found if file and file.named]
+    named = [file for file in files_of(keys, bucket) if file.named]
     files = {file.filename: file for file in named if may_know(options, "delete", file.filename)}
     if not files:
         abort(404, "There is no such file or version.")
