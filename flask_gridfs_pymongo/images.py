@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from .mimetype import PICTURES
 
-TYPES = PICTURES | {"image/tiff"}
+HEIF = frozenset({"image/heic", "image/heif"})
+"""Types of pictures that need the extra ``heic``"""
+TYPES = PICTURES | HEIF | {"image/tiff"}
 """The media types of which variants are made"""
 LIMITS = {
     "bytes": 64 * 1024 * 1024,  # of the file
@@ -67,4 +69,4 @@ class Variant:
 
 
 THUMB = Variant(640, 640)
-SCREEN = Variant(1600, 1600)
+LARGE = Variant(1600, 1600)

@@ -190,7 +190,7 @@ def test_the_versions_are_those_of_the_package() -> None:
     setup = (ROOT / "setup.cfg").read_text()
     tools = re.compile(r"^docs =.*?^demo =|^test =.*", re.MULTILINE | re.DOTALL)
     needed = re.findall(r"^    ([\w-]+)>=([\d.]+)$", tools.sub("", setup), re.MULTILINE)
-    assert len(needed) == 8
+    assert len(needed) == 9
     page = PAGES["docs/running.rst"].read_text()
     assert [name for name, least in needed if f"{name} {least},".lower() not in " ".join(page.lower().split())] == []
     python = re.findall(r"python_requires = >=([\d.]+)", setup)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # for some other formats Pillow runs programs
+_FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")  # for some other formats Pillow runs programs
 _SAVE: dict[str, dict[str, Any]] = {
     JPEG: {"quality": 75, "optimize": True, "progressive": True},
     PNG: {},
@@ -51,6 +52,10 @@ def load() -> None:
     PIL.Image.init()
     PIL.Image.MAX_IMAGE_PIXELS = None  # the limits are ours
     PIL.AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
 
 
 def perform(arguments: dict[str, Any], source: bytes) -> tuple[dict[str, Any], bytes]:
@@ -78,7 +83,7 @@ def make(
     containers.check(prepared.limit, prepared.reserved, variant.max_pixels)
     memory = _BASE_MEMORY + 4 * len(source)
     allow_memory(memory + _BYTES_PER_PIXEL * prepared.reserved)
-    formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build
+    formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build, HEIF an extra
     try:
         with PIL.Image.open(io.BytesIO(prepared.source), formats=formats) as image:
             containers.check(prepared.limit, image.width * image.height, variant.max_pixels)

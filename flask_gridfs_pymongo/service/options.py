@@ -18,7 +18,7 @@ from flask import Blueprint, Request, current_app
 from ..http import origin
 from ..http.headers import check_inline_types, page_policy
 from ..http.metadata import Keys
-from ..images import SCREEN, THUMB, Variant
+from ..images import LARGE, THUMB, Variant
 from ..mimetype import Types
 from ..store import Bucket, StoredFile, check_type
 
@@ -159,7 +159,7 @@ class Options(Rules):
     """seconds for which links are valid that anybody who may read a file can make (``POST /NAME?share``); None: no
     links"""
     variants: Mapping[str, Variant] | None = None
-    """variants of pictures by their names, besides ``thumb`` (640 pixels) and ``screen`` (1600):
+    """variants of pictures by their names, besides ``thumb`` (640 pixels) and ``large`` (1600):
     ``GET /NAME?variant=thumb``"""
     resumable: bool = True
     """whether uploads are resumable (tus 1.0.0); never if *read_only* is set"""
@@ -179,8 +179,8 @@ class Options(Rules):
 
     @cached_property
     def all_variants(self) -> Mapping[str, Variant]:
-        """*variants*, ``thumb`` and ``screen``."""
-        return {"thumb": THUMB, "screen": SCREEN, **(self.variants or {})}
+        """*variants*, ``thumb`` and ``large``."""
+        return {"thumb": THUMB, "large": LARGE, **(self.variants or {})}
 
     def page_policy(self, **added: str) -> str:
         """The Content-Security-Policy of a page, for this request.

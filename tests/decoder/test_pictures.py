@@ -210,6 +210,14 @@ class TestColours:
             pytest.skip("this Pillow has no AVIF")
         assert near(quarters(opened(make(encoded(corners(), "AVIF"), BOX, PNG)))[0], RED, 40)
 
+    def test_heic_where_it_is_installed(self) -> None:
+        """libheif turns it by the container, which cameras write; its EXIF does not count (ISO/IEC 23008-12)."""
+        pytest.importorskip("pillow_heif")
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        made = opened(make(encoded(corners(), "HEIF", exif=exif), BOX, PNG))
+        assert (made.size, near(quarters(made)[0], RED, 40)) == ((64, 32), True)
+
     def test_a_profile_is_turned_to_srgb(self) -> None:
         """In a profile with the green and the red changed over, what looks green is stored as red."""
         swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())

@@ -8,7 +8,6 @@ from typing import Any
 from flask import request
 
 from ...http.headers import is_shown
-from ...images import TYPES
 from ...mimetype import PICTURES
 from ...service import texts
 from ...service.options import Options
@@ -26,7 +25,7 @@ def context(options: Options) -> dict[str, Any]:
         "smaller": variant.uncropped_widths(options),
         "has_variants": variant.is_available(),
         "pictures": PICTURES | {"image/svg+xml"},
-        "made_smaller": TYPES,
+        "made_smaller": variant.types(),
         "opens": partial(is_shown, inline_types=options.inline_types),
         "listable": lambda: listable(options, target_of(request).path),
     }

@@ -22,7 +22,7 @@ from ...http.conditions import Outcome, evaluate
 from ...http.headers import Caching, cache_control, content_headers
 from ...http.negotiation import picture_type
 from ...http.response import Representation, respond
-from ...images import JPEG, LIMITS, PNG, SCREEN, TYPES, WEBP, Variant
+from ...images import HEIF, JPEG, LARGE, LIMITS, PNG, TYPES, WEBP, Variant
 from ...service.download import bounded
 from ...service.errors import RETRY_AFTER
 from ...service.options import Options
@@ -44,10 +44,19 @@ def is_available() -> bool:
     return find_spec("PIL") is not None
 
 
+def types() -> frozenset[str]:
+    """Return the media types of which variants can be made here."""
+    return TYPES if _has_heif() else TYPES - HEIF
+
+
+def _has_heif() -> bool:
+    return find_spec("pillow_heif") is not None
+
+
 def uncropped_widths(options: Options) -> list[tuple[str, int]]:
     """Return the names and widths of variants for tiles, which show whole pictures, by width; empty without Pillow."""
     variants = options.all_variants.items()
-    whole = [(name, variant.width) for name, variant in variants if not variant.crop and variant is not SCREEN]
+    whole = [(name, variant.width) for name, variant in variants if not variant.crop and variant is not LARGE]
     return sorted(whole, key=lambda found: found[1]) if is_available() else []
 
 
@@ -58,7 +67,7 @@ def get(options: Options, request: Request, target: Target) -> Response:
     if variant is None:
         names = ", ".join(sorted(options.all_variants))
         abort(404, Message("There is no such variant; the variants are: %(names)s.", names=names))
-    if file.content_type.partition(";")[0].strip().lower() not in TYPES:
+    if file.content_type.partition(";")[0].strip().lower() not in types():
         abort(415, Message("There are no variants of files of the type %(type)s.", type=file.content_type))
     if not is_available():
         abort(501, "Variants of pictures need an extra: pip install 'flask-gridfs-pymongo[images]'.")
@@ -124,7 +133,8 @@ def _make(decoder: Slot, bucket: Bucket, file: StoredFile, variant: Variant, wan
 
 def _maker(variant: Variant) -> str:
     """Return what decides whether a picture can be decoded: another library or other limits try again."""
-    return f"Pillow {version('pillow')}, {LIMITS}, {variant.max_pixels}, {CPU_SECONDS}, {MAX_MEMORY}"
+    libraries = [version(name) for name in ("pillow", *(["pillow-heif"] if _has_heif() else []))]
+    return f"{libraries}, {LIMITS}, {variant.max_pixels}, {CPU_SECONDS}, {MAX_MEMORY}"
 
 
 def _refuse(error: Undecodable) -> NoReturn:

@@ -22,6 +22,7 @@ from flask_gridfs_pymongo import PyMongo, Variant
 from flask_gridfs_pymongo.cache.memory import Memory
 from flask_gridfs_pymongo.decoder import pool
 from flask_gridfs_pymongo.decoder.errors import Busy, Undecodable, Unfinished
+from flask_gridfs_pymongo.decoder.pictures import load
 from flask_gridfs_pymongo.decoder.pool import Slot, slot
 from flask_gridfs_pymongo.http.negotiation import picture_type
 from flask_gridfs_pymongo.images import LIMITS
@@ -186,6 +187,7 @@ class TestAnswers:
     def test_the_applications_own_variants(self, client: Client, photo: Any) -> None:
         uploads = client(variants={"avatar": Variant(128, 128, crop=True), "thumb": Variant(50, 50)})
         assert size(uploads.get("/uploads/a/photo.jpg?variant=avatar").data) == (128, 128)
+        assert size(uploads.get("/uploads/a/photo.jpg?variant=large").data) == (1600, 1200)
         assert size(uploads.get("/uploads/a/photo.jpg?variant=thumb").data) == (50, 38)
 
     @pytest.mark.parametrize(
@@ -234,7 +236,6 @@ class TestRefusals:
             ("notes.txt", None, "thumb", 415),
             ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "thumb", 415),
             ("a.pdf", b"%PDF-1.4", "thumb", 415),
-            ("a.heic", b"\0\0\0\x18ftypheic", "thumb", 415),
             ("bomb.png", png(100_000, 100_000, b""), "thumb", 422),
             ("bomb.png", png(7_000, 7_000, b""), "thumb", 422),
             ("cut.jpg", PHOTO[:100], "thumb", 422),
@@ -259,6 +260,18 @@ class TestRefusals:
         monkeypatch.setitem(LIMITS, "bytes", len(PHOTO) - 1)
         monkeypatch.setattr(Bucket, "read", lambda *span: pytest.fail("read"))
         assert client().get("/uploads/a/photo.jpg?variant=thumb").status_code == 422
+
+    def test_heic_needs_an_extra_of_its_own(
+        self, client: Client, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("pillow_heif")
+        load()
+        mongo.save_file("a.heic", io.BytesIO(encoded(corners(900, 600), "HEIF")))
+        uploads = client()
+        answer = uploads.get("/uploads/a.heic?variant=thumb")
+        assert (answer.status_code, size(answer.data)) == (200, (640, 427))
+        monkeypatch.setattr(pictures, "_has_heif", lambda: False)
+        assert uploads.get("/uploads/a.heic?variant=thumb").status_code == 415
 
     def test_without_the_extra(self, client: Client, photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pictures, "is_available", lambda: False)
@@ -515,11 +528,11 @@ class TestListing:
     ) -> None:
         monkeypatch.setattr(pictures, "is_available", lambda: pillow)
         stored = mongo.save_file(name, io.BytesIO(PHOTO[:length].ljust(length, b"\0")))
-        variants = {"large": Variant(1600, 1600), "cut": Variant(100, 100, crop=True)}
+        variants = {"big": Variant(1600, 1600), "cut": Variant(100, 100, crop=True)}
         page = client(variants=variants).get("/uploads/", headers=HTML).text
         link = f"/uploads/{name}?id={stored}"
         tile = page[page.index('class="thumb"') :].partition("</a>")[0].replace("&amp;", "&")
-        variant = f'srcset="{link}&variant=thumb 640w, {link}&variant=large 1600w"'
+        variant = f'srcset="{link}&variant=thumb 640w, {link}&variant=big 1600w"'
         assert (variant in tile) == (shown == "variant")
         assert (f'src="{link}"' in tile) == (shown == "itself")
         assert ("<img" in tile) == (shown != "icon")
