@@ -11,7 +11,7 @@ from flask import Request, abort, redirect
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
-from ...service.operations import inspect_renamed, rename_many
+from ...service.operations import complete_rename, inspect_renamed, rename_many
 from ...service.options import Options
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
@@ -72,6 +72,10 @@ def move(options: Options, request: Request, target: Target) -> Response:
     for file in files:
         for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):
             permit(options, action, name)
+    for file in selected:
+        if file not in files and file.renamed_from is not None:  # the same request put it there, and broke off
+            permit(options, "write", file.filename)
+            complete_rename(options, file.renamed_from, file.filename)
     for file in files:
         inspect_renamed(options, file, targets[file.filename])
     outcomes = rename_many(options, [(file, targets[file.filename]) for file in files])

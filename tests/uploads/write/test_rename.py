@@ -9,6 +9,7 @@ import pytest
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved
+from flask_gridfs_pymongo.store.writing.changes import rename
 
 from ...conftest import HTML, JSON, Client, everyone, if_match
 from ...helpers.renames import break_off
@@ -179,6 +180,27 @@ class TestSeveral:
     def keys(self, client: Any, *wanted: str) -> list[str]:
         found = {file["filename"]: file["id"] for file in client.get("/uploads/", headers=JSON).json["files"]}
         return [found[name] for name in wanted]
+
+    def test_the_same_request_completes_a_move_that_broke_off(
+        self, client: Client, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save(mongo, "a", "a", "a")
+        uploads, newest = client(authorize=everyone), mongo.bucket().find("a")
+        assert newest is not None
+        ask = {"data": {"id": str(newest.id)}, "headers": JSON}
+        with monkeypatch.context() as broken:
+            broken.setattr(
+                "flask_gridfs_pymongo.store.bucket.rename_many",
+                lambda versions, claims, names, check: {
+                    old: rename(versions, claims, old, new, check) for old, new in names.items()
+                },
+            )
+            break_off(broken, early=True)
+            assert uploads.post("/uploads/?move=docs", **ask).status_code == 503
+        assert stored(mongo) == ["a", "a", "docs/a"]
+        assert uploads.post("/uploads/?move=docs", **ask).status_code == 200
+        assert stored(mongo) == ["docs/a"] * 3
+        assert mongo.db.fs.files.count_documents({"renamedFrom": {"$exists": True}}) == 0
 
     def test_into_a_folder_and_what_is_taken_there_stays(self, client: Client, mongo: PyMongo) -> None:
         save(mongo, "a", "x/b", "b", "docs/b")
