@@ -26,6 +26,8 @@ class Prepared(NamedTuple):
     """pixels for which a library takes memory before it says how many there are"""
     limit: str = "pixels"
     """the key of :data:`.LIMITS` for the size of the picture"""
+    is_cut: bool = False
+    """whether it has no end, so that a library makes up what is missing"""
 
 
 def check(name: str, count: int, most: int | None = None) -> None:
@@ -57,9 +59,10 @@ _NEEDED = ((0xE0, b"JFIF\0"), (0xE1, b"Exif\0\0"), (0xE2, b"ICC_PROFILE\0"), (0x
 
 def _jpeg(source: bytes) -> Prepared:
     """Up to the end of the first image: cameras put films and other pictures behind it."""
-    kept, scans, limit, has_exif = [source[:2]], 0, "pixels", False
+    kept, scans, limit, has_exif, position = [source[:2]], 0, "pixels", False, 2
     for count, (marker, start, end) in enumerate(_segments(source), start=1):
         check("segments", count)
+        position = end
         scans += marker == _SCAN
         check("scans", scans)
         if marker in _BASELINE:
@@ -72,7 +75,8 @@ def _jpeg(source: bytes) -> Prepared:
                 continue
             has_exif = has_exif or is_exif
         kept.append(source[start:end])
-    return Prepared(b"".join([*kept, b"\xff\xd9"]), limit=limit)
+    is_cut = b"\xff\xd9" not in source[position : position + 100]
+    return Prepared(b"".join([*kept, b"\xff\xd9"]), limit=limit, is_cut=is_cut)
 
 
 def _segments(source: bytes) -> Iterator[tuple[int, int, int]]:

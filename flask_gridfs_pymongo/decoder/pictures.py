@@ -31,6 +31,7 @@ _SAVE: dict[str, dict[str, Any]] = {
 }
 _ORIENTATION = 0x0112  # the EXIF tag
 _SRGB_GAMMA = 1 / 2.2
+_BLOCK = 16  # rows of a JPEG that are decoded at once
 _SHARP = 1.5  # a JPEG is decoded at reduced size, at least so many times as wide as the result
 _BASE_MEMORY = 32 * 1024 * 1024  # bytes, for the result and what libraries need
 _BYTES_PER_PIXEL = 24  # that the most wasteful format needs to decode and convert one
@@ -88,18 +89,20 @@ def make(
         with PIL.Image.open(io.BytesIO(prepared.source), formats=formats) as image:
             containers.check(prepared.limit, image.width * image.height, variant.max_pixels)
             allow_memory(memory + _BYTES_PER_PIXEL * image.width * image.height)
-            return _made(image, variant, content_type)
+            return _made(image, variant, content_type, is_cut=prepared.is_cut)
     except (Undecodable, MemoryError):
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, IndexError and many others
         raise Undecodable("undecodable") from error
 
 
-def _made(image: ImageFile, variant: Variant, content_type: str | None) -> Picture:
+def _made(image: ImageFile, variant: Variant, content_type: str | None, *, is_cut: bool) -> Picture:
     profile, gamma = image.info.get("icc_profile"), None if "srgb" in image.info else image.info.get("gamma")
     orientation = _orientation(image)
     whole = image if image.format == "JPEG" else _loaded(image)  # little of a JPEG is decoded, when it is scaled
-    small = _in_srgb(_shrink(whole, variant, sideways=orientation >= 5), profile, gamma)
+    height = whole.height
+    small = _shrink(whole, variant, sideways=orientation >= 5)
+    small = _in_srgb(_without_grey(small, small.height / height) if is_cut else small, profile, gamma)
     return _encode(_turned(small, orientation), content_type)
 
 
@@ -127,6 +130,23 @@ def _loaded(image: ImageFile) -> Image:
             raise
         extent = (0, found[1], image.width, found[3])
     return image if extent in (None, (0, 0, *image.size)) else _cut(image, extent)
+
+
+def _without_grey(image: Image, scale: float) -> Image:
+    """The beginning of a JPEG, without the grey that libjpeg puts in place of the rest.
+
+    :param scale: the height of the picture as a fraction of that of the file
+    """
+    from PIL import ImageChops
+    from PIL.Image import new
+
+    if image.mode not in ("L", "RGB"):
+        return image
+    found = ImageChops.difference(image, new(image.mode, image.size, (128,) * len(image.getbands()))).getbbox()
+    if found is None or found[3] == image.height:
+        return image
+    last = max(1, found[3] - math.ceil(_BLOCK * scale))  # its last row of blocks is incomplete
+    return _cut(image, (0, 0, image.width, last))
 
 
 def _cut(image: Image, extent: tuple[int, int, int, int]) -> Image:

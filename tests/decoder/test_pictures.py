@@ -364,7 +364,7 @@ class TestWhatDoesNotCount:
             area = (0, 0, 64, rows)
             parts = (image.crop(area).convert("L").tobytes() for image in (cut, whole))
             assert statistics.mean(abs(a - b) for a, b in zip(*parts, strict=True)) < 8, (length, rows)
-            if rows < 42 and form in ("PNG", "GIF", "TIFF"):
+            if rows < 42 and form != "WEBP" and not options.get("progressive"):
                 assert cut.getpixel((30, 41)) == (0, 0, 0, 0)
 
     def test_the_beginning_of_a_bmp_is_its_lower_end(self) -> None:
