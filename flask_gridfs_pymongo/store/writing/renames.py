@@ -85,7 +85,7 @@ def _rename_batch(
     plain = [one for one in plain if one.old not in refused]
     conflicts = _write(files, [_take(one) for one in plain])
     taken = [one for place, one in enumerate(plain) if place not in conflicts]
-    found = versions.of_many([one.new for one in taken])
+    found = versions.of_many([one.new for one in taken], ["previous"])
     placed = [one for one in taken if _is_first(one, found.get(one.new, []))]
     _write(files, [_give_back(one) for one in taken if one not in placed])
     _write(files, [change for one in placed for change in _follow(one)], ordered=True)
