@@ -118,6 +118,7 @@ class Writer:
         """Return the chunks that are not stored yet, for :func:`finish_many`."""
         self._pipeline.settle()
         chunks, _, _ = self._pipeline.cut(final=True)
+        self._has_chunks = self._has_chunks or bool(chunks)
         self._pipeline.close()
         return chunks
 
