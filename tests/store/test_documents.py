@@ -149,6 +149,7 @@ def is_length(value: Any) -> bool:
     return is_number or value == Decimal128("3")
 
 
+@pytest.mark.usefixtures("no_indexes")
 @pytest.mark.parametrize(
     "number", [Int64, float, lambda value: Decimal128(f"{value}E+0"), lambda value: Decimal128(f"{value}.0")]
 )

@@ -99,7 +99,7 @@ def told(answer: TestResponse) -> tuple[int, list[tuple[str, str]], str]:
     fields = sorted((n, _OWN.sub("OWN", value)) for n, value in answer.headers.items() if n != "Content-Length")
     if answer.mimetype == "application/zip" and answer.data:
         return answer.status_code, fields, str(ZipFile(io.BytesIO(answer.data)).namelist())
-    return answer.status_code, fields, _OWN.sub("OWN", re.sub("upload-[0-9]+", "", answer.text))
+    return answer.status_code, fields, _OWN.sub("OWN", re.sub("(upload|selection)-[0-9]+", "", answer.text))
 
 
 @pytest.mark.parametrize("seed", range(2))

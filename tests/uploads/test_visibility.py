@@ -66,7 +66,7 @@ def answers(client: FlaskClient, url: str | None, accept: dict[str, str]) -> Ite
     while url:
         answer = client.get(url, headers=accept)
         headers = {name: value for name, value in answer.headers.items() if name != "Content-Length"}
-        yield answer.status_code, headers, re.sub("upload-[0-9]+", "upload-ID", answer.text)
+        yield answer.status_code, headers, re.sub("(upload|selection)-[0-9]+", "ID", answer.text)
         data = client.get(url, headers=JSON).get_json(silent=True) or {}
         url = data.get("next")
         assert not url or data["files"] or data["folders"], "a page that has a next one has a row"
