@@ -272,7 +272,7 @@ def test_benchmarks_know_their_rows(tmp_path: Path) -> None:
     from benchmarks.rows import ROWS, Result
 
     results = [Result("a < b", "ms", 1.0, 2.0, None, ""), Result("c", "s", 0.0, None, 3.0, "")]
-    written = "download stalled small other process own ranges upload put resumable uploading listing pages variant archive bulk"
-    assert list(ROWS) == written.split()
+    written = "download stalled small other process own ranges upload put resumable uploading listing pages variant"
+    assert list(ROWS) == [*written.split(), "archive", "bulk"]
     assert "0.50" in line(results[0])
     assert "a &lt; b (ms)" in draw(results, "here")
