@@ -74,13 +74,11 @@ def _mongod(config: pytest.Config) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes a browser; and files that take long come first, so that no worker ends alone with one."""
-    long = set()
+    long = {ROOT / "tests" / "store", ROOT / "tests" / "system"}
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-        if item.get_closest_marker("replica") or item.get_closest_marker("browser"):
-            long.add(item.path)
-    items.sort(key=lambda item: item.path not in long)
+    items.sort(key=lambda item: long.isdisjoint(item.path.parents))
 
 
 @pytest.hookimpl(optionalhook=True)

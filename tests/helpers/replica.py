@@ -54,6 +54,8 @@ class Mongod:
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
+        if number == signal.SIGSTOP:  # its threads stop one after the other
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def kill(self) -> None:
         """End it at once, also where it is frozen or was killed before."""
