@@ -247,6 +247,7 @@ def mirrored(folder: Path) -> set[str]:
 
 
 @pytest.mark.clients
+@pytest.mark.slow
 def test_pip_finds_1200_files(server: str, tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-index", "--no-deps", "--disable-pip-version-check"]
     for address, wanted, version in ((f"{server}wheels/", "small", "1.1199"), (f"{server}wheels", "small==1.0", "1.0")):
@@ -261,6 +262,7 @@ def test_wget_mirrors_a_bucket(server: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.clients
+@pytest.mark.slow
 def test_rclone_copies_a_bucket(server: str, tmp_path: Path) -> None:
     rclone = [program("rclone"), "--config", "/dev/null", "--http-url", server]
     run(*rclone, "copy", ":http:", str(tmp_path), "--exclude", "/wheels/**", cwd=tmp_path)
@@ -277,6 +279,7 @@ def test_lftp_mirrors_a_bucket(server: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.clients
+@pytest.mark.slow
 def test_apt_installs_from_a_flat_repository(server: str, mongod: str, tmp_path: Path) -> None:
     """It asks for repo/./Packages and repo/./small.deb."""
     apt, dpkg = program("apt-get"), program("dpkg-deb")
