@@ -29,8 +29,9 @@ def age(store: Bucket, file: StoredFile, hours: float) -> None:
 
 
 def expire(store: Bucket, file: StoredFile, hours: float) -> None:
-    """Let *file* have expired some hours ago."""
-    store.files.update_one({"_id": file.id}, {"$set": {"metadata.expiresAt": datetime.now(UTC) - hours * HOUR}})
+    """Let *file* have expired some hours and a second ago: the server's clock may be known a little late."""
+    date = datetime.now(UTC) - hours * HOUR - timedelta(seconds=1)
+    store.files.update_one({"_id": file.id}, {"$set": {"metadata.expiresAt": date}})
 
 
 def contents(store: Bucket, name: str = "a") -> list[bytes]:

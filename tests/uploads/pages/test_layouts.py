@@ -170,46 +170,50 @@ def differences(found: list[dict[str, str]], usual: list[dict[str, str]]) -> lis
     return [(one["class"], name, one.get(name)) for one, two in pairs for name, _ in one.items() ^ two.items()]
 
 
-def test_a_layout_and_what_is_ours_leave_each_other_alone(page: Page, shop: Shop) -> None:
+@pytest.mark.parametrize("target", PAGES)
+def test_a_layout_and_what_is_ours_leave_each_other_alone(page: Page, shop: Shop, target: str) -> None:
     outside = ":is(html, body, body *):not(.fgp, .fgp *, link, script)"
     switch = "off => [...document.styleSheets].find(sheet => sheet.href?.includes('uploads.css')).disabled = off"
-    for target in PAGES:
-        show(page, shop, target)
-        plain = styles(page, OURS)
-        show(page, shop, target, "/hostile.css")
-        assert differences(styles(page, OURS), plain) == [], target
-        is_legible(page, target)
-        with_ours = styles(page, outside)
-        page.evaluate(switch, True)
-        assert differences(styles(page, outside), with_ours) == [], target
+    show(page, shop, target)
+    plain = styles(page, OURS)
+    show(page, shop, target, "/hostile.css")
+    assert differences(styles(page, OURS), plain) == []
+    is_legible(page, target)
+    with_ours = styles(page, outside)
+    page.evaluate(switch, True)
+    assert differences(styles(page, outside), with_ours) == []
     assert page.evaluate("getComputedStyle(document.querySelector('header')).display") == "none"  # the layout's own
 
 
 @pytest.mark.clients
-def test_frameworks(page: Page, shop: Shop, frameworks: Path) -> None:
-    """Names of the themes, and whether the system decides without one."""
-    sheets = {
-        "bootstrap/dist/css/bootstrap.min.css": ("bsTheme", False),
-        "@picocss/pico/css/pico.min.css": ("theme", True),
-        "bulma/css/bulma.min.css": ("theme", False),
-    }
+@pytest.mark.parametrize("target", ["/two", "/uploads/", "/uploads/a.txt?details"])
+@pytest.mark.parametrize(
+    ("sheet", "attribute", "asks_system"),
+    [
+        ("bootstrap/dist/css/bootstrap.min.css", "bsTheme", False),
+        ("@picocss/pico/css/pico.min.css", "theme", True),
+        ("bulma/css/bulma.min.css", "theme", False),
+    ],
+)
+def test_frameworks(
+    page: Page, shop: Shop, frameworks: Path, sheet: str, attribute: str, asks_system: bool, target: str
+) -> None:
+    """The name of the theme's attribute, and whether the system decides without one."""
     grounds = {"light": "rgb(246, 247, 249)", "dark": "rgb(20, 22, 26)"}
-    for target in ("/two", "/uploads/", "/uploads/a.txt?details"):
-        show(page, shop, target)
-        plain = styles(page, OURS)
-        for sheet, (attribute, asks_system) in sheets.items():
-            page.emulate_media(color_scheme="light")
-            show(page, shop, target, f"/npm/node_modules/{sheet}")
-            page.evaluate("document.documentElement.style.fontSize = '16px'")  # sizes follow the layout's
-            found = [{**one, "color-scheme": "normal"} for one in styles(page, OURS)]
-            assert differences(found, [{**one, "color-scheme": "normal"} for one in plain]) == [], (target, sheet)
-            for theme, system in ((None, "dark"), (None, "light"), ("dark", "light"), ("light", "dark")):
-                page.emulate_media(color_scheme=system)  # type: ignore[arg-type]
-                choose = "([name, theme]) => theme && (document.documentElement.dataset[name] = theme)"
-                page.evaluate(choose, [attribute, theme])
-                ground = page.locator(".fgp").first.evaluate("root => getComputedStyle(root).backgroundColor")
-                assert ground == grounds[theme or (system if asks_system else "light")], (sheet, theme, system)
-                is_legible(page, target, sheet, str(theme), system)
+    show(page, shop, target)
+    plain = styles(page, OURS)
+    page.emulate_media(color_scheme="light")
+    show(page, shop, target, f"/npm/node_modules/{sheet}")
+    page.evaluate("document.documentElement.style.fontSize = '16px'")  # sizes follow the layout's
+    found = [{**one, "color-scheme": "normal"} for one in styles(page, OURS)]
+    assert differences(found, [{**one, "color-scheme": "normal"} for one in plain]) == []
+    for theme, system in ((None, "dark"), (None, "light"), ("dark", "light"), ("light", "dark")):
+        page.emulate_media(color_scheme=system)  # type: ignore[arg-type]
+        choose = "([name, theme]) => theme && (document.documentElement.dataset[name] = theme)"
+        page.evaluate(choose, [attribute, theme])
+        ground = page.locator(".fgp").first.evaluate("root => getComputedStyle(root).backgroundColor")
+        assert ground == grounds[theme or (system if asks_system else "light")], (theme, system)
+        is_legible(page, target, str(theme), system)
 
 
 def test_flask_admin(page: Page, shop: Shop) -> None:
