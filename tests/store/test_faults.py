@@ -427,6 +427,7 @@ class TestRefusedWrites:
 
 
 @pytest.mark.replica
+@pytest.mark.replica
 def test_a_full_disk_shows_nothing_half(serve: Serve) -> None:
     """mongod may write no further than it has: it ends itself. After its restart all that was acknowledged is there."""
     with standalone() as server:
@@ -444,6 +445,7 @@ def test_a_full_disk_shows_nothing_half(serve: Serve) -> None:
         assert call(address, "PUT", "/uploads/a", LARGE) == 201
 
 
+@pytest.mark.replica
 @pytest.mark.replica
 def test_a_frozen_server_does_not_keep_the_threads(serve: Serve) -> None:
     """With no socket timeout: the driver's monitor notices, and interrupts what waits."""

@@ -228,6 +228,7 @@ const ACTIONS = {
 
 
 @pytest.mark.clients
+@pytest.mark.slow
 class TestNode:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:

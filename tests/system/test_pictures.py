@@ -16,7 +16,7 @@ from ..helpers.pictures import corners, encoded
 from ..helpers.replica import until
 from ..helpers.servers import COMMANDS, running
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.slow]
 
 PHOTO = encoded(corners(900, 600), "JPEG")
 SERVERS = {

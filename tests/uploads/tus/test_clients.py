@@ -114,6 +114,7 @@ start();
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -133,6 +134,7 @@ def test_tus_js_client(endpoint: str, packages: Path, options: dict[str, Any]) -
     assert stored(endpoint, "node.bin") == DATA
 
 
+@pytest.mark.slow
 def test_the_line_of_the_docs(endpoint: str, packages: Path) -> None:
     file = 'const tus = require("tus-js-client"); const file = Buffer.from("from docs"); file.name = "docs.txt";'
     line = named("tus").replace('"/uploads/"', json.dumps(endpoint))
