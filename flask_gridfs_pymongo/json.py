@@ -71,7 +71,7 @@ class BSONProvider(DefaultJSONProvider):
         """
         try:
             return json_util.loads(s, json_options=_OPTIONS, **kwargs)
-        except (BSONError, KeyError, TypeError, ArithmeticError, AttributeError) as error:
+        except (BSONError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
             raise ValueError(f"the JSON has an invalid value of a MongoDB type: {error}") from error
 
     def _plain(self, value: Any) -> Any:

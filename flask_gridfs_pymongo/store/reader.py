@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from threading import Semaphore
 from typing import Any
@@ -128,12 +128,13 @@ def _documents(
     large = (last - first + 1) * file.chunk_size >= _MIN_STREAM
     if large and streams is not None and streams.acquire(blocking=False):
         try:
-            with find(cursor_type=CursorType.EXHAUST, batch_size=batch) as stream:
+            with ExitStack() as stack:
                 try:
+                    stream = stack.enter_context(find(cursor_type=CursorType.EXHAUST, batch_size=batch))
                     with pymongo.timeout(_ANSWER_TIMEOUT):
                         head = next(stream, None)
                 except (InvalidOperation, OperationFailure):
-                    head = None  # an old mongos refuses; any other error comes again from the plain find
+                    head = None  # PyMongo or an old mongos refuses; any other error comes again from the plain find
                 if head is not None:
                     yield chain([head], while_known(stream, chunks.database.client))
                     return
