@@ -240,6 +240,7 @@ def resident(process: int) -> int:
     return int(own.split()[1]) * 1024 + sum(resident(int(child)) for child in children)
 
 
+@pytest.mark.slow
 def test_200_stalled_downloads(mongod: str, store: Bucket, tmp_path: Path) -> None:
     """On ten connections, in two batches of memory for each at most; others are answered meanwhile."""
     command = (*GUNICORN, "gthread", "--threads", "210")
