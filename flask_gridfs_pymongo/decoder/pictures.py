@@ -75,7 +75,7 @@ def make(
     """Make a variant: rotated as its EXIF says, in sRGB, only the first frame, and without metadata (GPS).
 
     :param content_type: :data:`.JPEG`, :data:`.PNG` or :data:`.WEBP`; None: PNG if parts are transparent, else JPEG
-    :param allow_memory: is told how many bytes a picture of this size may take
+    :param allow_memory: called with the number of bytes that a picture of this size may take
     :raises Undecodable: if the source cannot be decoded or exceeds a limit
     """
     import PIL.Image

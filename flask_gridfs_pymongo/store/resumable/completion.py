@@ -17,7 +17,7 @@ from ..errors import LeaseLost
 from ..model import StoredFile
 from ..reader import Reader
 from ..retry import retry
-from ..writing.commit import Check, Content, commit, preview
+from ..writing.commit import Check, Commit, Content, preview
 from ..writing.pipeline import CHUNK_SIZE, Digest
 from .append import UploadWriter
 
@@ -29,7 +29,7 @@ def finish(
     check: Check | None = None,
     inspect: Callable[[StoredFile], None] | None = None,
 ) -> tuple[StoredFile, bool]:
-    """Make the upload the newest version of its name: see :func:`.commit.commit`.
+    """Make the upload the newest version of its name: see :class:`.Commit`.
 
     It may be repeated: an earlier call may have committed, and died before it could reply.
 
@@ -47,8 +47,8 @@ def finish(
             content = _content(writer, tail)
             if inspect is not None:
                 inspect(preview(writer.versions, writer.filename, content, content_type, fields))
-            saved = commit(writer.versions, writer.claims, writer.filename, content, content_type, fields, check)
-            file = saved.file
+            commit = Commit(writer.versions, writer.claims, writer.filename, content, content_type, fields, check)
+            file = commit.run().file
     first = writer.lease.end("stored")
     if not first:
         _check_whole(writer)

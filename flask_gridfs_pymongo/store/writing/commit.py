@@ -2,7 +2,7 @@
 
 ::
 
-    commit(versions, claims, "notes.txt", Content(file_id, length, sha256, head, is_utf8))
+    Commit(versions, claims, "notes.txt", Content(file_id, length, sha256, head, is_utf8)).run()
 
 It may be repeated, even by another process: the same content is committed once.
 """
@@ -73,33 +73,8 @@ def preview(
     content_type: str | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> StoredFile:
-    """Return the file that :func:`commit` will make of *content*; only its date will differ."""
+    """Return the file that :class:`Commit` will make of *content*; only its date will differ."""
     return _file(versions, _document(filename, content, content_type, fields))
-
-
-def commit(
-    versions: Versions,
-    claims: Claims,
-    filename: str,
-    content: Content,
-    content_type: str | None = None,
-    fields: Mapping[str, Any] | None = None,
-    check: Check | None = None,
-) -> Saved:
-    """Make *content* the newest version of *filename*; if it was committed before, return that version.
-
-    Versions are totally ordered, and none is dated before the one that it follows, even if clocks are wrong: see
-    :mod:`.claims`.
-
-    :param content_type: guessed from the name and the first bytes if None
-    :param fields: further fields of the files document
-    :param check: called with the version that this one will follow (None for the first one), and again if another
-        upload came first; what it raises ends the commit, and nothing is stored
-    :raises ContentDeleted: if chunks are missing
-    :raises IndexConflict: if a unique index of the application refuses the document
-    :raises Unconfirmed: if the server does not confirm whether it stored the document
-    """
-    return Commit(versions, claims, filename, content, content_type, fields, check).run()
 
 
 class _State(Enum):
@@ -110,9 +85,10 @@ class _State(Enum):
 
 
 class Commit:
-    """One commit, with the parameters of :func:`commit`.
+    """Makes *content* the newest version of *filename*.
 
-    It is repeated until it succeeds, is refused, or can no longer succeed.
+    Versions are totally ordered, and none is dated before the one that it follows, even if clocks are wrong: see
+    :mod:`.claims`. The commit is repeated until it succeeds, is refused, or can no longer succeed.
 
     ============= ============================= ====================================== ========================
     state         step                          outcome                                next
@@ -133,6 +109,11 @@ class Commit:
 
     After a transient error the step is repeated. Any other error ends the commit: if *check* refuses, a misplaced
     document is removed; if the server does not answer, :class:`.Unconfirmed` is raised.
+
+    :param content_type: guessed from the name and the first bytes if None
+    :param fields: further fields of the files document
+    :param check: called with the version that this one will follow (None for the first one), and again if another
+        upload came first; what it raises ends the commit, and nothing is stored
     """
 
     def __init__(
@@ -154,7 +135,12 @@ class Commit:
         self._state = _State.NEW
 
     def run(self) -> Saved:
-        """Commit, and return the stored file."""
+        """Commit, and return the stored file; if the same content was committed before, return that version.
+
+        :raises ContentDeleted: if chunks are missing
+        :raises IndexConflict: if a unique index of the application refuses the document
+        :raises Unconfirmed: if the server does not confirm whether it stored the document
+        """
         budget = RetryBudget(self._files)
         try:
             for attempt in range(_ATTEMPTS):

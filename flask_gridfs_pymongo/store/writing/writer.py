@@ -140,7 +140,7 @@ class Writer:
         fields: Mapping[str, Any] | None = None,
         check: Check | None = None,
     ) -> Saved:
-        """Make the file the newest version of its name: see :func:`.commit.commit`."""
+        """Make the file the newest version of its name: see :class:`.Commit`."""
         attempts = self.begin_commit(content_type, fields, check)
         try:
             saved = attempts.run()
@@ -156,7 +156,7 @@ class Writer:
         fields: Mapping[str, Any] | None = None,
         check: Check | None = None,
     ) -> Commit:
-        """Return the commit, which the caller runs; :meth:`end_commit` is told its outcome."""
+        """Return the commit, which the caller runs, and whose outcome :meth:`end_commit` gets."""
         content = self._whole()
         self._in_doubt = True  # also if Ctrl-C or the end of a worker interrupts
         return Commit(self._versions, self._claims, self.filename, content, content_type, fields, check)

@@ -179,7 +179,7 @@ def test_a_commit_of_a_deleted_file_does_not_bring_it_back(store: Bucket) -> Non
     store.delete(id=saved.id)
     content = commit.Content(saved.id, 7, saved.sha256 or "", b"content")
     with pytest.raises(ContentDeleted):
-        commit.commit(store._versions, store._claims, "a", content)
+        commit.Commit(store._versions, store._claims, "a", content).run()
     assert store.files.count_documents({}) == 0
 
 

@@ -121,20 +121,8 @@ class TestRename:
         """After each write; the database is gone, or the process was killed."""
         ids = [put(real_store, "a", str(number).encode()).id for number in range(4)]
         monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes._BATCH", 1)
-        left = after
-
-        def retry(collection: Any, operation: Callable[[], Any], **options: Any) -> Any:
-            nonlocal left
-            if "Collection.find_one of" not in repr(operation):
-                left -= 1
-                if left < 0:
-                    raise AutoReconnect("gone")
-            return operation()
-
-        with monkeypatch.context() as broken:
-            broken.setattr("flask_gridfs_pymongo.store.writing.changes.retry", retry)
-            with pytest.raises(AutoReconnect) if after < 5 else nullcontext():
-                real_store.rename("a", "b")
+        with self.breaking(monkeypatch, after) if after < 5 else nullcontext():
+            real_store.rename("a", "b")
         if after:
             assert contents(real_store, "b")[-1] == b"3"
             put(real_store, "b", b"4")

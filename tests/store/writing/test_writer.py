@@ -14,7 +14,7 @@ from bson.objectid import ObjectId
 from pymongo.errors import ConnectionFailure
 
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
-from flask_gridfs_pymongo.store.writing.commit import Content, commit
+from flask_gridfs_pymongo.store.writing.commit import Commit, Content
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from ...conftest import content, put, read
@@ -154,5 +154,5 @@ def test_a_repeated_commit_finds_that_it_was_done(store: Bucket) -> None:
         writer.write(b"once")
         first, _ = writer.commit()
     content = Content(first.id, 4, first.sha256 or "", b"once")
-    assert commit(store._versions, store._claims, "a.txt", content).file == first
+    assert Commit(store._versions, store._claims, "a.txt", content).run().file == first
     assert store.count("a.txt") == 1
