@@ -77,8 +77,10 @@ def _rename_batch(
     files = versions.collections.primary.files
     found = versions.of_many({name for pair in names for name in pair})
     free = {new for _, new in names if new and found.get(new) == []}
+    chained = {old for old, _ in names} & {new for _, new in names}  # these are renamed one by one, in their order
+    apart = [(old, new) for old, new in names if new in free and chained.isdisjoint((old, new))]
     now = versions.collections.clock.now
-    plain = [one for old, new in names if new in free and (one := _plain(old, new, found.get(old, []), now))]
+    plain = [one for old, new in apart if (one := _plain(old, new, found.get(old, []), now))]
     broken_off = left_behind(versions, {one.old: one.newest["_id"] for one in plain})
     plain = [one for one in plain if one.old not in broken_off]
     refused = {} if check is None else _refused(versions, plain, check)

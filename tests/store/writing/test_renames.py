@@ -306,3 +306,11 @@ store.delete_all_many([file for n in range(4) if (file := store.find(f'{n:03}'))
             owned = {one for versions in left.values() for one in versions}
             assert owned <= set(store.chunks.distinct("files_id"))
         assert left == {}
+
+
+def test_chains_are_renamed_in_their_order(store: Bucket) -> None:
+    put(store, "a", b"1")
+    outcomes = store.rename_many({"b": "c", "a": "b"})
+    assert isinstance(outcomes["b"], FileNotFoundError)
+    assert outcomes["a"] == store.find("b")
+    assert store.find("c") is None
