@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,7 +36,8 @@ from .helpers.docs import close
 TEXT = "".join(path.read_text() for path in PAGES.values())
 TESTS = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 SET_UP = re.compile(r"python3 -m venv |\. \.venv/|(?:\.venv/bin/)?pip install ")
-EXTRAS = set(re.findall(r"^(\w+) =$", (ROOT / "setup.cfg").read_text().partition("[options.extras_require]")[2], re.M))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 class Play:
@@ -77,7 +79,7 @@ class Play:
         if SET_UP.match(command):
             for package, extras in re.findall(r"(flask-gridfs-pymongo|-e '\.)(?:\[([\w,]+)\])?", command):
                 assert package
-                assert EXTRAS.issuperset(filter(None, extras.split(",")))
+                assert EXTRAS.keys() >= {*filter(None, extras.split(","))}
             return
         if match := re.fullmatch(r"flask (?:--app (\w+) )?run", command):
             self.address = self.stack.enter_context(serving(self.app(match[1] or "app")))
@@ -189,13 +191,12 @@ def test_every_page_is_linked() -> None:
 
 
 def test_the_versions_are_those_of_the_package() -> None:
-    setup = (ROOT / "setup.cfg").read_text()
-    tools = re.compile(r"^docs =.*?^demo =|^test =.*", re.MULTILINE | re.DOTALL)
-    needed = re.findall(r"^    ([\w-]+)>=([\d.]+)$", tools.sub("", setup), re.MULTILINE)
+    extras = [one for name, extra in EXTRAS.items() if name not in ("docs", "test") for one in extra]
+    needed = [one.split(">=") for one in (*PROJECT["dependencies"], *extras) if ">=" in one]
     assert len(needed) == 9
     page = PAGES["docs/running.rst"].read_text()
     assert [name for name, least in needed if f"{name} {least},".lower() not in " ".join(page.lower().split())] == []
-    python = re.findall(r"python_requires = >=([\d.]+)", setup)
+    python = [PROJECT["requires-python"].removeprefix(">=")]
     assert {*re.findall(r"Python ([\d.]+) or later", TEXT)} == {*re.findall(r"Python ([\d.]+) to ", page)} == {*python}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import configparser
 import io
 import logging
 import random
 import socket
 import time
+import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -284,10 +285,8 @@ class TestBodies:
         CVE-2026-96643, CVE-2026-96636, CVE-2026-96638; WsgiDAV before 4.3.5: CVE-2026-48099, CVE-2026-55509; gunicorn
         before 23: CVE-2024-6827.
         """
-        settings = configparser.ConfigParser(interpolation=None)
-        settings.read(Path(__file__).parent.parent / "setup.cfg")
-        extras = settings["options.extras_require"].values()
-        needed = "\n".join([settings["options"]["install_requires"], *extras]).splitlines()
+        project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+        needed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
         least = {"Flask": "3.1.3", "Pillow": "13", "Werkzeug": "3.1.9", "WsgiDAV": "4.4", "gunicorn": "23"}
         assert {one for one in needed if one.partition(">=")[0] in least} == {f"{k}>={v}" for k, v in least.items()}
 
