@@ -14,6 +14,16 @@ def note_errors(page: Page, errors: list[str]) -> None:
     page.on("pageerror", lambda error: errors.append(str(error)))
 
 
+NAMES = ".listing .name"
+
+
+def shows(page: Page, names: list[str]) -> None:
+    """Wait until the listing has these names: a page that a click leads to is there, but not yet all of it."""
+    from playwright.sync_api import expect
+
+    expect(page.locator(NAMES)).to_have_text(names)
+
+
 _CONTRASTS = """root => {
     const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
     const seen = {};

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from flask_gridfs_pymongo import PyMongo
 
 from ...conftest import HTML, JSON, Client, everyone, form, serving
-from ...helpers.pages import note_errors
+from ...helpers.pages import note_errors, shows
 from ...helpers.pictures import encoded
 
 
@@ -129,7 +130,7 @@ def test_the_history_after_questions_and_selections(page: Page, site: Site) -> N
     page.go_back()  # a page, not the browser's error
     expect(page.get_by_role("heading")).to_have_text("Not Found")
     page.go_forward()
-    expect(page.locator(".files .name")).to_have_text(["c.txt"])
+    shows(page, ["c.txt"])
     page.get_by_role("checkbox", name="Select c.txt").check()
     page.get_by_role("button", name="Move").click()
     expect(page.get_by_role("status")).to_have_text("0 files were moved. 1 file is there already.")
@@ -148,7 +149,7 @@ def test_a_new_name_stays_in_its_folder(page: Page, site: Site) -> None:
     page.get_by_label("Name", exact=True).fill("x y")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading")).to_have_text("x y")
-    assert page.evaluate("new URL(location).searchParams.get('folder')") == "a/x y/"
+    expect(page).to_have_url(re.compile(r"[?&]folder=a/x(\+|%20)y/"))
 
 
 def test_one_save_keeps_all_fields_and_their_types(page: Page, site: Site) -> None:
@@ -161,8 +162,8 @@ def test_one_save_keeps_all_fields_and_their_types(page: Page, site: Site) -> No
     expect(page.get_by_role("status")).to_have_text("Saved.")
     assert site.metadata("a.txt") == {"title": "new", "tags": ["red"], "n": 5}
     page.get_by_label("Tags", exact=True).first.fill("blue")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("Saved.")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save").click()
     assert site.metadata("a.txt") == {"title": "new", "tags": ["blue"], "n": 5}
     page.get_by_role("button", name="Add another value: Title").click()
     page.keyboard.type("second")
@@ -196,11 +197,11 @@ def test_the_viewer_on_a_phone(page: Page, site: Site) -> None:
     assert not [url for url in asked if "b.png?id=" in url and "variant" not in url]  # the original only in full
     page.get_by_role("button", name="Enlarge b.png").click()
     dialog = page.get_by_role("dialog", name="b.png")
-    assert page.evaluate("location.hash") == "#full"
+    expect(page).to_have_url(re.compile("#full$"))
     expect(dialog.get_by_role("img", name="b.png")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_role("button", name="Enlarge b.png")).to_be_focused()
-    assert page.evaluate("location.hash") == ""
+    expect(page).not_to_have_url(re.compile("#"))
     page.keyboard.press("Enter")
     dialog.get_by_role("link", name="Next").click()
     expect(page.get_by_role("dialog", name="c.png")).to_be_visible()
@@ -223,9 +224,9 @@ def test_times_go_on(browser: Browser, site: Site) -> None:
         page.clock.install()
         page.goto(f"{site.address}/files/a.txt?details")
         uploaded = page.locator("dl time")
-        assert uploaded.inner_text()[0].isdigit()  # 30 November 2026, not November 30, 2026
+        expect(uploaded).to_have_text(re.compile(r"^\d"))  # 30 November 2026, not November 30, 2026
         page.clock.run_for(3 * 60_000)
-        assert "3 minutes ago" in uploaded.inner_text()
+        expect(uploaded).to_contain_text("3 minutes ago")
 
 
 def test_a_size_that_is_refused_has_one_name(client: Client) -> None:

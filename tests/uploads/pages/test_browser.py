@@ -28,4 +28,4 @@ def test_a_person_adds_a_picture_looks_at_it_and_deletes_it(page: Page, gallery:
     page.get_by_role("link", name="Delete…", exact=True).first.click()
     page.get_by_role("button", name="Delete").click()
     page.wait_for_url(f"{gallery}files/")
-    assert page.get_by_role("link", name=picture.name).count() == 0
+    expect(page.get_by_role("link", name=picture.name)).to_have_count(0)

@@ -19,7 +19,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.uploads.pages.icons import icon_name
 
 from ...conftest import HTML, JSON, Client, everyone, serving
-from ...helpers.pages import note_errors
+from ...helpers.pages import NAMES, note_errors, shows
 from ...helpers.pictures import PNG
 
 FILES = {
@@ -91,45 +91,41 @@ def page(context: BrowserContext) -> Iterator[Page]:
     assert errors == []
 
 
-def names(page: Page) -> list[str]:
-    return page.locator(".listing .name").all_inner_texts()
-
-
 class TestTheListing:
     def test_folders_come_first_and_all_files_are_one_click_away(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/")
-        assert names(page) == ["photos/", "notes.txt", "page.html", "paper.pdf"]
+        shows(page, ["photos/", "notes.txt", "page.html", "paper.pdf"])
         expect(page.locator(".summary")).to_contain_text("1 folder, 3 files, 16 bytes")
         expect(page.get_by_role("searchbox")).to_have_count(1)
         page.get_by_role("link", name="Show all files").click()
-        assert names(page) == sorted(FILES)
+        shows(page, sorted(FILES))
         page.get_by_label("Order").get_by_role("link", name="Size").click()
         page.get_by_label("View").get_by_role("link", name="Table").click()
-        assert sorted(names(page)) == sorted(FILES)
         expect(page.get_by_role("columnheader", name="Size")).to_have_attribute("aria-sort", "descending")
+        expect(page.locator(NAMES)).to_have_count(len(FILES))
         for direction, expected in (("ascending", sorted(FILES)), ("descending", sorted(FILES)[::-1])):
             page.get_by_role("columnheader", name="Name").get_by_role("link").click()
             expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", direction)
-            assert names(page) == expected
+            shows(page, expected)
         page.get_by_role("columnheader", name="Type").get_by_role("link").click()
         page.get_by_role("link", name="Show folders").click()
         expect(page.locator(".summary")).to_contain_text("Includes files in subfolders")
         page.get_by_role("columnheader", name="Name").get_by_role("link").click()
         page.get_by_role("link", name="photos/").click()
-        assert names(page) == ["2026/", "d.txt"]
+        shows(page, ["2026/", "d.txt"])
 
     def test_the_order_goes_along_into_folders_and_back(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/?view=table")
         page.get_by_role("columnheader", name="Name").get_by_role("link").click()
         expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "descending")
-        assert names(page) == ["photos/", "paper.pdf", "page.html", "notes.txt"]
+        shows(page, ["photos/", "paper.pdf", "page.html", "notes.txt"])
         page.get_by_role("link", name="photos/").click()
-        assert names(page) == ["2026/", "d.txt"]
+        shows(page, ["2026/", "d.txt"])
         page.get_by_role("link", name="2026/").click()
-        assert names(page) == ["c.png", "b.png", "a.png"]
+        shows(page, ["c.png", "b.png", "a.png"])
         page.get_by_role("link", name="a.png").click()
         page.get_by_label("Path").get_by_role("link", name="2026").click()
-        assert names(page) == ["c.png", "b.png", "a.png"]
+        shows(page, ["c.png", "b.png", "a.png"])
         expect(page.get_by_role("table")).to_be_visible()
 
     @pytest.mark.parametrize("name", ["new/deep/", "new/deep"])
@@ -227,15 +223,15 @@ class TestSelecting:
         expect(page.get_by_role("listitem")).to_contain_text(["photos/2026/a.png", "photos/2026/b.png"])
         assert Axe().run(page).violations_count == 0
         page.get_by_role("link", name="Cancel").click()
-        assert page.url == place
+        expect(page).to_have_url(place)
         assert site.names() == set(FILES)
         self.check(page, "a.png")
         self.check(page, "b.png")
         page.get_by_role("button", name="Delete…").click()
         page.get_by_role("button", name="Delete").click()
-        assert page.url == place
+        expect(page).to_have_url(place)
         expect(page.get_by_role("status")).to_have_text("2 files were deleted.")
-        assert names(page) == ["c.png"]
+        shows(page, ["c.png"])
         assert site.names() == set(FILES) - {"photos/2026/a.png", "photos/2026/b.png"}
 
     def test_several_move_into_a_folder(self, page: Page, site: Site) -> None:
@@ -245,7 +241,7 @@ class TestSelecting:
         page.get_by_label("Folder", exact=True).fill("best/")
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_have_text("2 files were moved.")
-        assert names(page) == ["c.png"]
+        shows(page, ["c.png"])
         assert {"best/a.png", "best/b.png"} < site.names()
 
     def test_a_selection_outlives_an_upload(self, page: Page, site: Site) -> None:
@@ -327,7 +323,7 @@ class TestAFilesPage:
 
     def test_the_order_is_the_listings_own(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/?flat=1&order=type&view=table")
-        order = names(page)
+        order = page.locator(NAMES).all_inner_texts()
         page.get_by_role("link", name=order[2], exact=True).click()
         expect(page.get_by_role("link", name="Next", exact=True)).to_be_visible()
         page.keyboard.press("ArrowRight")
@@ -410,7 +406,7 @@ class TestWithoutScript:
         page.get_by_role("button", name="Delete…").click()
         page.get_by_role("button", name="Delete").click()
         expect(page.get_by_role("status")).to_have_text("1 file was deleted.")
-        assert page.url == f"{site.address}/files/?folder=photos/2026/&order=size"
+        expect(page).to_have_url(f"{site.address}/files/?folder=photos/2026/&order=size")
         assert "photos/2026/a.png" not in site.names()
 
 

@@ -277,7 +277,7 @@ def test_each_of_two_forms_takes_what_falls_on_it(page: Page, shop: Shop) -> Non
     assert shop.stored("pictures") == {"one.png"}
     assert not any("nowhere" in name for name in shop.stored())
     page.locator("#list").get_by_role("link", name="d.txt").click()
-    assert page.url.startswith(f"{shop.address}/uploads/photos/d.txt?details")
+    page.wait_for_url(f"{shop.address}/uploads/photos/d.txt?details**")
 
 
 def test_a_listing_is_missing_where_it_may_not_be_listed(app: Flask, mongo: PyMongo) -> None:

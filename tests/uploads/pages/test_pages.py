@@ -29,7 +29,7 @@ from flask_gridfs_pymongo.store import Bucket
 
 from ... import catalogues
 from ...conftest import JSON, ROOT, serving
-from ...helpers.pages import note_errors
+from ...helpers.pages import NAMES, note_errors, shows
 from ...helpers.pictures import PNG
 
 FILM = ROOT / "examples" / "gallery" / "waves.webm"
@@ -180,10 +180,6 @@ def held(page: Page) -> list[Route]:
     return routes
 
 
-def names(page: Page) -> list[str]:
-    return page.locator(".files .name").all_inner_texts()
-
-
 class TestUploads:
     def test_dropped_files_go_in_a_few_requests_and_appear(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/")
@@ -224,7 +220,7 @@ class TestUploads:
         expect(page.locator(".queue .state")).to_have_text(re.compile(r"^[\d.]+ KiB/s, \d+ s left$"))
         prevented = "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
         assert page.evaluate(prevented) is True
-        expect(page.locator(".files .name")).to_have_text(["film.mp4"])
+        shows(page, ["film.mp4"])
         assert page.evaluate(prevented) is False
 
     def test_one_is_canceled_and_sent_again(self, page: Page, site: Site, throttle: Throttle) -> None:
@@ -237,11 +233,11 @@ class TestUploads:
         row.get_by_role("button", name="Cancel").click()
         expect(row.locator(".state")).to_have_text("Canceled")
         expect(row.get_by_role("button", name="Retry")).to_be_focused()
-        expect(page.locator(".files .name")).to_have_text(["quick.txt"])
+        shows(page, ["quick.txt"])
         assert site.store().find("slow.bin") is None
         throttle(-1)
         page.keyboard.press("Enter")
-        expect(page.locator(".files .name")).to_have_text(["quick.txt", "slow.bin"])
+        shows(page, ["quick.txt", "slow.bin"])
 
     def test_a_killed_connection_is_told_and_retried(self, page: Page, site: Site, complaints: list[str]) -> None:
         page.goto(f"{site.address}/files/")
@@ -252,7 +248,7 @@ class TestUploads:
         expect(page.get_by_role("status")).to_have_text("a.txt: The connection was lost")
         page.unroute("**/files/")
         row.get_by_role("button", name="Retry").click()
-        expect(page.locator(".files .name")).to_have_text(["a.txt"])
+        shows(page, ["a.txt"])
         assert [text for text in complaints if "net::ERR_FAILED" not in text] == []  # the browser's own word for it
         complaints.clear()
 
@@ -262,7 +258,7 @@ class TestUploads:
         page.goto(f"{site.address}/files/")
         expect(page.locator(".upload .hint")).to_contain_text("At most 4.8 MiB each.")
         drop(page, {"large": 5_000_001, "..": b"x", "good": b"x"})
-        expect(page.locator(".files .name")).to_have_text(["good"])
+        shows(page, ["good"])
         expect(page.locator(".queue .state")).to_have_text(
             ["Larger than the limit of 4.8 MiB", re.compile("choose another one")]
         )
@@ -280,7 +276,7 @@ class TestUploads:
         row = page.locator(".queue li", has=page.get_by_text("taken.txt", exact=True))
         expect(row.locator(".note")).to_have_text("new version of an existing file")
         expect(page.locator(".files").get_by_role("link", name="4 versions")).to_be_visible()
-        assert names(page) == ["taken", "taken.txt", "taken.txt.bak"]
+        shows(page, ["taken", "taken.txt", "taken.txt.bak"])
 
     def test_folders_are_kept(self, page: Page, site: Site, tmp_path: Path) -> None:
         (tmp_path / "trip" / "day 1").mkdir(parents=True)
@@ -291,14 +287,14 @@ class TestUploads:
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Add a folder").click()
         chooser.value.set_files(tmp_path / "trip")
-        expect(page.locator(".files .name")).to_have_text(["trip/", "old.txt"])
+        shows(page, ["trip/", "old.txt"])
         page.locator(".files").get_by_role("link", name="trip/").click()
-        expect(page.locator(".files .name")).to_have_text(["day 1/", "a.txt"])
+        shows(page, ["day 1/", "a.txt"])
         page.get_by_role("link", name="day 1/").click()
         expect(page.get_by_label("Path").get_by_role("link")).to_have_text(["Files", "2026", "trip", "day 1"])
         page.get_by_role("link", name="b.txt").click()
         expect(page.locator(".preview pre")).to_have_text("b")
-        assert page.url == f"{site.address}/files/2026/trip/day%201/b.txt?details"
+        expect(page).to_have_url(f"{site.address}/files/2026/trip/day%201/b.txt?details")
 
     def test_pictures_are_pasted_under_names_of_their_own(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/")
@@ -340,10 +336,10 @@ def many(site: Site) -> int:
 class TestBrowsing:
     def test_5000_files_page_by_page(self, page: Page, site: Site, many: int) -> None:
         page.goto(f"{site.address}/many/")
-        seen = names(page)
+        seen = page.locator(NAMES).all_inner_texts()
         page.get_by_role("link", name="More files").click()
         page.wait_for_url("**cursor=**")
-        seen += names(page)
+        seen += page.locator(NAMES).all_inner_texts()
         client, more = site.app.test_client(), page.get_by_role("link", name="More files").get_attribute("href")
         while more:
             answer = client.get(more, headers=JSON).json
@@ -361,7 +357,7 @@ class TestBrowsing:
         page.keyboard.press("Enter")
         page.wait_for_url("**q=F12*")
         expect(page.locator(".files .name")).to_have_count(100)
-        assert all("f12" in name for name in names(page))
+        assert all("f12" in name for name in page.locator(NAMES).all_inner_texts())
         expect(page.get_by_label("Order").locator("[aria-current]")).to_have_text(order)
         page.get_by_label("Search by name").fill("nothing like it")
         page.get_by_role("button", name="Search").click()
@@ -397,7 +393,7 @@ class TestBrowsing:
 
     def test_names_that_begin_so(self, page: Page, site: Site, many: int) -> None:
         page.goto(f"{site.address}/many/?prefix=f499")
-        assert names(page) == [f"f499{last}.bin" for last in range(10)]
+        shows(page, [f"f499{last}.bin" for last in range(10)])
 
     def test_tiny_pictures_keep_their_size_and_large_ones_fill_the_tile(self, page: Page, site: Site) -> None:
         site.save("large.png", large_png())
@@ -477,7 +473,7 @@ class TestAFilesPage:
         page.get_by_role("link", name="Delete…", exact=True).first.click()
         expect(page.get_by_text("All 3 versions will be deleted.")).to_be_visible()
         page.get_by_role("button", name="Delete").click()
-        assert page.url == f"{site.address}/files/"
+        expect(page).to_have_url(f"{site.address}/files/")
         assert site.store().count("a.txt") == 0
 
     def test_links_are_copied(self, page: Page, site: Site) -> None:
@@ -614,7 +610,8 @@ class TestWithoutScript:
                 {"name": "a.txt", "mimeType": "text/plain", "buffer": content}
             )
             page.get_by_role("button", name="Upload").click()
-        assert page.url == f"{site.address}/files/?folder=docs/"
+            expect(page.get_by_role("status")).to_contain_text("was added")
+        expect(page).to_have_url(f"{site.address}/files/?folder=docs/")
         page.get_by_role("link", name="Table").click()
         page.get_by_role("link", name="a.txt").click()
         expect(page.locator(".preview pre")).to_have_text("one")
@@ -630,7 +627,7 @@ class TestWithoutScript:
 class TestMadeOnesOwn:
     def test_title_and_stylesheet(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/own/")
-        assert page.title() == "Our papers"
+        expect(page).to_have_title("Our papers")
         colour = "getComputedStyle(document.querySelector('header')).backgroundColor"
         assert page.evaluate(colour) == "rgb(1, 2, 3)"
 
@@ -669,9 +666,8 @@ class TestMadeOnesOwn:
                 assert text.upper() == text, target
             page.goto(f"{site.address}/files/")
             drop(page, {"B.BIN": 1000, "C.BIN": 5_000_001})
-            rows = page.locator(".queue").inner_text()
-            assert "CANCEL" in rows
-            assert "LARGER THAN THE LIMIT" in rows
+            expect(page.locator(".queue")).to_contain_text("CANCEL")
+            expect(page.locator(".queue")).to_contain_text("LARGER THAN THE LIMIT")
             page.get_by_role("button", name="CANCEL").click()
             site.locale = "de"
             page.goto(f"{site.address}/files/")

@@ -63,7 +63,7 @@ def choose(page: Page, site: Site, *files: tuple[str, bytes]) -> None:
 
 
 def is_stored(page: Page, site: Site, name: str = "film.bin") -> None:
-    expect(page.locator(".files .name")).to_contain_text([name], timeout=20_000)
+    expect(page.locator(".files .name")).to_contain_text([name])
     file = site.store.find(name)
     assert file is not None
     assert read(site.store, file) == DATA
