@@ -234,7 +234,7 @@ class _Input:
         self._since += started - self._ended  # what is done with the bytes meanwhile takes no time of the client
         self._reading = True
         try:
-            data = self._read(min(size, max(self._flowing // 4, _SLOW_READ), self._rate.read_size))
+            data = self._read(min(size, max(self._flowing // 2, _SLOW_READ), self._rate.read_size))
         finally:
             self._reading, self._ended = False, time.monotonic()
         self._flowing = len(data) + (self._flowing if self._ended - started < _PAUSE else 0)

@@ -90,6 +90,11 @@ class Rules:
         """*types*, if it is given."""
         return None if self.types is None else Types(self.types)
 
+    @property
+    def inspects(self) -> bool:
+        """Whether a file is looked at before it is committed."""
+        return self.accepted is not None or self.inspect is not None
+
     @cached_property
     def keys(self) -> Keys:
         """The keys of *metadata*, which read requests."""

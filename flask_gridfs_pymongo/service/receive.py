@@ -82,7 +82,8 @@ def save_body(
             if hashes[digest.algorithm].digest() != digest.digest:
                 abort(400, Message("The body does not match its %(field)s; nothing was stored.", field=digest.field))
         fields = {**with_expiry(options, fields), **(note or {})}
-        inspect(options, bucket, writer.preview(fields=fields))
+        if options.inspects:
+            inspect(options, bucket, writer.preview(fields=fields))
         permit(options, "write", filename, again=True)
         return writer.commit(fields=fields, check=check)
 
@@ -176,8 +177,9 @@ def save_form(
             abort(400, _NO_FILE)
         metadata = or_400(options.keys.of_form, texts.items(multi=True))
         fields = [with_expiry(options, fields_of(metadata, part.claim)) for part in parts]
-        for part, own in zip(parts, fields, strict=True):
-            inspect(options, bucket, part.writer.preview(fields=own))
+        if options.inspects:
+            for part, own in zip(parts, fields, strict=True):
+                inspect(options, bucket, part.writer.preview(fields=own))
         for part in parts:
             permit(options, "write", part.writer.filename, again=True)
         own_fields = zip(parts, fields, strict=True)
