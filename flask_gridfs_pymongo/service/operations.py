@@ -41,11 +41,11 @@ def after_save(
         _trim(options, file.filename)
 
 
-def give_history(options: Rules, file: StoredFile, name: str) -> None:
-    """Delete a file whose versions become older ones of *name*: see :meth:`.Bucket.prepend`."""
-    options.bucket().prepend(file, name)
+def give_history(options: Rules, file: StoredFile, first: StoredFile) -> None:
+    """Delete a file whose versions become versions of another one, before *first*: see :meth:`.Bucket.prepend`."""
+    options.bucket().prepend(file, first)
     send(file_deleted, file=file, versions=0)
-    _trim(options, name)
+    _trim(options, first.filename)
 
 
 def _trim(options: Rules, filename: str) -> None:
@@ -121,10 +121,15 @@ def inspect_renamed(options: Rules, newest: StoredFile, new: str) -> None:
             before = number
 
 
-def rename_many(options: Rules, renames: Sequence[tuple[StoredFile, str]]) -> Mapping[str, StoredFile | Exception]:
+def rename_many(
+    options: Rules,
+    renames: Sequence[tuple[StoredFile, str]],
+    note: Callable[[str], Mapping[str, Any]] | None = None,
+) -> Mapping[str, StoredFile | Exception]:
     """Rename several files as :meth:`.Bucket.rename_many` does, and send a signal for each.
 
     :param renames: the newest version of each name, after :func:`inspect_renamed`, with the new name
+    :param note: as in :meth:`.Bucket.rename_many`
     """
     known = {file.filename: (file, new) for file, new in renames}
 
@@ -133,7 +138,7 @@ def rename_many(options: Rules, renames: Sequence[tuple[StoredFile, str]]) -> Ma
         if newest.id != file.id:
             inspect_renamed(options, newest, new)
 
-    outcomes = options.bucket().rename_many({old: new for old, (_, new) in known.items()}, check)
+    outcomes = options.bucket().rename_many({old: new for old, (_, new) in known.items()}, check, note)
     for outcome in outcomes.values():
         if isinstance(outcome, StoredFile):
             send(file_changed, file=outcome)

@@ -352,28 +352,33 @@ class Bucket:
         self.dav.move({filename: new})
         return renamed
 
-    def prepend(self, newest: StoredFile, name: str) -> None:
-        """Make *newest* and every older version of its name the oldest versions of *name*, which has newer ones.
+    def prepend(self, newest: StoredFile, first: StoredFile) -> None:
+        """Make *newest* and every older version of its name versions of another name that come before *first*.
 
-        If *name* was deleted meanwhile, they are deleted, too.
+        Those that are not older than *first* get dates just before it. If *first* and what comes after it was deleted
+        meanwhile, they are deleted, too.
         """
-        prepend(self._versions, newest, name)
+        prepend(self._versions, newest, first)
         self.dav.drop([newest.filename])
-        found = self._versions.newest(name)
+        found = self._versions.newest(first.filename)
         if found and found.id == newest.id:
             self.delete_all(found)
 
     def rename_many(
-        self, names: Mapping[str, str], check: Callable[[StoredFile], None] | None = None
+        self,
+        names: Mapping[str, str],
+        check: Callable[[StoredFile], None] | None = None,
+        note: Callable[[str], Mapping[str, Any]] | None = None,
     ) -> Mapping[str, StoredFile | Exception]:
         """Rename all versions of several names, each as :meth:`rename` does, in a few round trips for 500 names.
 
         :param names: the new name for each old one
         :param check: as in :meth:`rename`, for each of them
+        :param note: as in :meth:`rename`, for each old name
         :return: for each old name its newest version under the new name, or what :meth:`rename` would raise
         """
         self.collections.indexes.ensure()
-        outcomes = rename_many(self._versions, self._claims, names, check)
+        outcomes = rename_many(self._versions, self._claims, names, check, note)
         self.dav.move({name: names[name] for name, outcome in outcomes.items() if isinstance(outcome, StoredFile)})
         return outcomes
 

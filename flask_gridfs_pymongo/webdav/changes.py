@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from flask import abort
@@ -96,7 +97,7 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
         _move(allowed, targets, errors, overwrite=overwrite)
     else:
         files = [member for member in allowed if isinstance(member, File)]
-        copied = _attempt(allowed, _copy_files(files, targets, overwrite=overwrite), errors)
+        copied = _attempt(allowed, _copy_files(files, targets, overwrite=overwrite, made=note(source.dav)), errors)
         source.dav.copy_properties({member.stored_name: targets[member] for member in copied})
     return target is not None, errors
 
@@ -176,7 +177,10 @@ def _clear(target: Member, kept: set[str]) -> None:
 
 def _remove(members: list[Member], errors: Errors) -> None:
     """Delete *members*, folders after their members: files in batches, those that may have an heir one by one."""
-    files = [file for file in members if isinstance(file, File) and renamed_from(file.stored, file.dav) is None]
+    old = {file: renamed_from(file.stored, file.dav) for file in members if isinstance(file, File)}
+    renamed = {name for name in old.values() if name is not None}
+    taken = members[0].dav.there(renamed) if renamed else set()
+    files = [file for file, name in old.items() if name not in taken]
     for batch in _batches(files):
         counts = batch[0].options.bucket().delete_all_many([file.stored for file in batch])
         for file, count in zip(batch, counts, strict=True):
@@ -194,9 +198,9 @@ def _remove_one(member: Member) -> None:
         if member.marker is not None:
             bucket.delete_all(member.marker)
         return
-    name = heir(bucket, member.stored)
-    if name is not None and may(member.options, "write", name):
-        give_history(member.options, member.stored, name)
+    first = heir(bucket, member.stored)
+    if first is not None and may(member.options, "write", first.filename):
+        give_history(member.options, member.stored, first)
     elif deleted := bucket.delete_all(member.stored):
         send(file_deleted, file=member.stored, versions=deleted)
 
@@ -206,7 +210,8 @@ def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, 
     files = [member for member in members if isinstance(member, File)]
     outcomes: dict[str, StoredFile | Exception] = {}
     for batch in _batches(files) if len(files) > 1 else ():
-        outcomes |= rename_many(batch[0].options, [(file.stored, targets[file]) for file in batch])
+        renames = [(file.stored, targets[file]) for file in batch]
+        outcomes |= rename_many(batch[0].options, renames, partial(note, batch[0].dav))
 
     def finish(member: Member) -> None:
         outcome = outcomes.get(member.stored_name)
@@ -224,11 +229,11 @@ def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, 
 
 
 def _move_one(file: File, targets: Mapping[Member, str], *, overwrite: bool) -> None:
+    made = note(file.dav, file.stored_name)
     try:
-        made = note(file.dav, file.stored_name)
         rename(file.options, file.stored, targets[file], lambda newest: file.check_again(), made)
     except FileExistsError:  # the file there gets another version, as by a PUT
-        _copy_files([file], targets, overwrite=overwrite)(file)
+        _copy_files([file], targets, overwrite=overwrite, made=made)(file)
         file.dav.copy_properties({file.stored_name: targets[file]})
         _remove_one(file)
     except FileNotFoundError:
@@ -251,8 +256,13 @@ def _copy_marker(folder: Folder, new: str) -> None:
         bucket.copy(folder.marker.filename, new)
 
 
-def _copy_files(files: list[File], targets: Mapping[Member, str], *, overwrite: bool) -> Callable[[Member], None]:
-    """Copy *files* in batches; return what finishes the copy of one of them, or of a folder, or raises its error."""
+def _copy_files(
+    files: list[File], targets: Mapping[Member, str], *, overwrite: bool, made: Mapping[str, Any]
+) -> Callable[[Member], None]:
+    """Copy *files* in batches; return what finishes the copy of one of them, or of a folder, or raises its error.
+
+    :param made: the :func:`.note` of the copies
+    """
     followed: dict[str, StoredFile | None] = {}
 
     def copy_of(file: File) -> tuple[StoredFile, str, Callable[[StoredFile | None], None]]:
@@ -271,7 +281,6 @@ def _copy_files(files: list[File], targets: Mapping[Member, str], *, overwrite: 
         files[0].provider.locks.known = None
 
     outcomes: dict[Member, StoredFile | Exception] = {}
-    made = note(files[0].dav) if files else {}
     for batch in _batches(files):
         copies = save_copies(batch[0].options, [copy_of(file) for file in batch], made, read_locks_again)
         outcomes |= dict(zip(batch, copies, strict=True))

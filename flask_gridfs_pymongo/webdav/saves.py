@@ -8,7 +8,7 @@ As long as it has a claim, the document of a version that was made over the driv
     made = note(dav)
     saved, before = save_body(request, options, name, check=check, note=made)
     filled(before, made)  # the version to delete, if any
-    heir(bucket, file)  # the name to which the versions of a deleted file go, if any
+    heir(bucket, file)  # the file whose older versions those of a deleted file become, if any
 """
 
 from __future__ import annotations
@@ -45,45 +45,47 @@ def filled(before: StoredFile | None, made: Mapping[str, Any]) -> StoredFile | N
     """
     if before is None or before.length or before.damage:
         return None
-    noted, now = _noted(before, made), made[NOTE]["at"]
-    return before if noted and now - min(noted["at"], before.upload_date) <= _FILLED_WITHIN else None
+    # One that was renamed has a later note.
+    is_new = made[NOTE]["at"] - before.upload_date <= _FILLED_WITHIN
+    return before if is_new and _noted(before, made, _FILLED_WITHIN) else None
 
 
 def renamed_from(file: StoredFile, dav: Dav) -> str | None:
     """Return the name from which this user renamed *file* over the drive in the last ten minutes, or None."""
     if NOTE not in file.document:
         return None
-    made = note(dav)
-    noted = _noted(file, made) or {}
-    old = noted.get("from")
-    return old if isinstance(old, str) and made[NOTE]["at"] - noted["at"] <= _DELETED_WITHIN else None
+    old = (_noted(file, note(dav), _DELETED_WITHIN) or {}).get("from")
+    return old if isinstance(old, str) and old != file.filename else None
 
 
-def heir(bucket: Bucket, file: StoredFile) -> str | None:
-    """Return the name whose new file takes the versions of *file*, which is to be deleted; None: they are deleted.
+def heir(bucket: Bucket, file: StoredFile) -> StoredFile | None:
+    """Return the version that the versions of *file*, which is to be deleted, will precede; None: they are deleted.
 
-    It takes them if this user renamed *file* away from there, and then put or moved the new one there: all that is
-    newer there than *file*.
+    They become older versions of another file if this user renamed *file* away from there, and then put or moved there
+    all that is there now. Its notes say so; dates do not, as what was moved there may be older than *file*.
     """
-    old = renamed_from(file, bucket.dav)
+    old, made, first = renamed_from(file, bucket.dav), note(bucket.dav), None
     if old is None:
         return None
-    made, found = note(bucket.dav), None
     for _, later in bucket.versions(old):
-        if later.upload_date <= file.upload_date:
-            break
         noted = _noted(later, made)
-        if noted is None:
+        if noted is None or not later.dated:
             return None
-        found = old
+        if noted.get("from") == old and noted["at"] < file.document[NOTE]["at"]:
+            break  # it was renamed away before *file* was, and came back
+        first = later
         if "from" in noted:  # what is older came with it
             break
-    return found
+    return first
 
 
-def _noted(file: StoredFile, made: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the note in the document of *file* if it is of the same user as *made*, else None."""
+def _noted(file: StoredFile, made: Mapping[str, Any], within: timedelta = timedelta.max) -> Mapping[str, Any] | None:
+    """Return the note in the document of *file* if it is of the same user as *made*, else None.
+
+    :param within: the time between them at most; the server's clock may have been set back
+    """
     found = file.document.get(NOTE)
     if not isinstance(found, Mapping) or not isinstance(found.get("at"), datetime):
         return None
-    return found if found.get("user") == made[NOTE]["user"] else None
+    own = made[NOTE]
+    return found if found.get("user") == own["user"] and abs(own["at"] - found["at"]) <= within else None

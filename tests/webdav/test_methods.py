@@ -221,8 +221,8 @@ class TestFiles:
         put(mongo, *(f"f/{number}" for number in range(6)), "g/old")
         rename = changes.rename_many
 
-        def half(options: Any, renames: Any) -> Any:
-            rename(options, renames[:3])
+        def half(options: Any, renames: Any, note: Any) -> Any:
+            rename(options, renames[:3], note)
             raise AutoReconnect("gone")
 
         for _ in range(2):

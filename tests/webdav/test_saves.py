@@ -136,7 +136,33 @@ HISTORIES = [
     ("another door deletes it", _SAVED + "ann MOVE a b; ann PUT a new; page DELETE b", ["new"]),
     ("deleted, then a new one", _SAVED + "ann MOVE a b; ann DELETE b; ann PUT a new", ["new"]),
     ("deleted at once", _SAVED + "ann DELETE a; ann PUT a new", ["new"]),
-    ("an older file", f"ann PUT t old; {_SAVED}ann MOVE a b; ann MOVE t a; ann DELETE b", ["old"]),
+    ("an older file", f"ann PUT t old; {_SAVED}ann MOVE a b; ann MOVE t a; ann DELETE b", ["1", "2", "old"]),
+    (
+        "another user saves meanwhile",
+        "ann PUT a 1; ann PUT t new; bob PUT a 2; ann MOVE a b; ann MOVE t a; ann DELETE b",
+        ["1", "2", "new"],
+    ),
+    (
+        "of a date to come",
+        _SAVED + "-3600 s later; ann PUT t new; ann MOVE a b; ann MOVE t a; ann DELETE b",
+        ["1", "2", "new"],
+    ),
+    (
+        "two backups, the second goes first",
+        _SAVED + "ann MOVE a b; ann PUT a 3; ann MOVE a c; ann PUT a 4; ann DELETE c; ann DELETE b",
+        ["1", "2", "3", "4"],
+    ),
+    (
+        "the backup of the last time",
+        _SAVED + "ann PUT a~ 0; ann MOVE a a~; ann PUT a new; ann DELETE a~",
+        ["0", "2", "new"],
+    ),
+    (
+        "a folder of files, as macOS saves bundles",
+        "ann MKCOL a.b/; ann PUT a.b/x 1; ann PUT a.b/y 1; ann MKCOL t/; ann PUT t/x 2; ann PUT t/y 2; "
+        "ann MOVE a.b/ b/; ann MOVE t/ a.b/; ann DELETE b/; ann MOVE a.b/x a",
+        ["1", "2"],
+    ),
     ("deleted in turn", _SAVED + "ann MOVE a b; ann PUT a 3; ann DELETE a; ann DELETE b; ann PUT a 4", ["4"]),
 ]
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from bson.objectid import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
-from ..model import NOTE, StoredFile, unless_expired
+from ..model import NOTE, StoredFile, unless_expired, upload_date
 from ..retry import retry
 from ..strict import NO_ARRAY, check_name, named
 from ..versions import Versions
@@ -26,6 +28,8 @@ from .claims import NO_CLAIM, Claims, place
 from .watch import Watch
 
 _ATTEMPTS = 20
+_NOW = {"previousAt": {"$type": "timestamp"}}
+_MILLISECOND = timedelta(milliseconds=1)
 _BATCH = 1000  # documents
 
 
@@ -162,6 +166,11 @@ def mark(newest_id: Any, older: Sequence[Mapping[str, Any]], old: str, new: str)
     return {"filename": new, "renamedFrom": old, "previous": places}
 
 
+def as_claim(fields: Mapping[str, Any], note: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the update that sets *fields*, with a claim among them, and replaces the note beside it."""
+    return {"$set": {**fields, **(note or {})}, "$currentDate": _NOW, **({} if note else {"$unset": {NOTE: ""}})}
+
+
 def unmark(file_id: Any, old: str, new: str, kept: Any = None) -> list[UpdateOne]:
     """Return what ends a rename: removes the mark of the version *file_id*, and all claims under the old name.
 
@@ -214,17 +223,26 @@ def with_older(versions: Versions, newest: StoredFile, *fields: str) -> list[dic
     return versions.documents_up_to(newest, *fields) if others else found
 
 
-def prepend(versions: Versions, newest: StoredFile, name: str) -> None:
-    """Make *newest* and every version before it the oldest versions of *name*, which has newer ones.
+def prepend(versions: Versions, newest: StoredFile, first: StoredFile) -> None:
+    """Give *newest* and every version before it the name of *first*, and dates before it: see :meth:`.Bucket.prepend`.
 
     If it is interrupted, the others keep their name, among them *newest*.
     """
-    files = versions.collections.primary.files
-    older = [file_id for file_id in versions.up_to(newest) if file_id != newest.id]
-    batches = [older[start : start + _BATCH] for start in range(0, len(older), _BATCH)]
-    for batch in [*batches, [newest.id]]:
-        own = {"_id": {"$in": batch}, "filename": newest.filename}
-        retry(files, partial(files.update_many, own, {"$set": {"filename": name}, **NO_CLAIM}))
+    files, end = versions.collections.primary.files, first.upload_date
+    changes: list[UpdateOne] = []
+    for document in reversed(versions.documents_up_to(newest)):
+        change: dict[str, Any] = {"$set": {"filename": first.filename}, **NO_CLAIM}
+        if document["_id"] == newest.id:
+            # With a claim of a place that nobody wants the note stays as long as claims do.
+            claim = place(first.filename, ObjectId())
+            change = {"$set": {"filename": first.filename, "previous": claim}, "$currentDate": _NOW}
+        if isinstance(document.get("uploadDate"), datetime) and upload_date(document) >= end:
+            end -= _MILLISECOND
+            change["$set"]["uploadDate"] = end
+        changes.append(UpdateOne({"_id": {"$eq": document["_id"]}, "filename": newest.filename}, change))
+    changes.reverse()
+    for start in range(0, len(changes), _BATCH):
+        retry(files, partial(files.bulk_write, changes[start : start + _BATCH]))
 
 
 def _renamed_before(versions: Versions, filename: str, new: str, there: StoredFile | None) -> int:
@@ -253,11 +271,7 @@ def _rename_newest(
     """Rename and mark *newest*; None: somebody else wrote to one of the names, or may still do so."""
     files, filename = versions.collections.primary.files, newest.filename
     marked = mark(newest.id, older, filename, new)
-    change = {
-        "$set": {**marked, **(note or {})},
-        "$currentDate": {"previousAt": {"$type": "timestamp"}},
-        **({} if note else {"$unset": {NOTE: ""}}),
-    }
+    change = as_claim(marked, note)
     own = {"_id": {"$eq": newest.id}, "filename": {"$in": [filename, new]}}
     take = partial(files.find_one_and_update, own, change, return_document=ReturnDocument.AFTER)
     try:

@@ -17,12 +17,12 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from .. import ids
 from ..collections import Documents
-from ..model import NOTE, StoredFile
+from ..model import StoredFile
 from ..retry import codes, is_unconfirmed, retry
 from ..strict import check_name
 from ..versions import Versions, newest_in
 from .batches import Attempts, batches
-from .changes import left_behind, mark, rename, unmark
+from .changes import as_claim, left_behind, mark, rename, unmark
 from .claims import NO_CLAIM, Claims, place
 
 _BATCH = 500  # names
@@ -38,12 +38,17 @@ class _Rename(NamedTuple):
 
 
 def rename_many(
-    versions: Versions, claims: Claims, names: Mapping[str, str], check: _Check | None = None
+    versions: Versions,
+    claims: Claims,
+    names: Mapping[str, str],
+    check: _Check | None = None,
+    note: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> dict[str, StoredFile | Exception]:
     """Rename all versions of several names, each as :func:`.changes.rename` does, and with the same promises.
 
     :param names: the new name for each old one
     :param check: called with each newest version just before it is renamed; what it raises ends this rename
+    :param note: for each old name the field :data:`.NOTE` for the newest version
     :return: for each old name its newest version under the new name, or the error
     """
     for name in (*names, *names.values()):
@@ -51,19 +56,23 @@ def rename_many(
     attempts = Attempts()
     outcomes: dict[str, StoredFile | Exception] = {}
     for batch in batches(names.items(), _BATCH):
-        done = attempts.make(partial(_rename_batch, versions, batch, check))
+        done = attempts.make(partial(_rename_batch, versions, batch, check, note))
         for old, new in batch:
             if isinstance(done, Exception):
                 outcomes[old] = done
             elif old in done:
                 outcomes[old] = done[old]
             else:
-                outcomes[old] = attempts.make(partial(_rename_one, versions, claims, old, new, check))
+                outcomes[old] = attempts.make(
+                    partial(_rename_one, versions, claims, old, new, check, note and note(old))
+                )
     return outcomes
 
 
-def _rename_one(versions: Versions, claims: Claims, old: str, new: str, check: _Check | None) -> StoredFile:
-    rename(versions, claims, old, new, check)
+def _rename_one(
+    versions: Versions, claims: Claims, old: str, new: str, check: _Check | None, note: Mapping[str, Any] | None
+) -> StoredFile:
+    rename(versions, claims, old, new, check, note)
     renamed = versions.newest(new)
     if renamed is None:
         raise FileNotFoundError(f"{new!r} was deleted meanwhile")
@@ -71,7 +80,10 @@ def _rename_one(versions: Versions, claims: Claims, old: str, new: str, check: _
 
 
 def _rename_batch(
-    versions: Versions, names: Sequence[tuple[str, str]], check: _Check | None
+    versions: Versions,
+    names: Sequence[tuple[str, str]],
+    check: _Check | None,
+    note: Callable[[str], Mapping[str, Any]] | None,
 ) -> dict[str, StoredFile | Exception]:
     """Rename those that nothing stands in the way of; return them, and what *check* raised for others."""
     files = versions.collections.primary.files
@@ -85,7 +97,7 @@ def _rename_batch(
     plain = [one for one in plain if one.old not in broken_off]
     refused = {} if check is None else _refused(versions, plain, check)
     plain = [one for one in plain if one.old not in refused]
-    conflicts = _write(files, [_take(one) for one in plain])
+    conflicts = _write(files, [_take(one, note and note(one.old)) for one in plain])
     taken = [one for place, one in enumerate(plain) if place not in conflicts]
     found = versions.of_many([one.new for one in taken], ["previous"])
     placed = [one for one in taken if _is_first(one, found.get(one.new, []))]
@@ -116,14 +128,13 @@ def _plain(old: str, new: str, documents: list[dict[str, Any]], now: Callable[[]
     return _Rename(old, new, documents[:-1], newest)
 
 
-def _take(one: _Rename) -> UpdateOne:
+def _take(one: _Rename, note: Mapping[str, Any] | None) -> UpdateOne:
     """The newest version takes the new name, and claims its first place; it is marked until the others follow."""
     own = {"_id": {"$eq": one.newest["_id"]}, "filename": {"$in": [one.old, one.new]}}
     fields = {"filename": one.new, "previous": place(one.new, None)}
     if one.older:
         fields = mark(one.newest["_id"], one.older, one.old, one.new)
-    now = {"previousAt": {"$type": "timestamp"}}
-    return UpdateOne(own, {"$set": fields, "$unset": {NOTE: ""}, "$currentDate": now})
+    return UpdateOne(own, as_claim(fields, note))
 
 
 def _is_first(one: _Rename, there: list[dict[str, Any]]) -> bool:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -395,10 +396,24 @@ class TestPermanentLinks:
 
 def test_versions_that_become_older_ones_of_another_name(store: Bucket) -> None:
     put(store, "a", b"1")
-    newest = put(store, "a", b"2")
-    put(store, "b", b"3")
-    store.prepend(newest, "b")
+    newest, first = put(store, "a", b"2"), put(store, "b", b"3")
+    store.prepend(newest, first)
     assert (contents(store, "a"), contents(store, "b")) == ([], [b"1", b"2", b"3"])
     newest = put(store, "b", b"4")
-    store.prepend(newest, "gone")  # as it was deleted meanwhile
+    store.prepend(newest, replace(newest, filename="gone"))  # as it was deleted meanwhile
     assert (store.files.count_documents({}), store.chunks.count_documents({})) == (0, 0)
+
+
+def test_versions_that_become_older_ones_though_they_are_dated_later(store: Bucket) -> None:
+    first = put(store, "b", b"5")
+    dates = {b"1": None, b"2": timedelta(days=-9), b"3": timedelta(), b"4": timedelta(days=9)}
+    for content, date in dates.items():
+        change = {"uploadDate": first.upload_date + date} if date is not None else {"uploadDate": "no date"}
+        store.files.update_one({"_id": put(store, content.decode(), content).id}, {"$set": {"filename": "a", **change}})
+    newest = store.newest("a")
+    assert newest is not None
+    store.prepend(newest, first)
+    assert contents(store, "b") == [*dates, b"5"]
+    assert store.newest("b") == first, "what is the newest stays as it is"
+    assert put(store, "a", b"6").filename == "a"
+    assert put(store, "b", b"7") == store.newest("b")
