@@ -69,7 +69,7 @@ def _once(matches: Iterable[StoredMatch]) -> Iterator[StoredMatch]:
 
 
 def _delete(bucket: Bucket, newest: Sequence[StoredFile]) -> Sequence[int]:
-    deleted = bucket.delete_many([file.id for file in newest])
+    deleted = bucket.delete_versions(newest)
     return [min(deleted, 1)] * len(newest)
 
 

@@ -36,7 +36,7 @@ def after_save(
     bucket = options.bucket()
     send(file_saved, file=file)
     if placeholder is not None:
-        _tidy(file.filename, lambda: [placeholder] if bucket.delete_many([placeholder.id]) else [])
+        _tidy(file.filename, lambda: [placeholder] if bucket.delete_versions([placeholder]) else [])
     if not is_placeholder:
         _trim(options, file.filename)
 

@@ -194,7 +194,7 @@ def _commit(bucket: Bucket, uploads: Sequence[Ready]) -> list[StoredFile]:
     if not errors:
         return saved
     try:
-        bucket.delete_many([file.id for file in saved])
+        bucket.delete_versions(saved)
     except PyMongoError as error:
         names = ", ".join(ascii(file.filename) for file in saved)
         _logger.error("%s: stored, and not deleted again, though another file of the form failed: %s", names, error)

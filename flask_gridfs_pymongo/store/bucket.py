@@ -35,7 +35,7 @@ from .writing.batches import NewFile, Ready, commit_many, prefetched, save_many
 from .writing.changes import prepend, rename, update_metadata
 from .writing.claims import Claims
 from .writing.commit import Check, Saved
-from .writing.deletes import delete_all_many, delete_many
+from .writing.deletes import delete_all_many, delete_versions
 from .writing.renames import rename_many
 from .writing.sources import Readable, blocks
 from .writing.writer import Writer
@@ -399,7 +399,7 @@ class Bucket:
             newest = self._versions.newest(filename)
             return self.delete_all(newest) if newest else 0
         file = self.find(filename, version)
-        return self.delete_many([file.id]) if file else 0
+        return self.delete_versions([file]) if file else 0
 
     def delete_all(self, newest: StoredFile) -> int:
         """Delete *newest* and every older version of its name; return how many.
@@ -420,14 +420,18 @@ class Bucket:
         return deleted
 
     def delete_many(self, ids: Sequence[Any]) -> int:
-        """Delete versions, their documents first; return how many.
+        """Delete versions, their documents first; return how many. Renames of them that broke off are completed before.
 
         After a retry all of them count, as the first attempt may have deleted them.
 
         :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
         check_types(ids=ids)
-        names = self._versions.names(ids) if self.dav.in_use() else []
-        deleted = delete_many(self.collections, self.variants, ids, pictures=ids)
-        self.dav.drop(names)
+        return self.delete_versions(self._versions.of_ids(ids))
+
+    def delete_versions(self, files: Sequence[StoredFile]) -> int:
+        """Delete versions that were found before, as :meth:`delete_many` does."""
+        self.collections.indexes.ensure()
+        deleted = delete_versions(self._versions, self.variants, files)
+        self.dav.drop(list(dict.fromkeys(file.filename for file in files if file.named)))
         return deleted

@@ -111,11 +111,15 @@ class Versions:
 
     def get_many(self, file_ids: Sequence[Any]) -> list[StoredFile]:
         """Return the versions with these ``_id``, in no order, in a round trip for each 1,000."""
+        return [file for file in self.of_ids(file_ids) if not file.expired]
+
+    def of_ids(self, file_ids: Sequence[Any]) -> list[StoredFile]:
+        """Return what :meth:`get_many` does, and those that have expired."""
         plain, files = [one for one in file_ids if not _is_operator(one)], self.collections.primary.files
         documents: list[dict[str, Any]] = []
         for start in range(0, len(plain), _BATCH):
             documents += retry(files, partial(_all, files, {"_id": {"$in": plain[start : start + _BATCH]}}))
-        return [file for file in map(self._documents.stored, documents) if not file.expired]
+        return list(map(self._documents.stored, documents))
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
         """Return the newest version, read from the primary, for a writer to follow; it may have expired.
@@ -232,14 +236,6 @@ class Versions:
             if type(one["filename"]) is str and not _has_passed(one.get("metadata"), now)
         ]
         return dates, str(found[-1]["filename"]) if len(found) == limit else None
-
-    def names(self, file_ids: Sequence[Any]) -> list[str]:
-        """Return the names of the versions with these ``_id``, of those that have one."""
-        files = self.collections.primary.files
-        own = {"_id": {"$eq": file_ids[0]} if len(file_ids) == 1 else {"$in": file_ids}}
-        found = retry(files, lambda: list(files.find(own, {"filename": 1})))
-        names = dict.fromkeys(name for one in found if type(name := one.get("filename")) is str)
-        return [name for name in names if ids.is_utf8(name)]
 
     def _surely(self, ask: Callable[[Any], T | None]) -> T | None:
         """Ask; if a secondary that may lag finds nothing, ask the primary."""

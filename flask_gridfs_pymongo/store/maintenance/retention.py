@@ -22,6 +22,7 @@ from ..collections import Documents
 from ..model import StoredFile
 from ..strict import DATED
 from ..versions import Versions
+from ..writing.changes import with_older
 
 RETENTION_GRACE = timedelta(hours=1)
 """how long versions stay after they were superseded or expired, for reads that began before"""
@@ -47,7 +48,7 @@ def trim(bucket: Bucket, filename: str, keep: int, limit: int = 8) -> list[Store
         return []
     before = bucket.collections.clock.now() - RETENTION_GRACE
     old = next(_superseded(versions, filename, keep, before, batch=limit), [])
-    return old if old and bucket.delete_many([file.id for file in old]) else []
+    return old if bucket.delete_versions(old) else []
 
 
 def _superseded(
@@ -127,7 +128,8 @@ class Sweep:
         """The versions before *file* if it is the newest of its name, then *file*."""
         newest = versions.newest(file.filename) if file.named else None
         if newest and newest.id == file.id:
-            older = [file_id for file_id in versions.up_to(file) if file_id != file.id]
+            found = versions.documents_up_to(newest) if self.dry_run else with_older(versions, newest)
+            older = [document["_id"] for document in found if document["_id"] != file.id]
             for start in range(0, len(older), _BATCH):
                 selection = {"_id": {"$in": older[start : start + _BATCH]}}
                 yield [versions.stored(document) for document in versions.collections.primary.files.find(selection)]
@@ -147,6 +149,6 @@ class Sweep:
         if self.dry_run:
             files = [file for file in files if repr(file.id) not in self._seen]
             self._seen.update(repr(file.id) for file in files)
-        elif not self.bucket.delete_many([file.id for file in files]):
+        elif not self.bucket.delete_versions(files):
             return
         yield from (Gone(file, reason) for file in files)

@@ -66,7 +66,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
     files = versions.collections.primary.files
     takes_keys = {"$or": [{"metadata": {"$exists": False}}, {"metadata": {"$type": "object", **NO_ARRAY}}]}
     change = {"$min": {"metadata.expiresAt": expired.expires_at}}
-    older = versions.up_to(expired)
+    older = [document["_id"] for document in with_older(versions, expired)]
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, **takes_keys}
         retry(files, partial(files.update_many, batch, change))
@@ -209,6 +209,15 @@ def left_behind(versions: Versions, newest: Mapping[str, Any]) -> set[str]:
     return {document["renamedFrom"] for document in found}
 
 
+def finish_renames_of(versions: Versions, files: Sequence[StoredFile]) -> None:
+    """Complete the renames that broke off when they had renamed one of *files*, or all that came after it."""
+    collection, own = versions.collections.primary.files, {"_id": {"$in": [file.id for file in files]}}
+    later = {"previous": {"$in": [place(file.filename, file.id) for file in files if file.named]}}
+    marked = {"$or": [own, later], "renamedFrom": {"$exists": True}}
+    for document in retry(collection, lambda: list(collection.find(marked))):
+        finish(versions, StoredFile.from_document(document))
+
+
 def with_older(versions: Versions, newest: StoredFile, *fields: str) -> list[dict[str, Any]]:
     """Return the documents of *newest* and the versions before it, after completing renames of its name.
 
@@ -230,7 +239,7 @@ def prepend(versions: Versions, newest: StoredFile, first: StoredFile) -> None:
     """
     files, end = versions.collections.primary.files, first.upload_date
     changes: list[UpdateOne] = []
-    for document in reversed(versions.documents_up_to(newest)):
+    for document in reversed(with_older(versions, newest)):
         change: dict[str, Any] = {"$set": {"filename": first.filename}, **NO_CLAIM}
         if document["_id"] == newest.id:
             # With a claim of a place that nobody wants the note stays as long as claims do.

@@ -2,7 +2,7 @@
 
 ::
 
-    delete_many(bucket.collections, bucket.variants, [file.id], pictures=[])
+    delete_versions(versions, bucket.variants, [file])
 """
 
 from __future__ import annotations
@@ -19,38 +19,22 @@ from ..model import TYPE_FIELDS, StoredFile
 from ..retry import retry
 from ..variants import Variants
 from ..versions import Versions, up_to
-from .changes import left_behind, with_older
+from .changes import finish_renames_of, with_older
 
 _BATCH = 100  # files
 
 
-def delete_many(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
+def delete_versions(versions: Versions, variants: Variants, files: Sequence[StoredFile]) -> int:
     """Delete versions with their content and variants; return how many.
 
-    After a retry all of them count, as the first attempt may have deleted them.
+    Renames that broke off are completed first. After a retry all versions count, as the first attempt may have deleted
+    them.
 
-    :param pictures: those that may have variants
     :raises Unconfirmed: if the server does not confirm that their documents are deleted
     """
-    if not ids:
-        return 0
-    files: Documents = collections.files
-    # A single id may come from a client: a pattern in $in would match many.
-    selection = {"_id": {"$eq": ids[0]} if len(ids) == 1 else {"$in": ids}}
-
-    def again() -> int:
-        files.delete_many(selection)
-        return len(ids)
-
-    try:
-        deleted = retry(files, lambda: int(files.delete_many(selection).deleted_count), on_retry=again)
-    except WriteConcernError as error:
-        raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
-    if deleted:
-        collections.delete_chunks(ids)
-        if pictures:
-            variants.forget(*pictures)
-    return deleted
+    if files:
+        finish_renames_of(versions, files)
+    return _delete(versions.collections, variants, [file.document for file in files])
 
 
 def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[StoredFile]) -> list[int]:
@@ -65,9 +49,8 @@ def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[Sto
         batch = newest[start : start + _BATCH]
         found: dict[str, list[dict[str, Any]]] = {}
         if len(batch) > 1:
-            broken_off = left_behind(versions, {file.filename: file.id for file in batch})
-            names = [file.filename for file in batch if file.renamed_from is None and file.filename not in broken_off]
-            found = versions.of_many(names, TYPE_FIELDS)
+            finish_renames_of(versions, batch)
+            found = versions.of_many([file.filename for file in batch], TYPE_FIELDS)
         known = [_up_to(versions, file, found.get(file.filename)) for file in batch]
         deleted = _delete(versions.collections, variants, list(chain(*known)))
         counts += [deleted] if len(batch) == 1 else [len(documents) if deleted else 0 for documents in known]
@@ -85,5 +68,24 @@ def _delete(collections: Collections, variants: Variants, documents: Sequence[Ma
     for start in range(0, len(documents), _BATCH):
         batch = documents[start : start + _BATCH]
         pictures = [one["_id"] for one in batch if variants.may_exist(one)]
-        deleted += delete_many(collections, variants, [one["_id"] for one in batch], pictures)
+        deleted += _delete_batch(collections, variants, [one["_id"] for one in batch], pictures)
+    return deleted
+
+
+def _delete_batch(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
+    files: Documents = collections.files
+    selection = {"_id": {"$in": ids}}
+
+    def again() -> int:
+        files.delete_many(selection)
+        return len(ids)
+
+    try:
+        deleted = retry(files, lambda: int(files.delete_many(selection).deleted_count), on_retry=again)
+    except WriteConcernError as error:
+        raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
+    if deleted:
+        collections.delete_chunks(ids)
+        if pictures:
+            variants.forget(*pictures)
     return deleted

@@ -48,7 +48,7 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete the version that the URL names, else all versions."""
     file = select(options, request, target, "delete")
     bucket = options.bucket()
-    deleted = bucket.delete_many([file.id]) if target.is_version else bucket.delete_all(file)
+    deleted = bucket.delete_versions([file]) if target.is_version else bucket.delete_all(file)
     if not deleted:
         abort(404, "The file was deleted meanwhile.")
     send(file_deleted, file=file, versions=deleted)

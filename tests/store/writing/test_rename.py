@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket, StoredFile
+from flask_gridfs_pymongo.store import Bucket, StoredFile, Sweep
 from flask_gridfs_pymongo.store.writing import commit
 
 from ...conftest import BIG, JSON, ROOT, Client, put
@@ -72,6 +72,42 @@ WRITES: dict[str, tuple[Callable[[Bucket, str, str, str], Any], _Outcome]] = {
     ),
     "delete b": (lambda store, a, b, c: store.delete(b), lambda data: [[], [], []]),
     "delete a, move": (lambda store, a, b, c: (store.delete(a), store.rename(a, b)), lambda data: [[], data, []]),
+}
+
+_PAST = datetime.now(UTC) - timedelta(hours=2)
+
+
+def expire(store: Bucket, file: StoredFile) -> None:
+    store.update_metadata(file, {"expiresAt": _PAST})
+
+
+# What names single versions, or the older ones of a name, after the rename of three from "a" to "b" broke off when the
+# newest one was renamed, and perhaps the oldest one; the versions of "a", "b" and "c" then. "c" has one version.
+DELETIONS: dict[str, tuple[Callable[[Bucket, list[StoredFile]], Any], list[list[bytes]]]] = {
+    "newest by id": (lambda store, files: store.delete(id=files[2].id), [[], [b"0", b"1"], [b"c"]]),
+    "newest by number": (lambda store, files: store.delete("b", -1), [[], [b"0", b"1"], [b"c"]]),
+    "newest, found before": (lambda store, files: store.delete_versions(files[2:]), [[], [b"0", b"1"], [b"c"]]),
+    "left by id": (lambda store, files: store.delete(id=files[1].id), [[], [b"0", b"2"], [b"c"]]),
+    "left by number": (lambda store, files: store.delete("a", -1), [[], [b"0", b"2"], [b"c"]]),
+    "left and another": (lambda store, files: store.delete_many([files[1].id, files[0].id]), [[], [b"2"], [b"c"]]),
+    "both names": (
+        lambda store, files: store.delete_all_many([store.newest("a"), store.newest("b"), store.newest("c")]),  # type: ignore[list-item]
+        [[], [], []],
+    ),
+    "newest expired": (lambda store, files: (expire(store, files[2]), *Sweep(store).run()), [[], [], [b"c"]]),
+    "left expired": (lambda store, files: (expire(store, files[1]), *Sweep(store).run()), [[], [b"0", b"2"], [b"c"]]),
+    "put over what expired": (
+        lambda store, files: (expire(store, files[1]), put(store, "a", b"x"), store.delete(id=files[1].id)),
+        [[b"x"], [b"0", b"2"], [b"c"]],
+    ),
+    "move over what expired": (
+        lambda store, files: (expire(store, files[1]), store.rename("c", "a"), store.delete(id=files[1].id)),
+        [[b"c"], [b"0", b"2"], []],
+    ),
+    "older ones of another": (
+        lambda store, files: store.prepend(files[1], store.newest("c")),  # type: ignore[arg-type]
+        [[], [b"0", b"1", b"2"], [b"c"]],
+    ),
 }
 
 
@@ -286,6 +322,21 @@ class TestRename:
                 act(others, old, new, other)
             found = [contents(real_store, name) for name in (old, new, other)]
             assert (found, plain(real_store)) == (outcome(data), True), (versions, after)
+
+    @pytest.mark.parametrize("deletion", DELETIONS)
+    def test_what_names_versions_completes_what_broke_off(
+        self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch, deletion: str
+    ) -> None:
+        act, outcome = DELETIONS[deletion]
+        for after in (1, 2):
+            files = [put(real_store, "a", b"%d" % number) for number in range(3)]
+            put(real_store, "c", b"c")
+            with self.breaking(monkeypatch, after):
+                real_store.rename("a", "b")
+            act(Bucket(real_store.files.database), files)
+            assert ([contents(real_store, name) for name in "abc"], plain(real_store)) == (outcome, True), after
+            real_store.delete_all_many([file for name in "abc" if (file := real_store.newest(name))])
+            assert (real_store.files.count_documents({}), real_store.chunks.count_documents({})) == (0, 0)
 
     def test_the_same_call_finds_its_rename_completed_by_others(
         self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
