@@ -31,6 +31,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, 
 from .collections import Collections
 from .errors import QuotaExceeded
 from .listing.names import parent_of, successor
+from .model import StoredFile, upload_date
 from .retry import is_unconfirmed, missing_right, retry
 
 MAX_LOCKS = 1000
@@ -368,10 +369,12 @@ class Dav:
         return result
 
     def there(self, names: Collection[str]) -> set[str]:
-        """Return those of *names* that there is a file of."""
-        wanted = {"filename": {"$in": list(names)}}
-        found = retry(self._files, lambda: list(self._files.find(wanted, {"filename": 1})))
-        return {one["filename"] for one in found if isinstance(one["filename"], str)}
+        """Return those of *names* that there is a file of which has not expired."""
+        wanted, fields = {"filename": {"$in": list(names)}}, ["filename", "uploadDate", "metadata.expiresAt"]
+        found = retry(self._files, lambda: list(self._files.find(wanted, fields)))
+        versions = (StoredFile.from_document(one, now=self.now) for one in sorted(found, key=upload_date))
+        newest = {version.filename: version for version in versions if version.named}
+        return {name for name, version in newest.items() if not version.expired}
 
     def exists(self, path: str) -> bool:
         """Whether there is a file, or with a slash at its end a folder."""

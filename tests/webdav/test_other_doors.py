@@ -10,7 +10,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Sweep
+from flask_gridfs_pymongo.store import NewFile, Sweep
 
 from ..conftest import Commands
 from ..helpers.doors import PROPERTY, Doors, opened
@@ -102,6 +102,25 @@ def test_they_go_with_a_renamed_file(doors: Doors, way: str) -> None:
     assert has_property(doors, "/dav/g/n%C3%A9w%3F.txt")
     assert not has_property(doors, "/dav/f/a%20b.txt")
     assert has_property(doors, "/dav/g/other" if way == "rename_many" else "/dav/f/other")
+
+
+@pytest.mark.parametrize("way", ["PUT", "save_many", "MOVE", "COPY"])
+def test_they_do_not_pass_on_from_an_expired_file(doors: Doors, way: str) -> None:
+    """Nobody has deleted it yet when another file takes its name."""
+    token = prepared(doors)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    doors.mongo.db.fs.files.update_one({"_id": doors.bucket.newest(NAME).id}, {"$set": {"metadata.expiresAt": past}})
+    if way == "save_many":
+        doors.bucket.save_many([NewFile(name, [b"another file"]) for name in (NAME, "f/more")])
+    elif way == "PUT":
+        assert doors.status("PUT", "/dav/f/a%20b.txt", b"another file") == 201
+    else:
+        doors.bucket.save("g", [b"another file"])
+        assert doors.status(way, "/dav/g", Destination="/dav/f/a%20b.txt") == 201
+    assert not has_property(doors, "/dav/f/a%20b.txt")
+    assert doors.bucket.dav.locks() == []
+    assert doors.status("UNLOCK", "/dav/f/a%20b.txt", Lock_Token=token) == 409
+    assert has_property(doors, "/dav/f/other")
 
 
 def test_they_stay_with_other_versions(doors: Doors) -> None:

@@ -87,6 +87,8 @@ PLACEHOLDERS = [
     ("nobody fills it", "ann PUT a one; ann PUT a", ["one", ""]),
     ("it is filled late", "ann PUT a one; ann PUT a; 61 s later; ann PUT a two", ["one", "", "two"]),
     ("it is filled just in time", "ann PUT a one; ann PUT a; 55 s later; ann PUT a two", ["one", "two"]),
+    ("the clock was set back", "ann PUT a one; ann PUT a; -3600 s later; ann PUT a two", ["one", "", "two"]),
+    ("the clocks of two servers differ", "ann PUT a one; ann PUT a; -5 s later; ann PUT a two", ["one", "two"]),
     ("another user fills it", "ann PUT a one; ann PUT a; bob PUT a two", ["one", "", "two"]),
     ("another door fills it", "ann PUT a one; ann PUT a; page PUT a two", ["one", "", "two"]),
     ("it came by another door", "ann PUT a one; page PUT a; ann PUT a two", ["one", "", "two"]),
@@ -99,6 +101,39 @@ _WORD = "ann PUT t new; ann MOVE a b; ann MOVE t a; ann DELETE b"
 HISTORIES = [
     ("danmunn/redmine_dmsf#587, Word", _SAVED + _WORD, ["1", "2", "new"]),
     ("danmunn/redmine_dmsf#1413, vim", _SAVED + "ann MOVE a a~; ann PUT a new; ann DELETE a~", ["1", "2", "new"]),
+    (
+        "danmunn/redmine_dmsf#1413, davfs2 for vim",
+        _SAVED + "ann LOCK 4913; ann DELETE 4913; ann MOVE a a~; ann LOCK a; ann DELETE a~; ann PUT a new",
+        ["1", "2", "new"],
+    ),
+    (
+        "danmunn/redmine_dmsf#185, Word with locks",
+        _SAVED + f"ann LOCK a; ann LOCK t; {_WORD}",
+        ["1", "2", "new"],
+    ),
+    ("nextcloud/server#9790, Excel", _SAVED + f"ann PUT t; ann LOCK t; {_WORD}", ["1", "2", "new"]),
+    ("keeweb/keeweb#604, KeeWeb", _SAVED + "ann PUT .a.1 new; ann MOVE .a.1 a", ["1", "2", "new"]),
+    (
+        "PhilippC/keepass2android#3078, which deletes first",
+        _SAVED + "ann PUT t new; ann DELETE a; ann MOVE t a",
+        ["new"],
+    ),
+    (
+        "schuyler/macdown3000#371, NSDocument",
+        _SAVED + "ann MKCOL f/; ann PUT f/a new; ann MOVE a f/b; ann MOVE f/a a; ann DELETE f/",
+        ["1", "2", "new"],
+    ),
+    (
+        "MarkEdit-app/MarkEdit#870, the backup is removed late",
+        _SAVED + "ann MOVE a a.sb; ann PUT a new; 300 s later; ann DELETE a.sb",
+        ["1", "2", "new"],
+    ),
+    ("vim, backupcopy=yes", _SAVED + "ann PUT a~ 2; ann PUT a new; ann DELETE a~", ["1", "2", "new"]),
+    (
+        "emacs-lsp/lsp-mode#3516, Emacs, and the next save",
+        _SAVED + "ann MOVE a a~; ann PUT a 3; ann DELETE a~; ann MOVE a a~; ann PUT a 4; ann DELETE a~",
+        ["1", "2", "3", "4"],
+    ),
     ("an empty file first", _SAVED + "ann MOVE a b; ann PUT a; ann PUT a new; ann DELETE b", ["1", "2", "new"]),
     ("a lock first", _SAVED + "ann MOVE a b; ann LOCK a; ann PUT a new; ann DELETE b", ["1", "2", "new"]),
     ("a copy", _SAVED + "ann PUT t new; ann MOVE a b; ann COPY t a; ann DELETE b", ["1", "2", "new"]),

@@ -20,6 +20,7 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from ..collections import Collections
+from ..dav import Dav
 from ..model import NOTE, StoredFile, unless_expired, upload_date
 from ..retry import retry
 from ..strict import NO_ARRAY, check_name, named
@@ -62,7 +63,10 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
 
 
 def expire_older(versions: Versions, expired: StoredFile) -> None:
-    """Make the versions before *expired* expire, too, so that they stay hidden when a new version follows."""
+    """Make the versions before *expired* expire, too, so that they stay hidden when a new version follows.
+
+    What the drive keeps of the expired file goes.
+    """
     files = versions.collections.primary.files
     takes_keys = {"$or": [{"metadata": {"$exists": False}}, {"metadata": {"$type": "object", **NO_ARRAY}}]}
     change = {"$min": {"metadata.expiresAt": expired.expires_at}}
@@ -70,6 +74,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, **takes_keys}
         retry(files, partial(files.update_many, batch, change))
+    Dav(versions.collections).drop([expired.filename])
 
 
 def _free_name(versions: Versions, expired: StoredFile) -> None:
