@@ -14,7 +14,7 @@ function known(tag) {
 }
 
 function makeStatus() {
-  const made = Object.assign(document.createElement("p"), { className: "status", role: "status" });
+  const made = element("p", { className: "status", role: "status" });
   document.querySelector(".fgp")?.append(made);
   return made;
 }
@@ -31,6 +31,13 @@ export function tell(text, quietly = false, failed = false) {
 
 // What an action before this page did stands in the page: only a change is read out.
 if (status.textContent) setTimeout(() => tell(status.textContent.trim()), 100);
+
+/** Make an element; *children* are elements or texts. */
+export function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
 
 const UNITS = [["second", 1], ["minute", 60], ["hour", 3600], ["day", 86400], ["month", 2592000], ["year", 31536000]];
 

@@ -1,16 +1,9 @@
 // The list of uploads below a form: a row each, and one line for all of them.
 
-import { size } from "./?asset=page.js";
+import { element, size } from "./?asset=page.js";
 
 const UPDATE = 200; // milliseconds between two updates
 const STALLED = 3000; // milliseconds without a byte
-
-/** Make an element; *children* are elements or texts. */
-export function element(name, properties, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
 
 function button(className, textContent, onclick) {
   return element("button", { type: "button", className: `quiet ${className}`, textContent, onclick });

@@ -1,8 +1,6 @@
 // Chosen, dropped and pasted files go to the server with progress. The form works without it.
 
-import { tell } from "./?asset=page.js";
-import { Queue } from "./?asset=queue.js";
-import { element } from "./?asset=tray.js";
+import { element, tell } from "./?asset=page.js";
 
 const forms = document.querySelectorAll(".fgp form.upload");
 // Each blueprint of the page brings this script.
@@ -11,13 +9,20 @@ for (const form of forms) if (!form.classList.contains("scripted")) prepare(form
 function prepare(form) {
   const input = form.elements.file;
   const texts = JSON.parse(form.dataset.texts);
-  const queue = new Queue(form, texts);
+  let [queue, loading] = [null, null];
   const refuse = (text) => (tell(text, false, true), []);
   const takesFolders = form.querySelector("[data-choose=folder]");
 
-  function add(files) {
+  // What sends files comes after the pictures of the page.
+  const start = ({ Queue }) => (queue = new Queue(form, texts));
+  const load = () => (loading ??= import("./?asset=queue.js").then(start, () => (loading = null)));
+
+  async function add(files) {
+    if (!files.length) return;
     if (files.length > 1 && !input.multiple) return refuse(texts.oneOnly);
-    queue.add(apart(files));
+    await load();
+    if (queue) queue.add(apart(files));
+    else refuse(texts.lost);
   }
 
   // Phones call each of several pictures image.jpg.
@@ -70,6 +75,10 @@ function prepare(form) {
   }
 
   form.classList.add("scripted");
+  if (document.readyState === "complete") load();
+  else window.addEventListener("load", load, { once: true });
+  const [visit] = performance.getEntriesByType("navigation");
+  if (input.files.length && visit?.type === "navigate") choose(input); // chosen before this script was there
   input.addEventListener("change", () => choose(input));
   if (takesFolders) {
     const folder = element("input", { type: "file", webkitdirectory: true, hidden: true });
@@ -100,5 +109,5 @@ function prepare(form) {
     event.preventDefault();
     take(event.dataTransfer);
   });
-  window.addEventListener("beforeunload", (event) => queue.busy && event.preventDefault());
+  window.addEventListener("beforeunload", (event) => queue?.busy && event.preventDefault());
 }

@@ -1,6 +1,6 @@
 // A file's page: the files beside it in the listing that one came from, a picture in full, a link to share.
 
-import { language, tell } from "./?asset=page.js";
+import { element, language, tell } from "./?asset=page.js";
 
 const FULL = "#full";
 
@@ -12,7 +12,7 @@ const place = remembered.indexOf(location.pathname + location.search);
 const [previous, next] = place < 0 ? [] : [remembered[place - 1], remembered[place + 1]];
 
 function link(url, rel, text) {
-  if (url) nav.append(Object.assign(document.createElement("a"), { href: url, rel, className: "button", textContent: text }));
+  if (url) nav.append(element("a", { href: url, rel, className: "button", textContent: text }));
 }
 
 if (nav) {
@@ -32,22 +32,17 @@ document.addEventListener("keydown", (event) => {
 
 const picture = document.querySelector(".fgp .preview > img");
 if (picture) {
-  const made = (name, properties, ...children) => {
-    const element = Object.assign(document.createElement(name), properties);
-    element.append(...children);
-    return element;
-  };
   const { close, enlarge, previous: back, next: on } = nav.dataset;
-  const button = made("button", { type: "button", className: "enlarge", ariaLabel: enlarge });
+  const button = element("button", { type: "button", className: "enlarge", ariaLabel: enlarge });
   const full = picture.cloneNode();
   full.removeAttribute("src"); // the original, once somebody looks at it
   full.alt = "";
-  const turn = (url, className, label, text) => (url ? [made("a", { href: url + FULL, className, ariaLabel: label, textContent: text })] : []);
-  const dialog = made(
+  const turn = (url, className, label, text) => (url ? [element("a", { href: url + FULL, className, ariaLabel: label, textContent: text })] : []);
+  const dialog = element(
     "dialog",
     { className: "enlarged", ariaLabel: picture.alt },
     full,
-    made("button", { type: "button", className: "close", ariaLabel: close, textContent: "✕", onclick: () => dialog.close() }),
+    element("button", { type: "button", className: "close", ariaLabel: close, textContent: "✕", onclick: () => dialog.close() }),
     ...turn(previous, "previous", back, "‹"),
     ...turn(next, "next", on, "›"),
   );

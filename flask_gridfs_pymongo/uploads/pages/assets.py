@@ -17,7 +17,8 @@ from . import urls
 
 _FOLDER = Path(__file__).parents[2] / "static"
 _FILES = {path.name: path.read_bytes() for path in _FOLDER.iterdir()}
-_REFERENCE = re.compile(rb"\?asset=([a-z]+\.(?:js|svg))")
+_REFERENCE = re.compile(rb"\?asset=[a-z]+\.(?:js|svg)")
+_IMPORT = re.compile(rb'from "\./\?asset=([a-z]+\.js)"')
 
 VERSION = hashlib.sha256(b"".join(content for _, content in sorted(_FILES.items()))).hexdigest()[:10]
 """of all assets together: scripts of two releases never meet"""
@@ -41,8 +42,8 @@ def url(name: str, endpoint: str = ".index") -> str:
 
 
 def imports(name: str) -> list[str]:
-    """Return the names of the scripts that a script needs, so that a page can load all of them at once."""
+    """Return the names of the scripts that a script needs to begin, so that a page can load all of them at once."""
     found = [name]
     for script in found:
-        found += [needed for needed in map(bytes.decode, _REFERENCE.findall(_FILES[script])) if needed not in found]
+        found += [needed for needed in map(bytes.decode, _IMPORT.findall(_FILES[script])) if needed not in found]
     return found[1:]

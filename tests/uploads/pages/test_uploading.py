@@ -105,6 +105,23 @@ def test_small_files_go_many_to_a_form_and_one_that_is_refused_stops_no_other(
     assert {site.store.count(name) for name in ("a.txt", "b.txt")} == {1}
 
 
+def test_a_file_is_chosen_before_the_scripts_are_there(context: BrowserContext, site: Site) -> None:
+    page = context.new_page()
+    held: list[Route] = []
+    page.route("**/?asset=uploads.js*", lambda route: held.append(route))
+    page.route("**/?asset=queue.js*", lambda route: route.abort())
+    page.goto(f"{site.address}/files/", wait_until="commit")
+    files = page.get_by_label("Add files")
+    files.set_input_files({"name": "early.txt", "mimeType": "", "buffer": b"x"})
+    expect(page.get_by_role("button", name="Upload")).to_be_visible()  # the form works without them
+    held[0].continue_()
+    expect(page.get_by_role("status")).to_have_text("The connection was lost")
+    page.unroute("**/?asset=queue.js*")
+    for name in ("early.txt", "late.txt"):
+        files.set_input_files({"name": name, "mimeType": "", "buffer": b"x"})
+        expect(page.locator(".files .name")).to_contain_text([name])
+
+
 def test_the_network_is_cut_and_comes_back(context: BrowserContext, site: Site) -> None:
     page, routes = context.new_page(), []
 
