@@ -6,10 +6,12 @@ of them quotes a URI or a password.
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -40,6 +42,23 @@ class Settings:
     mongomock: bool = False
     memory_cache: int = 16 * 1024 * 1024
     """bytes of small files' content that each process keeps"""
+    file_cache: str | None = None
+    """the folder of the file cache"""
+    file_cache_size: int = 10 * 2**30
+    """bytes"""
+    file_cache_age: int = 7 * 86400
+    """seconds after its last use that a file is kept"""
+
+    @property
+    def servers(self) -> str:
+        """The servers that the client is given, without user and password."""
+        given = self.options["host"]
+        hosts = ",".join(
+            re.split("[/?]", host.partition("://")[2] or host)[0].rpartition("@")[2]
+            for host in ([given] if isinstance(given, str) else given)
+        )
+        port = self.options.get("port", 27017)
+        return ",".join(sorted(host.lower() if ":" in host else f"{host.lower()}:{port}" for host in hosts.split(",")))
 
 
 def _integer(setting: str, value: Any) -> int:
@@ -116,6 +135,20 @@ def _document_class(setting: str, value: Any) -> Any:
     return value
 
 
+def _folder(setting: str, value: Any) -> str:
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(path := os.fspath(value), str):
+        raise TypeError(f"{setting} must be the path of a folder, not {type(value).__name__}")
+    if not os.path.isabs(path):
+        raise ValueError(f"{setting} must be an absolute path such as /var/cache/shop, not {path!r}")
+    if os.name != "posix":
+        raise ValueError(f"{setting} needs Linux, macOS or another POSIX system")
+    return path
+
+
+def _seconds(setting: str, value: Any) -> int:
+    return int(value.total_seconds()) if isinstance(value, timedelta) else _at_least_zero(setting, value)
+
+
 _Check = Callable[[str, Any], Any]
 # suffix -> (the driver's option, the check): first the settings that a URI replaces, then the others.
 _WITHOUT_URI: dict[str, tuple[str, _Check]] = {
@@ -137,7 +170,13 @@ _WITH_URI_TOO: dict[str, tuple[str, _Check]] = {
     "CONNECT": ("connect", _boolean),
 }
 # What is not the driver's.
-_OUR_SETTINGS: dict[str, tuple[str, _Check]] = {"MEMORY_CACHE": ("memory_cache", _at_least_zero)}
+_OUR_SETTINGS: dict[str, tuple[str, _Check]] = {
+    "MEMORY_CACHE": ("memory_cache", _at_least_zero),
+    "FILE_CACHE": ("file_cache", _folder),
+    "FILE_CACHE_SIZE": ("file_cache_size", _at_least_zero),
+    "FILE_CACHE_AGE": ("file_cache_age", _seconds),
+}
+_OURS = dict(_OUR_SETTINGS.values())
 
 
 def read(
@@ -145,16 +184,15 @@ def read(
     prefix: str,
     app_name: str,
     uri: str | None = None,
-    client_options: Mapping[str, Any] | None = None,
-    memory_cache: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read the settings whose names start with *prefix* and an underscore.
 
     :param config: the application's configuration; a setting that is None counts as not set
     :param app_name: the name of the database if no setting gives one
     :param uri: a MongoDB URI that overrides ``PREFIX_URI``
-    :param client_options: options for ``MongoClient`` that override the settings
-    :param memory_cache: bytes; overrides ``PREFIX_MEMORY_CACHE``
+    :param arguments: what overrides the settings: our own options, such as ``memory_cache``, and those of
+        ``MongoClient``
     :raises TypeError, ValueError: naming the setting that is wrong
     """
 
@@ -190,7 +228,7 @@ def read(
     else:
         dbname = setting("DBNAME")
         options |= {"host": ["localhost"], "port": 27017, **take(_WITHOUT_URI)}
-    options |= client_options or {}
+    options |= {name: value for name, value in (arguments or {}).items() if name not in _OURS}
     if uri is None:
         _check_credentials(prefix, options)
         if "username" in options and options.get("authMechanism") not in _EXTERNAL_MECHANISMS:
@@ -207,8 +245,10 @@ def read(
         raise ValueError(
             f'{wrong} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); {advice}'
         )
-    kept = {} if memory_cache is None else {"memory_cache": _at_least_zero("memory_cache", memory_cache)}
-    return Settings(name, options, mongomock, **(take(_OUR_SETTINGS) | kept))
+    ours = take(_OUR_SETTINGS)
+    given = {option: value for option, value in (arguments or {}).items() if option in _OURS and value is not None}
+    ours |= {option: _OURS[option](option, value) for option, value in given.items()}
+    return Settings(name, options, mongomock, **ours)
 
 
 def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from threading import Semaphore
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, has_app_context
 
@@ -19,6 +19,9 @@ from . import config
 from .cache import Memory
 from .store import Bucket
 from .wrappers import MongoClient
+
+if TYPE_CHECKING:
+    from .cache.disk import Disk
 
 _STREAMS = 100  # exhaust cursors at once, even if half of the pool is more
 _TYPES_SIZE = 4 * 1024 * 1024  # bytes
@@ -39,13 +42,21 @@ class Connection:
             pool_size = self.client.options.pool_options.max_pool_size
             self._streams = Semaphore(_STREAMS if pool_size is None else min(pool_size // 2, _STREAMS))
         self._memory, self._types = Memory(settings.memory_cache), Memory(_TYPES_SIZE)
+        self.disk: Disk | None = None
+        if settings.file_cache is not None:
+            from .cache.disk import Disk
+            from .cache.folder import Folder
+
+            folder = Folder(settings.file_cache, settings.file_cache_size, settings.file_cache_age, 0)
+            self.disk = Disk(folder, settings.servers)
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def bucket(self, dbname: str, base: str) -> Bucket:
         """Return the bucket *base* of the database *dbname*."""
         key = dbname, base
         if key not in self._buckets:
-            self._buckets[key] = Bucket(self.client[dbname], base, self._streams, self._memory, self._types)
+            caches = self._memory, self._types, self.disk
+            self._buckets[key] = Bucket(self.client[dbname], base, self._streams, *caches)
         return self._buckets[key]
 
 

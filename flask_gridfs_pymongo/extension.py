@@ -53,9 +53,8 @@ class PyMongo:
     :param config_prefix: settings begin with it and an underscore; a MongoDB URI in its place is taken as *uri*, as in
         Flask-PyMongo 2 and 3
     :param uri: a MongoDB URI, used in place of ``PREFIX_URI``
-    :param memory_cache: bytes of small files' content that each process keeps, used in place of
-        ``PREFIX_MEMORY_CACHE``; 0: none
-    :param client_options: options of :class:`pymongo.MongoClient`, used in place of the settings
+    :param options: used in place of the settings: ``memory_cache``, ``file_cache``, ``file_cache_size``,
+        and ``file_cache_age`` for ``PREFIX_MEMORY_CACHE`` and so on, and options of :class:`pymongo.MongoClient`
     """
 
     def __init__(
@@ -64,12 +63,11 @@ class PyMongo:
         config_prefix: str | None = "MONGO",
         *,
         uri: str | None = None,
-        memory_cache: int | None = None,
-        **client_options: Any,
+        **options: Any,
     ) -> None:
         prefix, self._uri = _prefix_and_uri(config_prefix, uri)
         self._config_prefix = prefix or "MONGO"
-        self._memory_cache, self._client_options = memory_cache, client_options
+        self._options = options
         self._apps: WeakSet[Flask] = WeakSet()
         if app is not None:
             self.init_app(app)
@@ -80,8 +78,7 @@ class PyMongo:
         config_prefix: str | None = None,
         *,
         uri: str | None = None,
-        memory_cache: int | None = None,
-        **client_options: Any,
+        **options: Any,
     ) -> None:
         """Prepare *app* for this object; nothing connects before the first use.
 
@@ -94,9 +91,8 @@ class PyMongo:
         given, uri = _prefix_and_uri(config_prefix, uri)
         prefix = given or self._config_prefix
         uri = self._uri if uri is None else uri
-        memory_cache = self._memory_cache if memory_cache is None else memory_cache
-        client_options = self._client_options | client_options
-        settings = config.read(app.config, prefix, app.name, uri, client_options, memory_cache)
+        options = self._options | {name: value for name, value in options.items() if value is not None}
+        settings = config.read(app.config, prefix, app.name, uri, options)
         states = app.extensions.setdefault("pymongo", {})
         if prefix not in states and any(state.owner is self for state in list(states.values())):
             raise RuntimeError(f"this PyMongo object is already initialized for the app {app.name!r}")

@@ -472,7 +472,7 @@ def test_a_page_of_a_listing_takes_a_few_round_trips(
     assert len(trips.sent) <= most, trips.sent
 
 
-_LATER = "PIL pillow_heif magic wsgidav flask_babel mongomock gunicorn"
+_LATER = "PIL pillow_heif magic wsgidav flask_babel mongomock gunicorn flask_gridfs_pymongo.cache.disk"
 _IMPORT = """
 import sys, flask_gridfs_pymongo
 print(*sorted(name for name in sys.modules if name.startswith("flask_gridfs_pymongo.cli.")))

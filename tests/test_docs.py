@@ -237,5 +237,6 @@ def test_every_picture_and_file_is_there() -> None:
 
 def test_every_argument_and_setting_is_documented() -> None:
     arguments = [*inspect.signature(PyMongo.uploads_blueprint).parameters][2:]
-    settings = [f"MONGO_{suffix}" for suffix in (*config._WITHOUT_URI, *config._WITH_URI_TOO, "URI", "DBNAME")]
+    known = (*config._WITHOUT_URI, *config._WITH_URI_TOO, *config._OUR_SETTINGS, "URI", "DBNAME")
+    settings = [f"MONGO_{suffix}" for suffix in known]
     assert [name for name in (*arguments, *settings) if f"``{name}``" not in TEXT] == []

@@ -14,10 +14,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from threading import Semaphore
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..cache import Memory
+from ..cache import Entry, Memory
 from .arguments import check_types
 from .collections import Collections
 from .dav import Dav
@@ -40,6 +41,9 @@ from .writing.renames import rename_many
 from .writing.sources import Readable, blocks
 from .writing.writer import Writer
 
+if TYPE_CHECKING:
+    from ..cache.disk import Disk
+
 _PAGE = 1000  # names
 
 
@@ -51,6 +55,7 @@ class Bucket:
     :param streams: how many more exhaust cursors the client may open; None: use none
     :param memory: keeps the content of small files; None: do not keep any
     :param types: keeps content types that were found by a file's first bytes; None: do not keep any
+    :param disk: keeps content on local disk; None: do not keep any
     """
 
     def __init__(
@@ -60,15 +65,16 @@ class Bucket:
         streams: Semaphore | None = None,
         memory: Memory | None = None,
         types: Memory | None = None,
+        disk: Disk | None = None,
     ) -> None:
-        self.collections = Collections(database, base)
+        self.collections = Collections(database, base, disk)
         self.files, self.chunks = self.collections.files, self.collections.chunks
         self._versions = Versions(self.collections, memory)
         self._claims = Claims(self.collections)
         self.uploads = ResumableUploads(self._versions, self._claims)
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
-        self._streams = streams
+        self._streams, self._disk = streams, disk
         self.types = types or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
@@ -80,11 +86,11 @@ class Bucket:
         :param first_chunk: also fetch the first chunk if that takes no further round trip
         """
         check_types(version=version)
-        return self._versions.find(filename, version, first_chunk=first_chunk)
+        return self._versions.find(filename, version, first_chunk=first_chunk and self._disk is None)
 
     def get(self, file_id: Any, *, first_chunk: bool = False) -> StoredFile | None:
         """Return the version with this ``_id``, of any type, or None; *first_chunk* as in :meth:`find`."""
-        return self._versions.get(file_id, first_chunk=first_chunk)
+        return self._versions.get(file_id, first_chunk=first_chunk and self._disk is None)
 
     def get_many(self, file_ids: Sequence[Any]) -> Sequence[StoredFile]:
         """Return the versions with these ``_id`` that exist, in no order, in a round trip for each 1,000."""
@@ -164,14 +170,22 @@ class Bucket:
         check_types(path=path)
         return usage(self.collections, path)
 
-    def read(self, file: StoredFile, start: int = 0, stop: int | None = None) -> Reader:
+    def read(self, file: StoredFile, start: int = 0, stop: int | None = None, *, ahead: bool = True) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; None: to the end).
 
+        :param ahead: whether the file cache, if there is one, may fetch the rest of the file
         :return: an iterable of bytes; close it if you do not read it to its end
         :raises CorruptFile: if the file is damaged
         """
         check_types(start=start, stop=stop)
-        return Reader(self.chunks, file, start, file.length if stop is None else stop, self._streams)
+        stop, cached = file.length if stop is None else stop, None
+        if self._disk is not None and file.first_chunk is None:
+            cached = partial(self._disk.read if ahead else self._disk.peek, self._entry(file))
+        return Reader(self.chunks, file, start, stop, self._streams, cached)
+
+    def _entry(self, file: StoredFile) -> Entry:
+        owner, date = self.collections.owner(file.id), file.upload_date.timestamp()
+        return Entry(owner, file.etag, file.length, file.sha256, date)
 
     def open(self, filename: str | None = None, version: int = -1, *, id: Any = None) -> FileReader:
         """Open a version for reading, by its name as in :meth:`find`, or by its ``_id``.

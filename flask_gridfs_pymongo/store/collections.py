@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 import bson
@@ -24,6 +24,9 @@ from pymongo.write_concern import WriteConcern
 from .clock import Clock
 from .indexes import Index, Indexes
 from .retry import is_reachable, reason, retry
+
+if TYPE_CHECKING:
+    from ..cache.disk import Disk
 
 _WRITE_TIMEOUT = 10  # seconds that a write waits for its majority
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -45,9 +48,10 @@ class Collections:
 
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name
+    :param disk: the file cache
     """
 
-    def __init__(self, database: Any, base: str = "fs") -> None:
+    def __init__(self, database: Any, base: str = "fs", disk: Disk | None = None) -> None:
         options: dict[str, Any] = {}
         self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS.with_options(tz_aware=True)
         self._is_mock = not isinstance(database.codec_options, CodecOptions)
@@ -61,7 +65,7 @@ class Collections:
                 unicode_decode_error_handler="surrogateescape",
             )
             options["write_concern"] = _durable(database.write_concern)
-        self.name = f"{database.name}.{base}"
+        self.name, self.disk = f"{database.name}.{base}", disk
         self.files: Documents = database[f"{base}.files"].with_options(**options)
         self.chunks: Documents = database[f"{base}.chunks"].with_options(**options)
         primary = ReadPreference.PRIMARY
@@ -80,6 +84,10 @@ class Collections:
             self.files = self.files.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         self.indexes = Indexes(self.of)
         self.clock = Clock(self.primary.files)
+
+    def owner(self, file_id: Any) -> str:
+        """Return what the file cache calls the file with this ``_id``."""
+        return f"{self.name} {file_id!a}"
 
     def as_read(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return *document* as it is read once it is stored: dates in UTC to the millisecond, lists for tuples."""
@@ -122,6 +130,9 @@ class Collections:
 
         As nobody sees these chunks, no majority has to confirm the deletion.
         """
+        if self.disk is not None:
+            for file_id in ids:
+                self.disk.forget(self.owner(file_id))
         chunks = self.chunks.with_options(write_concern=WriteConcern(w=1))
         try:
             retry(chunks, lambda: chunks.delete_many({"files_id": {"$in": ids}}))

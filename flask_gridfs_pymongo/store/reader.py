@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import chain
 from threading import Semaphore
 from typing import Any
@@ -29,6 +30,8 @@ from .retry import RetryBudget, while_known
 _ANSWER_TIMEOUT = 15  # seconds; by default the driver itself takes up to 30 to notice
 _BATCH_BYTES = 1024 * 1024
 _MIN_STREAM = 4 * 1024 * 1024  # bytes; for less a stream is slower than a find
+_Pieces = Generator[bytes, None, None]
+Cached = Callable[[int, int, Callable[[int, int], _Pieces]], _Pieces]
 
 
 class Reader:
@@ -42,14 +45,22 @@ class Reader:
     :param start: the first byte
     :param stop: the byte after the last one, at most the file's length
     :param streams: how many exhaust cursors may still be open; None: use none
+    :param cached: ``cached(start, stop, fetch)`` yields what the file cache has, and else what *fetch* yields
     :raises CorruptFile: if the file is damaged, or a chunk is missing or has the wrong length
     """
 
     def __init__(
-        self, chunks: Documents, file: StoredFile, start: int, stop: int, streams: Semaphore | None = None
+        self,
+        chunks: Documents,
+        file: StoredFile,
+        start: int,
+        stop: int,
+        streams: Semaphore | None = None,
+        cached: Cached | None = None,
     ) -> None:
         file.ensure_sound()
-        self._pieces = _pieces(chunks, file, start, stop, streams)
+        fetch = partial(_pieces, chunks, file, streams)
+        self._pieces = fetch(start, stop) if cached is None else cached(start, stop, fetch)
         self._first = next(self._pieces, None)
 
     def __iter__(self) -> Reader:
@@ -64,9 +75,7 @@ class Reader:
         self._pieces.close()
 
 
-def _pieces(
-    chunks: Documents, file: StoredFile, start: int, stop: int, streams: Semaphore | None
-) -> Generator[bytes, None, None]:
+def _pieces(chunks: Documents, file: StoredFile, streams: Semaphore | None, start: int, stop: int) -> _Pieces:
     if start >= stop:
         return
     size = file.chunk_size

@@ -46,7 +46,7 @@ from wsgidav.xml_tools import etree, make_multistatus_el, use_lxml
 from ..http import dav
 from ..http.headers import NO_PAGE, PAGE, Caching
 from ..http.paths import has_dot_segments
-from ..http.response import PRECONDITIONS, is_conditional, sends_all
+from ..http.response import PRECONDITIONS, is_conditional
 from ..service.bodies import read_all
 from ..service.download import send
 from ..service.errors import report_refusal
@@ -201,11 +201,7 @@ class WebDAV:
             abort(404, "There is no such file.")
         if isinstance(found, Folder):
             return _page(current, found)
-        bucket = self._options.bucket()
-        file = found.stored
-        if sends_all(current):
-            file = bucket.get(file.id, first_chunk=True) or file
-        return send(current, bucket, file, caching=Caching(None), own_frames_only=True)
+        return send(current, self._options.bucket(), found.stored, caching=Caching(None), own_frames_only=True)
 
     def _found(self, current: Request) -> Member | None:
         return self._provider.get_resource_inst(current.path, self._bare_environ)
