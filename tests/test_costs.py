@@ -416,7 +416,9 @@ LISTING_TRIPS: list[tuple[str, dict[str, str], int]] = [
     ("/one/?limit=1000", JSON, 1),
     ("/one/?metadata.tags=even", JSON, 2),
     ("/one/?order=newest", JSON, 2),
-    ("/one/?order=newest", HTML, 3),
+    ("/one/?flat=1&order=newest", HTML, 3),
+    ("/one/", HTML, 4),  # two folders, the end, and files without a name
+    ("/one/?order=newest", HTML, 4),
     ("/one/?order=-newest", JSON, 4),
     ("/one/?order=size&limit=1000", JSON, 2),
     ("/one/?order=type", JSON, 3),

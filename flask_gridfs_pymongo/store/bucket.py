@@ -23,6 +23,7 @@ from .arguments import check_types
 from .collections import Collections
 from .dav import Dav
 from .listing.by_value import ORDERS, walk
+from .listing.in_folder import in_folder
 from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first
 from .model import StoredFile, unless_expired
 from .reader import Reader
@@ -153,6 +154,24 @@ class Bucket:
             raise TypeError("metadata must have a list of values for each key, such as {'tags': ['red']}")
         options: dict[str, Any] = {"prefix": prefix, "part": part, "having": Having(metadata or {})}
         return first(walk(self._versions, shown, order, after, limit, folded=folded, **options), limit)
+
+    def folder(
+        self,
+        folder: str = "",
+        order: str = "name",
+        after: Key | None = None,
+        limit: int = 100,
+        *,
+        metadata: Mapping[str, Sequence[Any]] | None = None,
+        shown: Visibility = EVERYTHING,
+    ) -> Page | None:
+        """Return a page of what is directly in *folder*, as people sort it: folders first, file 2 before file 10.
+
+        The parameters are those of :meth:`list`; None if more than 5,000 names are in it.
+        """
+        check_types(order=order, limit=limit, metadata=metadata)
+        having = Having(metadata or {})
+        return in_folder(self._versions, shown, order, after, limit, prefix=folder, having=having)
 
     def pages(self, **options: Any) -> Iterator[Page]:
         """Iterate over all pages of :meth:`list`, with these *options*."""

@@ -31,6 +31,8 @@ def by_name(
     having: Having = ANYTHING,
     backwards: bool = False,
     size: int,
+    growing: int = 0,
+    queries: int | None = None,
 ) -> Walk:
     """Walk the names after *after*, with one query for each batch.
 
@@ -43,8 +45,11 @@ def by_name(
     :param having: the metadata of the files; an index on ``metadata.KEY``, name and date finds them
     :param backwards: the last name first
     :param size: documents in one query
+    :param growing: documents in one query after the first, while no folder is stepped over
+    :param queries: at most
+    :raises TooManyQueries: if these are not enough
     """
-    names = _Names(versions, having, prefix, part, backwards, size)
+    names = _Names(versions, having, prefix, part, backwards, size, max(size, growing), queries)
     if after is not None:
         names.step_over(after, folder=folded and after.endswith("/") and after != prefix)
     for filename, documents, latest in names:
@@ -69,6 +74,10 @@ def by_name(
         names.budget.give_back()
 
 
+class TooManyQueries(Exception):
+    """A walk takes more queries than it may."""
+
+
 class Latest(NamedTuple):
     """The newest version of a name, and how many there are."""
 
@@ -80,14 +89,27 @@ class Latest(NamedTuple):
 class _Names:
     """The names of a bucket in order: each with its documents, the newest last, and its :class:`Latest` if known."""
 
-    def __init__(self, versions: Versions, having: Having, prefix: str, part: str, backwards: bool, size: int) -> None:
+    def __init__(
+        self,
+        versions: Versions,
+        having: Having,
+        prefix: str,
+        part: str,
+        backwards: bool,
+        size: int,
+        most: int,
+        queries: int | None,
+    ) -> None:
         self.budget = Budget()
         self._versions, self._having = versions, having
-        self._prefix, self._part, self._backwards, self._size = prefix, part, backwards, size
+        self._prefix, self._part, self._backwards = prefix, part, backwards
+        self._least, self._size, self._most, self._queries = size, size, most, queries
         self._edge: Edge | None = None
 
     def step_over(self, name: str, *, folder: bool = False) -> None:
         """Continue after *name*, or if it is a *folder* after all that it contains."""
+        if folder:
+            self._size = self._least
         self._continue(Edge.after(name, self._backwards, folder=folder))
 
     def _continue(self, edge: Edge) -> None:
@@ -97,12 +119,13 @@ class _Names:
     def __iter__(self) -> Iterator[tuple[str, list[dict[str, Any]], Latest | None]]:
         selection, skip = self._selection(), 0
         while True:
-            documents = self._piece(selection, skip)
+            size, self._size = self._size, self._most
+            documents = self._piece(selection, skip, size)
             groups = {
                 filename: list(found)[:: -1 if self._backwards else 1]
                 for filename, found in groupby(documents, key=lambda document: document["filename"])
             }
-            last = groups.popitem() if len(documents) == self._size else None  # which is perhaps incomplete
+            last = groups.popitem() if len(documents) == size else None  # which is perhaps incomplete
             for filename, latest in self._newest(groups).items():
                 is_older = latest is not None and not is_same(latest.document["_id"], groups[filename][-1]["_id"])
                 if not is_older and not self._is_behind(filename) and self.budget.left():
@@ -116,7 +139,7 @@ class _Names:
                     yield *last, None
                 self.step_over(last[0])
             before, selection = selection, self._selection()
-            skip = skip + self._size if selection == before else 0  # no query can begin with what is not UTF-8
+            skip = skip + size if selection == before else 0  # no query can begin with what is not UTF-8
 
     def _newest(self, groups: dict[str, list[dict[str, Any]]]) -> dict[str, Latest | None]:
         if not self._having.metadata:
@@ -130,10 +153,14 @@ class _Names:
     def _selection(self) -> dict[str, Any]:
         return {**self._having.selection(), "filename": named(self._edge, self._prefix, self._part)}
 
-    def _piece(self, selection: dict[str, Any], skip: int) -> list[dict[str, Any]]:
+    def _piece(self, selection: dict[str, Any], skip: int, size: int) -> list[dict[str, Any]]:
+        if self._queries is not None:
+            if not self._queries:
+                raise TooManyQueries
+            self._queries -= 1
         direction = DESCENDING if self._backwards else ASCENDING
-        found = self._versions.collections.files.find(selection, batch_size=self._size)
-        found = found.sort([("filename", direction), ("uploadDate", direction)]).skip(skip).limit(self._size)
+        found = self._versions.collections.files.find(selection, batch_size=size)
+        found = found.sort([("filename", direction), ("uploadDate", direction)]).skip(skip).limit(size)
         return list(found.max_time_ms(self.budget.left()))
 
 

@@ -33,7 +33,7 @@ def files_listing(
     with urls.of(name):
         args = MultiDict({"folder": folder, "order": order, "limit": str(limit), **({"view": view} if view else {})})
         target = Target(Kind.ROOT, folder=folder)
-        data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options))
+        data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options), sort=True)
         shown = {**data, **listing.links(args, data, listing.listing_query(args)), **choices(options, data)}
         here = request.script_root + request.full_path.rstrip("?")
         page = {"layout": "flask_gridfs_pymongo/embedded.html", "view": view, "after": here, "part": bool(data["next"])}

@@ -51,12 +51,13 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     permit(options, "list", top or None)
     if new := request.args.get("new"):
         return redirect(urls.index({**listing_query(request.args), "folder": _new_folder(top, new)}), 303)
-    data = listing.build(options.bucket(), request.args, target, options.keys, visibility_of(options))
+    data = listing.build(
+        options.bucket(), request.args, target, options.keys, visibility_of(options), sort=pages.is_browser()
+    )
     if pages.prefers_json():
         return pages.page("listing.html", data)
     template = "listing.html" if pages.is_browser() else "index.html"
-    deep = data["q"] or data["order"] != "name"  # files may be in other folders
-    carried = listing_query({**request.args, "folder": data["folder"] or "" if deep else ""})
+    carried = listing_query({**request.args, "folder": data["folder"] or "" if data["q"] else ""})
     more = {**listing.links(request.args, data, carried), **choices(options, data)}
     part = data["next"] is not None or "cursor" in request.args
     return pages.page(template, data, view=request.args.get("view"), part=part, **more)

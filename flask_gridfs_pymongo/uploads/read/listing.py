@@ -39,12 +39,15 @@ def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
     return {name: args[name] for name in _KEPT if args.get(name)}
 
 
-def build(bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys, shown: Visibility) -> dict[str, Any]:
+def build(
+    bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys, shown: Visibility, *, sort: bool = False
+) -> dict[str, Any]:
     """Return one page of a listing, as JSON and pages need it.
 
     :param args: the query: *order*, *q*, *prefix*, *folder*, *metadata.KEY* and *limit*; the page begins after *cursor*
     :param keys: of the metadata
     :param shown: which files and folders it may show; it does not reveal any others
+    :param sort: sort a folder as people do, which programs do not expect; *unsorted* says if it has too many names
     :raises werkzeug.exceptions.NotFound: for the URL of a folder in which nothing may be shown
     """
     order = args.get("order", "name")
@@ -54,14 +57,16 @@ def build(bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys,
         )
     top = _folder(args, target)
     wanted = filters(args, top, keys)
-    page = bucket.list(
-        order,
-        cursor.read(bucket, order.removeprefix("-"), args, None if wanted["part"] else top, shown),
-        _limit(args, order),
-        folded=top is not None,
-        shown=shown,
-        **wanted,
-    )
+    limit, page = _limit(args, order), None
+    sort = sort and top is not None and not wanted["part"]
+    if sort and "unsorted" not in args:
+        after = cursor.read(bucket, order.removeprefix("-"), args, top, shown)
+        page = bucket.folder(top or "", order, after, limit, metadata=wanted["metadata"], shown=shown)
+    unsorted = sort and page is None
+    if page is None:
+        order = "-name" if unsorted and order == "-name" else "name" if unsorted else order
+        after = cursor.read(bucket, order.removeprefix("-"), args, None if wanted["part"] else top, shown)
+        page = bucket.list(order, after, limit, folded=top is not None, shown=shown, **wanted)
     own = target.folder if target.kind is Kind.FOLDER else None
     if own and not (page.rows or page.folders or is_folder(bucket, own, shown)):
         abort(404, "There is no such folder.")
@@ -73,12 +78,13 @@ def build(bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys,
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows if not row.file.marks_folder],
         "folders": [{"name": path, "url": folder_url(path)} for path in page.folders],
-        "next": _next(bucket, page, args, wanted["metadata"], own),
+        "next": _next(bucket, page, {**args, "unsorted": "1"} if unsorted else args, wanted["metadata"], own),
         "order": order,
         "folder": top,
         "metadata": wanted["metadata"],
         "prefix": args.get("prefix", ""),
         "q": wanted["part"],
+        **({"unsorted": unsorted} if sort else {}),
     }
 
 
@@ -170,7 +176,7 @@ def _next(
 ) -> str | None:
     if page.next is None:
         return None
-    query = listing_query(args) | {name: args.get(name) for name in ("folder", "format", "limit")}
+    query = listing_query(args) | {name: args.get(name) for name in ("folder", "format", "limit", "unsorted")}
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
 
     def url(place: Mapping[str, Any]) -> str:

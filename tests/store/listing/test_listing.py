@@ -317,7 +317,7 @@ class TestQueryString:
             raise ExecutionTimeout("operation exceeded time limit", 50)
 
         monkeypatch.setattr(orders, "_candidates", slow)
-        answer = client.get("/u/?order=newest", headers={"Accept": accept})
+        answer = client.get("/u/?flat=1&order=newest", headers={"Accept": accept})
         assert answer.status_code == 503
         assert "flask gridfs index newest" in answer.text
         assert "exceeded" not in answer.text

@@ -281,3 +281,42 @@ def test_nothing_moves_while_a_page_loads(page: Page, site: Site) -> None:
         for target in ("", "?view=table", "1.png?details", "notes.txt?details"):
             page.goto(f"{site.address}/files/{target}", wait_until="networkidle")
             assert page.evaluate("shift") < 0.1, (target, width)
+
+
+def test_people_see_folders_in_every_order_and_programs_what_they_always_got(client: Client, mongo: PyMongo) -> None:
+    for name, size in {"f/file 10": 1, "f/file 2": 3, "f/file 1": 2, "f/sub 10/x": 9, "f/sub 9/x": 9}.items():
+        mongo.save_file(name, io.BytesIO(bytes(size)))
+    uploads = client(read_only=True)
+
+    def shown(url: str) -> list[str]:
+        found: list[str] = []
+        while url:
+            page = uploads.get(url, headers=HTML).text
+            found += re.findall(r'class="name" .*?dir="auto"[^>]*>([^<]+)</a>', page)
+            more = re.search(r'rel="next" href="([^"]+)"', page)
+            url = more[1].replace("&amp;", "&") if more else ""
+        return found
+
+    for limit in ("1", "2", "100"):
+        assert shown(f"/uploads/?folder=f/&limit={limit}") == ["sub 9/", "sub 10/", "file 1", "file 2", "file 10"]
+        assert shown(f"/uploads/f/?order=size&limit={limit}") == ["sub 9/", "sub 10/", "file 2", "file 1", "file 10"]
+    answer = uploads.get("/uploads/?folder=f/&order=size", headers=JSON).json
+    assert [file["length"] for file in answer["files"]] == [9, 9, 3, 2, 1]
+    assert "unsorted" not in answer
+
+
+def test_more_than_5000_names_are_in_alphabetical_order_and_the_page_says_so(client: Client, mongo: PyMongo) -> None:
+    names = [f"{number}" for number in range(5000)]
+    mongo.db["fs.files"].insert_many([{"filename": name, "length": 0, "chunkSize": 1} for name in names])
+    uploads, said = client(read_only=True), "they are in alphabetical order"
+    page = uploads.get("/uploads/", headers=HTML).text
+    assert said not in page
+    assert page.index(">9</a>") < page.index(">10</a>")
+    mongo.db["fs.files"].insert_one({"filename": "x", "length": 0, "chunkSize": 1})
+    for order in ("", "?order=size", "?order=name"):
+        page = uploads.get(f"/uploads/{order}", headers=HTML).text
+        assert said in page
+        assert page.index(">1000</a>") < page.index(">101</a>")
+        second = re.search(r'rel="next" href="([^"]+)"', page)
+        assert second
+        assert said in uploads.get(second[1].replace("&amp;", "&"), headers=HTML).text
