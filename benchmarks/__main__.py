@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pymongo
 
-from examples import mongod
+from flask_gridfs_pymongo.serve import mongod
 
 from .picture import draw
 from .rows import ROWS, Bench, Result

@@ -16,9 +16,9 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
-from examples.gallery.app import create_app
-from examples.mongod import running
 from examples.pictures.__main__ import photo
+from flask_gridfs_pymongo.serve.app import create_app
+from flask_gridfs_pymongo.serve.mongod import running
 
 FAST_3G = {"offline": False, "latency": 562.5, "downloadThroughput": 180_000, "uploadThroughput": 84_375}
 LOADS = 5
@@ -55,19 +55,19 @@ def load(browser: Browser, url: str, width: int) -> tuple[float, float]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as port, sync_playwright() as playwright:
-        app = create_app(f"mongodb://127.0.0.1:{port}/gallery")
+        app = create_app(f"mongodb://127.0.0.1:{port}/gallery", writable=True, demo=True)
         client = app.test_client()
-        client.put("/files/notes.txt", data=b"notes\n" * 50)
+        client.put("/notes.txt", data=b"notes\n" * 50)
         for number in range(25):
-            client.put(f"/files/photos/{number}.jpg", data=photo(number, 3000, 2000))
+            client.put(f"/photos/{number}.jpg", data=photo(number, 3000, 2000))
             for variant in ("thumb", "large"):
-                client.get(f"/files/photos/{number}.jpg?variant={variant}", headers={"Accept": "image/webp,*/*"})
+                client.get(f"/photos/{number}.jpg?variant={variant}", headers={"Accept": "image/webp,*/*"})
         server = make_server("127.0.0.1", 0, app, threaded=True)
         Thread(target=server.serve_forever, daemon=True).start()
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, target in PAGES.items():
             for width in (1280, 390):
-                found = [load(browser, f"http://127.0.0.1:{server.port}/files/{target}", width) for _ in range(LOADS)]
+                found = [load(browser, f"http://127.0.0.1:{server.port}/{target}", width) for _ in range(LOADS)]
                 paint, shift = (statistics.median(values) for values in zip(*found, strict=True))
                 print(f"{name:16} {width:5} px  LCP {paint / 1000:.2f} s  CLS {shift:.3f}", flush=True)
         browser.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,9 @@ from pymongo import monitoring
 from pymongo.database import Database
 from werkzeug.serving import make_server
 
-from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.decoder import pool
+from flask_gridfs_pymongo.serve import mongod as server
 from flask_gridfs_pymongo.store import Bucket, StoredFile
 
 from .helpers.pages import note_errors
@@ -297,20 +298,19 @@ def gallery() -> Iterator[str]:
     environ = {name: value for name, value in os.environ.items() if name != "MONGO_URI"}
     with in_memory() as folder:
         with subprocess.Popen(
-            [sys.executable, "-m", "examples.gallery"],
+            [sys.executable, "-m", "flask_gridfs_pymongo", "--demo"],
             cwd=ROOT,
-            env={**environ, "PORT": "0", "GALLERY_DATA": folder},
+            env={**environ, "PORT": "0", "TMPDIR": folder},
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
             assert process.stdout is not None
-            address = next((line for line in process.stdout if "http://" in line), None)
+            address = re.search(r"http://\S+/(?= )", process.stdout.readline() + process.stdout.readline())
             assert address is not None, "the gallery did not start"
-            yield address.split()[4]
+            yield address[0]
             process.terminate()
             assert process.wait(30) == 0
-        lock = Path(folder, "mongod.lock")
-        assert not lock.exists() or lock.read_text() == "", "mongod was not stopped"
+        assert os.listdir(folder) == [], "the demo left something behind"
 
 
 @pytest.fixture(scope="session")

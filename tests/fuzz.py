@@ -24,8 +24,8 @@ import pymongo
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from examples import mongod
 from flask_gridfs_pymongo import PyMongo, Variant
+from flask_gridfs_pymongo.serve import mongod
 
 from . import conftest
 from .fuzz_requests import LAST, connection, foreign

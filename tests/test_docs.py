@@ -32,6 +32,7 @@ from flask_gridfs_pymongo.store.indexes import INDEXES
 from .conftest import serving
 from .helpers.blocks import PAGES, ROOT, Block, blocks, named
 from .helpers.docs import close
+from .helpers.servers import running
 
 TEXT = "".join(path.read_text() for path in PAGES.values())
 TESTS = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
@@ -47,6 +48,7 @@ class Play:
         self.folder, self.uri, self.stack, self.request = folder, uri, stack, request
         self.database = uri.rpartition("/")[2]
         self.address: str | None = None
+        self.served: str | None = None
         for block in blocks("docs/quickstart.rst"):
             if block.file == "app.py":
                 self.write(block)
@@ -84,12 +86,16 @@ class Play:
         if match := re.fullmatch(r"flask (?:--app (\w+) )?run", command):
             self.address = self.stack.enter_context(serving(self.app(match[1] or "app")))
             return
+        if command.startswith("python -m flask_gridfs_pymongo "):
+            self.serve(shlex.split(self.own(command))[2:], expected)
+            return
         if "127.0.0.1:5000" in command:
             if self.address is None:
                 self.address = self.stack.enter_context(serving(self.app()))
             command = command.replace("http://127.0.0.1:5000", self.address)
         if "127.0.0.1:8000" in command:
-            command = command.replace("http://127.0.0.1:8000/", self.request.getfixturevalue("gallery"))
+            served = self.served or self.request.getfixturevalue("gallery")
+            command = command.replace("http://127.0.0.1:8000/", served)
         if command.startswith("flask gridfs ") and not set(command) & set("|<>"):  # a process of its own takes a second
             result = self.app().test_cli_runner().invoke(args=shlex.split(command)[1:])
             printed, errors = result.stdout, result.stderr
@@ -99,6 +105,15 @@ class Play:
             printed, errors = run.stdout, run.stderr
         printed = printed.replace("\r\n", "\n").replace(self.database, "shop")
         assert doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS), (command, printed, errors)
+
+    def serve(self, words: list[str], expected: str) -> None:
+        """The package's own server, on a port that is free."""
+        files = {path.name: str(path) for path in self.folder.iterdir()}
+        log = self.folder / "log"
+        command = (sys.executable, "-m", *(files.get(word, word) for word in words))
+        address, _ = self.stack.enter_context(running(command, log, PORT="0"))
+        self.served = f"http://{address}/"
+        assert log.read_text().replace(address, "127.0.0.1:8000").replace(str(self.folder) + "/", "") == expected
 
     def load(self, block: Block) -> None:
         """An application whose files are not there: each of its pages answers."""
@@ -138,7 +153,7 @@ def test_a_page_does_what_it_says(page: str, play: Play) -> None:
         if block.file:
             play.write(block)
         elif block.name:
-            assert block.name in ("gallery", "tests") or f'named("{block.name}")' in TESTS
+            assert block.name in ("demo", "gallery", "tests") or f'named("{block.name}")' in TESTS
         elif block.language == "console":
             for step in block.steps:
                 play.run(*step)

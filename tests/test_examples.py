@@ -19,7 +19,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from examples import mongod
+from flask_gridfs_pymongo.serve import mongod
 
 from .conftest import ROOT, Serve
 
@@ -52,15 +52,15 @@ class TestGallery:
     def test_a_page_that_comes_in_by_another_name_changes_nothing(self, gallery: str) -> None:
         """DNS rebinding: both fields are the attacker's, and agree."""
         fields = {"Host": "rebound.example:8000", "Origin": "http://rebound.example:8000"}
-        assert fetch(f"{gallery}files/tide.png", method="DELETE", **fields)[0] == 400
-        assert fetch(f"{gallery}files/", **fields)[0] == 400
-        assert fetch(f"{gallery}files/tide.png")[0] == 200
+        assert fetch(f"{gallery}tide.png", method="DELETE", **fields)[0] == 400
+        assert fetch(gallery, **fields)[0] == 400
+        assert fetch(f"{gallery}tide.png")[0] == 200
 
     def test_it_shows_its_samples(self, gallery: str) -> None:
         status, url, _ = fetch(gallery)
-        assert (status, url) == (200, f"{gallery}files/")
-        _, _, page = fetch(f"{gallery}files/?flat=1", Accept="text/html")
-        sources = re.findall(r'\bsrc="/(files/[^"#]+\?[^"#]+)', page.decode().replace("&amp;", "&"))
+        assert (status, url) == (200, gallery)
+        _, _, page = fetch(f"{gallery}?flat=1", Accept="text/html")
+        sources = re.findall(r'\bsrc="/([^"#]+\?[^"#]+)', page.decode().replace("&amp;", "&"))
         assert len([source for source in sources if "asset=" not in source]) >= 4  # three pictures and a film
         for source in sources:
             status, _, content = fetch(gallery + source)
@@ -69,14 +69,14 @@ class TestGallery:
 
     def test_a_picture_goes_in_through_the_form_and_is_shown(self, gallery: str) -> None:
         body = form("xyz", "new.gif", b"GIF89a...")
-        status, url, page = fetch(f"{gallery}files/", body, Content_Type=MULTIPART, Accept="text/html")
-        assert (status, url) == (200, f"{gallery}files/")
-        assert '<img src="/files/new.gif?id=' in page.decode()
-        assert fetch(f"{gallery}files/new.gif?delete", b"", Accept="text/html")[0] == 200
-        assert fetch(f"{gallery}files/new.gif")[0] == 404
+        status, url, page = fetch(gallery, body, Content_Type=MULTIPART, Accept="text/html")
+        assert (status, url) == (200, gallery)
+        assert '<img src="/new.gif?id=' in page.decode()
+        assert fetch(f"{gallery}new.gif?delete", b"", Accept="text/html")[0] == 200
+        assert fetch(f"{gallery}new.gif")[0] == 404
 
     def test_the_samples_are_stored_once(self, gallery: str) -> None:
-        files = json.loads(fetch(f"{gallery}files/", Accept="application/json")[2])["files"]
+        files = json.loads(fetch(gallery, Accept="application/json")[2])["files"]
         assert {file["versions"] for file in files if file["filename"] in ("dunes.png", "welcome.txt")} == {1}
 
 

@@ -20,7 +20,7 @@ MODULES = {
 _PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 # What each room may import of the package, beside itself. "" is the root: types, pictures, signals, the connection.
 ARROWS = {
-    "": {"cache", "cli", "http", "service", "store", "uploads", "uploads.read", "webdav"},
+    "": {"cache", "cli", "http", "serve", "service", "store", "uploads", "uploads.read", "webdav"},
     "http": {""},
     "cache": set(),
     "decoder": {""},
@@ -37,10 +37,11 @@ ARROWS = {
     "uploads.tus": {"http", "service", "store", "uploads", "uploads.pages", "uploads.write"},
     "webdav": {"", "http", "service", "store"},
     "cli": {"", "http", "store"},
+    "serve": {"", "store"},
 }
 # Of the root, which stands on all of these, a room imports the modules that know no other room.
 _BASE = {f"flask_gridfs_pymongo.{name}" for name in ("images", "mimetype", "signals")}
-_FURTHER = {"cli": {"flask_gridfs_pymongo.connection"}}
+_FURTHER = {"cli": {"flask_gridfs_pymongo.connection"}, "serve": {"flask_gridfs_pymongo.extension"}}
 LIBRARIES = {
     "store": {"flask", "jinja2", "werkzeug"},
     "http": {"bson", "flask", "gridfs", "pymongo"},

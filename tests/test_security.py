@@ -283,11 +283,18 @@ class TestBodies:
 
         Werkzeug before 3.1.9 reads some forms, Host fields and quoted names wrong. Pillow before 13: CVE-2026-96639,
         CVE-2026-96643, CVE-2026-96636, CVE-2026-96638; WsgiDAV before 4.3.5: CVE-2026-48099, CVE-2026-55509; gunicorn
-        before 23: CVE-2024-6827.
+        before 23: CVE-2024-6827; waitress before 3.0.1: CVE-2024-49768, CVE-2024-49769.
         """
         project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
         needed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
-        least = {"Flask": "3.1.3", "Pillow": "13", "Werkzeug": "3.1.9", "WsgiDAV": "4.4", "gunicorn": "23"}
+        least = {
+            "Flask": "3.1.3",
+            "Pillow": "13",
+            "Werkzeug": "3.1.9",
+            "WsgiDAV": "4.4",
+            "gunicorn": "23",
+            "waitress": "3.0.1",
+        }
         assert {one for one in needed if one.partition(">=")[0] in least} == {f"{k}>={v}" for k, v in least.items()}
 
     def test_a_new_version_is_seen_at_once(self, uploads: FlaskClient) -> None:

@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 
-from ..gallery.app import create_app
-from ..mongod import running
+from flask_gridfs_pymongo.serve.app import create_app
+from flask_gridfs_pymongo.serve.mongod import running
 
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu"]
@@ -34,11 +34,11 @@ PHOTOS = ("alps", "bay", "canyon", "dawn", "fjord", "hills", "island", "moor", "
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as port, sync_playwright() as playwright:
-        app = create_app(f"mongodb://127.0.0.1:{port}/gallery")
+        app = create_app(f"mongodb://127.0.0.1:{port}/gallery", writable=True, demo=True)
         Babel(app, locale_selector=lambda: request.accept_languages.best_match(["en", "de"]))
         server = make_server("127.0.0.1", 0, app, threaded=True)
         Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.port}/files/"
+        address = f"http://127.0.0.1:{server.port}/"
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         fill(browser.new_page(), address)
         summer = f"{address}?folder=photos/2026/"

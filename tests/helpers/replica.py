@@ -15,7 +15,7 @@ from typing import Any
 import pymongo
 from pymongo.errors import PyMongoError
 
-from examples.mongod import running
+from flask_gridfs_pymongo.serve.mongod import running
 
 TIMEOUTS = "serverSelectionTimeoutMS=15000&connectTimeoutMS=1000&heartbeatFrequencyMS=500"
 """in a URI: how soon a client gives up on a server that is gone or frozen"""

@@ -10,7 +10,7 @@ import pytest
 from pymongo.errors import OperationFailure
 from pymongo.server_api import ServerApi
 
-from examples import mongod as server
+from flask_gridfs_pymongo.serve import mongod as server
 
 from ..conftest import HTML, form, missing
 from ..helpers.doors import EXPECTED, OPERATIONS, Doors, fill, opened, outcomes

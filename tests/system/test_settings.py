@@ -27,8 +27,8 @@ from pymongo.errors import (
 )
 from pymongo.monitoring import ServerHeartbeatListener
 
-from examples import mongod as server
 from flask_gridfs_pymongo import PyMongo, wrappers
+from flask_gridfs_pymongo.serve import mongod as server
 
 from ..conftest import missing
 from ..helpers.replica import standalone

