@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -292,7 +291,7 @@ class PyMongo:
         file = bucket.find(filename, version)
         if file is None:
             abort(404, "There is no such file or version.")
-        return links.signed_url(bucket, name, file, int(time.time()) + expires_in, as_attachment, **variables)
+        return links.signed_url(bucket, name, file, links.expiry(bucket, expires_in), as_attachment, **variables)
 
     @takes(Options)
     def uploads_blueprint(self, *args: Any, **options: Any) -> UploadsBlueprint:

@@ -84,7 +84,10 @@ def names_tag(headers: Fields) -> bool:
 
 
 def last_modified(date: datetime) -> datetime:
-    """Return the Last-Modified of a change at *date*: in whole seconds, and never in the future (section 8.8.2.1)."""
+    """Return the Last-Modified of a change at *date*: in whole seconds, and never after the Date that the server sends.
+
+    Both are by this machine's clock (section 8.8.2.1), so preconditions are about the *date* itself.
+    """
     return min(date, datetime.now(UTC)).replace(microsecond=0)
 
 
@@ -95,9 +98,9 @@ def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime 
 
     :param headers: the request's header fields
     :param etag: the opaque tag of the current representation's strong validator; None: it has none
-    :param modified: its Last-Modified
+    :param modified: when it last changed; whole seconds count
     """
-    reading = method in ("GET", "HEAD")
+    reading, modified = method in ("GET", "HEAD"), _seconds(modified)
     if (value := _field(headers, "If-Match")) is not None:
         if not _matches(value, etag, weakly=False):
             return Outcome.FAILED
@@ -116,13 +119,13 @@ def range_applies(headers: Fields, etag: str, modified: datetime | None) -> bool
 
     The comparison is strong for a tag and exact for a date.
 
-    :param modified: the Last-Modified; None if it is not a strong validator (section 8.8.2.2)
+    :param modified: when it last changed; None if that is not a strong validator (section 8.8.2.2)
     """
     value = _field(headers, "If-Range")
     if value is None:
         return True
     if (date := parse_date(value)) is not None:
-        return date == modified
+        return date == _seconds(modified)
     return value == f'"{etag}"'
 
 
@@ -131,6 +134,10 @@ def _matches(value: str, etag: str | None, weakly: bool, ignore_coding: bool = F
         return False
     tags = [(weak, _CODING_SUFFIX.sub("", tag) if ignore_coding else tag) for weak, tag in parse_tags(value)]
     return value == "*" or any(tag == etag and (weakly or not weak) for weak, tag in tags)
+
+
+def _seconds(date: datetime | None) -> datetime | None:
+    return date and date.replace(microsecond=0)
 
 
 def _date(headers: Fields, name: str) -> datetime | None:

@@ -71,8 +71,7 @@ def respond(request: Request, representation: Representation, response_class: ty
     """Answer a GET or HEAD: 200, 206, 304, 412 or 416, in the order of RFC 9110 section 13.2.2."""
     validators, modified = {"ETag": f'"{representation.etag}"'}, representation.modified
     if modified is not None:
-        modified = conditions.last_modified(modified)
-        validators["Last-Modified"] = http_date(modified)
+        validators["Last-Modified"] = http_date(conditions.last_modified(modified))
     outcome = conditions.evaluate(request.method, request.headers, representation.etag, modified)
     if outcome is Outcome.NOT_MODIFIED:
         # Section 15.4.5: the fields of a 200 that caches need, and none about the content.

@@ -15,7 +15,7 @@ from typing import Any
 from flask import Request, Response, current_app
 
 from .. import mimetype
-from ..http.conditions import Outcome, evaluate, last_modified
+from ..http.conditions import Outcome, evaluate
 from ..http.digests import is_wanted, repr_digest
 from ..http.headers import Caching, cache_control, content_headers
 from ..http.response import Representation, respond
@@ -98,5 +98,4 @@ def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:
 
 
 def _performs(request: Request, file: StoredFile) -> bool:
-    modified = last_modified(file.upload_date)
-    return evaluate(request.method, request.headers, file.etag, modified) is Outcome.PERFORM
+    return evaluate(request.method, request.headers, file.etag, file.upload_date) is Outcome.PERFORM

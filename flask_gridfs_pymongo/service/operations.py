@@ -9,7 +9,7 @@ from typing import Any
 from flask import abort, current_app
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from ..http.conditions import Fields, Outcome, evaluate, last_modified
+from ..http.conditions import Fields, Outcome, evaluate
 from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, StoredFile, Visibility, trim
 from .inspection import inspect
@@ -20,7 +20,7 @@ from .texts import Message
 def check_preconditions(method: str, headers: Fields, current: StoredFile | None) -> None:
     """Abort with 412 unless a request's preconditions hold for *current* (RFC 9110 section 13)."""
     etag = current.etag if current else None
-    modified = last_modified(current.upload_date) if current else None
+    modified = current.upload_date if current else None
     if evaluate(method, headers, etag, modified) is Outcome.FAILED:
         abort(412, "The file is not (or no longer) what the request's preconditions require; nothing was changed.")
 

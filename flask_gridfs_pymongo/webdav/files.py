@@ -16,9 +16,10 @@ from typing import Any
 from flask import Request, request
 from wsgidav.dav_provider import DAVNonCollection
 
+from ..http.conditions import last_modified
 from ..http.filenames import compose
 from ..http.headers import media_type
-from ..http.response import is_conditional
+from ..http.response import http_date, is_conditional
 from ..service.operations import after_save, check_preconditions
 from ..service.receive import save_body
 from ..service.rights import permit
@@ -79,6 +80,8 @@ class File(Resource, DAVNonCollection):
     def get_property_value(self, name: str) -> Any:
         if name == "{DAV:}getetag":  # that of WsgiDAV has no quotes (RFC 4918 section 15.6)
             return f'"{self.stored.etag}"'
+        if name == "{DAV:}getlastmodified":  # as in the response to a GET (section 15.7)
+            return http_date(last_modified(self.stored.upload_date))
         return super().get_property_value(name)
 
     def get_content(self) -> None:

@@ -476,6 +476,17 @@ def test_last_modified_is_in_whole_seconds(ago: timedelta) -> None:
 
 
 def test_last_modified_is_never_in_the_future() -> None:
+    """But what a precondition compares is: this machine's clock may be wrong, and another version follow."""
     before = datetime.now(UTC).replace(microsecond=0)
     for date in (datetime.now(UTC) + timedelta(days=1), datetime(9999, 12, 31, tzinfo=UTC)):
-        assert before <= last_modified(date) <= datetime.now(UTC)
+        told = last_modified(date)
+        assert before <= told <= datetime.now(UTC)
+        for since, unmodified in ((told, False), (date - timedelta(seconds=2), False), (date, True)):
+            fields = {name: http_date(since) for name in ("If-Modified-Since", "If-Unmodified-Since", "If-Range")}
+            assert evaluate("GET", {"If-Modified-Since": fields["If-Modified-Since"]}, ETAG, date) is (
+                NOT_MODIFIED if unmodified else PERFORM
+            )
+            assert evaluate("PUT", {"If-Unmodified-Since": fields["If-Unmodified-Since"]}, ETAG, date) is (
+                PERFORM if unmodified else FAILED
+            )
+            assert range_applies(fields, ETAG, date) is unmodified

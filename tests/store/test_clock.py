@@ -15,7 +15,7 @@ from bson import ObjectId
 from flask_gridfs_pymongo import PyMongo
 
 from ..conftest import ROOT, missing
-from ..helpers.clocks import faketime
+from ..helpers.clocks import create, faketime, link
 from ..helpers.drive import LOCK, mounting
 from ..helpers.replica import TIMEOUTS, standalone
 
@@ -25,23 +25,33 @@ def wrong(days: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_an_application_whose_clock_is_wrong(real: PyMongo, uri: str, days: int) -> None:
-    environ, store, now = wrong(days), real.bucket(), datetime.now(UTC)
+def test_an_application_whose_clock_is_wrong(uri: str, days: int) -> None:
+    app, mongo = create(uri)
+    environ, store, now = wrong(days), mongo.bucket(), datetime.now(UTC)
     soon, past = now + timedelta(hours=12), now - timedelta(hours=2)
-    for name, expires in (("live", None), ("live", soon), ("dead", None), ("dead", past), ("mine", None)):
+    never = dict.fromkeys(("live", "dead", "mine", "dated"))
+    for name, expires in (*never.items(), ("live", soon), ("dead", past)):
         store.save(name, [name.encode()], expires_at=expires)
     store.collections.clock.now()
     young = ObjectId.from_datetime(now - timedelta(minutes=50))
     store.chunks.insert_one({"_id": young, "files_id": ObjectId(), "n": 0, "data": b"x"})
-    command = [sys.executable, "-m", "tests.helpers.clocks", uri]
+    signed = [link(app, mongo, "mine", seconds) for seconds in (3600, -7200)]
+    command = [sys.executable, "-m", "tests.helpers.clocks", uri, *signed]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, check=True)
     seen: dict[str, Any] = json.loads(done.stdout)
     hour = now.timestamp() / 3600
     assert abs(seen.pop("hour") - hour) > 23
     assert all(abs(made - hour) < 0.1 for made in seen.pop("chunks"))
+    answer = app.test_client().get(seen.pop("link"))
+    assert answer.status_code == 200
+    assert 3300 < (answer.cache_control.max_age or 0) <= 3600
     assert seen == {
+        "told": True,
+        "signed": [200, 410],
+        "since": [[200, 200, 412], [304, 206, 204]],
+        "expired": False,
         "found": ["live", "mine"],
-        "listed": ["live", "mine"],
+        "listed": ["dated", "live", "mine"],
         "versions": [2, 0],
         "move": 409,
         "put": [204, 201, 201],
@@ -55,6 +65,7 @@ def test_an_application_whose_clock_is_wrong(real: PyMongo, uri: str, days: int)
         assert file is not None
         assert abs(file.upload_date - now) < timedelta(minutes=5)
         assert name == "kept" or abs(file.expires_at - now - timedelta(hours=1)) < timedelta(minutes=5)  # type: ignore[operator]
+    mongo.cx.close()
 
 
 @pytest.mark.replica

@@ -42,7 +42,7 @@ def finish(
     with writer.lease.renewing(writer.offset, tail):
         document = writer.stored() if writer.may_be_stored else None
         if document is not None:
-            file = StoredFile.from_document(document)
+            file = writer.versions.stored(document)
         else:
             content = _content(writer, tail)
             if inspect is not None:

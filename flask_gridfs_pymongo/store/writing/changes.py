@@ -59,7 +59,8 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
             raise TypeError("the file's metadata is not a mapping: another tool put something else there")
         retry(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
     changed = retry(files, lambda: files.find_one_and_update(own, update, return_document=ReturnDocument.AFTER))
-    return StoredFile.from_document(changed, options=collections.codec_options) if changed else None
+    options, now = collections.codec_options, collections.clock.now
+    return StoredFile.from_document(changed, options=options, now=now) if changed else None
 
 
 def expire_older(versions: Versions, expired: StoredFile) -> None:

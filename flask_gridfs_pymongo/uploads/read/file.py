@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import Request, Response, abort
 from werkzeug.exceptions import Forbidden, NotFound
 from werkzeug.wrappers import Response as BaseResponse
@@ -95,6 +93,6 @@ def signed(options: Options, request: Request, target: Target) -> Response:
     file = bucket.get(link.file_id, first_chunk=sends_all(request))
     if file is None or target.name not in (None, file.filename):
         abort(404, "There is no such file or version.")
-    answer = _send(options, request, file, Caching(int(link.expires - time.time())), link.as_attachment)
+    answer = _send(options, request, file, Caching(link.left), link.as_attachment)
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer

@@ -1,14 +1,13 @@
-"""Signed links: whoever has the link may read a version, until the link expires.
+"""Signed links: whoever has the link may read a version, until the link expires by the database server's clock.
 
 ::
 
-    url = signed_url(bucket, "uploads", file, int(time.time()) + 3600, None)
+    url = signed_url(bucket, "uploads", file, expiry(bucket, 3600), None)
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -31,8 +30,13 @@ class Link(NamedTuple):
 
     file_id: Any
     as_attachment: bool | None
-    expires: int
-    """seconds since 1970"""
+    left: int
+    """seconds for which it is valid"""
+
+
+def expiry(bucket: Bucket, seconds: int) -> int:
+    """Return when a link expires that is valid for *seconds* from now, in seconds since 1970."""
+    return int(bucket.collections.clock.now().timestamp()) + seconds
 
 
 def signed_url(
@@ -41,7 +45,7 @@ def signed_url(
     """Build a link to a version; it is valid for this blueprint only, since others may show other types.
 
     :param blueprint: the name that its endpoints begin with
-    :param expires: seconds since 1970
+    :param expires: see :func:`expiry`
     :param as_attachment: as in :meth:`.PyMongo.uploads_url`
     :param variables: those of its ``url_prefix``
     :raises ValueError: if the ``_id`` is too long for a URL
@@ -63,7 +67,7 @@ def share(options: Options, request: Request, target: Target) -> Response:
     if options.share is None:
         abort(403, "Signed links are disabled: the application gave uploads_blueprint() no share.")
     file = select(options, request, target, "read", changes=False)
-    expires = int(time.time()) + options.share
+    expires = expiry(options.bucket(), options.share)
     url = signed_url(options.bucket(), str(request.blueprint), file, expires, None)
     return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, UTC).isoformat()})
 
@@ -78,9 +82,10 @@ def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
         abort(404, "This link is not valid.")
     if signed_bucket != bucket.files.full_name:
         abort(404, "This link is not valid.")
-    if expires <= time.time():
+    left = expires - expiry(bucket, 0)
+    if left <= 0:
         abort(410, "This link has expired.")
-    return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, expires)
+    return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, left)
 
 
 def _serializer(blueprint: str) -> URLSafeSerializer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.exceptions import NotFound
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.store.clock import Clock
 from flask_gridfs_pymongo.uploads.read import links
 
 
@@ -109,10 +109,9 @@ class TestLinks:
         assert client.get(url).status_code == 404
 
     def test_it_expires(self, client: FlaskClient, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
-        now = time.time()
-        url = mongo.uploads_url("a/b.txt", expires_in=60)
+        url, now = mongo.uploads_url("a/b.txt", expires_in=60), Clock.now
         for seconds, status in ((58, 200), (61, 410)):
-            monkeypatch.setattr(links.time, "time", lambda seconds=seconds: now + seconds)
+            monkeypatch.setattr(Clock, "now", lambda clock, seconds=seconds: now(clock) + timedelta(seconds=seconds))
             assert client.get(url).status_code == status
         assert client.get(url).json["detail"] == "This link has expired."
 
