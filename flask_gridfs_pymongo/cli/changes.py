@@ -142,7 +142,10 @@ def _with_new_names(
         if is_folder(store, name) and folder(destination).startswith(folder(name)):
             report.failed(name, f"a folder cannot be moved or copied into itself ({destination!r})")
             continue
-        for one in stored_files(store, [name], report):
+        matches: Iterable[StoredMatch] = stored_files(store, [name], report)
+        if is_move and _takes_own_names(store, name, destination):
+            matches = sorted(matches, key=lambda one: len(one.rest))
+        for one in matches:
             with report.trying(one.name):
                 one.ensure_named()
                 new = name_into(destination, one, into_folder)
@@ -153,6 +156,16 @@ def _with_new_names(
                         store.delete_all(one.file)
                     continue
                 yield one, new
+
+
+def _takes_own_names(bucket: Bucket, name: str, destination: str) -> bool:
+    """Whether something in a folder gets a name that something else in it has now: ``mv a/a/ a/`` with ``a/a/a/x``.
+
+    Then shorter names go first.
+    """
+    old = folder(name)
+    new = folder(destination) + ("" if name.endswith("/") else old[old.rfind("/", 0, -1) + 1 :])
+    return old.startswith(new) and bool(bucket.list(prefix=old + old.removeprefix(new), limit=1).rows)
 
 
 def _tell(

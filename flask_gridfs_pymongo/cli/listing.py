@@ -164,7 +164,7 @@ def du_command(paths: tuple[str, ...], bucket: str, prefix: str | None) -> None:
         for path in paths or TOP[1:]:
             name = spelled(store, path)
             used = store.usage(folder(name) if is_folder(store, name) else name)
-            if used.versions or path in TOP:
+            if used.versions or path in TOP or store.list(prefix=folder(name), limit=1).rows:
                 report.line(f"{used.bytes:>15,} bytes  files {used.names:,}  versions {used.versions:,}  {path}")
             else:
                 report.failed(path, "there is no such file or folder")

@@ -126,6 +126,16 @@ class TestMv:
         }
         assert told == list(moved.values())
 
+    @pytest.mark.parametrize("arguments", ["d/d/ d/", "d/d ."])
+    def test_files_take_names_that_others_leave(self, app: Flask, bucket: Bucket, arguments: str) -> None:
+        for name in ("d/d/x", "d/d/d/x", "d/d/d/d/x", "d/d/y"):
+            put(bucket, name, name.encode())
+        assert call(app, "mv", *arguments.replace(".", "/").split()) == (0, [], [])
+        for name in ("d/x", "d/d/x", "d/d/d/x", "d/y"):
+            file = bucket.find(name)
+            assert file is not None
+            assert b"".join(bucket.read(file)) == name.replace("d/", "d/d/", 1).encode()
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

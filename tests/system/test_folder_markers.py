@@ -82,12 +82,28 @@ def test_archives(client: Client, bucket: Bucket) -> None:
     assert unpackable(["a", "a/", "b*/c/", "b*/c/d"]) == ["a (2)", "a/", "b_/c/", "b_/c/d"]
 
 
+def test_by_its_id_it_is_moved_and_copied_as_a_folder(client: Client, bucket: Bucket) -> None:
+    uploads = client(authorize=everyone)
+    (marker,) = (row.file.key for row in bucket.list(prefix="docs/empty/").rows)
+    copied = uploads.post(f"/uploads/?id={marker}&copy=more/full", headers=JSON)
+    assert (copied.status_code, copied.get_json()["filename"]) == (201, "more/full/")
+    moved = uploads.post("/uploads/?move=new", data={"id": marker}, headers=JSON)
+    assert [file["filename"] for file in moved.get_json()["files"]] == ["new/empty/"]
+    assert uploads.get("/uploads/new/", headers=JSON).get_json()["folders"][0]["name"] == "new/empty/"
+
+
 class TestCommands:
     def test_they_show_and_write_folders(self, app: Flask, bucket: Bucket, tmp_path: Path) -> None:
         assert call(app, "ls").lines == ["docs/", "lone/", "top.txt"]
         assert call(app, "ls", "docs").lines == ["docs/empty/", "docs/sub/", "docs/a.txt"]
         assert call(app, "ls", "lone") == call(app, "ls", "lone/") == (0, [], [])
         assert sorted(call(app, "ls", "-R").lines) == sorted(FILES + MARKERS)
+        used = [" ".join(line.split()) for line in call(app, "du", "docs", "lone/", "/").lines]
+        assert used == [
+            "24 bytes files 2 versions 2 docs",
+            "0 bytes files 0 versions 0 lone/",
+            "31 bytes files 3 versions 3 /",
+        ]
         assert call(app, "get", "/", tmp_path / "all") == (0, [], [])
         assert call(app, "get", "docs", tmp_path) == (0, [], [])
         assert call(app, "get", "lone/", tmp_path / "lone") == (0, [], [])

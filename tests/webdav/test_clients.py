@@ -135,7 +135,7 @@ def test_webdavclient3(server: str, mongo: PyMongo, tmp_path: Path) -> None:
 
 
 def test_easywebdav2(server: str, mongo: PyMongo, tmp_path: Path) -> None:
-    """It asks for folders by HEAD, too."""
+    """It asks for folders by HEAD, too (OpenMarshal/npm-WebDAV-Server#100)."""
     parts = urlsplit(server)
     client = package("easywebdav2").connect(parts.hostname, port=parts.port, path="dav")
     client.mkdir("easy")
@@ -183,7 +183,7 @@ def test_fsspec(server: str, mongo: PyMongo) -> None:
 
 
 def test_cadaver(server: str, mongo: PyMongo, tmp_path: Path) -> None:
-    """Its propnames showed nothing."""
+    """Its propnames showed nothing, of which there is no public report."""
     (tmp_path / "data").write_bytes(DATA)
     commands = """
         mkcol c
@@ -215,7 +215,7 @@ def test_cadaver(server: str, mongo: PyMongo, tmp_path: Path) -> None:
 
 
 def test_davfs2(server: str, mongo: PyMongo, tmp_path: Path) -> None:
-    """A mount; there vim renames the old file, writes a new one, and deletes the old one."""
+    """A mount with free space (owncloud/core#11776), as vim saves there (danmunn/redmine_dmsf#1413)."""
     if os.geteuid() or not os.access("/dev/fuse", os.W_OK):
         pytest.skip("only root can mount, and needs FUSE")
     mount, mounted = program("mount.davfs"), tmp_path / "mounted"

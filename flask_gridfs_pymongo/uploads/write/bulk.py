@@ -67,7 +67,10 @@ def move(options: Options, request: Request, target: Target) -> Response:
     ids = form.getlist("id")
     selected = _files(options, ids)
     folder = request.args["move"] or form.get("to", "")
-    targets = {file.filename: clean_or_400(f"{folder}/{file.filename.rpartition('/')[2]}") for file in selected}
+    targets = dict[str, str]()
+    for file in selected:
+        last = file.filename.rstrip("/").rpartition("/")[2]
+        targets[file.filename] = clean_or_400(f"{folder}/{last}", file)
     files = [file for file in selected if targets[file.filename] != file.filename]
     for file in files:
         for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):

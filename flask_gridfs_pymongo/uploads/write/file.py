@@ -112,9 +112,12 @@ def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> 
     return pages.created(data, pages.url_of(saved[0]) if len(saved) == 1 else None)
 
 
-def clean_or_400(filename: str | None) -> str:
-    """Return *filename* cleaned; abort with 400 if nothing of it is left."""
+def clean_or_400(filename: str | None, file: StoredFile | None = None) -> str:
+    """Return *filename* cleaned; abort with 400 if nothing of it is left.
+
+    :param file: to which it is given; if that marks a folder, so does the name
+    """
     cleaned = clean(filename or "")
     if not cleaned:
         abort(400, no_name_left(filename))
-    return cleaned
+    return f"{cleaned}/" if file is not None and file.marks_folder else cleaned

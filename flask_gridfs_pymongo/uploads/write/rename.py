@@ -45,7 +45,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
             return _answer(request, moved, gettext("%(old)s is now %(new)s.", old=target.name, new=moved.filename))
         raise
     permit(options, "delete", file.filename)
-    new = _new_name(options, request, "move")
+    new = _new_name(options, request, "move", file)
     inspect_renamed(options, file, new)
     try:
         moved = rename(options, file, new, lambda newest: check_preconditions(request.method, request.headers, newest))
@@ -59,7 +59,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
 def copy(options: Options, request: Request, target: Target) -> Response:
     """Copy a version, with its type and metadata, to a new name."""
     file = _named_file(options, request, target)
-    new = _new_name(options, request, "copy")
+    new = _new_name(options, request, "copy", file)
 
     def check(newest: StoredFile | None) -> None:
         if newest is not None:
@@ -87,7 +87,7 @@ def _moved_before(options: Options, request: Request, target: Target) -> StoredF
     try:
         for name in names:
             permit(options, "delete", name)
-        new = _new_name(options, request, "move")
+        new = _new_name(options, request, "move", None)
     except HTTPException:
         return None
     there = options.bucket().newest(new)
@@ -97,11 +97,11 @@ def _moved_before(options: Options, request: Request, target: Target) -> StoredF
     return next(filter(None, (complete_rename(options, name, new) for name in names)), None)
 
 
-def _new_name(options: Options, request: Request, flag: str) -> str:
-    """Return the new name, cleaned, which may be written: the URL's, or else the form's."""
+def _new_name(options: Options, request: Request, flag: str, file: StoredFile | None) -> str:
+    """Return the new name of *file*, cleaned, which may be written: the URL's, or else the form's."""
     form = MultiDict[str, str]() if request.args[flag] else small_form(request)
     in_folder = f"{form.get('folder', '')}/{form['name']}" if form.get("name") else None
-    new = clean_or_400(request.args[flag] or form.get("to") or in_folder)
+    new = clean_or_400(request.args[flag] or form.get("to") or in_folder, file)
     permit(options, "write", new)
     return new
 

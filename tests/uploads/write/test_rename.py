@@ -191,7 +191,7 @@ class TestSeveral:
         with monkeypatch.context() as broken:
             broken.setattr(
                 "flask_gridfs_pymongo.store.bucket.rename_many",
-                lambda versions, claims, names, check: {
+                lambda versions, claims, names, check, note: {
                     old: rename(versions, claims, old, new, check) for old, new in names.items()
                 },
             )
