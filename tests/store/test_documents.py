@@ -164,6 +164,7 @@ def test_numbers_of_every_type_are_read(app: Flask, real: PyMongo, uploads: Flas
     assert [one["subject"] for one in json.loads(result.output)["findings"]] == ["index"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_pages_of_three")
 class TestEveryType:
     """Each value of :data:`ANY` in the place of each field, all of them in one bucket."""
@@ -363,6 +364,7 @@ class TestIds:
                     mongo.send_file(**arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_pages_of_three")
 def test_names_that_are_not_utf8(real: PyMongo, uploads: FlaskClient) -> None:
     """They stand where the server has them, are damaged, and go by their id."""

@@ -20,7 +20,7 @@ from flask_gridfs_pymongo.store import Bucket
 from ..helpers.replica import until
 from ..helpers.servers import APP, COMMANDS, GUNICORN, running
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.slow]
 
 LARGE = random.Random(8).randbytes(20_000_011)
 UPLOAD = LARGE[:5_000_001]
@@ -240,7 +240,6 @@ def resident(process: int) -> int:
     return int(own.split()[1]) * 1024 + sum(resident(int(child)) for child in children)
 
 
-@pytest.mark.slow
 def test_200_stalled_downloads(mongod: str, store: Bucket, tmp_path: Path) -> None:
     """On ten connections, in two batches of memory for each at most; others are answered meanwhile."""
     command = (*GUNICORN, "gthread", "--threads", "210")
