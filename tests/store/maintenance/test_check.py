@@ -468,6 +468,7 @@ class TestOthersAtWork:
         findings = Check(store.collections, verify=verify, advance=lambda _: store.delete(id="it")).findings()
         assert [finding.id for finding in findings] == ["md5"]
 
+    @pytest.mark.slow
     def test_no_finding_and_no_loss_while_files_come_and_go(self, app: Flask, real: PyMongo) -> None:
         call(app, "index")
         for old in range(900):
