@@ -39,6 +39,8 @@ TESTS = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 SET_UP = re.compile(r"python3 -m venv |\. \.venv/|(?:\.venv/bin/)?pip install ")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+NOX = (ROOT / "noxfile.py").read_text()
+SESSIONS = {*re.findall(r"^def (\w+)\(session", NOX, re.MULTILINE)}
 
 
 class Play:
@@ -176,17 +178,26 @@ def test_a_set_up_command_is_one_line(name: str) -> None:
 
 
 def test_the_commands_for_one_test() -> None:
-    test, lint, build = (command for command, _ in Block("console", "", named("one-test")).steps)
+    test, nox = (command for command, _ in Block("console", "", named("one-test")).steps)
     *_, module, _, part = test.split()
     assert re.search(rf"def test_\w*{part}", (ROOT / module).read_text())
-    ci = (ROOT / ".ci" / "run").read_text()
-    assert [command for command in (*lint.split(" && "), build) if command.removeprefix("python ") not in ci] == []
+    assert SESSIONS.issuperset(nox.removeprefix("nox -s ").split())
+
+
+def test_ci_runs_every_session() -> None:
+    """``fast`` is a part of ``tests``, which README's own command runs."""
+    ci = "".join((ROOT / name).read_text() for name in (".ci/run", ".github/workflows/ci.yml"))
+    called = {name for line in re.findall(r"nox -s ([\w ]+)", ci) for name in line.split()}
+    assert called | {"tests"} == SESSIONS
 
 
 def test_the_loop_leaves_out_all_marks() -> None:
     own = re.findall(r'^    "(\w+): ', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    (loop, _), _, (others, _) = Block("console", "", named("loop")).steps
-    assert re.findall(r"not (\w+)", loop) == own
+    *loop, (others, _) = Block("console", "", named("loop")).steps
+    assert all(command.split()[2] in SESSIONS for command, _ in loop)
+    fast = re.search(r'FAST = "(.*)"', NOX)
+    assert fast
+    assert re.findall(r"not (\w+)", fast[1]) == own
     ci = (ROOT / ".ci" / "run").read_text()
     assert others in ci
     assert "pytest -m slow" in ci
