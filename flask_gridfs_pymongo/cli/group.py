@@ -25,7 +25,7 @@ from pymongo.errors import PyMongoError
 from ..connection import AppState
 from ..store import Bucket, Unsupported, reason
 
-_MODULES = ("changes", "check", "expire", "indexes", "listing", "sync", "transfers")
+_MODULES = ("cache", "changes", "check", "expire", "indexes", "listing", "sync", "transfers")
 
 
 def _prepare() -> None:
@@ -72,10 +72,15 @@ class Failure(click.ClickException):
         return plain(self.message)
 
 
+def prefix_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--config-prefix``."""
+    prefix_help = "The config_prefix of the PyMongo object.  [default: MONGO, or the only one]"
+    return click.option("--config-prefix", "prefix", help=prefix_help)(command)
+
+
 def bucket_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--bucket`` and ``--config-prefix``, which is also taken by its old name ``--prefix``."""
-    prefix_help = "The config_prefix of the PyMongo object.  [default: MONGO, or the only one]"
-    command = click.option("--config-prefix", "prefix", help=prefix_help)(command)
+    command = prefix_option(command)
     command = click.option("--prefix", "_", hidden=True, is_eager=True, expose_value=False, callback=_renamed)(command)
     return click.option("--bucket", default="fs", show_default=True, help="The name of the bucket.")(command)
 
@@ -86,7 +91,8 @@ def _renamed(context: click.Context, parameter: click.Parameter, value: str | No
         context.default_map = {"prefix": value}
 
 
-def _state(prefix: str | None) -> AppState:
+def state_of(prefix: str | None) -> AppState:
+    """Return the state of the PyMongo object with this *prefix*."""
     states: dict[str, AppState] = current_app.extensions["pymongo"]
     if prefix is None:
         prefix = next(iter(states)) if len(states) == 1 else "MONGO"
@@ -99,7 +105,7 @@ def _state(prefix: str | None) -> AppState:
 @contextmanager
 def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
     """Open the bucket *name* of the PyMongo object with this *prefix*; a database error ends the command."""
-    state = _state(prefix)
+    state = state_of(prefix)
     if state.settings.mongomock:
         raise Failure("mongomock keeps files in the memory of one process: this command would see none")
     try:
