@@ -48,6 +48,8 @@ class Settings:
     """bytes"""
     file_cache_age: int = 7 * 86400
     """seconds after its last use that a file is kept"""
+    accel: str | None = None
+    """the URL under which nginx sends files of the file cache"""
 
     @property
     def servers(self) -> str:
@@ -149,6 +151,12 @@ def _seconds(setting: str, value: Any) -> int:
     return int(value.total_seconds()) if isinstance(value, timedelta) else _at_least_zero(setting, value)
 
 
+def _location(setting: str, value: Any) -> str:
+    if not re.fullmatch("/([A-Za-z0-9._~-]+/)+", _string(setting, value)):
+        raise ValueError(f"{setting} must be a path that begins and ends with a slash, such as /_files/, not {value!r}")
+    return str(value)
+
+
 _Check = Callable[[str, Any], Any]
 # suffix -> (the driver's option, the check): first the settings that a URI replaces, then the others.
 _WITHOUT_URI: dict[str, tuple[str, _Check]] = {
@@ -175,6 +183,7 @@ _OUR_SETTINGS: dict[str, tuple[str, _Check]] = {
     "FILE_CACHE": ("file_cache", _folder),
     "FILE_CACHE_SIZE": ("file_cache_size", _at_least_zero),
     "FILE_CACHE_AGE": ("file_cache_age", _seconds),
+    "ACCEL": ("accel", _location),
 }
 _OURS = dict(_OUR_SETTINGS.values())
 
@@ -248,6 +257,8 @@ def read(
     ours = take(_OUR_SETTINGS)
     given = {option: value for option, value in (arguments or {}).items() if option in _OURS and value is not None}
     ours |= {option: _OURS[option](option, value) for option, value in given.items()}
+    if "accel" in ours and "file_cache" not in ours:
+        raise ValueError(f"accel needs file_cache, the folder whose files are sent: set {prefix}_FILE_CACHE")
     return Settings(name, options, mongomock, **ours)
 
 

@@ -44,11 +44,11 @@ class Connection:
         self._memory, self._types = Memory(settings.memory_cache), Memory(_TYPES_SIZE)
         self.disk: Disk | None = None
         if settings.file_cache is not None:
-            from .cache.disk import Disk
+            from .cache.disk import PINNED, Disk
             from .cache.folder import Folder
 
-            folder = Folder(settings.file_cache, settings.file_cache_size, settings.file_cache_age, 0)
-            self.disk = Disk(folder, settings.servers)
+            limits = settings.file_cache_size, settings.file_cache_age, PINNED if settings.accel else 0
+            self.disk = Disk(Folder(settings.file_cache, *limits), settings.servers, settings.accel)
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def bucket(self, dbname: str, base: str) -> Bucket:

@@ -53,7 +53,8 @@ class PyMongo:
         Flask-PyMongo 2 and 3
     :param uri: a MongoDB URI, used in place of ``PREFIX_URI``
     :param options: used in place of the settings: ``memory_cache``, ``file_cache``, ``file_cache_size``,
-        and ``file_cache_age`` for ``PREFIX_MEMORY_CACHE`` and so on, and options of :class:`pymongo.MongoClient`
+        ``file_cache_age`` and ``accel`` for ``PREFIX_MEMORY_CACHE`` and so on, and options of
+        :class:`pymongo.MongoClient`
     """
 
     def __init__(

@@ -27,6 +27,11 @@ INLINE_TYPES = PICTURES.union(
     " video/matroska video/mp4 video/mpeg video/ogg video/quicktime video/webm".split()
 )
 """Types that a browser may show in the page's origin: no script runs in any of them."""
+_PASSIVE = INLINE_TYPES.union(
+    "application/gzip application/octet-stream application/vnd.rar application/x-7z-compressed application/x-bzip2"
+    " application/x-tar application/x-xz application/zip application/zstd"
+    " font/otf font/ttf font/woff font/woff2 image/heic image/heif image/jxl image/tiff text/csv".split()
+)
 
 _WORD = "[a-z0-9!#$&^_.+-]+"
 _PARAMETER = rf"""\s*;\s*({_WORD})\s*=\s*({_WORD}|"[a-z0-9!#$&^_.+:/=, -]*")"""
@@ -218,6 +223,11 @@ def guess(filename: str | None, head: bytes = b"") -> str:
     if by_name is not None and not _NOT_MEDIA.match(by_bytes):
         return by_name
     return by_bytes
+
+
+def is_passive(media_type: str) -> bool:
+    """Whether it is known that no script can run in a file of this type, even if a proxy drops our policies."""
+    return media_type.partition(";")[0].strip().lower() in _PASSIVE
 
 
 def is_shown_media(media_type: str) -> bool:

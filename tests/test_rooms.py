@@ -36,7 +36,7 @@ ARROWS = {
     "uploads.write": {"", "http", "service", "store", "uploads", "uploads.pages", "uploads.read"},
     "uploads.tus": {"http", "service", "store", "uploads", "uploads.pages", "uploads.write"},
     "webdav": {"", "http", "service", "store"},
-    "cli": {"", "http", "store"},
+    "cli": {"", "cache", "http", "store"},
     "serve": {"", "store"},
 }
 # Of the root, which stands on all of these, a room imports the modules that know no other room.
@@ -45,6 +45,7 @@ _FURTHER = {"cli": {"flask_gridfs_pymongo.connection"}, "serve": {"flask_gridfs_
 LIBRARIES = {
     "store": {"flask", "jinja2", "werkzeug"},
     "http": {"bson", "flask", "gridfs", "pymongo"},
+    "cache": {"bson", "flask", "gridfs", "pymongo", "werkzeug"},
     "decoder": {"bson", "flask", "gridfs", "pymongo", "werkzeug"},
     "cli": {"werkzeug"},
 }

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from .ranges import ByteRange
 http_date = lru_cache(maxsize=1024)(format_date)
 _NOT_IN_304 = ("Content-Type", "Content-Disposition", "Repr-Digest")
 PRECONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+"""the request fields that may lead to a 304 or 412"""
+_PLAIN_RANGE = re.compile(r"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})")
 
 
 def is_conditional(fields: Fields) -> bool:
@@ -31,7 +34,6 @@ def is_conditional(fields: Fields) -> bool:
     return any(name in fields for name in PRECONDITIONS)
 
 
-"""the request fields that may lead to a 304 or 412"""
 R = TypeVar("R", bound=Response)
 
 
@@ -67,11 +69,33 @@ def sends_all(request: Request) -> bool:
     return request.method == "GET" and "Range" not in fields and not is_conditional(fields)
 
 
+def may_hand_over(request: Request, length: int) -> bool:
+    """Whether nginx answers this request as :func:`respond` does: a GET of all, or of one range that exists.
+
+    :param length: bytes of the file
+    """
+    if request.method != "GET" or any(name.lower().startswith("if-") for name in request.headers.keys()):  # noqa: SIM118
+        return False
+    field = request.headers.get("Range")
+    return field is None or bool(_PLAIN_RANGE.fullmatch(field) and ranges.parse_range(field, length))
+
+
+def hand_over(representation: Representation, url: str, response_class: type[R]) -> R:
+    """Let nginx answer with the file at *url*, and the header fields of the whole representation."""
+    headers = {**representation.headers, **_validators(representation), "X-Accel-Redirect": url}
+    return response_class(None, 200, headers)
+
+
+def _validators(representation: Representation) -> dict[str, str]:
+    validators = {"ETag": f'"{representation.etag}"'}
+    if representation.modified is not None:
+        validators["Last-Modified"] = http_date(conditions.last_modified(representation.modified))
+    return validators
+
+
 def respond(request: Request, representation: Representation, response_class: type[R]) -> R:
     """Answer a GET or HEAD: 200, 206, 304, 412 or 416, in the order of RFC 9110 section 13.2.2."""
-    validators, modified = {"ETag": f'"{representation.etag}"'}, representation.modified
-    if modified is not None:
-        validators["Last-Modified"] = http_date(conditions.last_modified(modified))
+    validators, modified = _validators(representation), representation.modified
     outcome = conditions.evaluate(request.method, request.headers, representation.etag, modified)
     if outcome is Outcome.NOT_MODIFIED:
         # Section 15.4.5: the fields of a 200 that caches need, and none about the content.

@@ -18,7 +18,7 @@ from .. import mimetype
 from ..http.conditions import Outcome, evaluate
 from ..http.digests import is_wanted, repr_digest
 from ..http.headers import Caching, cache_control, content_headers
-from ..http.response import Representation, respond
+from ..http.response import Representation, hand_over, may_hand_over, respond
 from ..store import Bucket, StoredFile
 
 
@@ -69,7 +69,14 @@ def send(
         read=partial(bucket.read, file),
     )
     response_class: Any = current_app.response_class
-    answer: Response = respond(request, representation, response_class)
+    url = None
+    if bucket.accel and mimetype.is_passive(content_type) and may_hand_over(request, file.length):
+        url = bucket.handed_over(file)
+    answer: Response
+    if url is None:
+        answer = respond(request, representation, response_class)
+    else:
+        answer = hand_over(representation, url, response_class)
     return answer
 
 

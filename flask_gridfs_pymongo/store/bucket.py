@@ -76,6 +76,8 @@ class Bucket:
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
         self._streams, self._disk = streams, disk
+        self.accel = disk is not None and disk.accel is not None
+        """whether a web server may send files of the file cache: see :meth:`handed_over`"""
         self.types = types or Memory(0)
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
@@ -201,6 +203,10 @@ class Bucket:
         if self._disk is not None and file.first_chunk is None:
             cached = partial(self._disk.read if ahead else self._disk.peek, self._entry(file))
         return Reader(self.chunks, file, start, stop, self._streams, cached)
+
+    def handed_over(self, file: StoredFile) -> str | None:
+        """Return the URL by which the web server before us may send *file*; None if the file cache does not have it."""
+        return None if self._disk is None else self._disk.hand_over(self._entry(file))
 
     def _entry(self, file: StoredFile) -> Entry:
         owner, date = self.collections.owner(file.id), file.upload_date.timestamp()
