@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
+from weakref import WeakSet
 
 from . import frames
 from .errors import Busy, Undecodable, Unfinished
@@ -32,6 +33,7 @@ sys.path[:] = sys.argv[2:]
 from {name}.decoder.worker import main
 main()
 """
+_PROCESSES: WeakSet[Process] = WeakSet()
 
 
 class Process:
@@ -58,6 +60,7 @@ class Process:
             _logger.error("pictures cannot be decoded: %a", str(error))
             raise Busy from error
         self._to, self._from = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+        _PROCESSES.add(self)
         try:
             with self._deadline(seconds):
                 frames.receive(self._from, 0)
@@ -87,13 +90,14 @@ class Process:
         :param seconds: after which it is killed
         :returns: what the function of the task returns: values that JSON can hold, and bytes
         :raises Undecodable, Unfinished: if it cannot be decoded
-        :raises Busy: if the process ended before it had all *pieces*
+        :raises Busy: if the process ended before it tried
         """
         self.jobs += 1
         failure: type[Exception] = Busy
         try:
             with self._deadline(seconds):
                 frames.send(self._to, {"task": task, **arguments}, pieces, length)
+                frames.receive(self._from, 0)
                 failure = Unfinished
                 answer, data = frames.receive(self._from, MAX_ANSWER)
         except frames.Ended:
@@ -116,6 +120,12 @@ class Process:
         self._from.close()
         return self._process.wait()
 
+    def forget(self, null: int) -> None:
+        """Replace the pipes, which the parent process holds, too, by *null*: what is left in a buffer goes there."""
+        for pipe in (self._to, self._from):
+            if not pipe.closed:
+                os.dup2(null, pipe.fileno(), inheritable=False)
+
     @contextmanager
     def _deadline(self, seconds: float) -> Iterator[None]:
         """Kill it after so many seconds; a thread does this everywhere, and gevent makes it a greenlet."""
@@ -131,6 +141,18 @@ class Process:
     def _expire(self) -> None:
         self._expired = True
         self._process.kill()
+
+
+def _forget_all() -> None:
+    """After a fork: the child processes are those of the parent, and end with it."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for one in list(_PROCESSES):
+        one.forget(null)
+    os.close(null)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def command() -> list[str]:

@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -125,6 +126,10 @@ def test_pieces_that_fail(child: Process) -> None:
     killed._process.wait()
     with pytest.raises(Busy):
         perform(killed, "report", b"x" * MIB)
+    stopped = Process(30)
+    stopped._process.send_signal(signal.SIGSTOP)
+    with pytest.raises(Busy):  # the pipe has taken the job, but not the process
+        perform(stopped, "report", b"x", seconds=0.1)
 
 
 class TestThePool:
@@ -184,6 +189,24 @@ class TestThePool:
         child = pool._POOLS[os.getpid()].idle.pop()
         child._to.close()
         assert child._process.wait(30) == 0
+        child.end()
+
+    def test_a_fork_does_not_keep_it_alive(self) -> None:
+        self.use()
+        child = pool._POOLS[os.getpid()].idle.pop()
+        child._to.write(b"not flushed")
+        with warnings.catch_warnings(action="ignore"):  # of a fork beside threads
+            fork = os.fork()
+        if fork == 0:
+            time.sleep(60)
+            os._exit(0)
+        try:
+            with suppress(OSError):
+                child._to.close()
+            assert child._process.wait(30) == 0
+        finally:
+            os.kill(fork, signal.SIGKILL)
+            os.waitpid(fork, 0)
         child.end()
 
 
