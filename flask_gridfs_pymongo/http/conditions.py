@@ -97,7 +97,8 @@ def evaluate(method: str, headers: Fields, etag: str | None, modified: datetime 
     Only in the If-None-Match of a GET or HEAD, a tag also matches if a proxy appended ``-gzip`` or the like.
 
     :param headers: the request's header fields
-    :param etag: the opaque tag of the current representation's strong validator; None: it has none
+    :param etag: the opaque tag of the current representation's strong validator; empty: it has none; None: there is no
+        representation
     :param modified: when it last changed; whole seconds count
     """
     reading, modified = method in ("GET", "HEAD"), _seconds(modified)
@@ -133,7 +134,7 @@ def _matches(value: str, etag: str | None, weakly: bool, ignore_coding: bool = F
     if etag is None:
         return False
     tags = [(weak, _CODING_SUFFIX.sub("", tag) if ignore_coding else tag) for weak, tag in parse_tags(value)]
-    return value == "*" or any(tag == etag and (weakly or not weak) for weak, tag in tags)
+    return value == "*" or any(etag and tag == etag and (weakly or not weak) for weak, tag in tags)
 
 
 def _seconds(date: datetime | None) -> datetime | None:

@@ -10,7 +10,8 @@ A client that trickles bytes would keep a thread of the server. So what is store
 :data:`STORED`, and what is small or refused at the rate :data:`SMALL`.
 
 If the connection closes while a proxy or client is still sending, it reports a failure of its own instead of the
-response (502 from nginx and Apache, 503 from Varnish). So :func:`drain` reads and drops the rest of the body.
+response (502 from nginx and Apache, 503 from Varnish). So :func:`drain` reads and drops the rest of the body. It is not
+left to the server either: gunicorn would read it at any rate.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import IO, Any, NamedTuple, cast
 from flask import Request, abort
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
+from werkzeug.wrappers import Response
 
 from .formparser import FORM, cached_body, has_loaded
 from .texts import Message
@@ -161,37 +163,56 @@ def small_form(request: Request, max_bytes: int = _MAX_FORM_BYTES) -> MultiDict[
     return form
 
 
-def drain(request: Request) -> None:
-    """Read and drop the rest of the body.
+def drain(request: Request, response: Response) -> None:
+    """Read and drop the rest of the body, before the server does so without a limit, as for its next request.
 
-    It stops after :data:`MAX_DRAINED_BYTES` or :data:`DRAIN_TIMEOUT` seconds, or below the rate :data:`SMALL`. A body
-    known to be longer is not read: its client would not wait for the response. Nor is one with ``Expect:
-    100-continue``: its client only sends it when it is read (RFC 9110 section 10.1.1).
+    It stops after :data:`MAX_DRAINED_BYTES` or :data:`DRAIN_TIMEOUT` seconds, or below the rate :data:`SMALL`; then the
+    connection is not read again. A refusal is sent first if the client has more to send, as it would not wait for it,
+    or ``Expect: 100-continue``, as it only sends the body when it is read (RFC 9110 section 10.1.1).
     """
-    left = _left(request)
-    if not left or left > MAX_DRAINED_BYTES:
+    left, refused = _left(request), response.status_code >= 300
+    if not left or (has_loaded(request, "stream") and not refused):
         return
+    waits = not has_loaded(request, "stream") and request.headers.get("Expect", "").strip().lower() == "100-continue"
+    if refused and (waits or left > MAX_DRAINED_BYTES):
+        response.call_on_close(lambda: _drop(request, left))
+    else:
+        _drop(request, left)
+
+
+def _drop(request: Request, left: int) -> None:
     # Not request.stream, which refuses to read beyond its limit.
     stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request)
+    dropped = 0
     with suppress(Exception), _Input(stream.read, connection, DRAIN_TIMEOUT, SMALL) as rest:
-        while left > 0 and not rest.late and (block := rest.read(left)):
-            left -= len(block)
+        while dropped < min(left, MAX_DRAINED_BYTES) and not rest.late:
+            if not (block := rest.read(left - dropped)):
+                return
+            dropped += len(block)
+    if dropped < left or left == MAX_DRAINED_BYTES:
+        _stop_reading(connection)
 
 
 def _left(request: Request) -> int:
-    """Return how many bytes of the body may be left; 0 if it must not be read."""
+    """Return how many bytes of the body may be left."""
     length, terminated = request.content_length, bool(request.environ.get("wsgi.input_terminated"))
     if length is None and not (terminated and "Transfer-Encoding" in request.headers):
         return 0
     if not has_loaded(request, "stream"):
-        waits = request.headers.get("Expect", "").strip().lower() == "100-continue"
-        return 0 if waits else MAX_DRAINED_BYTES if length is None else length
+        return MAX_DRAINED_BYTES if length is None else length
     return MAX_DRAINED_BYTES if terminated or length is None else length - request.stream.tell()
 
 
 def connection_of(request: Request) -> Any:
     """Return the socket to the client if the server gives access to it (gunicorn, Werkzeug); else None."""
     return request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+
+
+def _stop_reading(connection: Any) -> None:
+    if connection is not None:
+        with suppress(OSError):
+            # Not SSLSocket's own method, after which the response would be sent unencrypted.
+            socket.socket.shutdown(connection, socket.SHUT_RD)
 
 
 class _Input:
@@ -261,7 +282,5 @@ class _Input:
                 self._changed.wait(left)
                 self._changed.clear()
             elif not self._over:
-                with suppress(OSError):
-                    # Not SSLSocket's own method, after which the response would be sent unencrypted.
-                    socket.socket.shutdown(self._connection, socket.SHUT_RD)
+                _stop_reading(self._connection)
                 return

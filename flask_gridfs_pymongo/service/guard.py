@@ -61,5 +61,4 @@ def guard(request: Request, response: Response, resource_policy: str = "same-ori
     fields["Cross-Origin-Resource-Policy"] = resource_policy
     for name in ("Connection", "Date"):  # the server's own
         fields.pop(name, None)
-    if response.status_code >= 300:  # else the body was read
-        drain(request)
+    drain(request, response)

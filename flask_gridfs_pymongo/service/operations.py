@@ -17,9 +17,12 @@ from .options import Rules
 from .texts import Message
 
 
-def check_preconditions(method: str, headers: Fields, current: StoredFile | None) -> None:
-    """Abort with 412 unless a request's preconditions hold for *current* (RFC 9110 section 13)."""
-    etag = current.etag if current else None
+def check_preconditions(method: str, headers: Fields, current: StoredFile | None, *, is_folder: bool = False) -> None:
+    """Abort with 412 unless a request's preconditions hold for *current* (RFC 9110 section 13).
+
+    :param is_folder: it is a folder, which has neither an entity tag nor a date
+    """
+    etag = current.etag if current else "" if is_folder else None
     modified = current.upload_date if current else None
     if evaluate(method, headers, etag, modified) is Outcome.FAILED:
         abort(412, "The file is not (or no longer) what the request's preconditions require; nothing was changed.")

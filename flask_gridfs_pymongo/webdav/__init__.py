@@ -143,21 +143,20 @@ class WebDAV:
         if current.method in ("GET", "HEAD"):
             return self._download(current)
         environ = self._environ(current, user)
+        if current.method in ("PROPPATCH", "MKCOL", "LOCK", "UNLOCK"):
+            self._check_open(current)
         conditional = current.method != "PUT" and is_conditional(current.headers)
         if current.method in ("PUT", "PROPPATCH", "MKCOL", "LOCK") and not conditional:
-            if current.method != "PUT":
-                self._check_open(current)
             _read_body(current, environ)
             return self._by_wsgidav(environ)
         found = self._provider.get_resource_inst(current.path, environ)
-        if found is None and current.method == "MOVE":
-            _read_body(current, environ)
-            if _moved_before(current, environ):
-                return Response(status=201)
+        if found is None and current.method == "MOVE" and _moved_before(current, environ):
+            return Response(status=201)
         if found is None and current.method in ("PROPFIND", "PROPPATCH", "DELETE", "COPY", "MOVE"):
             abort(404, "There is no such file.")
-        if not isinstance(found, Folder):
-            check_preconditions(current.method, current.headers, found and found.file)
+        if found is None or current.method != "MKCOL":  # which is a 405 then
+            file, is_folder = found and found.file, isinstance(found, Folder)
+            check_preconditions(current.method, current.headers, file, is_folder=is_folder)
         _read_body(current, environ)
         if found and current.method == "PROPFIND":
             return _propfind(current, found)
@@ -165,7 +164,10 @@ class WebDAV:
             return _change(current, found)
         if current.method == "UNLOCK":
             return _unlock(current, found or File(f"/{spelled(current.path)}", environ, None))
-        return self._by_wsgidav(environ)
+        response = self._by_wsgidav(environ)
+        if isinstance(found, File) and (token := response.headers.get("Lock-Token")):
+            self._check_locked(found, token)
+        return response
 
     def _user(self, current: Request) -> str:
         """Return the name of the user; abort with 401 without a valid login, if one is needed."""
@@ -248,6 +250,14 @@ class WebDAV:
             others = (("write", f"{name}/"), ("read", name), ("list", f"{name}/"))
             if not any(may(self._options, *other) for other in others):
                 abort(404, "There is no such file.") if current.method == "PROPPATCH" else abort(403)
+
+    def _check_locked(self, file: File, token: str) -> None:
+        """Remove a new lock again if the preconditions, on which its client relies, no longer hold."""
+        try:
+            file.check_again()
+        except HTTPException:
+            self._provider.lock_manager.release(token.strip("<>"))
+            raise
 
     def _by_wsgidav(self, environ: dict[str, Any]) -> Response:
         response = Response.from_app(self._wsgidav, environ, buffered=True)

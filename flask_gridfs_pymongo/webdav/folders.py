@@ -16,7 +16,7 @@ from wsgidav.dav_error import HTTP_LOCKED, DAVError
 from wsgidav.dav_provider import DAVCollection
 
 from ..service.inspection import inspect
-from ..service.operations import after_save
+from ..service.operations import after_save, check_preconditions
 from ..service.options import Rules
 from ..service.receive import with_expiry
 from ..service.rights import may, permit, visibility_of
@@ -174,5 +174,6 @@ def is_shown(options: Rules, path: str) -> bool:
 
 
 def _ensure_free(newest: StoredFile | None) -> None:
+    check_preconditions(request.method, request.headers, newest)
     if newest is not None:
         abort(409, "This name is taken.")

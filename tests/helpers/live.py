@@ -53,7 +53,7 @@ def pictures_app() -> Flask:
 
 
 def impatient_app() -> Flask:
-    """An application that waits for slow bodies for a second; at ``/closed`` nobody may do anything."""
+    """An application that waits for slow bodies for a second; ``/closed`` and ``/closed-dav`` are closed to all."""
     bodies.SMALL = bodies.SMALL._replace(seconds=0.5)
     bodies.STORED = bodies.STORED._replace(seconds=1)
     app = create_app(authorize=lambda action, filename: True, metadata=["title"])
@@ -61,6 +61,7 @@ def impatient_app() -> Flask:
     app.register_blueprint(
         mongo.uploads_blueprint("closed", url_prefix="/closed", authorize=lambda action, filename: False)
     )
-    drive = mongo.webdav_app(rules=app.blueprints["uploads"])
-    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
+    drives = {"/dav": "uploads", "/closed-dav": "closed"}
+    mounts = {path: mongo.webdav_app(rules=app.blueprints[name]) for path, name in drives.items()}
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounts)  # type: ignore[method-assign]
     return app

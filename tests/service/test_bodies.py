@@ -186,36 +186,53 @@ SLOW: list[tuple[str, str, str, bytes, int]] = [
     ("POST", "/uploads/", FORM["Content-Type"], MULTIPART, 408),
     ("POST", "/uploads/slow", f"{OCTETS}\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 1000000", b"", 408),
     ("PUT", "/dav/slow", "text/plain", b"", 408),
+    *((method, "/closed-dav/new", "text/plain", b"", 404) for method in ("PROPPATCH", "DELETE", "COPY", "PROPFIND")),
+    ("MOVE", "/closed-dav/taken", "text/plain\r\nDestination: /closed-dav/b", b"", 404),
+    *((method, "/closed-dav/new", "text/plain", b"", 403) for method in ("PUT", "MKCOL", "LOCK", "UNLOCK")),
+    *((method, "/closed-dav/new", "text/xml\r\nIf-None-Match: *", b"", 403) for method in ("PUT", "MKCOL", "LOCK")),
+    # What nobody reads is not left to the server, which would read it at any rate.
+    *(("GET", target, "text/plain", b"", 200) for target in ("/uploads/", "/uploads/taken", "/dav/", "/dav/taken")),
+    *(("OPTIONS", target, "text/plain", b"", status) for target, status in (("/uploads/", 204), ("/dav/", 200))),
+    ("HEAD", "/uploads/taken", "text/plain", b"", 200),
+    ("DELETE", "/uploads/other", "text/plain", b"", 204),
+    ("PUT", "/closed/a", "text/plain\r\nExpect: 100-continue", b"", 403),
+    ("PUT", "/closed/a", "text/plain\r\nContent-Length: 1000000000", b"", 403),
+    ("PUT", "/closed/a", "text/plain\r\nTransfer-Encoding: chunked", b"", 403),
 ]
 
 
-def test_clients_that_trickle_free_their_threads(mongod: str, tmp_path: Path) -> None:
-    """As many of them as the server has threads, each at another door."""
+def test_clients_that_trickle_lose_their_connections(mongod: str, tmp_path: Path) -> None:
+    """As many of them as the server has threads, each at another door; they do not stop when they are answered."""
     threads, uri = ("--threads", str(len(SLOW))), f"{mongod}/test_bodies"
     application = "tests.helpers.live:impatient_app()"
     with ExitStack() as stack, start_gunicorn(application, tmp_path / "log", *threads, LIVE_URI=uri) as address:
         parts = urlsplit(address)
-        assert ask(address, "PUT", "/uploads/taken", {}, [b"x"], 1) < 300
-        waiting: dict[socket.socket, int] = {}
-        for method, target, content_type, body, status in SLOW:
-            client = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=30))
-            fields = f"Host: x\r\nContent-Length: 2000\r\nContent-Type: {content_type}"
-            client.sendall(f"{method} {target} HTTP/1.1\r\n{fields}\r\nConnection: close\r\n\r\n".encode() + body)
-            waiting[client] = status
-        found = {}
+        assert [ask(address, "PUT", f"/uploads/{name}", {}, [b"x"], 1) < 300 for name in ("taken", "other")]
+        clients = [
+            stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=30)) for _ in SLOW
+        ]
+        for client, (method, target, fields, body, _) in zip(clients, SLOW, strict=True):
+            framing = "" if "\r\nContent-Length" in fields or "chunked" in fields else "Content-Length: 2000\r\n"
+            head = f"{method} {target} HTTP/1.1\r\nHost: x\r\n{framing}Content-Type: {fields}\r\n\r\n"
+            client.sendall(head.encode() + body)
+        received, connected = dict.fromkeys(clients, b""), set(clients)
         with ThreadPoolExecutor(1) as pool:
             other = pool.submit(ask, address, "GET", "/ping", {}, None, 0)
-            end = time.monotonic() + 20
-            while waiting and time.monotonic() < end:
-                answered, _, _ = select(list(waiting), [], [], 0.1)
-                for client in answered:
-                    found[client] = int(client.recv(65536).split()[1]), waiting.pop(client)
-                for client in waiting:
+            end = time.monotonic() + 30
+            while connected and time.monotonic() < end:
+                for client in select(connected, [], [], 0.1)[0]:
                     with suppress(OSError):
-                        client.sendall(b".")
-            assert not waiting
+                        data = client.recv(65536)
+                        received[client] += data
+                    connected -= set() if data else {client}
+                for client in connected:
+                    with suppress(OSError):
+                        client.sendall(b"1" if b"chunked" in received[client] else b".")
             assert other.result() == 200
-        assert not [pair for pair in found.values() if pair[0] != pair[1]]
+        for row, answer in zip(SLOW, received.values(), strict=True):
+            last = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+            assert (int(last.split()[1]), row) == (row[-1], row)
+        assert not [row for row, client in zip(SLOW, clients, strict=True) if client in connected]
         assert ask(address, "GET", "/uploads/slow", {}, None, 0) == 404
 
 

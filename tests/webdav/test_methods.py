@@ -26,6 +26,7 @@ from werkzeug.test import TestResponse
 
 from examples.private import users
 from flask_gridfs_pymongo import PyMongo, Refused
+from flask_gridfs_pymongo.http import dav as http_dav
 from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved, request_refused
 from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.webdav import changes, folders
@@ -398,29 +399,83 @@ class TestLimits:
         ("method", "body", "last"),
         [
             ("PUT", b"new", ("write", "a")),
-            ("PROPPATCH", PROPPATCH, ("write", "a")),
+            ("PROPPATCH", PROPPATCH, "the body is parsed"),
+            ("LOCK", LOCK, "the body is parsed"),
             ("DELETE", b"", ("delete", "a")),
             ("COPY", b"", ("write", "b")),
             ("MOVE", b"", ("write", "b")),
         ],
     )
     def test_preconditions_are_asked_again_at_the_commit(
-        self, drive: Drive, mongo: PyMongo, method: str, body: bytes, last: tuple[str, str]
+        self,
+        drive: Drive,
+        mongo: PyMongo,
+        monkeypatch: pytest.MonkeyPatch,
+        method: str,
+        body: bytes,
+        last: tuple[str, str] | str,
     ) -> None:
-        """Another client comes first, when the right is asked for."""
+        """Another client comes first, when the right is asked for, or the body is parsed."""
 
-        def authorize(action: str, filename: str | None) -> bool:
-            if (action, filename) == last and mongo.bucket().count("a") == 1:
+        def come(step: Any) -> bool:
+            if step == last and mongo.bucket().count("a") == 1:
                 mongo.save_file("a", io.BytesIO(b"theirs"))
             return True
+
+        def authorize(action: str, filename: str | None) -> bool:
+            return come((action, filename))
+
+        plain_xml = http_dav.plain_xml
+        monkeypatch.setattr(http_dav, "plain_xml", lambda text: come("the body is parsed") and plain_xml(text))
 
         put(mongo, "a")
         client = drive(authorize)
         seen = client.ask("HEAD", "a").headers["ETag"]
         to = "b" if method in ("COPY", "MOVE") else None
         assert client.status(method, "a", body, to, If_Match=seen) == (207 if method == "PROPPATCH" else 412)
-        assert (text(mongo, "a"), names(mongo), mongo.db["fs.dav"].count_documents({})) == (b"theirs", ["a"], 0)
+        assert (text(mongo, "a"), names(mongo), mongo.bucket().dav.locks()) == (b"theirs", ["a"], [])
+        assert not mongo.db["fs.dav"].count_documents({"_id": {"$ne": "locks"}})
         assert client.status(method, "a", body, to, If_Match=client.ask("HEAD", "a").headers["ETag"]) < 300
+
+    @pytest.mark.parametrize(
+        ("methods", "path", "conditions"),
+        [
+            (
+                ["DELETE", "COPY", "MOVE", "PROPPATCH", "LOCK", "PROPFIND"],
+                "f",
+                [
+                    ({"If_None_Match": "*"}, 412),
+                    ({"If_Match": '"x", ""'}, 412),
+                    ({"If_None_Match": '"x", ""'}, 200),
+                    ({"If_Match": "*", "If_Unmodified_Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 200),  # it has no date
+                ],
+            ),
+            (
+                ["MKCOL", "LOCK"],
+                "n",
+                [({"If_Match": "*"}, 412), ({"If_Match": '"x"'}, 412), ({"If_None_Match": "*"}, 200)],
+            ),
+            (["MKCOL"], "f", [({"If_Match": "*"}, 405), ({"If_None_Match": "*"}, 405)]),
+        ],
+    )
+    def test_preconditions_of_folders(
+        self, drive: Drive, mongo: PyMongo, methods: list[str], path: str, conditions: list[tuple[dict[str, str], int]]
+    ) -> None:
+        client = drive()
+        for number, method in enumerate(methods):
+            top = str(number)
+            put(mongo, f"{top}/f/a")
+            before = list(mongo.db["fs.files"].find())
+            body = {"PROPPATCH": PROPPATCH, "LOCK": LOCK}.get(method, b"")
+            for place, (fields, status) in enumerate(conditions):
+                to = f"{top}/{place}" if method in ("COPY", "MOVE") else None
+                found = client.status(method, f"{top}/{path}", body, to, **fields)
+                assert (found if found > 300 else 200) == status, (method, fields, found)
+                assert status == 200 or list(mongo.db["fs.files"].find()) == before
+                put(mongo, f"{top}/f/a")
+                before = list(mongo.db["fs.files"].find())
+                for lock in mongo.bucket().dav.locks():
+                    assert client.status("UNLOCK", f"{top}/{path}", Lock_Token=f"<{lock['token']}>") == 204
 
     def test_versions_and_expiry(self, drive: Drive, mongo: PyMongo) -> None:
         client = drive(expire_after=100)
