@@ -44,9 +44,9 @@ MAX_PROPERTIES_SIZE = 100 * 1024
 MAX_READ = 16 * 1024 * 1024
 """bytes of properties that are read at once"""
 MAX_FOLDERS = 1000
+"""that one client made, and that are empty"""
 MOVE_TTL = timedelta(days=7)
 """how long the same MOVE of a folder completes one that broke off; later it replaces what is at its target"""
-"""that one client made, and that are empty"""
 _SWEPT_FOLDERS = 50  # folders looked at if a client has too many
 # Prefixes of an _id, for ranges of its index: a folder's path follows, or the parent folder of what has a property.
 _FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"

@@ -29,6 +29,7 @@ from .write import file as write
 _LISTED = (Kind.ROOT, Kind.FOLDER, Kind.UPLOAD)  # without resumable uploads ?upload means nothing
 _ONE = (Kind.FILE, Kind.ID)
 _ALL = (*_LISTED, *_ONE)
+_BY_PATH = (*_LISTED, Kind.FILE)  # ?id would mean nothing
 
 
 class Route(NamedTuple):
@@ -57,7 +58,7 @@ ROUTES = (
     Route("GET", _ONE, "details", read.details, False),
     Route("GET", _ONE, "variant", variant.get, False),
     Route("GET", _ONE, None, read.get, False),
-    Route("POST", _ALL, "zip", archive.of_selection, False),
+    Route("POST", _BY_PATH, "zip", archive.of_selection, False),
     Route("POST", _ALL, "share", links.share, False),
     Route("POST", _LISTED, "move", bulk.move),
     Route("POST", _LISTED, "delete", bulk.delete),
@@ -66,7 +67,7 @@ ROUTES = (
     Route("POST", _ONE, "delete", write.delete_by_form),
     Route("POST", _ALL, "metadata", metadata.edit),
     Route("POST", _ALL, "restore", write.restore),
-    Route("POST", _ALL, None, write.upload),
+    Route("POST", _BY_PATH, None, write.upload),
     Route("PUT", (Kind.FILE,), None, write.put),
     Route("PATCH", (Kind.ROOT, *_ONE), None, metadata.patch),
     Route("DELETE", _ONE, None, write.delete),

@@ -86,15 +86,17 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
         adds_versions = isinstance(source, File) or not is_move
         _clear(target, set(targets.values()) if adds_versions else set())
     filled = {folder for member in allowed if isinstance(member, File) for folder in folders_of(targets[member])}
-    empty = {targets[member] for member in allowed if isinstance(member, Folder)} - filled
-    source.dav.remember(*empty, owner=source.owner)
-    if is_move and isinstance(source, Folder):
+    kept = {targets[member] for member in allowed if isinstance(member, Folder)} - filled
+    moves_folder = is_move and isinstance(source, Folder)
+    if moves_folder:
+        kept.add(f"{new}/")  # has the note that it is being filled
+    source.dav.remember(*kept, owner=source.owner)
+    if moves_folder:
         source.dav.begin_move(source.stored_name, f"{new}/")
+    if is_move:
         _move(allowed, targets, errors, overwrite=overwrite)
-        if not errors:
+        if moves_folder and not errors:
             source.dav.end_move(f"{new}/")
-    elif is_move:
-        _move(allowed, targets, errors, overwrite=overwrite)
     else:
         files = [member for member in allowed if isinstance(member, File)]
         copied = _attempt(allowed, _copy_files(files, targets, overwrite=overwrite, made=note(source.dav)), errors)

@@ -22,6 +22,8 @@ class TestMethods:
             ("/uploads/", {"read_only": True}, "GET, HEAD, OPTIONS"),
             ("/uploads/a", {"read_only": True}, "GET, HEAD, OPTIONS"),
             ("/uploads/a?zip", {}, "GET, HEAD, POST, OPTIONS"),
+            ("/uploads/?id=x", {}, "GET, HEAD, DELETE, OPTIONS"),  # a form would have its names
+            ("/uploads/?id=x&delete", {}, "GET, HEAD, POST, DELETE, OPTIONS"),
             ("/uploads/a?share", {}, "GET, HEAD, POST, OPTIONS"),
         ],
     )

@@ -172,6 +172,19 @@ class TestFolders:
             assert ask("DELETE", f"k{number}/a", who=BOB).status_code == 204
         assert mongo.db["fs.dav"].count_documents({}) <= 7
 
+    def test_a_folder_that_is_moved_counts(
+        self, drive: Callable[..., Ask], mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was in it is deleted by another door."""
+        monkeypatch.setattr(dav, "MAX_FOLDERS", 3)
+        ask, statuses = drive(), []
+        for number in range(5):
+            mongo.save_file("f/a", io.BytesIO(b"a"))
+            statuses.append(ask("MOVE", "f/", Destination=f"/dav/n{number}").status_code)
+            mongo.bucket().delete(f"n{number}/a")
+        assert statuses == [201, 201, 201, 507, 507]
+        assert mongo.db["fs.dav"].count_documents({}) == 3
+
     @pytest.mark.parametrize("method", ["COPY", "MOVE"])
     def test_so_do_copies_of_them(
         self, drive: Callable[..., Ask], mongo: PyMongo, monkeypatch: pytest.MonkeyPatch, method: str
