@@ -40,7 +40,7 @@ ARROWS = {
     "serve": {"", "store"},
 }
 # Of the root, which stands on all of these, a room imports the modules that know no other room.
-_BASE = {f"flask_gridfs_pymongo.{name}" for name in ("images", "mimetype", "signals")}
+_BASE = {f"flask_gridfs_pymongo.{name}" for name in ("images", "mimetype", "pixels", "signals")}
 _FURTHER = {"cli": {"flask_gridfs_pymongo.connection"}, "serve": {"flask_gridfs_pymongo.extension"}}
 LIBRARIES = {
     "store": {"flask", "jinja2", "werkzeug"},

@@ -42,6 +42,8 @@ class Picture(NamedTuple):
 
     content_type: str
     data: bytes
+    pixels: tuple[int, int]
+    """width and height of the original, as it is shown"""
 
 
 def load() -> None:
@@ -62,8 +64,8 @@ def load() -> None:
 def perform(arguments: dict[str, Any], source: bytes) -> tuple[dict[str, Any], bytes]:
     """The task ``picture``: :func:`make` with the fields of a :class:`.Variant` and *content_type*."""
     variant = Variant(**{field.name: arguments[field.name] for field in fields(Variant)})
-    content_type, data = make(source, variant, arguments["content_type"], limits.allow_memory)
-    return {"content_type": content_type}, data
+    content_type, data, pixels = make(source, variant, arguments["content_type"], limits.allow_memory)
+    return {"content_type": content_type, "pixels": pixels}, data
 
 
 def make(
@@ -98,12 +100,13 @@ def make(
 
 def _made(image: ImageFile, variant: Variant, content_type: str | None, *, is_cut: bool) -> Picture:
     profile, gamma = image.info.get("icc_profile"), None if "srgb" in image.info else image.info.get("gamma")
-    orientation = _orientation(image)
+    orientation, size = _orientation(image), image.size
     whole = image if image.format == "JPEG" else _loaded(image)  # little of a JPEG is decoded, when it is scaled
     height = whole.height
     small = _shrink(whole, variant, sideways=orientation >= 5)
     small = _in_srgb(_without_grey(small, small.height / height) if is_cut else small, profile, gamma)
-    return _encode(_turned(small, orientation), content_type)
+    pixels = size[::-1] if orientation >= 5 else size
+    return Picture(*_encode(_turned(small, orientation), content_type), pixels)
 
 
 def _orientation(image: Image) -> int:
@@ -251,7 +254,7 @@ def _turned(image: Image, orientation: int) -> Image:
     return image.transpose(ways[orientation]) if orientation in ways else image
 
 
-def _encode(image: Image, content_type: str | None) -> Picture:
+def _encode(image: Image, content_type: str | None) -> tuple[str, bytes]:
     from PIL.Image import new
 
     if content_type is None:
@@ -264,4 +267,4 @@ def _encode(image: Image, content_type: str | None) -> Picture:
     image.info = {}  # Pillow would write the comments and profiles in it
     encoded = io.BytesIO()
     image.save(encoded, content_type.removeprefix("image/"), **_SAVE[content_type])
-    return Picture(content_type, encoded.getvalue())
+    return content_type, encoded.getvalue()

@@ -19,6 +19,7 @@ from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from bson.objectid import ObjectId
 
 from .. import mimetype
+from ..pixels import stored_size
 from . import ids
 from .charset import is_charset, join, split
 from .errors import CorruptFile
@@ -29,7 +30,7 @@ TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "
 """where tools write the content type"""
 _SHA256 = re.compile("[0-9a-f]{64}")
 OWN_FIELDS = frozenset(
-    "_id filename length chunkSize uploadDate contentType charset sha256".split()
+    "_id filename length chunkSize uploadDate contentType charset sha256 pictureSize".split()
     + "previous previousAt previousBy renamedFrom".split()
 )
 """the fields of a files document that the store itself sets and reads"""
@@ -66,6 +67,8 @@ class StoredFile:
     """of the content, in hexadecimal; None if another tool wrote the file"""
     charset: str | None = None
     """of text; None if the document has none"""
+    pixels: tuple[int, int] | None = None
+    """width and height of a picture as it is shown; None: not known, or it is none"""
     named: bool = True
     """whether the file can be found by its name; otherwise only by its ``_id``"""
     dated: bool = True
@@ -116,6 +119,7 @@ class StoredFile:
             content_type=mimetype.meaning(content_type),
             charset=charset,
             sha256=sha256 if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None,
+            pixels=stored_size(document.get("pictureSize")),
             named=named,
             dated=isinstance(document.get("uploadDate"), datetime),
             damage=document_error(document) or (None if ids.is_utf8(document["_id"]) else "its _id is not UTF-8"),

@@ -96,6 +96,12 @@ class Variants:
             if not self._exists(file_id):  # it was deleted meanwhile
                 self.forget(file_id)
 
+    def measured(self, file: StoredFile, pixels: tuple[int, int]) -> None:
+        """Store the width and height of a picture that other tools stored without them."""
+        if file.pixels is None:
+            with self._logged():
+                self._files.update_one({"_id": {"$eq": file.id}}, {"$set": {"pictureSize": list(pixels)}})
+
     def forget(self, *file_ids: Any) -> None:
         """Delete the variants of files; errors are only logged."""
         with self._logged():

@@ -76,7 +76,8 @@ def _content(writer: UploadWriter, tail: bytes) -> Content:
         file = StoredFile(file_id, writer.filename, length, CHUNK_SIZE, now, mimetype.UNKNOWN, None)
         for piece in Reader(writer.versions.collections.primary.chunks, file, 0, length):
             digest.update(piece)
-    return Content(file_id, length, digest.sha256.hexdigest(), digest.head, digest.utf8.valid())
+    is_utf8, pixels = digest.utf8.valid(), digest.pixels.size
+    return Content(file_id, length, digest.sha256.hexdigest(), digest.head, is_utf8, pixels)
 
 
 def _remove_chunks(writer: UploadWriter) -> None:

@@ -23,6 +23,8 @@ from bson.objectid import ObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from ... import mimetype
+from ...images import TYPES
+from ...pixels import Size
 from ..charset import split
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
 from ..model import StoredFile, unless_expired
@@ -54,6 +56,8 @@ class Content(NamedTuple):
     """the first bytes, for guessing the type if the name does not give it"""
     is_utf8: bool = False
     """whether all of it is UTF-8: then that is the charset if it is text"""
+    pixels: Size | None = None
+    """if it is a picture"""
     watch: Watch | None = None
     """of the whole upload; None if it took long, or may have been committed before"""
 
@@ -340,6 +344,7 @@ def _document(
         **({"charset": charset} if charset else {}),
         "metadata": {**((fields or {}).get("metadata") or {}), "contentType": bare},
         "sha256": content.sha256,
+        **({"pictureSize": list(content.pixels)} if content.pixels and mimetype.meaning(bare).lower() in TYPES else {}),
     }
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from bson.objectid import ObjectId
 
 from ... import mimetype
+from ...pixels import Pixels
 from .. import ids
 from ..charset import Utf8
 from ..clock import Clock
@@ -37,18 +38,20 @@ class Digest:
         self.head = b""
         """the first bytes, for guessing the type if the name does not give it"""
         self.utf8 = Utf8()
+        self.pixels = Pixels()
 
     def update(self, data: bytes) -> None:
         """Add the next bytes."""
         self.sha256.update(data)
         self.utf8.update(data)
+        self.pixels.update(data)
         if len(self.head) < mimetype.SNIFF_BYTES:
             self.head += data[: mimetype.SNIFF_BYTES - len(self.head)]
 
     def copy(self) -> Digest:
         """Return an independent copy."""
         other = copy(self)
-        other.sha256, other.utf8 = self.sha256.copy(), self.utf8.copy()
+        other.sha256, other.utf8, other.pixels = self.sha256.copy(), self.utf8.copy(), self.pixels.copy()
         return other
 
 

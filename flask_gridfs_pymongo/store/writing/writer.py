@@ -126,8 +126,8 @@ class Writer:
         if self._content is None:
             self.finish()
             digest = self._digest
-            hashed, is_utf8 = digest.sha256.hexdigest(), digest.utf8.valid()
-            self._content = Content(self.id, self.length, hashed, digest.head, is_utf8, self._watch)
+            hashed, is_utf8, pixels = digest.sha256.hexdigest(), digest.utf8.valid(), digest.pixels.size
+            self._content = Content(self.id, self.length, hashed, digest.head, is_utf8, pixels, self._watch)
         return self._content
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:

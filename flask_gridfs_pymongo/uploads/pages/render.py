@@ -158,6 +158,7 @@ def describe(file: StoredFile, **more: Any) -> dict[str, Any]:
         "upload_date": file.upload_date.astimezone(UTC).isoformat(timespec="milliseconds"),
         "sha256": file.sha256,
         "etag": f'"{file.etag}"',
+        **dict(zip(("width", "height"), file.pixels or (None, None), strict=True)),
         "url": url_of(file),
         "permanent_url": permanent_url(file),
         **_uploader(file),

@@ -23,6 +23,7 @@ from ...http.headers import Caching, cache_control, content_headers
 from ...http.negotiation import picture_type
 from ...http.response import Representation, respond
 from ...images import HEIF, JPEG, LARGE, LIMITS, PNG, TYPES, WEBP, Variant
+from ...pixels import Size, stored_size
 from ...service.download import bounded
 from ...service.errors import RETRY_AFTER
 from ...service.options import Options
@@ -97,7 +98,7 @@ def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: s
         if isinstance(known, StoredVariant):  # another request has made it
             return known
         try:
-            made = _make(decoder, bucket, file, variant, wanted)
+            made, pixels = _make(decoder, bucket, file, variant, wanted)
         except (Undecodable, Unfinished) as error:
             reason, most = (error.reason, error.most) if isinstance(error, Undecodable) else (_UNFINISHED, 0)
             failed = FailedVariant(reason, _maker(variant), known.times + 1 if known else 1, most)
@@ -107,6 +108,7 @@ def _get_or_make(options: Options, file: StoredFile, variant: Variant, wanted: s
             raise
     if may_store:
         bucket.variants.put(tag, file.id, made)
+        bucket.variants.measured(file, pixels)
     return made
 
 
@@ -122,13 +124,17 @@ def _known(bucket: Bucket, variant: Variant, tag: str, *, note: bool) -> StoredV
     return known
 
 
-def _make(decoder: Slot, bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None) -> StoredVariant:
+def _make(
+    decoder: Slot, bucket: Bucket, file: StoredFile, variant: Variant, wanted: str | None
+) -> tuple[StoredVariant, Size]:
     arguments = {**asdict(variant), "content_type": wanted}
     answer, data = decoder.perform("picture", arguments, bucket.read(file), file.length)
-    content_type = answer.get("content_type")
-    if content_type not in (JPEG, PNG, WEBP):  # a decoder that a picture has taken over may say anything
+    content_type, pixels = answer.get("content_type"), stored_size(answer.get("pixels"))
+    if (
+        content_type not in (JPEG, PNG, WEBP) or pixels is None
+    ):  # a decoder that a picture has taken over may say anything
         raise Undecodable("undecodable")
-    return StoredVariant(content_type, data)
+    return StoredVariant(content_type, data), pixels
 
 
 def _maker(variant: Variant) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from gridfs import GridFSBucket
 from PIL import Image
 from playwright.sync_api import Browser, expect
 from pymongo.errors import OperationFailure
@@ -404,8 +405,60 @@ class TestFailures:
     def test_what_a_decoder_that_was_taken_over_answers(
         self, client: Client, mongo: PyMongo, photo: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Slot, "perform", lambda *all: ({"content_type": "text/html"}, b"<script>"))
-        assert client().get("/uploads/a/photo.jpg?variant=thumb").status_code == 422
+        uploads, right = client(), {"content_type": "image/png", "pixels": [1600, 1200]}
+        for wrong in ({"content_type": "text/html"}, {"pixels": ["1600", 1200]}, {"pixels": [1600]}, {"pixels": None}):
+            monkeypatch.setattr(Slot, "perform", lambda *all, wrong=wrong: (right | wrong, b"<script>"))
+            mongo.db.fs.variants.delete_many({})
+            assert uploads.get("/uploads/a/photo.jpg?variant=thumb").status_code == 422
+
+
+class TestSizes:
+    def test_a_picture_has_its_size_from_the_upload_on(self, client: Client, mongo: PyMongo) -> None:
+        turned = Image.Exif()
+        turned[0x0112] = 6
+        source, uploads = encoded(corners(300, 200), "JPEG", exif=turned), client(authorize=everyone)
+        mongo.save_file("python.jpg", io.BytesIO(source))
+        uploads.put("/uploads/put.jpg", data=source)
+        uploads.post("/uploads/", data={"file": (io.BytesIO(source), "form.jpg")})
+        length = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": str(len(source)),
+            "Upload-Metadata": "filename dHVzLmpwZw==",
+        }
+        begun = uploads.post("/uploads/", headers=length).headers["Location"]
+        for start, stop in ((0, 7), (7, len(source))):
+            appended = {"Upload-Offset": str(start), "Content-Type": "application/offset+octet-stream"}
+            uploads.patch(begun, data=source[start:stop], headers=length | appended)
+        uploads.post("/uploads/put.jpg?copy", data={"name": "copy.jpg"})
+        uploads.put("/uploads/text.jpg.txt", data=source)
+        found = uploads.get("/uploads/?format=json").json["files"]
+        sizes = {file["filename"]: (file["width"], file["height"]) for file in found}
+        assert sizes.pop("text.jpg.txt") == (None, None)
+        assert sizes == dict.fromkeys(("python.jpg", "put.jpg", "form.jpg", "tus.jpg", "copy.jpg"), (200, 300))
+        page = uploads.get("/uploads/put.jpg?details", headers=HTML).text
+        assert ' width="200" height="300"' in page
+        assert "200 × 300" in page
+
+    def test_that_of_other_tools_files_is_stored_with_their_first_variant(self, client: Client, mongo: PyMongo) -> None:
+        """No variant needs another round trip for it: the number of commands is the same once it is known."""
+        turned, uploads = Image.Exif(), client()
+        turned[0x0112] = 8
+        bucket = GridFSBucket(mongo.db)
+        for form in ("TIFF", "WEBP", "JPEG"):
+            name = f"a.{form.lower()}"
+            bucket.upload_from_stream(name, encoded(corners(300, 200), form, exif=turned))
+            before = uploads.get(f"/uploads/{name}?details&format=json")
+            assert (before.json["width"], before.json["height"]) == (None, None)
+            assert uploads.get(f"/uploads/{name}?variant=thumb").status_code == 200
+            after = uploads.get(f"/uploads/{name}?details&format=json")
+            assert (after.json["width"], after.json["height"]) == (200, 300), form
+            assert after.json["etag"] == before.json["etag"]
+
+    @pytest.mark.parametrize("stored", [[0, 1], ["1", 2], [1], {"a": 1}, "12", [1.5, 2], [True], [2**40, 1]])
+    def test_what_others_store_in_its_field(self, client: Client, mongo: PyMongo, photo: Any, stored: Any) -> None:
+        mongo.db.fs.files.update_one({"_id": photo}, {"$set": {"pictureSize": stored}})
+        found = client().get("/uploads/a/photo.jpg?details&format=json").json
+        assert (found["width"], found["height"]) == (None, None)
 
 
 class TestKeeping:
