@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..images import LIMITS
+from . import bitmaps, colours
 from .errors import Undecodable
 
 
@@ -97,13 +98,15 @@ def _segments(source: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 # PNG (W3C PNG, third edition)
-_CHUNKS = frozenset(b"IHDR PLTE tRNS gAMA sRGB iCCP eXIf".split())
+_SHOWN = frozenset(b"IHDR PLTE tRNS eXIf".split())
+_COLOURS = frozenset(b"cICP iCCP sRGB gAMA cHRM".split())
 _MAX_PROFILE = 1_000_000  # bytes, which Pillow accepts
 
 
 def _png(source: bytes) -> Prepared:
     """The chunks that decide how it looks, with the right CRCs: browsers show it if those of others are wrong."""
-    kept, data, position = [source[:8]], [], 8
+    kept: dict[bytes, bytes] = {}
+    data, position = list[bytes](), 8
     for count in range(1, len(source)):
         check("segments", count)
         length, kind = int.from_bytes(source[position : position + 4]), source[position + 4 : position + 8]
@@ -112,19 +115,38 @@ def _png(source: bytes) -> Prepared:
             break
         if kind == b"IDAT":
             data.append(content)
-        elif kind in _CHUNKS and (kind != b"iCCP" or _is_profile(content)):
-            kept.append(_chunk(kind, content))
+        elif not data and kind in _SHOWN | _COLOURS:
+            kept.setdefault(kind, content)
         position += 12 + length
-    return Prepared(b"".join([*kept, _chunk(b"IDAT", b"".join(data)), _chunk(b"IEND", b"")]))
+    chunks = [_chunk(kind, content) for kind, content in kept.items() if kind in _SHOWN]
+    if profile := _profile(kept):
+        chunks.insert(1, _chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile)))
+    chunks += [_chunk(b"IDAT", b"".join(data)), _chunk(b"IEND", b"")]
+    return Prepared(source[:8] + b"".join(chunks))
 
 
-def _is_profile(content: bytes) -> bool:
+def _profile(chunks: dict[bytes, bytes]) -> bytes | None:
+    """By the first of the chunks that say something about colours (section 4.3); None: they are sRGB."""
+    grey = chunks.get(b"IHDR", b"")[9:10] in (b"\0", b"\4")
+    if (code_points := chunks.get(b"cICP", b""))[2:] == b"\0\1":
+        return colours.of_code_points(code_points[0], code_points[1], grey=grey)
+    if profile := _inflated(chunks.get(b"iCCP", b"")):
+        return profile
+    gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4]) / 100_000
+    if b"sRGB" in chunks or not gamma:
+        return None
+    primaries = chunks.get(b"cHRM", b"")
+    given = [value / 100_000 for value in struct.unpack(">8I", primaries)] if len(primaries) == 32 else None
+    return colours.of_gamma(gamma, given, grey=grey) if given or abs(gamma - 1 / 2.2) > 0.01 else None
+
+
+def _inflated(content: bytes) -> bytes | None:
     try:
         decompressor = zlib.decompressobj()
-        decompressor.decompress(content.partition(b"\0")[2][1:], _MAX_PROFILE)
+        profile = decompressor.decompress(content.partition(b"\0")[2][1:], _MAX_PROFILE)
     except zlib.error:
-        return False
-    return decompressor.eof
+        return None
+    return profile if decompressor.eof and profile[36:40] == b"acsp" else None
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -171,9 +193,15 @@ def _webp(source: bytes) -> Prepared:
     return Prepared(source.ljust(promised, b"\0"), width * height)
 
 
+def _bmp(source: bytes) -> Prepared:
+    width, height = bitmaps.header(source).size
+    return Prepared(source, width * height)
+
+
 _FORMATS: dict[bytes, Callable[[bytes], Prepared]] = {
     b"\xff\xd8": _jpeg,
     b"\x89PNG\r\n\x1a\n": _png,
+    b"BM": _bmp,
     b"II": _tiff,
     b"MM": _tiff,
     b"RIFF": _webp,

@@ -16,21 +16,20 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..images import JPEG, PNG, WEBP, Variant
-from . import containers, limits
+from . import bitmaps, containers, limits
 from .errors import Undecodable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-_FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")  # for some other formats Pillow runs programs
+_FORMATS = ("AVIF", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")  # for some other formats Pillow runs programs
 _SAVE: dict[str, dict[str, Any]] = {
     JPEG: {"quality": 75, "optimize": True, "progressive": True},
     PNG: {},
     WEBP: {"quality": 75},
 }
 _ORIENTATION = 0x0112  # the EXIF tag
-_SRGB_GAMMA = 1 / 2.2
 _BLOCK = 16  # rows of a JPEG that are decoded at once
 _SHARP = 1.5  # a JPEG is decoded at reduced size, at least so many times as wide as the result
 _BASE_MEMORY = 32 * 1024 * 1024  # bytes, for the result and what libraries need
@@ -80,15 +79,12 @@ def make(
     :param allow_memory: called with the number of bytes that a picture of this size may take
     :raises Undecodable: if the source cannot be decoded or exceeds a limit
     """
-    import PIL.Image
-
     prepared = containers.prepare(source)
     containers.check(prepared.limit, prepared.reserved, variant.max_pixels)
     memory = _BASE_MEMORY + 4 * len(source)
     allow_memory(memory + _BYTES_PER_PIXEL * prepared.reserved)
-    formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build, HEIF an extra
     try:
-        with PIL.Image.open(io.BytesIO(prepared.source), formats=formats) as image:
+        with _opened(prepared.source) as image:
             containers.check(prepared.limit, image.width * image.height, variant.max_pixels)
             allow_memory(memory + _BYTES_PER_PIXEL * image.width * image.height)
             return _made(image, variant, content_type, is_cut=prepared.is_cut)
@@ -98,13 +94,22 @@ def make(
         raise Undecodable("undecodable") from error
 
 
-def _made(image: ImageFile, variant: Variant, content_type: str | None, *, is_cut: bool) -> Picture:
-    profile, gamma = image.info.get("icc_profile"), None if "srgb" in image.info else image.info.get("gamma")
+def _opened(source: bytes) -> Image:
+    import PIL.Image
+
+    if source.startswith(b"BM"):
+        return bitmaps.read(source)
+    formats = [name for name in _FORMATS if name in PIL.Image.OPEN]  # AVIF is not in every build, HEIF an extra
+    return PIL.Image.open(io.BytesIO(source), formats=formats)
+
+
+def _made(image: Image, variant: Variant, content_type: str | None, *, is_cut: bool) -> Picture:
+    profile = image.info.get("icc_profile")
     orientation, size = _orientation(image), image.size
     whole = image if image.format == "JPEG" else _loaded(image)  # little of a JPEG is decoded, when it is scaled
     height = whole.height
     small = _shrink(whole, variant, sideways=orientation >= 5)
-    small = _in_srgb(_without_grey(small, small.height / height) if is_cut else small, profile, gamma)
+    small = _in_srgb(_without_grey(small, small.height / height) if is_cut else small, profile)
     pixels = size[::-1] if orientation >= 5 else size
     return Picture(*_encode(_turned(small, orientation), content_type), pixels)
 
@@ -121,13 +126,13 @@ def _orientation(image: Image) -> int:
         return 1
 
 
-def _loaded(image: ImageFile) -> Image:
+def _loaded(image: Image) -> Image:
     """The picture, as far as it can be decoded; what is missing is transparent."""
     try:
         image.load()
         extent = getattr(image, "dispose_extent", None)  # the first frame of a GIF may be smaller than the rest
     except OSError:
-        image.tile = []
+        cast("ImageFile", image).tile = []
         image.load()  # raises it again if nothing was decoded
         if (found := image.getbbox()) is None:
             raise
@@ -215,8 +220,7 @@ def _with_alpha(image: Image, alpha: Image) -> Image:
     return image
 
 
-def _in_srgb(image: Image, profile: bytes | None, gamma: float | None) -> Image:
-    """In sRGB: by the profile, or by the exponent that a PNG has in place of one."""
+def _in_srgb(image: Image, profile: bytes | None) -> Image:
     from PIL import ImageCms
 
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
@@ -224,19 +228,14 @@ def _in_srgb(image: Image, profile: bytes | None, gamma: float | None) -> Image:
     if profile:
         try:
             source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            if source.profile.xcolor_space.strip() == "GRAY":
+                colours = colours.convert("L")
             colours = ImageCms.profileToProfile(colours, source, target, outputMode="RGB") or colours
         except (ImageCms.PyCMSError, OSError):
             pass  # the profile is invalid, or for another mode
-    elif gamma and abs(gamma - _SRGB_GAMMA) > 0.01:
-        colours = colours.point([_srgb((value / 255) ** (1 / gamma)) for value in range(256)] * len(colours.getbands()))
     if colours.mode not in ("L", "RGB"):
         colours = colours.convert("RGB")
     return _with_alpha(colours, alpha) if alpha else colours
-
-
-def _srgb(light: float) -> int:
-    """The value of an amount of light from 0 to 1 (IEC 61966-2-1)."""
-    return round(255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055))
 
 
 def _turned(image: Image, orientation: int) -> Image:

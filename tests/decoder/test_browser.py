@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import random
 import statistics
 import struct
@@ -12,13 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 from playwright.sync_api import Browser
 
 from flask_gridfs_pymongo.decoder.errors import Undecodable
 from flask_gridfs_pymongo.decoder.pictures import load, make
 from flask_gridfs_pymongo.images import PNG, Variant
 
+from ..helpers import bitmaps
 from ..helpers.pictures import encoded
 
 pytestmark = pytest.mark.slow
@@ -94,9 +96,59 @@ def samples() -> Iterator[tuple[str, str, bytes]]:
         added = chunk(b"gAMA", struct.pack(">I", gamma))
         yield f"PNG gamma {gamma}", "image/png", png[:33] + added + png[33:]
     yield "PNG wrong CRC", "image/png", png[:33] + chunk(b"pHYs", b"\0" * 9)[:-1] + b"x" + png[33:]
+    yield from (("BMP, " + name, "image/bmp", source) for name, source in bitmaps.samples(photo(64, 40)))
+    yield from ((f"PNG, {name}", "image/png", source) for name, source in coloured())
     small = bytearray(gif)
     small[6:10] = struct.pack("<HH", 400, 300)
     yield "GIF smaller frame", "image/gif", bytes(small)
+
+
+def coloured() -> Iterator[tuple[str, bytes]]:
+    """PNG files that say in several ways what their colours mean."""
+    image = photo(64, 40)
+    kinds = {
+        "RGB": encoded(image),
+        "L": encoded(image.convert("L")),
+        "P": encoded(image.quantize(50)),
+        "RGBA": encoded(Image.merge("RGBA", (*image.split(), Image.radial_gradient("L").resize(image.size)))),
+        "I;16": encoded(image.convert("L").convert("I").point(lambda value: value * 257).convert("I;16")),
+    }
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"????", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"????", b"gXYZ", 1)
+    profile, junk = (chunk(b"iCCP", b"x\0\0" + zlib.compress(data)) for data in (swapped, b"junk"))
+    linear, usual = (chunk(b"gAMA", struct.pack(">I", gamma)) for gamma in (100_000, 45_455))
+    primaries = [
+        chunk(b"cHRM", struct.pack(">8I", *(round(100_000 * value) for value in (0.3127, 0.329, *others))))
+        for others in ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), (0.3, 0.6, 0.64, 0.33, 0.15, 0.06))
+    ]
+    added = {
+        "gamma and sRGB": linear + chunk(b"sRGB", b"\0"),
+        "primaries alone": primaries[1],
+        **{f"gamma and primaries {number}": usual + one for number, one in enumerate(primaries)},
+        "linear and primaries": linear + primaries[1],
+        "two gammas": linear + usual,
+        "profile": profile,
+        "profile and sRGB": chunk(b"sRGB", b"\0") + profile,
+        "profile and gamma": linear + profile,
+        "bad profile and gamma": linear + junk,
+        "profile and code points": chunk(b"cICP", bytes((1, 13, 0, 1))) + profile,
+    }
+    for gamma in (10_000, 60_000, 200_000, 0):
+        added[f"gamma {gamma}"] = chunk(b"gAMA", struct.pack(">I", gamma))
+    for points in [(1, transfer) for transfer in range(1, 19)] + [
+        (first, 13) for first in (2, 4, 5, 6, 8, 9, 10, 11, 12, 22)
+    ]:
+        added[f"code points {points}"] = chunk(b"cICP", bytes((*points, 0, 1)))
+    for points in ((9, 16), (12, 16), (9, 18), (9, 14)):
+        added[f"code points {points}"] = chunk(b"cICP", bytes((*points, 0, 1)))
+    added["code points, limited range"] = chunk(b"cICP", bytes((9, 16, 0, 0)))
+    for (name, source), (meaning, chunks) in itertools.product(kinds.items(), added.items()):
+        yield f"{name}, {meaning}", source[:33] + chunks + source[33:]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    end = kinds["RGB"].rindex(b"IEND") - 4
+    for kind in (linear, chunk(b"eXIf", exif.tobytes()[6:])):
+        yield f"{kind[4:8]!r} behind", kinds["RGB"][:end] + kind + kinds["RGB"][end:]
 
 
 def on_white(data: bytes) -> Image.Image:

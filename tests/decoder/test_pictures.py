@@ -19,6 +19,7 @@ from flask_gridfs_pymongo.decoder.errors import Undecodable
 from flask_gridfs_pymongo.decoder.pictures import Picture, load, make
 from flask_gridfs_pymongo.images import JPEG, LIMITS, PNG, WEBP, Variant
 
+from ..helpers import bitmaps
 from ..helpers.pictures import BLUE, GREEN, RED, WHITE, corners, encoded, png
 
 BOX = Variant(64, 64)
@@ -409,6 +410,34 @@ class TestAsInBrowsers:
             source = encoded(Image.new(mode, (9, 9), colour))
             added = chunk(b"gAMA", struct.pack(">I", gamma)) + (chunk(b"sRGB", b"\0") if srgb else b"")
             assert near(shown(source[:33] + added + source[33:]).getpixel((5, 5)), (grey, grey, grey, 255), 2)
+
+    @pytest.mark.parametrize(
+        ("added", "colour"),
+        [
+            ({b"cICP": bytes((9, 8, 0, 1))}, (255, 159, 113)),
+            ({b"cICP": bytes((12, 13, 0, 1))}, (215, 93, 31)),
+            ({b"cICP": bytes((1, 13, 0, 1)), b"gAMA": struct.pack(">I", 100_000)}, (200, 100, 50)),
+            ({b"cICP": bytes((9, 16, 0, 1))}, (255, 0, 0)),
+            ({b"gAMA": struct.pack(">I", 100_000), b"iCCP": b"x\0\0" + zlib.compress(b"junk")}, (227, 168, 122)),
+        ],
+    )
+    def test_what_the_colours_of_a_png_mean(self, added: dict[bytes, bytes], colour: tuple[int, ...]) -> None:
+        source = encoded(Image.new("RGB", (9, 9), (200, 100, 50)))
+        chunks = b"".join(chunk(kind, content) for kind, content in added.items())
+        found = shown(source[:33] + chunks + source[33:]).getpixel((5, 5))
+        assert near(found, (*colour, 255), 8), found
+
+    def test_rare_kinds_of_bmp(self) -> None:
+        """All that are whole, opaque and have enough colours; how the others look, Chromium says."""
+        others = re.compile("1 bit|2 bits|half|jumps|RLE24|(f|8)000, header|ff000000|alpha (in|behind)|transparent")
+        found = {name: shown(source) for name, source in bitmaps.samples(corners(32, 20)) if not others.search(name)}
+        wrong = [
+            name
+            for name, made in found.items()
+            for seen, wanted in zip(quarters(made), (RED, GREEN, BLUE, WHITE), strict=True)
+            if not near(seen, wanted)
+        ]
+        assert (len(found) > 60, wrong) == (True, [])
 
     def test_a_first_frame_that_is_smaller_than_the_rest(self) -> None:
         source = bytearray(encoded(Image.new("RGB", (40, 20), RED).quantize(), "GIF"))
