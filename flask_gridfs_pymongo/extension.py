@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from os import PathLike
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -16,6 +16,7 @@ from flask import Flask, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from . import config
+from .attachments import Attachment
 from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
@@ -28,7 +29,7 @@ from .service.download import send
 from .service.inspection import check_accepted
 from .service.options import Drive, Options, Rules, options_of
 from .signals import file_saved
-from .store import OWN_FIELDS, Bucket, FileTooLarge, check_type
+from .store import OWN_FIELDS, Bucket, FileTooLarge, StoredFile, check_type
 from .uploads import uploads_blueprint
 from .uploads.blueprint import UploadsBlueprint
 from .uploads.read import links
@@ -233,31 +234,86 @@ class PyMongo:
         :raises werkzeug.exceptions.UnsupportedMediaType: for a type that is not among *types*: a view responds with 415
         :raises werkzeug.exceptions.RequestEntityTooLarge: for more bytes than *max_size*: a view responds with 413
         """
+        if reserved := sorted({"chunk_size", *OWN_FIELDS} & fields.keys()):
+            raise TypeError(f"save_file() sets {', '.join(reserved)} itself; store your own value under another name")
+        _check_bucket(base, db)
+        options: dict[str, Any] = {
+            "content_type": content_type,
+            "types": types,
+            "max_size": max_size,
+            "expires_at": expires_at,
+        }
+        file_id: ObjectId = self._save(self.bucket(base, db), filename, fileobj, fields=fields, **options).id
+        return file_id
+
+    def _save(
+        self,
+        bucket: Bucket,
+        filename: str,
+        fileobj: Any,
+        *,
+        types: Collection[str] | None = None,
+        content_type: str | None = None,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+        **options: Any,
+    ) -> StoredFile:
         check_type("filename", filename, str)
         check_type("content_type", content_type, str, NoneType)
         check_type("metadata", fields.get("metadata"), Mapping, NoneType)
-        check_type("max_size", max_size, int, NoneType)
-        _check_bucket(base, db)
+        check_type("max_size", options.get("max_size"), int, NoneType)
         accepted = None if types is None else Types(types)
         if not isinstance(fileobj, PathLike) and not callable(getattr(fileobj, "read", None)):
             raise TypeError(f"fileobj must be a path or have a read() method, not {type(fileobj).__name__}")
-        if reserved := sorted({"chunk_size", *OWN_FIELDS} & fields.keys()):
-            raise TypeError(f"save_file() sets {', '.join(reserved)} itself; store your own value under another name")
+        inspect = partial(check_accepted, accepted)
         try:
-            saved = self.bucket(base, db).save(
-                filename,
-                fileobj,
-                content_type=content_type,
-                fields=fields,
-                max_size=max_size,
-                expires_at=expires_at,
-                inspect=partial(check_accepted, accepted),
-            )
+            saved = bucket.save(filename, fileobj, content_type=content_type, fields=fields, inspect=inspect, **options)
         except FileTooLarge as error:
             raise RequestEntityTooLarge(f"{str(error).capitalize()}.") from None
         file_saved.send(app_of(self._apps), file=saved)
-        file_id: ObjectId = saved.id
-        return file_id
+        return saved
+
+    def attachment(
+        self,
+        collection: str,
+        field: str,
+        *,
+        base: str = "fs",
+        db: str | None = None,
+        types: Collection[str] | None = None,
+        max_size: int | None = None,
+        blueprint: str = "uploads",
+    ) -> Attachment:
+        """Return what gives each document of a collection a file of its own.
+
+        ::
+
+            avatar = mongo.attachment("users", "avatar", types=("image/*",), max_size=5_000_000)
+
+        :param collection: the name of the collection, in :attr:`db`
+        :param field: of the documents, for the ``_id`` of the file; may contain dots: ``profile.avatar``
+        :param base: the bucket's name
+        :param db: the name of the bucket's database; None: that of :attr:`db`
+        :param types: as in :meth:`save_file`
+        :param max_size: bytes
+        :param blueprint: the name of the blueprint that serves the bucket, for :meth:`.Attachment.url`
+        :raises TypeError, ValueError: naming the argument that is wrong
+        """
+        check_type("collection", collection, str)
+        check_type("max_size", max_size, int, NoneType)
+        _check_bucket(base, db)
+        if types is not None:
+            Types(types)
+
+        def save(filename: str, fileobj: Any) -> StoredFile:
+            return self._save(self.bucket(base, db), filename, fileobj, types=types, max_size=max_size)
+
+        def documents() -> Any:
+            return self.db[collection]
+
+        def app() -> Flask:
+            return app_of(self._apps)
+
+        return Attachment(app, partial(self.bucket, base, db), save, documents, field, blueprint)
 
     def uploads_url(
         self,

@@ -7,7 +7,6 @@ on this machine).
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from bson.objectid import ObjectId
 from flask import Flask, redirect, render_template, url_for
@@ -28,6 +27,7 @@ app.register_blueprint(mongo.uploads_blueprint("pictures", url_prefix="/pictures
 
 MOST_BYTES = 5_000_000
 PICTURES = ["image/gif", "image/jpeg", "image/png", "image/webp"]
+avatar = mongo.attachment("users", "avatar", base="pictures", types=PICTURES, max_size=MOST_BYTES, blueprint="pictures")
 
 
 class AvatarForm(FlaskForm):  # type: ignore[misc]
@@ -41,28 +41,25 @@ class PostForm(FlaskForm):  # type: ignore[misc]
 
 @app.get("/users/<name>")
 def show_user(name: str) -> str:
-    shown = {"has_avatar": mongo.bucket("avatars").find(name), "posts": mongo.db.posts.find({"author": name})}
+    user = mongo.db.users.find_one({"_id": name}) or {}
+    shown = {"avatar": avatar.url(user), "posts": mongo.db.posts.find({"author": name})}
     return render_template("user.html", name=name, form=AvatarForm(), post=PostForm(), **shown)
-
-
-@app.get("/users/<name>/avatar")
-def show_avatar(name: str) -> Any:
-    return mongo.send_file(name, base="avatars", cache_for=0)
 
 
 @app.post("/users/<name>/avatar")
 def save_avatar(name: str) -> tuple[str, int] | Response:
-    """Each upload is a new version of the same name, and replaces the one before."""
+    """The new file takes the place of the one before."""
     form = AvatarForm()
     if not form.validate_on_submit():
         return render_template("errors.html", form=form), 400
-    mongo.save_file(name, form.avatar.data, base="avatars", types=PICTURES, max_size=MOST_BYTES)
+    mongo.db.users.update_one({"_id": name}, {"$setOnInsert": {}}, upsert=True)
+    avatar.attach(name, form.avatar.data)
     return redirect(url_for("show_user", name=name))
 
 
 @app.post("/users/<name>/avatar/delete")
 def delete_avatar(name: str) -> Response:
-    mongo.bucket("avatars").delete(name)
+    avatar.purge(name)
     return redirect(url_for("show_user", name=name))
 
 
