@@ -6,7 +6,7 @@ project = "flask-gridfs-pymongo"
 author = copyright = "the authors of flask-gridfs-pymongo"
 version = release = installed(project)
 
-extensions = ["sphinx.ext.autodoc", "pallets_sphinx_themes"]
+extensions = ["sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["build"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -28,13 +28,9 @@ nitpick_ignore_regex = [
     ),
 ]
 
-html_theme = "flask"
-html_title = "flask-gridfs-pymongo"
-html_static_path = ["_static"]
-html_css_files = ["docs.css"]
-html_logo = "logo.svg"
-html_favicon = "logo.svg"
-html_show_sourcelink = False
-html_sidebars = {"**": ["globaltoc.html", "searchbox.html"]}
-html_theme_options = {"globaltoc_maxdepth": 1}
-version_banner = False  # it would ask a registry for the newest version
+html_theme = "furo"
+html_title = project
+html_logo = html_favicon = "logo.svg"
+html_copy_source = html_show_sourcelink = False
+copybutton_prompt_text = "$ "  # what a command prints is not copied
+copybutton_line_continuation_character = "\\"

@@ -7,9 +7,11 @@ what it prints is compared. Blocks in other languages have a name, by which a te
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import importlib.util
 import inspect
+import io
 import os
 import re
 import shlex
@@ -19,15 +21,26 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from bson.objectid import ObjectId
 from flask import Flask
 
 import flask_gridfs_pymongo
-from flask_gridfs_pymongo import PyMongo, config, signals
-from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo import PyMongo, config, images, signals
+from flask_gridfs_pymongo.decoder import pool
+from flask_gridfs_pymongo.http import filenames, metadata, ranges, tus
+from flask_gridfs_pymongo.service import bodies, options
+from flask_gridfs_pymongo.service.options import Options
+from flask_gridfs_pymongo.store import Bucket, collections, dav
 from flask_gridfs_pymongo.store.indexes import INDEXES
+from flask_gridfs_pymongo.store.listing import in_folder
+from flask_gridfs_pymongo.uploads.read import archive
+from flask_gridfs_pymongo.uploads.write import bulk
+from flask_gridfs_pymongo.uploads.write import metadata as patch
+from flask_gridfs_pymongo.webdav import folders, locks
 
 from .conftest import serving
 from .helpers.blocks import PAGES, ROOT, Block, blocks, named
@@ -49,7 +62,7 @@ class Play:
     def __init__(self, folder: Path, uri: str, stack: ExitStack, request: pytest.FixtureRequest) -> None:
         self.folder, self.uri, self.stack, self.request = folder, uri, stack, request
         self.database = uri.rpartition("/")[2]
-        self.address: str | None = None
+        self.addresses: dict[str, str] = {}
         self.served: str | None = None
         for block in blocks("docs/quickstart.rst"):
             if block.file == "app.py":
@@ -63,7 +76,7 @@ class Play:
         path = self.folder / block.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.own(block.text))
-        self.address = None
+        self.addresses.clear()
 
     def app(self, name: str = "app") -> Flask:
         """The application in a file, as ``flask --app NAME`` finds it."""
@@ -85,16 +98,16 @@ class Play:
                 assert package
                 assert EXTRAS.keys() >= {*filter(None, extras.split(","))}
             return
-        if match := re.fullmatch(r"flask (?:--app (\w+) )?run", command):
-            self.address = self.stack.enter_context(serving(self.app(match[1] or "app")))
+        if match := re.fullmatch(r"flask (?:--app (\w+) )?run(?: --port (\d+))?", command):
+            self.addresses[match[2] or "5000"] = self.stack.enter_context(serving(self.app(match[1] or "app")))
             return
         if command.startswith("python -m flask_gridfs_pymongo "):
             self.serve(shlex.split(self.own(command))[2:], expected)
             return
-        if "127.0.0.1:5000" in command:
-            if self.address is None:
-                self.address = self.stack.enter_context(serving(self.app()))
-            command = command.replace("http://127.0.0.1:5000", self.address)
+        for port in re.findall(r"127\.0\.0\.1:(500\d)", command):
+            if port not in self.addresses:
+                self.addresses[port] = self.stack.enter_context(serving(self.app()))
+            command = command.replace(f"http://127.0.0.1:{port}", self.addresses[port])
         if "127.0.0.1:8000" in command:
             served = self.served or self.request.getfixturevalue("gallery")
             command = command.replace("http://127.0.0.1:8000/", served)
@@ -266,3 +279,109 @@ def test_every_argument_and_setting_is_documented() -> None:
     known = (*config._WITHOUT_URI, *config._WITH_URI_TOO, *config._OUR_SETTINGS, "URI", "DBNAME")
     settings = [f"MONGO_{suffix}" for suffix in known]
     assert [name for name in (*arguments, *settings) if f"``{name}``" not in TEXT] == []
+
+
+SEARCHED = {
+    "thumbnail": "pictures",
+    "resize": "pictures",
+    "S3": "s3",
+    "presigned": "s3",
+    "multipart": "uploading",
+    "chunk": "storage",
+    "resumable": "uploading",
+    "attachment": "serving",
+    "quota": "limits",
+    "permission": "access",
+    "timeout": "limits",
+    "async": "asgi",
+    "login": "access",
+    "proxy": "running",
+}
+
+
+def test_the_words_that_people_search_lead_to_a_page() -> None:
+    """Sphinx's search finds index entries."""
+    for word, page in SEARCHED.items():
+        entries = " ".join(re.findall(r"^\.\. index:: (.*)$", PAGES[f"docs/{page}.rst"].read_text(), re.MULTILINE))
+        assert word in re.split(r",? ", entries), word
+
+
+def test_coming_from_flask_pymongo(uri: str) -> None:
+    """Each of the two applications serves what the other one has stored, at the same URLs."""
+    task = ObjectId()
+    apps = []
+    for text in (named("flask-pymongo-before"), named("flask-pymongo-after")):
+        namespace: dict[str, Any] = {"__name__": "page"}
+        exec(text.replace("mongodb://localhost/shop", uri), namespace)  # noqa: S102
+        apps.append(namespace)
+    apps[1]["mongo"].db.tasks.insert_one({"_id": task, "title": "Buy milk"})
+    clients = [namespace["app"].test_client() for namespace in apps]
+    for number, client in enumerate(clients):
+        sent = client.post(f"/files/{number}.txt", data={"file": (io.BytesIO(b"Buy milk"), "x")})
+        assert (sent.status_code, sent.location) == (302, f"/files/{number}.txt")
+    for target in ("/files/0.txt", "/files/1.txt", f"/tasks/{task}", f"/tasks/{ObjectId()}", "/files/none"):
+        old, new = (client.get(target) for client in clients)
+        assert (new.status_code, new.mimetype) == (old.status_code, old.mimetype), target
+        assert old.status_code == 404 or (new.json if new.is_json else new.data) == (
+            old.json if old.is_json else old.data
+        )
+    for namespace in apps:
+        namespace["mongo"].cx.close()
+
+
+def test_coming_from_s3(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 is replaced by what its two calls do."""
+    stored: dict[str, bytes] = {}
+    s3 = SimpleNamespace(
+        upload_fileobj=lambda file, bucket, key: stored.update({key: file.read()}),
+        generate_presigned_url=lambda call, names, ExpiresIn: f"https://photos.example/{names['Key']}?X-Amz-Signature=",
+    )
+    monkeypatch.setitem(sys.modules, "boto3", cast(Any, SimpleNamespace(client=lambda service: s3)))
+    for text in (named("s3-before"), named("s3-after")):
+        namespace: dict[str, Any] = {"__name__": "page"}
+        exec(text.replace("mongodb://localhost/shop", uri), namespace)  # noqa: S102
+        client = namespace["app"].test_client()
+        sent = client.post("/photos/a.txt", data={"file": (io.BytesIO(b"Buy milk"), "x")})
+        assert (sent.status_code, sent.location) == (302, "/links/a.txt")
+        link = client.get(sent.location)
+        assert link.status_code == 302
+    assert stored == {"a.txt": b"Buy milk"}
+    assert client.get(link.location).data == b"Buy milk"
+    assert client.get("/stored/a.txt").status_code == 403
+    namespace["mongo"].cx.close()
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    defaults = {field.name: field.default for field in dataclasses.fields(Options)}
+    rows = dict(re.findall(r"^(\S.*?) {2,}([\d,]+) {2,}", PAGES["docs/limits.rst"].read_text(), re.MULTILINE))
+    for name, value in {
+        "files and fields in a form": defaults["max_form_parts"],
+        "bytes in a text field of a form": defaults["max_form_memory_size"],
+        "bytes in a patch of metadata": patch._MAX_BODY_BYTES,
+        "bytes in a name": filenames.MAX_NAME_BYTES,
+        "bytes in a text of metadata": metadata._MAX_TEXT_BYTES,
+        "texts in a list of metadata": metadata._MAX_TEXTS,
+        "characters in ``Upload-Metadata`` (tus)": tus._MAX_METADATA,
+        "bytes in a request of our page (tus)": options._SLICE,
+        "unfinished uploads in a bucket": defaults["max_uploads"],
+        "seconds that an upload waits to be resumed": int(defaults["upload_expires"]),
+        "seconds that the body of an upload may take": defaults["upload_timeout"],
+        "seconds that ``inspect`` may take": defaults["inspect_timeout"],
+        "seconds for a small body": bodies.SMALL_TIMEOUT,
+        "seconds for the rest of a refused body": bodies.DRAIN_TIMEOUT,
+        "ranges in a request": ranges.MAX_RANGES,
+        "names in a folder in natural order": in_folder.MAX_SORTED,
+        "files in a ZIP archive": archive.MAX_FILES,
+        "files in a bulk action": bulk._MAX_SELECTED,
+        "pixels on a side of a variant": images._MAX_SIDE,
+        "seconds for making a variant": int(pool.TIMEOUT),
+        "names in a folder of the drive": folders.MAX_NAMES,
+        "locks of the drive in a bucket": dav.MAX_LOCKS,
+        "seconds of a lock of the drive": locks.MAX_LOCK_TIMEOUT,
+        "empty folders of a client of the drive": dav.MAX_FOLDERS,
+        "properties of a file of the drive": dav.MAX_PROPERTIES,
+        "bytes of properties of a file of the drive": dav.MAX_PROPERTIES_SIZE,
+        "bytes in memory for small files": config.Settings.memory_cache,
+        "seconds that a write waits for a majority": collections._WRITE_TIMEOUT,
+    }.items():
+        assert rows[name] == f"{value:,}", name
