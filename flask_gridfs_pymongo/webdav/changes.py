@@ -36,11 +36,15 @@ from .errors import as_dav_error
 from .files import File
 from .folders import Folder
 from .names import storable
-from .saves import filled, heir, note, renamed_from
+from .saves import filled, has_arrived, heir, note, renamed_from
 
 Member = File | Folder
 Errors = dict[Member, DAVError]
 _BATCH = 500  # files
+
+
+class _Arrived(Exception):
+    """A MOVE that broke off has copied the file already."""
 
 
 def delete(found: Member) -> Errors:
@@ -235,7 +239,8 @@ def _move_one(file: File, targets: Mapping[Member, str], *, overwrite: bool) -> 
     try:
         rename(file.options, file.stored, targets[file], lambda newest: file.check_again(), made)
     except FileExistsError:  # the file there gets another version, as by a PUT
-        _copy_files([file], targets, overwrite=overwrite, made=made)(file)
+        with suppress(_Arrived):
+            _copy_files([file], targets, overwrite=overwrite, made=made)(file)
         file.dav.copy_properties({file.stored_name: targets[file]})
         _remove_one(file)
     except FileNotFoundError:
@@ -275,6 +280,8 @@ def _copy_files(
                 abort(412, "There is already a file; nothing was changed.")
             file.check_again()
             File(f"/{new}", file.environ, newest).check_unlocked()
+            if has_arrived(file.stored, newest, made):
+                raise _Arrived
             followed[new] = newest
 
         return file.stored, new, check

@@ -50,6 +50,19 @@ def filled(before: StoredFile | None, made: Mapping[str, Any]) -> StoredFile | N
     return before if is_new and _noted(before, made, _FILLED_WITHIN) else None
 
 
+def has_arrived(file: StoredFile, newest: StoredFile | None, made: Mapping[str, Any]) -> bool:
+    """Return whether *newest* is the copy that the same MOVE of *file* made before it broke off.
+
+    :param newest: what is at the Destination
+    :param made: the :func:`note` of this MOVE
+    """
+    old = made[NOTE].get("from")
+    if newest is None or old is None or newest.sha256 != file.sha256 or newest.upload_date <= file.upload_date:
+        return False
+    noted = _noted(newest, made, _DELETED_WITHIN)
+    return noted is not None and bool(noted.get("from") == old)
+
+
 def renamed_from(file: StoredFile, dav: Dav) -> str | None:
     """Return the name from which this user renamed *file* over the drive in the last ten minutes, or None."""
     if NOTE not in file.document:

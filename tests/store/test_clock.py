@@ -14,10 +14,10 @@ from bson import ObjectId
 
 from flask_gridfs_pymongo import PyMongo
 
-from ..conftest import ROOT, missing
+from ..conftest import JSON, ROOT, missing
 from ..helpers.clocks import create, faketime, link
 from ..helpers.drive import LOCK, mounting
-from ..helpers.replica import TIMEOUTS, standalone
+from ..helpers.replica import TIMEOUTS, replica_set, standalone, until
 
 
 def wrong(days: int) -> dict[str, str]:
@@ -93,3 +93,45 @@ def test_a_server_whose_clock_was_set(app: Any, monkeypatch: pytest.MonkeyPatch)
             assert client.status("UNLOCK", "a", Lock_Token=f"<{token}>") == 204
             second.cx.close()
         before.cx.close()
+
+
+@pytest.mark.replica
+@pytest.mark.slow
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_failover_to_a_member_whose_clock_is_wrong(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Its clock counts for each application as soon as that knows the member."""
+    with replica_set() as replicas:
+        uri = f"{replicas.uri}/clock?replicaSet=tests&{TIMEOUTS}"
+        pairs = [create(uri) for _ in range(3)]
+        drives, https = [mounting(*pair)() for pair in pairs], [app.test_client() for app, _ in pairs]
+        first = pairs[0][1].bucket().save("a", [b"x"])
+        before = link(*pairs[0], "a", 3600)
+        primary = replicas.one("PRIMARY")
+        with monkeypatch.context() as environ:
+            for name, value in wrong(days).items():
+                environ.setenv(name, value)
+            for member in replicas.members:
+                if member is not primary:
+                    member.kill()
+                    member.start()
+                    until(replicas.is_whole)
+        primary.kill()
+        for http in https:
+            until(lambda http=http: http.get("/u/a?details", headers=JSON).status_code == 200)
+        token = drives[0].lock("a", Timeout="Second-3600")
+        assert [drive.status("PUT", "a", b"y") for drive in drives] == [423] * 3
+        expected = datetime.now(UTC) + timedelta(days=days)
+        for _, mongo in pairs:
+            assert abs(mongo.bucket().collections.clock.now() - expected) < timedelta(minutes=5)
+        made = link(*pairs[0], "a", 3600)
+        statuses = [[http.get(url).status_code for http in https] for url in (before, made)]
+        assert statuses == [[410 if days > 0 else 200] * 3, [200] * 3]
+        assert drives[1].status("UNLOCK", "a", Lock_Token=f"<{token}>") == 204
+        assert https[2].put("/u/a", data=b"z").status_code == 204
+        told, newest = https[1].get("/u/a").last_modified, pairs[0][1].bucket().find("a")
+        assert newest is not None
+        assert told is not None
+        assert first.upload_date < newest.upload_date
+        assert told <= datetime.now(UTC)
+        for _, mongo in pairs:
+            mongo.cx.close()

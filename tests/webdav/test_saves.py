@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from pymongo.errors import AutoReconnect
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_deleted, file_saved
+from flask_gridfs_pymongo.webdav import changes
 
 from ..conftest import everyone
 from ..helpers.drive import LOCK, Client, mounting
@@ -221,6 +223,21 @@ def test_history_needs_write_of_the_one_and_delete_of_the_other(
     play(_SAVED + "ann MOVE a b; ann PUT a new", authorize=lambda action, name: f"{action} {name}" not in late)
     late.append(refused)
     assert play("ann DELETE b", (403,) if refused == "delete b" else (204,)) == versions
+
+
+def test_a_move_over_a_file_that_broke_off_costs_no_version(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its repetition only deletes what it has copied; another one with the same content is a version."""
+
+    def gone(file: Any) -> None:
+        raise AutoReconnect("gone")
+
+    play("ann PUT a one; ann PUT b two")
+    with monkeypatch.context() as broken:
+        broken.setattr(changes, "_remove_one", gone)
+        assert play("ann MOVE b a", (503,)) == ["one", "two"]
+    assert play("ann MOVE b a") == ["one", "two"]
+    assert play("ann GET b", (404,)) == ["one", "two"]
+    assert play("ann PUT b two; ann MOVE b a") == ["one", "two", "two"]
 
 
 def test_keep_versions_counts_them_together(play: Play) -> None:
