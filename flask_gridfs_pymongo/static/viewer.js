@@ -70,7 +70,7 @@ if (picture) {
   const failed = () => {
     const preview = button.parentElement;
     if (!preview) return; // told already
-    preview.classList.remove("picture");
+    preview.classList.replace("picture", "broken");
     preview.replaceChildren(preview.dataset.broken);
   };
   if (picture.complete && !picture.naturalWidth) failed();

@@ -67,7 +67,9 @@ def natural(name: str) -> tuple[Any, ...]:
     """Return the key by which people sort names: numbers by their value, letters without case and accents."""
     plain = unicodedata.normalize("NFKD", name[:_MAX_CHARACTERS].casefold())
     plain = "".join(character for character in plain if not unicodedata.combining(character))
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split("([0-9]+)", plain))], name
+    *parts, end = re.split("([0-9]+)", plain)
+    # A text before a number ends in a digit, too: photos/ and photos.txt come before photos2.
+    return [*(int(part) if place % 2 else f"{part}0" for place, part in enumerate(parts)), end], name
 
 
 def _placed(item: _Item, order: str) -> _Item:

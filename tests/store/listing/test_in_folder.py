@@ -93,8 +93,8 @@ def test_a_page_begins_after_what_is_gone(bucket: Bucket) -> None:
 
 def test_names_as_people_sort_them() -> None:
     """Numbers by their value, letters without case and accents; names that differ by these alone in a fixed order."""
-    expected = ["01", "1", "2", "10", "A", "a", "ä", "B.txt", "img9.png", "IMG10.png", "ß" * 600 + "9" * 5000, "v1.9"]
-    expected += ["v1.10", "Z", "\udcff"]
+    expected = ["01", "1", "2", "10", "A", "a", "ä", "a.txt", "a1.txt", "B.txt", "img9.png", "IMG10.png", "photos/"]
+    expected += ["photos2/", "ß" * 600 + "9" * 5000, "v1.9", "v1.10", "Z", "\udcff"]
     assert sorted(sorted(expected), key=natural) == expected
 
 

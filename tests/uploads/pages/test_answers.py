@@ -173,6 +173,27 @@ def test_one_save_keeps_all_fields_and_their_types(page: Page, site: Site) -> No
     assert site.metadata("a.txt") == {"title": ["new", "second"], "tags": ["theirs"], "n": 5}
 
 
+def test_without_script_a_picture_that_is_broken_is_an_icon(browser: Browser, site: Site) -> None:
+    site.save("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(500))
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{site.address}/files/")
+        expect(page.get_by_label("Select all")).to_be_hidden()  # it needs a script
+        shown = Image.open(io.BytesIO(page.locator(".files .thumb").screenshot())).convert("RGB")
+        colours = [colour for _, colour in shown.getcolors(shown.width * shown.height)]
+        assert any(green > max(red, blue) + 60 for red, green, blue in colours)  # the icon's
+
+
+@pytest.mark.parametrize(
+    ("target", "link"),
+    [("a/b/none", "?folder=a/b/"), ("none", ""), ("?folder=a/b/&order=none", ""), ("a/b/c?version=7", "?folder=a/b/")],
+)
+def test_an_error_leads_to_what_is_there(client: Client, target: str, link: str) -> None:
+    page = client().get(f"/uploads/{target}", headers=HTML).text
+    main = page[page.index("<main") : page.index("</main>")]
+    assert f'href="/uploads/{link}"' in main
+
+
 def test_what_cannot_be_shown_says_so(page: Page, site: Site) -> None:
     site.save("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(500))
     site.save("damaged.txt", b"x" * 300_000)

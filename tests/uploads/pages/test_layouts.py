@@ -262,7 +262,7 @@ def test_a_form_takes_what_it_says(page: Page, shop: Shop) -> None:
 def test_each_of_two_forms_takes_what_falls_on_it(page: Page, shop: Shop) -> None:
     """The listing of one blueprint with its form, below the form of another one; both bring our scripts."""
     show(page, shop, "/two")
-    hints = ["At most 1000 bytes each. or drop them here", "or drop them here"]
+    hints = ["or drop them here At most 1000 bytes each.", "or drop them here"]
     expect(page.locator(".upload .hint")).to_have_text(hints)
     assert page.locator("#form").get_by_label("Add files").get_attribute("accept") == "image/*"
     drop(page, "h1", "nowhere.png")

@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.service.texts import DOMAIN
 from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store.listing import page as listing
 
 from ... import catalogues
 from ...conftest import JSON, ROOT, serving
@@ -315,8 +316,8 @@ class TestUploads:
 
 
 @pytest.fixture(scope="module")
-def many(site: Site) -> int:
-    """Documents of 5,000 files, one a day; nobody opens them."""
+def many(site: Site) -> Iterator[int]:
+    """Documents of 5,000 files, one a day; nobody opens them. A page has the time that it needs on a busy machine."""
     begin = datetime(2010, 1, 1, tzinfo=UTC)
     site.store("many").writer("x").abort()  # for the indexes
     site.store("many").files.insert_many(
@@ -330,7 +331,9 @@ def many(site: Site) -> int:
         }
         for number in range(5000)
     )
-    return 5000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "_BUDGET", 60)
+        yield 5000
 
 
 class TestBrowsing:
