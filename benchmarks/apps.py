@@ -22,12 +22,20 @@ import flask_gridfs_pymongo
 URI = os.environ.get("BENCHMARK_URI", "mongodb://localhost/benchmark")
 
 
-def ours() -> Flask:
+def ours(**options: Any) -> Flask:
     app = Flask("ours")
-    mongo = flask_gridfs_pymongo.PyMongo(app, uri=URI)
+    mongo = flask_gridfs_pymongo.PyMongo(app, uri=URI, **options)
     app.add_url_rule("/files/<path:name>", view_func=lambda name: mongo.send_file(name), endpoint="send")
     app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=lambda action, filename: True))
     return app
+
+
+def cached() -> Flask:
+    return ours(file_cache=os.environ["BENCHMARK_CACHE"])
+
+
+def handing_over() -> Flask:
+    return ours(file_cache=os.environ["BENCHMARK_CACHE"], accel="/_files/")
 
 
 def peer() -> Flask:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from . import bulk as many_files
-from . import listings, measure, pictures, sending
+from . import cached, listings, measure, pictures, sending
 from .measure import MIB
 
 
@@ -130,6 +131,44 @@ def process(bench: Bench) -> Iterator[Result]:
         if not conditional:
             wanted = "<= 0.87 peer" if writer == "peer" else "<= 0.65 peer"
             yield Result(f"{what}, no memory", "us", took["no memory"], took["peer"], None, wanted)
+
+
+def file_cache(bench: Bench) -> Iterator[Result]:
+    measure.store(bench.uri, "large", bench.large, ("ours",))
+    names = [f"view{number}" for number in range(min(200, bench.requests))]
+    for name in names:
+        measure.store(bench.uri, name, 10_240, ("ours",))
+    views, large = [f"/files/{name}-ours" for name in names], "/uploads/large-ours"
+    with cached.folder() as folder, bench.servers("ours", "cached", "handing_over") as servers:
+        for server in servers.values():
+            cached.views(server, ["/files/none"])
+        first, without = (cached.views(servers[name], views) for name in ("cached", "ours"))
+        times = bench.median(
+            {
+                "second": lambda: cached.views(servers["cached"], views),
+                "without": lambda: cached.views(servers["ours"], views),
+                "disk": lambda: measure.download(servers["cached"], large, bench.large)[1],
+                "database": lambda: measure.download(servers["ours"], large, bench.large)[1],
+            }
+        )
+        yield Result("first view of a small file", "ms", first, None, without, "file_cache / without")
+        yield Result("second view", "ms", times["second"], None, times["without"], "<= 1.7 of memory")
+        speed = {name: bench.large / MIB / times[name] for name in ("disk", "database")}
+        size = f"{bench.large // MIB} MiB from local disk"
+        yield Result(size, "MB/s", speed["disk"], None, speed["database"], ">= 1.3 of without")
+        with cached.nginx(folder, servers["handing_over"]) as front:
+            if front is None:
+                return
+            Path(folder, "large").write_bytes(bytes(bench.large))
+            measure.download(front, large, bench.large)
+            times = bench.median(
+                {
+                    "ours": lambda: measure.download(front, large, bench.large)[1],
+                    "static": lambda: measure.download(front, "/static/large", bench.large)[1],
+                }
+            )
+            speed = {name: bench.large / MIB / took for name, took in times.items()}
+            yield Result("the same by nginx", "MB/s", speed["ours"], None, speed["static"], ">= 0.9 of a static file")
 
 
 def put(bench: Bench) -> Iterator[Result]:
@@ -279,7 +318,7 @@ def bulk(bench: Bench) -> Iterator[Result]:
 ROWS = {
     row.__name__: row
     for row in (
-        *(download, stalled, small, other, process, own, ranges),
+        *(download, stalled, small, other, process, own, ranges, file_cache),
         *(upload, put, resumable, uploading, listing, pages, variant, archive, bulk),
     )
 }

@@ -32,7 +32,8 @@ _GROUP_MAY_READ = 0o640  # and so may a web server in the folder's group
 _PATIENCE = 60  # seconds that a file may take to be written, and a second for each:
 _SLOWEST = 4 * 1024 * 1024  # bytes
 _LOW_WATER = 0.9  # of the size, after an eviction
-_STEP = 0.01  # of the size, which a process writes before it looks at the whole folder again
+_STEP = 0.01  # of the size, which a process may write before it looks at the whole folder again
+_PROCESSES = 16  # that together write no more than what is left
 _USES = ".uses"
 _SLOT = struct.Struct("<dQ")  # when a file was last used, in seconds, and how often
 _SLOTS = 2**18  # two files that share one are taken to be used when either is
@@ -59,7 +60,7 @@ class Folder:
     def __init__(self, path: str, size: int, max_age: int, pinned: int) -> None:
         self.path, self.size = path, size
         self._max_age, self._pinned = max_age, pinned
-        self._unseen: int | None = None  # bytes that this process wrote since it looked at the whole folder
+        self._allowance = 0.0  # bytes that this process may write until it looks at the whole folder again
 
     def open(self, name: str) -> int | None:
         """Open a file for reading; None if it is missing.
@@ -150,7 +151,7 @@ class Folder:
                 elif row.used < now - self._pinned or row.used > now:  # in the future: the clock was wrong
                     kept.append(row)
                 left += row.size
-            self._unseen = 0
+            self._allowance = max(0, min(self.size * _STEP, (self.size - left) / _PROCESSES))
             if left <= self.size:
                 return left
             for row in sorted(kept, key=lambda row: row.used if row.used <= now else 0):
@@ -162,8 +163,8 @@ class Folder:
 
     def _make_room(self, length: int) -> bool:
         """Evict what is too much with *length* more bytes, which are in the folder already; return whether it fits."""
-        if self._unseen is not None and self._unseen + length <= self.size * _STEP:
-            self._unseen += length
+        if length <= self._allowance:
+            self._allowance -= length
             return True
         return self.sweep() <= self.size
 
