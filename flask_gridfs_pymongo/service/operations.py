@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from flask import abort, current_app
+from flask import abort, current_app, request
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from ..http.conditions import Fields, Outcome, evaluate
@@ -85,8 +85,7 @@ def rename(
     bucket = options.bucket()
 
     def check_newest(newest: StoredFile) -> None:
-        if newest.id != file.id:
-            inspect_renamed(options, newest, new)
+        inspect_renamed(options, newest, new)
         check(newest)
 
     bucket.rename(file.filename, new, check_newest, note)
@@ -115,12 +114,18 @@ def _refuse(newest: StoredFile) -> None:
 
 
 def inspect_renamed(options: Rules, newest: StoredFile, new: str) -> None:
-    """Let the application inspect *newest* and all older versions under their *new* name: see :func:`.inspect`."""
+    """Let the application inspect *newest* and all older versions under their *new* name: see :func:`.inspect`.
+
+    Each is inspected once in a request, also if the rename asks again, for those that have come meanwhile.
+    """
     bucket, before = options.bucket(), None
+    inspected: set[tuple[str, str]] = request.environ.setdefault("flask_gridfs_pymongo.inspected", set())
     while options.inspect is not None and (versions := bucket.versions(newest.filename, before)):
         for number, version in versions:
-            document = {**version.document, "filename": new}
-            inspect(options, bucket, replace(version, filename=new, document=document))
+            if (key := (repr(version.id), new)) not in inspected:
+                document = {**version.document, "filename": new}
+                inspect(options, bucket, replace(version, filename=new, document=document))
+                inspected.add(key)
             before = number
 
 
@@ -134,14 +139,12 @@ def rename_many(
     :param renames: the newest version of each name, after :func:`inspect_renamed`, with the new name
     :param note: as in :meth:`.Bucket.rename_many`
     """
-    known = {file.filename: (file, new) for file, new in renames}
+    names = {file.filename: new for file, new in renames}
 
     def check(newest: StoredFile) -> None:
-        file, new = known[newest.filename]
-        if newest.id != file.id:
-            inspect_renamed(options, newest, new)
+        inspect_renamed(options, newest, names[newest.filename])
 
-    outcomes = options.bucket().rename_many({old: new for old, (_, new) in known.items()}, check, note)
+    outcomes = options.bucket().rename_many(names, check, note)
     for outcome in outcomes.values():
         if isinstance(outcome, StoredFile):
             send(file_changed, file=outcome)

@@ -150,6 +150,22 @@ def test_a_version_that_comes_during_a_rename_is_seen_under_the_new_name(client:
     assert (bucket.count("a"), bucket.count("b")) == (2, 0)
 
 
+@pytest.mark.parametrize("url", ["/uploads/a?move=new/a", "/uploads/?move=new"])
+def test_an_older_version_that_comes_during_a_rename_is_seen_too(client: Client, mongo: PyMongo, url: str) -> None:
+    """As if an editor deleted its backup, whose versions the drive then gives back to the file."""
+    bucket = mongo.bucket()
+    backup, stored = bucket.save("a~", io.BytesIO(b"evil")), bucket.save("a", io.BytesIO(b"x"))
+
+    def inspect(file: StoredFile, read: Read) -> None:
+        no_programs(file, read)
+        if bucket.count("a~"):
+            bucket.prepend(backup, stored)
+
+    uploads = client(inspect=inspect, authorize=everyone)
+    assert uploads.post(url, data={"id": str(stored.id)}).status_code == 422
+    assert (bucket.count("a"), bucket.count("new/a")) == (2, 0)
+
+
 def raise_error(file: StoredFile, read: Read) -> None:
     raise OSError("the scanner is down")
 

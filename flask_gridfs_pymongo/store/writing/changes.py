@@ -126,11 +126,11 @@ def rename(
                 if finish_claiming(versions, place(new, there.id)):
                     continue
                 break
-            if check is not None:
+            older = [one for one in versions.documents_up_to(newest, "previous") if one["_id"] != newest.id]
+            if check is not None:  # last, so that it sees all that is renamed
                 check(newest)
             if there is not None:
                 _free_name(versions, there)
-            older = [one for one in versions.documents_up_to(newest, "previous") if one["_id"] != newest.id]
             if marked := _rename_newest(versions, claims, newest, older, new, note, watch):
                 finish(versions, marked, [one["_id"] for one in older], forget=True)
                 return 1 + len(older)
