@@ -11,10 +11,12 @@ The order of calls::
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from flask import abort
 from werkzeug.wrappers import Response
+from wsgidav.dav_error import DAVError
 from wsgidav.util import add_property_response, parse_xml_body
 from wsgidav.xml_tools import make_multistatus_el, xml_to_bytes
 
@@ -24,6 +26,14 @@ from .folders import Folder
 
 _MAX_NAMES_LENGTH = 4000  # characters of all names together: each of perhaps 10,000 files repeats them
 _QUERIES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
+_LIVE = {
+    f"{{DAV:}}{name}"
+    for name in (
+        "creationdate displayname getcontentlength getcontenttype getetag getlastmodified lockdiscovery "
+        "quota-available-bytes quota-used-bytes resourcetype supportedlock"
+    ).split()
+}
+"""that a file or folder may have without being given them"""
 
 
 class _Asked(NamedTuple):
@@ -38,19 +48,34 @@ def propfind(found: File | Folder, *, deep: bool) -> Response:
     found.check_if()
     asked = _asked(found.environ)
     dead = [name for name in asked.names if not name.startswith("{DAV:}")]
+    live = [name for name in asked.names if name in _LIVE]
     if asked.mode != "named" or dead or "{DAV:}lockdiscovery" in asked.names:
         names, values = dead if asked.mode == "named" else None, asked.mode != "name"
         found.provider.read_ahead(found, deep=deep, names=names, values=values)
-    root, size = make_multistatus_el(), 0
+    lacking = _not_found([name for name in asked.names if name not in _LIVE])
+    root, size, each = make_multistatus_el(), 0, len(xml_to_bytes(lacking))
     for member in [found, *(found.members() if deep and isinstance(found, Folder) else [])]:
         properties = [] if asked.mode == "named" else member.get_properties(asked.mode)
+        bare = not dead or member.provider.prop_manager.has_none(member.stored_name, member.environ)
         there = {name for name, _ in properties}
-        properties += member.get_properties("named", name_list=[name for name in asked.names if name not in there])
-        size += sum(len(name) for name, _ in properties)
+        names = [name for name in (live if bare else asked.names) if name not in there]
+        properties += member.get_properties("named", name_list=names)
+        size += sum(len(name) for name, _ in properties) + (each if bare else 0)
         if size > MAX_READ:
             raise QuotaExceeded(f"the answer would have more than {MAX_READ} bytes: ask for fewer properties")
         add_property_response(root, member.get_href(), properties)
+        if bare:
+            root[-1].extend(deepcopy(lacking))
     return multistatus(root)
+
+
+def _not_found(names: list[str]) -> Any:
+    """Return what the responses of all files without any of these properties contain, which may be thousands."""
+    root = make_multistatus_el()
+    add_property_response(root, "", [(name, DAVError(404)) for name in names])
+    response = root[0]
+    response.remove(response[0])  # the URL
+    return response
 
 
 def multistatus(root: Any) -> Response:
@@ -68,4 +93,4 @@ def _asked(environ: dict[str, Any]) -> _Asked:
     names = [name.tag for element in body if element.tag in ("{DAV:}prop", "{DAV:}include") for name in element]
     if len(names) > MAX_PROPERTIES or sum(map(len, names)) > _MAX_NAMES_LENGTH:
         abort(400, f"Ask for at most {MAX_PROPERTIES} properties of {_MAX_NAMES_LENGTH} characters in all.")
-    return _Asked(modes.pop() if modes else "named", names)
+    return _Asked(modes.pop() if modes else "named", list(dict.fromkeys(names)))

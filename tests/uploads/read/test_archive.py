@@ -149,6 +149,7 @@ class TestSelection:
             ("/uploads/c.txt?zip", {"id": "4cf139def4b6a1134c4ea6c4"}, 404),
             ("/uploads/?zip", {"id": [f"{n:024x}" for n in range(10_001)]}, 413),
             ("/uploads/?zip", {"id": ["0" * 1_100_000]}, 413),
+            ("/uploads/?zip", {"id": ["x"] * 10_101}, 413),
         ],
     )
     def test_what_is_no_selection(self, client: Client, url: str, data: dict[str, Any], status: int) -> None:
