@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bson.errors import InvalidDocument
-from flask import current_app, request
+from flask import Flask, current_app, got_request_exception, request
 from pymongo.errors import ConfigurationError, ExecutionTimeout, PyMongoError
 
 from ..signals import request_refused, send
@@ -120,10 +120,13 @@ def failure_of(error: Exception) -> Failure:
 
 
 def log_failure(failure: Failure, error: Exception) -> None:
-    """Log one line, in ASCII: the error may quote a name that contains line breaks."""
+    """Log one line, in ASCII: the error may quote a name that contains line breaks. Tell of a bug as Flask does."""
     text = reason(error) if isinstance(error, PyMongoError) else str(error)
     unknown = None if isinstance(error, FAILURES) else error
     current_app.logger.error("%d %s: %a", failure.status, type(error).__name__, text, exc_info=unknown)
+    if unknown is not None:
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
 
 
 def report_refusal(status: int, reason: str, filename: str | None) -> None:

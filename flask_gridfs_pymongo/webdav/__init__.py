@@ -28,7 +28,7 @@ from io import BytesIO
 from typing import Any, cast
 from xml.etree import ElementTree
 
-from flask import Flask, Request, abort, request
+from flask import Flask, Request, abort, request, request_finished, request_started
 from markupsafe import Markup, escape
 from werkzeug.exceptions import BadGateway, BadRequest, Forbidden, HTTPException, MethodNotAllowed, Unauthorized
 from werkzeug.http import quote_header_value
@@ -116,6 +116,7 @@ class WebDAV:
             request.url_rule = request.view_args = None  # the path is not one of the application's views
             current: Request = request._get_current_object()  # type: ignore[attr-defined]
             try:
+                request_started.send(self._app, _async_wrapper=self._app.ensure_sync)
                 answer = self._app.preprocess_request()
                 response = self._answer(current) if answer is None else self._app.make_response(answer)
             except Exception as error:
@@ -124,6 +125,7 @@ class WebDAV:
                 response.headers["Allow"] = ", ".join(self._methods(current))
             guard(current, response)
             response = self._app.process_response(self._app.make_response(response))
+            request_finished.send(self._app, _async_wrapper=self._app.ensure_sync, response=response)
         return response(environ, start_response)
 
     def _answer(self, current: Request) -> Response:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from defusedxml import ElementTree
 from flask import Flask, Response, abort, g, request, session
+from flask.signals import got_request_exception, request_finished, request_started
 from flask.testing import FlaskClient
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import dav
+from flask_gridfs_pymongo.webdav.files import File
 
 from ..conftest import everyone
 from ..helpers.drive import LOCK
@@ -120,14 +122,48 @@ class TestProperties:
         assert ask("PROPFIND", "a", Depth="0").status_code == 207
         asked = b"<propfind xmlns='DAV:'><prop><y xmlns='u'/><getetag/></prop></propfind>"
         assert ask("PROPFIND", "", asked, Depth="1").status_code == 207
-        monkeypatch.setattr(import_module("flask_gridfs_pymongo.webdav.propfind"), "MAX_READ", 50)
+        monkeypatch.setattr(import_module("flask_gridfs_pymongo.webdav.propfind"), "MAX_READ", 400)
         assert ask("PROPFIND", "", asked, Depth="1").status_code == 507
         assert ask("PROPFIND", "", asked, Depth="0").status_code == 207
+
+    def test_those_that_a_file_lacks_take_no_time(
+        self, drive: Callable[..., Ask], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ask, lacking = drive(), [f"{{u}}z{number}" for number in range(90)]
+        for name in ("a", "b"):
+            ask("PUT", name)
+        ask("PROPPATCH", "a", proppatch("x", "red"))
+        asked, value = list[str](), File.get_property_value
+        monkeypatch.setattr(File, "get_property_value", lambda self, name: asked.append(name) or value(self, name))
+        names = "".join(f"<{name[3:]} xmlns='u'/>" for name in ["{u}x", *lacking]) + "<getetag/><getetag/><none/>"
+        answer = ask("PROPFIND", "", f"<propfind xmlns='DAV:'><prop>{names}</prop></propfind>".encode(), Depth="1")
+        for response, there in zip(ElementTree.fromstring(answer.data), ([], ["{u}x"], []), strict=True):
+            own = ["{DAV:}getetag"] if response[0].text != "/dav/" else []
+            found: dict[str, set[str]] = {"200": set(), "404": set()}
+            for group in response.iter("{DAV:}propstat"):
+                status = group.findtext("{DAV:}status", "").split()[1]
+                found[status].update(each.tag for each in group.find("{DAV:}prop") or ())
+            others = {"{DAV:}getetag", "{DAV:}none", "{u}x", *lacking} - {*own, *there}
+            assert found == {"200": {*own, *there}, "404": others}
+        assert asked[-1:] == ["{DAV:}getetag"]  # of b, all that is asked for one by one
+        assert len(asked) == 1 + 93
 
 
 class TestConditions:
     @pytest.mark.parametrize(
-        "field", ["(" * 4000, "<" * 4000, "(<" * 2000, "([" * 2000, "(<a>" * 1000, "(<a>)(" * 600, "()", "x", "(<a>) x"]
+        "field",
+        [
+            "(" * 4000,
+            "<" * 4000,
+            "(<" * 2000,
+            "([" * 2000,
+            "(<a>" * 1000,
+            "(<a>)(" * 600,
+            "(<a>)" * 101,
+            "()",
+            "x",
+            "(<a>) x",
+        ],
     )
     def test_an_if_that_is_none_is_refused_before_it_is_parsed(self, drive: Callable[..., Ask], field: str) -> None:
         ask = drive()
@@ -140,6 +176,7 @@ class TestConditions:
         [
             ("(Not <DAV:no-lock>)", 204),
             ("(not <DAV:no-lock>)", 204),
+            ("(<a>)" * 99 + "(Not <DAV:no-lock>)", 204),
             ("<http://localhost/dav/a> (Not <DAV:no-lock>) (<urn:x>)", 204),
             ('(<urn:x>)(Not<DAV:no-lock>["x"])', 412),
             ('(["x"])', 412),
@@ -240,6 +277,14 @@ class TestSettings:
         called: list[str] = []
         refuse = [False]
 
+        @request_started.connect_via(app)
+        def started(sender: Flask, **values: Any) -> None:
+            ended.append("started")
+
+        @request_finished.connect_via(app)
+        def finished(sender: Flask, response: Response, **values: Any) -> None:
+            ended.append(response.headers["X-After"])
+
         @app.before_request
         def before() -> Any:
             called.append(request.method)
@@ -258,7 +303,7 @@ class TestSettings:
             for refuse[0] in (False, True):
                 ended.clear()
                 answer = ask(method, "a", Destination="/dav/b")
-                assert (answer.headers["X-After"], ended, called.pop()) == ("Response", ["request", "app"], method)
+                assert (ended, called.pop()) == (["started", "Response", "request", "app"], method)
                 if refuse[0]:
                     assert answer.status_code == (401 if method == "GET" else 503)
         assert mongo.bucket().find("a") is None
@@ -269,8 +314,17 @@ class TestSettings:
         ask = drive()
         assert ask("GET", "none").text == "There is no such file.\n"
         broken = drive(authorize=lambda action, filename: int("x"))
-        assert broken("GET", "none").status_code == 500
-        assert "from a handler" not in broken("GET", "none").text
+        told: list[Exception] = []
+
+        @got_request_exception.connect_via(app)
+        def tell(sender: Flask, exception: Exception, **values: Any) -> None:
+            told.append(exception)
+
+        for method in METHODS:
+            answer = broken(method, "none/", LOCK if method == "LOCK" else b"", Destination="/dav/b")
+            assert answer.status_code == (200 if method == "OPTIONS" else 400 if method == "PUT" else 500), method
+            assert "from a handler" not in answer.text
+        assert [type(error) for error in told] == [ValueError] * (len(METHODS) - 2)
 
     def test_the_limit_for_a_request(self, app: Flask, drive: Callable[..., Ask], mongo: PyMongo) -> None:
         app.config["MAX_CONTENT_LENGTH"] = 100
@@ -279,6 +333,8 @@ class TestSettings:
         for method in ("PROPFIND", "PROPPATCH", "LOCK", "MKCOL", "DELETE", "COPY", "MOVE", "UNLOCK"):
             assert ask(method, "a", b" " * 101, Destination="/dav/b").status_code == 413, method
         assert mongo.db.fs.files.distinct("filename") == ["a"]
+        app.config["MAX_CONTENT_LENGTH"] = 0
+        assert [ask("PROPFIND", "a", body, Depth="0").status_code for body in (b"", b" ")] == [207, 413]
 
     def test_sessions(self, app: Flask, drive: Callable[..., Ask]) -> None:
         app.config.update(SECRET_KEY="secret", SESSION_COOKIE_NAME="login", SESSION_COOKIE_SAMESITE="Strict")
