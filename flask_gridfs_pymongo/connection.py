@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .cache.disk import Disk
 
 _STREAMS = 100  # exhaust cursors at once, even if half of the pool is more
+_MAX_BUCKETS = 200
 _TYPES_SIZE = 4 * 1024 * 1024  # bytes
 
 
@@ -54,10 +55,14 @@ class Connection:
     def bucket(self, dbname: str, base: str) -> Bucket:
         """Return the bucket *base* of the database *dbname*."""
         key = dbname, base
-        if key not in self._buckets:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            while len(self._buckets) >= _MAX_BUCKETS:  # of tenants; what an old one knows costs a few round trips
+                self._buckets.pop(list(self._buckets)[0], None)  # noqa: RUF015  atomic, which an iterator is not
             caches = self._memory, self._types, self.disk
-            self._buckets[key] = Bucket(self.client[dbname], base, self._streams, *caches)
-        return self._buckets[key]
+            made = Bucket(self.client[dbname], base, self._streams, *caches)
+            bucket = self._buckets.setdefault(key, made)
+        return bucket
 
 
 class AppState:

@@ -13,7 +13,7 @@ from functools import cached_property
 from types import NoneType
 from typing import Any
 
-from flask import Blueprint, Request, current_app
+from flask import Blueprint, Request, abort, current_app, has_request_context, request
 
 from ..http import origin
 from ..http.headers import check_inline_types, page_policy
@@ -29,6 +29,10 @@ Authorize = Callable[[str, "str | None"], Any]
 Authenticate = Callable[[str, str], Any]
 ClientOf = Callable[[Request], "str | None"]
 Csp = Mapping[str, str] | Callable[[], Mapping[str, str]]
+Tenant = Callable[[], str]
+_TENANT = re.compile("[A-Za-z0-9_-]{1,64}")
+_MAX_DB = 63  # characters of a database's name
+_RESERVED = frozenset({"admin", "config", "local", "system"})  # databases and collections of the server
 Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
 
@@ -39,10 +43,11 @@ class Rules:
     open_bucket: Callable[[str, str | None], Bucket]
     """:meth:`.PyMongo.bucket`"""
     _: KW_ONLY
-    base: str = "fs"
-    """the bucket's name"""
-    db: str | None = None
-    """the database's name; None: that of :attr:`.PyMongo.db`"""
+    base: str | Tenant = "fs"
+    """the bucket's name, or a function without arguments that returns it for each request; another name than
+    ``[A-Za-z0-9_-]{1,64}`` is a 404, and so is a tenant for which the function calls ``abort(404)``"""
+    db: str | Tenant | None = None
+    """the name of the bucket's database, or such a function; None: that of :attr:`.PyMongo.db`"""
     authorize: Authorize | None = None
     """``authorize(action, filename)``, asked before anything is read or stored; *action* is ``read``, ``write`` or
     ``delete`` of a file, or ``list``: of everything if *filename* is None, of a folder if it is a path that ends with a
@@ -82,8 +87,20 @@ class Rules:
                 check(field.name, getattr(self, field.name))
 
     def bucket(self) -> Bucket:
-        """Return the bucket, for the current application."""
-        return self.open_bucket(self.base, self.db)
+        """Return the bucket, for the current application, or for the tenant of the current request."""
+        base, db = self.base, self.db
+        if callable(base) or callable(db):
+            base, db = self._tenant()
+        return self.open_bucket(base, db)
+
+    def _tenant(self) -> tuple[str, str | None]:
+        """Ask once in each request, so that all of it is about one bucket."""
+        key, environ = f"flask_gridfs_pymongo.tenant.{id(self)}", request.environ if has_request_context() else {}
+        if key not in environ:
+            base = _checked(self.base()) if callable(self.base) else self.base
+            environ[key] = base, _checked(self.db(), _MAX_DB) if callable(self.db) else self.db
+        found: tuple[str, str | None] = environ[key]
+        return found
 
     @cached_property
     def accepted(self) -> Types | None:
@@ -105,7 +122,7 @@ class Rules:
 class Drive(Rules):
     """The arguments of :meth:`.PyMongo.webdav_app`."""
 
-    base: str = "fs"
+    base: str | Tenant = "fs"
     _: KW_ONLY
     rules: Blueprint | None = None
     """a blueprint that :meth:`.PyMongo.uploads_blueprint` returned: the drive serves its bucket by its rules (*base*,
@@ -227,8 +244,19 @@ def options_of(blueprint: str | None) -> Options:
     return options
 
 
+def _checked(name: Any, most: int = 64) -> str:
+    """Return the name of a tenant's bucket or database; abort with 404 if it cannot be one."""
+    if not isinstance(name, str) or not _TENANT.fullmatch(name) or len(name) > most or name in _RESERVED:
+        abort(404, "There is no such file or version.")
+    return name
+
+
 def _or_none(check: _Check) -> _Check:
     return lambda argument, value: None if value is None else check(argument, value)
+
+
+def _or_tenant(check: _Check) -> _Check:
+    return lambda argument, value: None if callable(value) else check(argument, value)
 
 
 def _whole(least: int) -> _Check:
@@ -279,8 +307,8 @@ def _uploads(argument: str, value: Any) -> None:
 
 _Check = Callable[[str, Any], object]
 _CHECKS: dict[str, _Check] = {
-    "base": lambda argument, value: check_type(argument, value, str),
-    "db": lambda argument, value: check_type(argument, value, str, NoneType),
+    "base": _or_tenant(lambda argument, value: check_type(argument, value, str)),
+    "db": _or_tenant(lambda argument, value: check_type(argument, value, str, NoneType)),
     "authorize": _or_none(_function("(action, filename)")),
     "max_size": _or_none(_whole(0)),
     "types": _or_none(lambda argument, value: Types(value)),
