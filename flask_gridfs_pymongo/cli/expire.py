@@ -13,7 +13,8 @@ from ..store import Sweep
 from .group import bucket_options, gridfs, open_bucket
 
 
-def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
+def age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
+    """Read the value of an option: a number and a unit."""
     if value is None:
         return None
     match = re.fullmatch("([0-9]{1,5})([smhdw])", value)
@@ -27,7 +28,7 @@ def _age(context: click.Context, parameter: click.Parameter, value: str | None) 
 @bucket_options
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N newest versions of each name.")
 @click.option(
-    "--older-than", callback=_age, metavar="AGE", help="Also treat versions of this age as expired: 12h, 30d, 4w."
+    "--older-than", callback=age, metavar="AGE", help="Also treat versions of this age as expired: 12h, 30d, 4w."
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

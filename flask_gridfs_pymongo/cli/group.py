@@ -25,7 +25,7 @@ from pymongo.errors import PyMongoError
 from ..connection import AppState
 from ..store import Bucket, Unsupported, reason
 
-_MODULES = ("cache", "changes", "check", "expire", "indexes", "listing", "sync", "transfers")
+_MODULES = ("cache", "changes", "check", "expire", "indexes", "listing", "sync", "transfers", "unowned")
 
 
 def _prepare() -> None:

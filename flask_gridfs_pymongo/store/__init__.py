@@ -28,6 +28,7 @@ from .listing.page import Key, Page, Row, Visibility
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
 from .maintenance.retention import Sweep, trim
+from .maintenance.unowned import Unowned
 from .model import NOTE, OWN_FIELDS, StoredFile
 from .reader import Reader
 from .resumable import completion
@@ -79,6 +80,7 @@ __all__ = [
     "StoredVariant",
     "Sweep",
     "Unconfirmed",
+    "Unowned",
     "Unsupported",
     "Upload",
     "UploadBusy",
