@@ -7,7 +7,7 @@ from . import ids
 from .arguments import check_type
 from .bucket import Bucket
 from .collections import Collections
-from .dav import MAX_PROPERTIES, MAX_READ, Dav, Lock
+from .dav import MAX_PROPERTIES, MAX_READ, Dav
 from .errors import (
     ContentDeleted,
     CorruptFile,
@@ -25,6 +25,7 @@ from .integrity import is_utf8
 from .listing.by_value import ORDERS, is_descending, key_of, position
 from .listing.names import folders_of, parent_of
 from .listing.page import Key, Page, Row, Visibility
+from .locks import Lock
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
 from .maintenance.retention import Sweep, trim

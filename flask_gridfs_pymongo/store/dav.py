@@ -6,7 +6,7 @@ It goes with the files, whoever deletes and renames them: :class:`.Bucket` calls
 
     bucket.dav.remember("photos/2026/")
     bucket.dav.set_property("photos/a.jpg", "{http://example.com/}colour", b"<colour>red</colour>")
-    bucket.dav.change_locks(lambda locks: [*locks, lock])
+    bucket.dav.locks.change(lambda locks: [*locks, lock])
     bucket.dav.drop(["photos/a.jpg"])
 
 A path is the name of a file, or that of a folder with a slash at its end.
@@ -15,7 +15,6 @@ A path is the name of a file, or that of a folder with a slash at its end.
 from __future__ import annotations
 
 import logging
-import random
 import re
 import time
 from collections import defaultdict
@@ -23,18 +22,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from .collections import Collections
 from .errors import QuotaExceeded
 from .listing.names import parent_of, successor
+from .locks import LOCKS, Lock, Locks, locked
 from .model import StoredFile, upload_date
 from .retry import is_unconfirmed, missing_right, retry
 
-MAX_LOCKS = 1000
 MAX_PROPERTIES = 100
 """of a file or folder"""
 MAX_PROPERTY_SIZE = 64 * 1024
@@ -49,19 +47,14 @@ MOVE_TTL = timedelta(days=7)
 """how long the same MOVE of a folder completes one that broke off; later it replaces what is at its target"""
 _SWEPT_FOLDERS = 50  # folders looked at if a client has too many
 # Prefixes of an _id, for ranges of its index: a folder's path follows, or the parent folder of what has a property.
-_FOLDER, _PROPERTY, _LOCKS = "folder:", "property:", "locks"
+_FOLDER, _PROPERTY = "folder:", "property:"
 _MAX_SWEPT = 4  # properties checked in one sweep
-_ATTEMPTS = 100
 _DUPLICATE_KEY = 11000  # the server's code
 _BATCH = 500  # folders
 _COPIED = 200  # properties that are in memory at once
-_PAUSE = 0.02  # seconds at most between two attempts
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _UNUSED_TTL = 10  # seconds for which a bucket counts as one without a drive
 _NO_VALUES = {"value": 0}  # a property's, which may be large
-_NO_LOCKS: Mapping[str, Any] = {"version": 0, "locks": []}
-Lock = Mapping[str, Any]
-"""``token``, ``root`` (a slash and the quoted path), ``expires`` (by the server's clock), and what the caller adds"""
 
 
 class Kept(NamedTuple):
@@ -79,11 +72,14 @@ class Dav:
     def __init__(self, collections: Collections) -> None:
         self._collection, self._clock = collections.dav, collections.clock
         self._files = collections.primary.files
+        self.locks = Locks(collections)
         self._swept, self._swept_folder = _PROPERTY, _FOLDER
         self._used, self._next_question = False, 0.0
 
     def in_use(self) -> bool:
         """Whether anything is kept here; a bucket without a drive is asked again after ten seconds."""
+        if self.locks.made:
+            return True
         if not self._used and time.monotonic() >= self._next_question:
             try:
                 self._used = bool(self._find({}, 1))
@@ -140,12 +136,12 @@ class Dav:
 
     def _drop(self, names: Collection[str]) -> None:
         locks, properties = self._kept(names)
-        kept = {_path_and_name(one["_id"])[0] for one in properties} | {_locked(lock) for lock in locks} & set(names)
+        kept = {_path_and_name(one["_id"])[0] for one in properties} | {locked(lock) for lock in locks} & set(names)
         if not kept:
             return
         gone = {name for name in kept - self.there(kept) if not self.exists(f"{name}/")}
         self._delete([{"_id": one["_id"]} for one in properties if _path_and_name(one["_id"])[0] in gone])
-        self._end_locks(locks, gone)
+        self.locks.end(locks, gone)
 
     def move(self, names: Mapping[str, str]) -> None:
         """Move the properties of files that were renamed, and end their locks (RFC 4918 section 9.9).
@@ -166,7 +162,7 @@ class Dav:
         others = [DeleteOne({"_id": one["_id"]}) for one in properties if one["_id"] not in moved]
         if changes := [*moved.values(), *others]:
             self._retry(lambda: self._collection.bulk_write(changes))
-        self._end_locks(locks, {*names, *names.values()})
+        self.locks.end(locks, {*names, *names.values()})
 
     def _go_along(self, change: Callable[[], None]) -> None:
         try:
@@ -175,15 +171,11 @@ class Dav:
         except (PyMongoError, TimeoutError) as error:  # the files are deleted or renamed, which is what counts
             _logger.warning("%s: locks or properties stay behind: %s", self._collection.full_name, error)
 
-    def _end_locks(self, locks: list[Lock], paths: Collection[str]) -> None:
-        if any(_locked(lock) in paths for lock in locks):
-            self.change_locks(lambda locks: [lock for lock in locks if _locked(lock) not in paths])
-
     def folders_and_locks(self, top: str, limit: int) -> tuple[list[str], list[Lock]]:
         """Return at most *limit* of the remembered folders, *top* and those below it, and the locks, by one query."""
-        selection = {"$or": [{"_id": _LOCKS}, _below(_FOLDER + top)]}
+        selection = {"$or": [{"_id": LOCKS}, _below(_FOLDER + top)]}
         found = {one["_id"]: one for one in self._find(selection, limit + 1, DESCENDING)}  # the locks come first
-        locks = self._unexpired(found.pop(_LOCKS, _NO_LOCKS))
+        locks = self.locks.of(found.pop(LOCKS, None))
         return [key.removeprefix(_FOLDER) for key in found][:limit], locks
 
     def folders(self, top: str, limit: int) -> dict[str, datetime | None]:
@@ -247,49 +239,9 @@ class Dav:
         if gone:
             self._retry(lambda: self._collection.delete_many({"_id": {"$in": gone}}))
 
-    def locks(self) -> list[Lock]:
-        """Return the locks that have not expired by the server's clock."""
-        return self._unexpired(self._locks())
-
-    def change_locks(self, change: Callable[[list[Lock]], Iterable[Lock]]) -> None:
-        """Change all locks atomically, so that of two conflicting locks only one is made, in whichever processes.
-
-        :param change: takes the locks that have not expired, and returns the new ones; it may be called again after its
-            change was stored; what it raises is passed on, and nothing is changed
-        :raises QuotaExceeded: if there would be more than :data:`MAX_LOCKS`
-        """
-        for attempt in range(_ATTEMPTS):
-            stored = self._locks()
-            locks = list(change(self._unexpired(stored)))
-            if len(locks) > MAX_LOCKS:
-                raise QuotaExceeded(f"a bucket has at most {MAX_LOCKS} locks")
-            if self._replace(stored, locks):
-                return
-            time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
-        raise TimeoutError(f"{self._collection.full_name}: others changed the locks {_ATTEMPTS} times meanwhile")
-
     def now(self) -> datetime:
         """Return the time by the server's clock."""
         return self._clock.now()
-
-    def _locks(self) -> Mapping[str, Any]:
-        return self._retry(lambda: self._collection.find_one({"_id": _LOCKS})) or _NO_LOCKS
-
-    def _unexpired(self, stored: Mapping[str, Any]) -> list[Lock]:
-        return [lock for lock in stored["locks"] if lock["expires"] > self.now()] if stored["locks"] else []
-
-    def _replace(self, stored: Mapping[str, Any], locks: list[Lock]) -> bool:
-        """Store *locks* unless another process has changed them since; return whether they were stored."""
-        version = stored["version"]
-        fields, self._used = {"version": version + 1, "locks": locks}, True
-        if version == 0:
-            try:
-                self._retry(lambda: self._collection.insert_one({"_id": _LOCKS, **fields}))
-            except DuplicateKeyError:
-                return False
-            return True
-        own = {"_id": _LOCKS, "version": version}
-        return bool(self._retry(lambda: self._collection.update_one(own, {"$set": fields}).modified_count))
 
     def _kept(self, paths: Iterable[str], *, values: bool = False) -> tuple[list[Lock], list[dict[str, Any]]]:
         """Find all locks, and the properties of files and folders, with one range for those in the same folder."""
@@ -307,10 +259,10 @@ class Dav:
         self, ranges: list[dict[str, Any]], *, values: bool, limited: bool = False
     ) -> tuple[list[Lock], list[dict[str, Any]]]:
         """Find all locks, and what is in *ranges*, in one round trip; *limited*: at most :data:`MAX_READ` of values."""
-        selection, projection = {"$or": [{"_id": _LOCKS}, *ranges]}, None if values else _NO_VALUES
+        selection, projection = {"$or": [{"_id": LOCKS}, *ranges]}, None if values else _NO_VALUES
         found = self._find(selection, projection=projection, limited=limited)
-        locks = next((one for one in found if one["_id"] == _LOCKS), _NO_LOCKS)
-        return self._unexpired(locks), [one for one in found if one["_id"] != _LOCKS]
+        stored = next((one for one in found if one["_id"] == LOCKS), None)
+        return self.locks.of(stored), [one for one in found if one["_id"] != LOCKS]
 
     def _keys_of_properties(self, paths: Iterable[str]) -> list[dict[str, str]]:
         return [{"_id": found["_id"]} for found in self._kept(paths)[1]]
@@ -400,11 +352,6 @@ def _key(path: str) -> str:
 def _path_and_name(key: str) -> tuple[str, str]:
     parent, last, name = key.removeprefix(_PROPERTY).split("\0", 2)
     return parent + last, name
-
-
-def _locked(lock: Lock) -> str:
-    """The name of a file that is locked, or the path of a folder without the slash at its end."""
-    return unquote(lock["root"])[1:]
 
 
 def _by_path(found: list[dict[str, Any]]) -> dict[str, dict[str, bytes]]:

@@ -150,11 +150,11 @@ class LockStorage:
 
     def _locks(self) -> _Locks:
         if self.known is None:
-            self.known = self._options.bucket().dav.locks()
+            self.known = self._options.bucket().dav.locks.all()
         return self.known
 
     def _change(self, change: Callable[[_Locks], Iterable[Lock]]) -> None:
-        self._options.bucket().dav.change_locks(change)
+        self._options.bucket().dav.locks.change(change)
         self.known = None
 
     def _expires(self, timeout: float) -> Any:

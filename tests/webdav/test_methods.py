@@ -433,7 +433,7 @@ class TestLimits:
         seen = client.ask("HEAD", "a").headers["ETag"]
         to = "b" if method in ("COPY", "MOVE") else None
         assert client.status(method, "a", body, to, If_Match=seen) == (207 if method == "PROPPATCH" else 412)
-        assert (text(mongo, "a"), names(mongo), mongo.bucket().dav.locks()) == (b"theirs", ["a"], [])
+        assert (text(mongo, "a"), names(mongo), mongo.bucket().dav.locks.all()) == (b"theirs", ["a"], [])
         assert not mongo.db["fs.dav"].count_documents({"_id": {"$ne": "locks"}})
         assert client.status(method, "a", body, to, If_Match=client.ask("HEAD", "a").headers["ETag"]) < 300
 
@@ -474,7 +474,7 @@ class TestLimits:
                 assert status == 200 or list(mongo.db["fs.files"].find()) == before
                 put(mongo, f"{top}/f/a")
                 before = list(mongo.db["fs.files"].find())
-                for lock in mongo.bucket().dav.locks():
+                for lock in mongo.bucket().dav.locks.all():
                     assert client.status("UNLOCK", f"{top}/{path}", Lock_Token=f"<{lock['token']}>") == 204
 
     def test_versions_and_expiry(self, drive: Drive, mongo: PyMongo) -> None:
@@ -940,7 +940,7 @@ class TestLocks:
         assert text(mongo, "a") == b"a"
 
     def test_limits(self, drive: Drive, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flask_gridfs_pymongo.store.dav.MAX_LOCKS", 2)
+        monkeypatch.setattr("flask_gridfs_pymongo.store.locks.MAX_LOCKS", 2)
         client = drive()
         client.lock("a")
         client.lock("b")
@@ -976,7 +976,7 @@ class TestLocks:
         tokens = "".join(f"(<{other.lock(name)}>)" for name in ("a/1", "a/2")) + "(Not <DAV:no-lock>)"
         assert [other.status("DELETE", name, If=tokens) for name in ("a", "b")] == [204, 204]
         assert names(mongo) == ["a/hidden", "b/1"]
-        assert [lock["root"] for lock in mongo.bucket().dav.locks()] == ["/a/hidden", "/b/1"]
+        assert [lock["root"] for lock in mongo.bucket().dav.locks.all()] == ["/a/hidden", "/b/1"]
 
     def test_who_only_reads_ends_none(self, drive: Drive) -> None:
         client, reader = drive(), drive(lambda action, filename: action in ("list", "read"), root="/reader")
@@ -1017,7 +1017,7 @@ class TestLocks:
         assert reader.status("UNLOCK", "b", Lock_Token=f"<{file}>") == 403
         assert [client.status("UNLOCK", "b", Lock_Token=f"<{file}>") for _ in range(2)] == [204, 204]
         assert client.status("UNLOCK", "a/1", Lock_Token=f"<{folder}>") == 204
-        assert mongo.bucket().dav.locks() == []
+        assert mongo.bucket().dav.locks.all() == []
         assert client.status("PUT", "b", b"x") == 201
         assert client.status("UNLOCK", "b", Lock_Token="<none>") == 409
 
@@ -1157,7 +1157,7 @@ answers = []
 for method, path, body, fields in json.load(sys.stdin):
     answer = client.open(path, method=method, data=body.encode("latin-1"), headers=fields)
     answers.append([answer.status_code, answer.text])
-json.dump([answers, len(mongo.bucket().dav.locks())], sys.stdout)
+json.dump([answers, len(mongo.bucket().dav.locks.all())], sys.stdout)
 """
 _DTD = b'<!DOCTYPE a [<!ENTITY x "y">]>'
 _OWNED = LOCK.replace(b"</lockinfo>", b"<owner>&x;</owner></lockinfo>")

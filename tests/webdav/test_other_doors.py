@@ -81,7 +81,7 @@ def test_they_go_with_a_deleted_file(doors: Doors, way: str) -> None:
     DELETES[way](doors)
     assert doors.bucket.count(NAME) == 0
     assert doors.status("UNLOCK", "/dav/f/a%20b.txt", Lock_Token=token) == 204
-    assert doors.bucket.dav.locks() == []
+    assert doors.bucket.dav.locks.all() == []
     assert doors.status("MKCOL", "/dav/f/") in (201, 405)
     assert doors.status("PUT", "/dav/f/a%20b.txt", b"another file") == 201
     assert not has_property(doors, "/dav/f/a%20b.txt")
@@ -96,7 +96,7 @@ def test_they_go_with_a_renamed_file(doors: Doors, way: str) -> None:
     RENAMES[way](doors)
     assert doors.bucket.count(NEW) == 2
     assert doors.status("UNLOCK", "/dav/f/a%20b.txt", Lock_Token=token) == 204
-    assert doors.bucket.dav.locks() == []
+    assert doors.bucket.dav.locks.all() == []
     doors.bucket.save(NAME, [b"another file"])
     assert doors.status("PUT", "/dav/f/a%20b.txt", b"one more") == 204
     assert has_property(doors, "/dav/g/n%C3%A9w%3F.txt")
@@ -118,7 +118,7 @@ def test_they_do_not_pass_on_from_an_expired_file(doors: Doors, way: str) -> Non
         doors.bucket.save("g", [b"another file"])
         assert doors.status(way, "/dav/g", Destination="/dav/f/a%20b.txt") == 201
     assert not has_property(doors, "/dav/f/a%20b.txt")
-    assert doors.bucket.dav.locks() == []
+    assert doors.bucket.dav.locks.all() == []
     assert doors.status("UNLOCK", "/dav/f/a%20b.txt", Lock_Token=token) == 409
     assert has_property(doors, "/dav/f/other")
 
@@ -128,7 +128,7 @@ def test_they_stay_with_other_versions(doors: Doors) -> None:
     doors.bucket.delete(NAME, 0)
     doors.status("PUT", "/u/f/a%20b.txt", b"one more")
     assert has_property(doors, "/dav/f/a%20b.txt")
-    assert f"<{doors.bucket.dav.locks()[0]['token']}>" == token
+    assert f"<{doors.bucket.dav.locks.all()[0]['token']}>" == token
 
 
 @pytest.mark.parametrize("method", ["PUT", "LOCK"])
@@ -137,7 +137,7 @@ def test_a_lock_ends_if_another_tool_deletes_the_file(doors: Doors, method: str)
     prepared(doors)
     doors.mongo.db.fs.files.delete_many({"filename": NAME})
     assert doors.status(method, "/dav/f/a%20b.txt", LOCK if method == "LOCK" else b"") == 201
-    assert len(doors.bucket.dav.locks()) == (method == "LOCK")
+    assert len(doors.bucket.dav.locks.all()) == (method == "LOCK")
 
 
 def test_the_lock_of_a_folder_stays_if_a_file_of_its_name_goes(doors: Doors) -> None:
