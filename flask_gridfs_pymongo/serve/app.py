@@ -16,7 +16,7 @@ from ..extension import PyMongo
 from .samples import add_samples
 from .users import Users
 
-_TIMEOUT = 8  # seconds for the first answer of the database
+_TIMEOUT = 6  # seconds for the first answer of the database
 
 
 def create_app(
@@ -38,7 +38,7 @@ def create_app(
     :param dav: whether there is a network drive at ``/dav/``
     :param address: the loopback address that the server listens on; None: it is another address
     :param demo: whether an empty bucket gets sample files, and the pages are those of a gallery
-    :raises pymongo.errors.PyMongoError: if the database gives no answer within 8 seconds, or refuses one
+    :raises pymongo.errors.PyMongoError: if the database gives no answer within 6 seconds, or refuses one
     :raises TypeError, ValueError, ImportError: naming what is wrong or missing
     """
     app = Flask(__name__, static_folder=None)
