@@ -148,7 +148,7 @@ def _folder(setting: str, value: Any) -> str:
 
 
 def _seconds(setting: str, value: Any) -> int:
-    return int(value.total_seconds()) if isinstance(value, timedelta) else _at_least_zero(setting, value)
+    return _at_least_zero(setting, int(value.total_seconds()) if isinstance(value, timedelta) else value)
 
 
 def _location(setting: str, value: Any) -> str:

@@ -78,7 +78,7 @@ class Disk:
             yield from fetch(start, stop)
 
     def peek(self, entry: Entry, start: int, stop: int, fetch: Fetch) -> Generator[bytes, None, None]:
-        """Yield bytes as :meth:`read` does, but keep nothing, as the whole file may be read next."""
+        """Yield bytes as :meth:`read` does, but keep nothing."""
         found = self._open(self._key(entry), entry) if start < stop else None
         yield from fetch(start, stop) if found is None else self._stored(found[1], start, stop, fetch)
 
@@ -233,7 +233,7 @@ class Disk:
                 job = self._jobs[key]
             yield job
             with self._lock:
-                del self._jobs[key]
+                self._jobs.pop(key, None)
 
     @contextmanager
     def _logging(self) -> Iterator[None]:

@@ -98,7 +98,7 @@ def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:
     key = bucket.collections.name, file.etag
     found: str | None = bucket.types.get(key)
     if found is None and _performs(request, file):
-        with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES), ahead=False)) as pieces:
+        with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES), keep=False)) as pieces:
             found = mimetype.guess(None, b"".join(pieces))
         bucket.types.put(key, found, len(found))
     return found

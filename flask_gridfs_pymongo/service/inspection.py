@@ -21,7 +21,7 @@ from flask import abort, current_app
 from werkzeug.exceptions import ServiceUnavailable
 
 from ..mimetype import Types
-from ..store import Bucket, Reader, StoredFile
+from ..store import Bucket, StoredFile
 from .options import Rules
 from .texts import Message
 
@@ -43,8 +43,7 @@ def inspect(options: Rules, bucket: Bucket, file: StoredFile) -> None:
     reads = ExitStack()
 
     def read() -> Iterator[bytes]:
-        # not by the bucket, which might keep a file that is refused in the file cache
-        for piece in reads.enter_context(closing(Reader(bucket.chunks, file, 0, file.length))):
+        for piece in reads.enter_context(closing(bucket.read(file, keep=False))):  # it may be refused
             _check_time(deadline)
             yield piece
 

@@ -191,17 +191,17 @@ class Bucket:
         check_types(path=path)
         return usage(self.collections, path)
 
-    def read(self, file: StoredFile, start: int = 0, stop: int | None = None, *, ahead: bool = True) -> Reader:
+    def read(self, file: StoredFile, start: int = 0, stop: int | None = None, *, keep: bool = True) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; None: to the end).
 
-        :param ahead: whether the file cache, if there is one, may fetch the rest of the file
+        :param keep: whether the file cache, if there is one, may keep the file
         :return: an iterable of bytes; close it if you do not read it to its end
         :raises CorruptFile: if the file is damaged
         """
         check_types(start=start, stop=stop)
         stop, cached = file.length if stop is None else stop, None
         if self._disk is not None and file.first_chunk is None:
-            cached = partial(self._disk.read if ahead else self._disk.peek, self._entry(file))
+            cached = partial(self._disk.read if keep else self._disk.peek, self._entry(file))
         return Reader(self.chunks, file, start, stop, self._streams, cached)
 
     def handed_over(self, file: StoredFile) -> str | None:

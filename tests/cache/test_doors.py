@@ -248,6 +248,7 @@ def test_a_server_is_known_by_its_address(uris: tuple[str, str], same: bool) -> 
         ({"file_cache": b"/cache"}, TypeError, "file_cache must be the path of a folder"),
         ({"file_cache_size": -1}, ValueError, "file_cache_size must be 0 or more"),
         ({"file_cache_age": "a week"}, TypeError, "file_cache_age must be an integer"),
+        ({"file_cache_age": timedelta(days=-1)}, ValueError, "file_cache_age must be 0 or more"),
         ({"file_cache": "/c", "accel": "_files/"}, ValueError, "accel must be a path that begins and ends with"),
         ({"file_cache": "/c", "accel": "/_files"}, ValueError, "accel must be a path that begins and ends with"),
         ({"file_cache": "/c", "accel": "/"}, ValueError, "accel must be a path that begins and ends with"),

@@ -37,7 +37,8 @@ def test_it_counts_and_clears(app: Flask, uri: str, tmp_path: Path) -> None:
 )
 def test_without_one_it_says_so(app: Flask, uri: str, options: dict[str, str], said: str) -> None:
     mongo = PyMongo(app, uri=uri, **options)  # type: ignore[arg-type]
-    status, lines, errors = call(app, "cache")
-    assert (status, lines) == (2, [])
-    assert said in errors[0]
+    for arguments, expected in (([], said), (["--test", "http://localhost/"], said if not options else "MONGO_ACCEL")):
+        status, lines, errors = call(app, "cache", *arguments)
+        assert (status, lines) == (2, [])
+        assert expected in errors[0]
     mongo.cx.close()
