@@ -389,6 +389,9 @@ def test_an_id_that_is_not_utf8_harms_only_its_file(
     """No query can ask for it: it is damaged, and an upload follows it."""
     monkeypatch.setattr("flask_gridfs_pymongo.store.maintenance.check._BATCH", 1)
     put(real, _id=value)
+    put(real, "b.txt")
+    store = real.bucket()
+    assert store.delete_all_many([file for name in ("odd.txt", "b.txt") if (file := store.newest(name))]) == [0, 1]
     (row,) = rows_in_every_order(uploads, 1)
     use(uploads, row, damaged=True)
     for flag in ("restore", "copy=b", "move=b"):

@@ -19,6 +19,7 @@ from bson.objectid import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from .. import ids
 from ..collections import Collections
 from ..dav import Dav
 from ..model import NOTE, StoredFile, unless_expired, upload_date
@@ -217,7 +218,8 @@ def left_behind(versions: Versions, newest: Mapping[str, Any]) -> set[str]:
 
 def finish_renames_of(versions: Versions, files: Sequence[StoredFile]) -> None:
     """Complete the renames that broke off when they had renamed one of *files*, or all that came after it."""
-    collection, own = versions.collections.primary.files, {"_id": {"$in": [file.id for file in files]}}
+    collection = versions.collections.primary.files
+    own = {"_id": {"$in": [file.id for file in files if ids.is_utf8(file.id)]}}
     later = {"previous": {"$in": [place(file.filename, file.id) for file in files if file.named]}}
     marked = {"$or": [own, later], "renamedFrom": {"$exists": True}}
     for document in retry(collection, lambda: list(collection.find(marked))):
