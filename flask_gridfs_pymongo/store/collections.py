@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..cache.disk import Disk
 
 _WRITE_TIMEOUT = 10  # seconds that a write waits for its majority
+_PING = 0.8  # seconds
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _reached: WeakSet[MongoClient[Any]] = WeakSet()  # the clients that have found a server once
 
@@ -109,11 +110,11 @@ class Collections:
         found: Documents = {**self.primary._asdict(), **beside}[index.collection]
         return found
 
-    def check_reachable(self, seconds: float, *, once: bool = False) -> None:
+    def check_reachable(self, *, once: bool = False) -> None:
         """Ping the database if the driver knows no server that can answer.
 
         :param once: only if this client has never reached one: there is nothing to wait for
-        :raises pymongo.errors.PyMongoError: if it does not answer within *seconds*
+        :raises pymongo.errors.PyMongoError: if it does not answer within a second
         """
         client = self.files.database.client
         if self._is_mock or (once and client in _reached):
@@ -121,7 +122,7 @@ class Collections:
         if is_reachable(self.files):
             _reached.add(client)
             return
-        with pymongo.timeout(seconds):
+        with pymongo.timeout(_PING):
             self.files.database.command("ping", read_preference=self.files.read_preference)
         _reached.add(client)
 

@@ -134,6 +134,7 @@ class WebDAV:
             return Response(status=200, headers={"Allow": methods, "DAV": level, "MS-Author-Via": "DAV"})
         if has_dot_segments(current.path) or "#" in current.environ.get("RAW_URI", ""):
             abort(400, "A path may have no segment . or .., and no fragment.")
+        self._options.bucket().collections.check_reachable(once=True)
         if current.method in ("GET", "HEAD"):
             return self._download(current)
         environ = self._environ(current, user)

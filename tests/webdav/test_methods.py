@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -584,6 +585,13 @@ class TestRequests:
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "5"
         assert "127.0.0.1" not in answer.text
+
+    def test_nobody_waits_for_a_database_that_was_never_there(self, app: Flask) -> None:
+        never = PyMongo(app, uri="mongodb://127.0.0.1:1/a")
+        begin = time.monotonic()
+        assert mounting(app, never)().ask("PROPFIND", "", Depth="1").status_code == 503
+        assert time.monotonic() - begin < 20  # a second where nothing else runs; the driver waits for thirty
+        never.cx.close()
 
     def test_fields_of_every_answer(self, drive: Drive, mongo: PyMongo) -> None:
         put(mongo, "a")

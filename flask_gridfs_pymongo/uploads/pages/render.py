@@ -24,7 +24,6 @@ from . import urls
 from .excerpts import excerpt
 
 _TEMPLATES = "flask_gridfs_pymongo"
-_PING_TIMEOUT = 0.8  # seconds
 _PAGE_SIZE = 100  # versions
 _JSON = ("application/json", "application/problem+json")
 _FRAMED = "application/pdf"
@@ -62,7 +61,7 @@ def check_reachable(options: Options) -> None:
     :raises pymongo.errors.PyMongoError: if it does not answer
     """
     if is_browser():
-        options.bucket().collections.check_reachable(_PING_TIMEOUT)
+        options.bucket().collections.check_reachable()
 
 
 def check_reached(options: Options) -> None:
@@ -70,7 +69,7 @@ def check_reached(options: Options) -> None:
 
     :raises pymongo.errors.PyMongoError: if it does not answer
     """
-    options.bucket().collections.check_reachable(_PING_TIMEOUT, once=True)
+    options.bucket().collections.check_reachable(once=True)
 
 
 def _named(*media_types: str) -> float:

@@ -50,6 +50,7 @@ def mark(response: Response) -> Response:
 def create(options: Options, request: Request, target: Target) -> Response:
     """Create an upload, with its first bytes if the request has a body."""
     _check_version(request)
+    pages.check_reached(options)
     length, found = or_400(tus.length, request.headers), or_400(tus.metadata, request.headers)
     name = _name(target, found)
     permit(options, "write", name)
@@ -94,6 +95,7 @@ def answer(options: Options, request: Request, target: Target) -> Response:
     if not is_same_origin(request, options.trusted_origins, "PATCH"):
         raise errors.unknown()
     _check_version(request)
+    pages.check_reached(options)
     upload = options.bucket().uploads.find(target.upload or "")
     if upload is None or not may(options, "write", upload.filename):
         raise errors.unknown()
