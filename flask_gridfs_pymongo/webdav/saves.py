@@ -20,6 +20,7 @@ from typing import Any
 
 from flask import request
 
+from ..http.filenames import compose
 from ..store import NOTE, Bucket, Dav, StoredFile
 
 _FILLED_WITHIN = timedelta(seconds=60)
@@ -34,7 +35,8 @@ def note(dav: Dav, old: str | None = None) -> dict[str, Any]:
     user: str = request.environ["wsgidav.auth.user_name"]
     # Hashed, so that documents name nobody and stay small.
     made = {"user": hashlib.sha256(user.encode(errors="surrogatepass")).hexdigest(), "at": dav.now()}
-    return {NOTE: made if old is None else {**made, "from": old}}
+    # Composed, as the name of what comes there.
+    return {NOTE: made if old is None else {**made, "from": compose(old)}}
 
 
 def filled(before: StoredFile | None, made: Mapping[str, Any]) -> StoredFile | None:

@@ -240,6 +240,13 @@ def test_a_move_over_a_file_that_broke_off_costs_no_version(play: Play, monkeypa
     assert play("ann PUT b two; ann MOVE b a") == ["one", "two", "two"]
 
 
+def test_history_of_a_name_that_another_tool_decomposed(play: Play, mongo: PyMongo) -> None:
+    decomposed, bucket = "e\u0301", mongo.bucket()
+    bucket.save(decomposed, [b"1"])
+    play(f"ann MOVE {decomposed} b; ann PUT {decomposed} new; ann DELETE b")
+    assert [b"".join(bucket.read(file)) for _, file in bucket.versions("\xe9")] == [b"new", b"1"]
+
+
 def test_keep_versions_counts_them_together(play: Play) -> None:
     saves = [f"ann MOVE a b; ann PUT a {number}; ann DELETE b; 7200 s later" for number in range(3)]
     assert play(f"ann PUT a first; {'; '.join(saves)}", keep_versions=2) == ["1", "2"]
