@@ -21,6 +21,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from typing import IO, Any, NamedTuple, cast
 
@@ -178,15 +179,15 @@ def drain(request: Request, response: Response) -> None:
     if not left or (has_loaded(request, "stream") and not refused):
         return
     waits = not has_loaded(request, "stream") and request.headers.get("Expect", "").strip().lower() == "100-continue"
-    if refused and (waits or left > MAX_DRAINED_BYTES):
-        response.call_on_close(lambda: _drop(request, left))
-    else:
-        _drop(request, left)
-
-
-def _drop(request: Request, left: int) -> None:
     # Not request.stream, which refuses to read beyond its limit.
-    stream, connection = cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request)
+    drop = partial(_drop, cast("IO[bytes]", request.environ["wsgi.input"]), connection_of(request), left)
+    if refused and (waits or left > MAX_DRAINED_BYTES):
+        response.call_on_close(drop)
+    else:
+        drop()
+
+
+def _drop(stream: IO[bytes], connection: Any, left: int) -> None:
     dropped = 0
     with suppress(Exception), _Input(stream.read, connection, DRAIN_TIMEOUT, SMALL) as rest:
         while dropped < min(left, MAX_DRAINED_BYTES) and not rest.late:

@@ -234,6 +234,7 @@ def test_clients_that_trickle_lose_their_connections(mongod: str, tmp_path: Path
             assert (int(last.split()[1]), row) == (row[-1], row)
         assert not [row for row, client in zip(SLOW, clients, strict=True) if client in connected]
         assert ask(address, "GET", "/uploads/slow", {}, None, 0) == 404
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 class Arriving:
