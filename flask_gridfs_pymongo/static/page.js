@@ -132,5 +132,12 @@ export function enhance(part) {
   }
 }
 
+// Back from what a form led to leaves no answer of a POST in the history, which browsers show only after a question.
+document.querySelector(".fgp [data-back]")?.addEventListener("click", (event) => {
+  if (history.length === 1) return;
+  event.preventDefault();
+  history.back();
+});
+
 enhance(document);
 setInterval(() => tellTimes(document), 60_000);

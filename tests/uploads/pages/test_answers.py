@@ -64,7 +64,7 @@ def page(browser: Browser) -> Iterator[Page]:
         page = context.new_page()
         note_errors(page, errors)
         yield page
-    assert [error for error in errors if "404" not in error] == []
+    assert [error for error in errors if not re.search("40[49]", error)] == []
 
 
 def test_an_archive_holds_what_the_page_counts(client: Client, mongo: PyMongo) -> None:
@@ -134,6 +134,21 @@ def test_the_history_after_questions_and_selections(page: Page, site: Site) -> N
     page.get_by_role("checkbox", name="Select c.txt").check()
     page.get_by_role("button", name="Move").click()
     expect(page.get_by_role("status")).to_have_text("0 files were moved. 1 file is there already.")
+
+
+def test_back_from_a_form_that_failed(page: Page, site: Site) -> None:
+    for name in ("a.txt", "b.txt"):
+        site.save(name)
+    page.goto(f"{site.address}/files/")
+    page.get_by_role("link", name="a.txt").click()
+    page.get_by_text("Rename, move or copy…").click()
+    page.get_by_label("New name").fill("b.txt")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Back").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("a.txt")
+    expect(page.get_by_label("New name")).to_have_value("b.txt")
+    page.go_back()  # a page, not the browser's question
+    shows(page, ["a.txt", "b.txt"])
 
 
 def test_a_new_name_stays_in_its_folder(page: Page, site: Site) -> None:
