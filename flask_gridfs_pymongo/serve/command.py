@@ -70,8 +70,10 @@ def main(
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        if ":" not in host:
+            return socket.create_server((host, port))
+        both = socket.has_dualstack_ipv6()  # "::" is all addresses, as with other servers
+        return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=both)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror}") from None
 

@@ -131,6 +131,19 @@ def test_it_says_what_is_open_to_whom(uri: str, file: Path, monkeypatch: pytest.
     assert run(MONGO_URI=uri).exit_code == 0
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the system has no IPv6")
+def test_all_addresses_are_those_of_both_families(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(app: Flask, listener: socket.socket) -> None:
+        close(app)
+        for host in ("::1", "127.0.0.1"):
+            socket.create_connection((host, listener.getsockname()[1]), timeout=10).close()
+
+    monkeypatch.setattr(servers, "choose", lambda: serve)
+    result = run(uri, "--host", "::")
+    assert (result.exit_code, "everybody who reaches this address" in result.output) == (0, True), result.output
+    assert run(uri, "--host", "::1").exit_code == 1  # 127.0.0.1 is another address
+
+
 def test_what_goes_wrong_is_one_line(uri: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "choose", lambda: lambda app, listener: pytest.fail("it serves"))
     monkeypatch.setattr(application, "_TIMEOUT", 0.3)
