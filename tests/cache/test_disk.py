@@ -365,6 +365,24 @@ class TestProcesses:
         assert [path.read_bytes() for path in files(tmp_path)] == [content(SIZE)]
         assert get(kept) == 0
 
+    @pytest.mark.parametrize("end", [list, Generator.close])
+    def test_one_that_was_too_slow_leaves_the_other_alone(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        end: Callable[[Any], Any],
+    ) -> None:
+        slow, fast = (made(tmp_path).read(entry(), 0, SIZE, Source()) for _ in range(2))
+        next(slow)
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 100)
+        first = next(fast)
+        end(slow)
+        assert first + b"".join(fast) == content(SIZE)
+        assert get(made(tmp_path)) == 0
+        assert caplog.records == []
+
     @pytest.mark.parametrize("hashed", [True, False])
     def test_one_that_is_killed_at_any_moment(self, tmp_path: Path, hashed: bool) -> None:
         """At each call of the operating system in turn."""

@@ -135,6 +135,13 @@ def test_a_miss_costs_one_round_trip_more_and_a_304_none(mongo: PyMongo, open_do
     assert (reads.documents, reads.chunks) == (3, 1)
 
 
+def test_what_is_read_to_guess_a_type_fetches_nothing_else(mongo: PyMongo, open_doors: Open, tmp_path: Path) -> None:
+    fill(mongo)
+    doors = open_doors(event_listeners=[reads := Reads()])
+    got("/u/other")(doors)
+    assert (len(files(tmp_path)), reads.chunks) == (1, 2)
+
+
 def expire(doors: Doors) -> Any:
     past = datetime.now(UTC) - timedelta(days=2)
     doors.mongo.db.fs.files.update_many({"filename": NAME}, {"$set": {"metadata.expiresAt": past}})
@@ -185,15 +192,18 @@ def test_rights_and_expiry_are_asked_each_time(app: Flask, mongo: PyMongo, uri: 
 
 
 def test_a_file_that_is_refused_is_not_kept(app: Flask, uri: str, mongo: PyMongo, tmp_path: Path) -> None:
+    kept = []
+
     def inspect(file: Any, read: Any) -> None:
         assert b"".join(read()) == BIG
+        kept.extend(files(tmp_path))
         raise Refused("A virus.")
 
     other = Flask("inspects")
     cached = PyMongo(other, uri=uri, file_cache=tmp_path / "cache")
     other.register_blueprint(cached.uploads_blueprint(url_prefix="/u", authorize=everyone, inspect=inspect))
     assert other.test_client().put("/u/a", data=BIG).status_code == 422
-    assert files(tmp_path) == []
+    assert kept == files(tmp_path) == []
     cached.cx.close()
 
 
