@@ -8,7 +8,6 @@ As in :mod:`.batches`, what is not settled by the first attempt for all is then 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,6 +34,8 @@ class _Rename(NamedTuple):
     new: str
     older: list[dict[str, Any]]
     newest: dict[str, Any]
+    file: StoredFile
+    """the newest version"""
 
 
 def rename_many(
@@ -91,11 +92,10 @@ def _rename_batch(
     free = {new for _, new in names if new and found.get(new) == []}
     chained = {old for old, _ in names} & {new for _, new in names}  # these are renamed one by one, in their order
     apart = [(old, new) for old, new in names if new in free and chained.isdisjoint((old, new))]
-    now = versions.collections.clock.now
-    plain = [one for old, new in apart if (one := _plain(old, new, found.get(old, []), now))]
+    plain = [one for old, new in apart if (one := _plain(versions, old, new, found.get(old, [])))]
     broken_off = left_behind(versions, {one.old: one.newest["_id"] for one in plain})
     plain = [one for one in plain if one.old not in broken_off]
-    refused = {} if check is None else _refused(versions, plain, check)
+    refused = {} if check is None else _refused(plain, check)
     plain = [one for one in plain if one.old not in refused]
     conflicts = _write(files, [_take(one, note and note(one.old)) for one in plain])
     taken = [one for place, one in enumerate(plain) if place not in conflicts]
@@ -106,11 +106,11 @@ def _rename_batch(
     return {one.old: _renamed(versions, one) for one in placed} | refused
 
 
-def _refused(versions: Versions, plain: Sequence[_Rename], check: _Check) -> dict[str, StoredFile | Exception]:
+def _refused(plain: Sequence[_Rename], check: _Check) -> dict[str, StoredFile | Exception]:
     refused: dict[str, StoredFile | Exception] = {}
     for one in plain:
         try:
-            check(versions.stored(one.newest))
+            check(one.file)
         except PyMongoError:
             raise
         except Exception as error:
@@ -118,14 +118,14 @@ def _refused(versions: Versions, plain: Sequence[_Rename], check: _Check) -> dic
     return refused
 
 
-def _plain(old: str, new: str, documents: list[dict[str, Any]], now: Callable[[], datetime]) -> _Rename | None:
+def _plain(versions: Versions, old: str, new: str, documents: list[dict[str, Any]]) -> _Rename | None:
     """The rename, if it is certain which version is the newest, and all can be asked for; else None."""
     newest = newest_in(documents)
-    if newest is None or StoredFile.from_document(newest, now=now).expired:
+    if newest is None or (file := versions.stored(newest)).expired:
         return None
     if "renamedFrom" in newest or not all(ids.is_utf8(document["_id"]) for document in documents):
         return None
-    return _Rename(old, new, documents[:-1], newest)
+    return _Rename(old, new, documents[:-1], newest, file)
 
 
 def _take(one: _Rename, note: Mapping[str, Any] | None) -> UpdateOne:
