@@ -3,7 +3,7 @@
 export const language = known(document.documentElement.lang);
 const base = (tag) => tag?.split("-")[0];
 const dates = navigator.languages.find((tag) => base(tag) === base(language)) ?? language; // 30 November, in British English
-const status = document.querySelector(".fgp .status") ?? makeStatus();
+const ours = document.querySelector(".fgp .status") ?? makeStatus();
 let fading;
 
 /** The language of the page where browsers know its tag, else their own. */
@@ -21,6 +21,7 @@ function makeStatus() {
 
 /** Announce *text* and show it until the next one; *quietly*: what the page shows by itself; *failed*: in the colour for that. */
 export function tell(text, quietly = false, failed = false) {
+  const status = document.querySelector(".fgp dialog.over[open]:not(.asks) .status") ?? ours; // what is below is not seen
   status.textContent = text;
   status.classList.toggle("failed", failed);
   status.classList.toggle("unseen", quietly);
@@ -30,7 +31,7 @@ export function tell(text, quietly = false, failed = false) {
 }
 
 // What an action before this page did stands in the page: only a change is read out.
-if (status.textContent) setTimeout(() => tell(status.textContent.trim()), 100);
+if (ours.textContent) setTimeout(() => tell(ours.textContent.trim()), 100);
 
 /** Make an element; *children* are elements or texts. */
 export function element(name, properties, ...children) {
@@ -101,6 +102,12 @@ function tellTimes(part) {
 /** What a list says of a number; *texts* are for one and for more. */
 export const counted = (texts, number) => texts[number === 1 ? 0 : 1].replace("{number}", number.toLocaleString(language));
 
+/** The name with a number before its extension. */
+export const numbered = (name, number) => name.replace(/(?<=.)(\.[^.]+)?$/, ` (${number})$1`);
+
+/** The same file by another name. */
+export const called = (file, name) => new File([file], name, { type: file.type, lastModified: file.lastModified });
+
 export function enhance(part) {
   tellTimes(part);
   for (const image of part.querySelectorAll(".fgp .thumb img")) {
@@ -137,6 +144,38 @@ document.querySelector(".fgp [data-back]")?.addEventListener("click", (event) =>
   if (history.length === 1) return;
   event.preventDefault();
   history.back();
+});
+
+// A menu closes with Escape, and with a click anywhere but in its forms.
+const menus = () => document.querySelectorAll(".fgp .menu[open]");
+document.addEventListener("click", ({ target }) => {
+  for (const menu of menus()) if (!menu.contains(target) || target.closest("a, button")) menu.open = false;
+});
+document.addEventListener("keydown", ({ key }) => {
+  if (key !== "Escape") return;
+  for (const menu of menus()) {
+    if (menu.contains(document.activeElement)) menu.firstElementChild.focus();
+    menu.open = false;
+  }
+});
+
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest(".fgp [data-share]");
+  if (!button) return;
+  const token = document.querySelector("[name=csrf_token]")?.value;
+  const headers = { Accept: "application/json", ...(token && { "X-CSRFToken": token }) };
+  const url = button.dataset.share + (button.dataset.id ? `&id=${encodeURIComponent(button.dataset.id)}` : "");
+  const answer = await fetch(url, { method: "POST", headers }).catch(() => null);
+  if (!answer?.ok) return tell(button.dataset.failed, false, true);
+  const shared = await answer.json();
+  const time = new Date(shared.expires).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
+  const link = new URL(shared.url, location.href).href;
+  try {
+    await navigator.clipboard.writeText(link);
+    tell(button.dataset.copied.replace("{time}", time));
+  } catch {
+    tell(`${button.dataset.shown.replace("{time}", time)} ${link}`); // only HTTPS has a clipboard
+  }
 });
 
 enhance(document);

@@ -1,12 +1,12 @@
 // Which file goes when: a few requests at once, small files together, a large one in slices.
 
-import { counted, size, tell } from "./?asset=page.js";
+import { called, counted, numbered, size, tell } from "./?asset=page.js";
 import { Lost, sendForm, sendSlices } from "./?asset=send.js";
 import { Row, Tray } from "./?asset=tray.js";
 
 const AT_ONCE = 3; // requests
 const TOGETHER = 50; // files in a form
-const HINTS = 20; // files that ask which version they become
+const PAGES = 5; // of 1,000 names that are searched for those that are taken
 
 /** The uploads of one form. */
 export class Queue {
@@ -35,22 +35,63 @@ export class Queue {
   }
 
   /** Add pairs of a file and the path of its folder, which ends in a slash or is empty. */
-  add(files) {
-    for (const [file, path] of files) {
-      const upload = { file, path };
-      upload.row = new Row(path + file.name, file.size, this.texts, {
-        cancel: () => this.cancel(upload),
-        retry: () => this.wait(upload),
-        dismiss: () => this.dismiss(upload),
-      });
-      upload.row.upload = upload;
-      this.tray.add(upload.row);
-      if (!this.accepts(file)) upload.row.show("refused", this.texts.notAccepted);
-      else if (file.size > this.maxSize) upload.row.show("refused", this.texts.tooLarge.replace("{size}", size(this.maxSize)));
-      else this.wait(upload, true);
-    }
-    if (files.length) tell(counted(this.texts.started, files.length), true);
+  async add(files) {
+    if (!files.length) return;
+    const uploads = files.map(([file, path]) => ({ file, path, folder: this.form.dataset.folder + path })); // one may browse meanwhile
+    tell(counted(this.texts.started, uploads.length), true);
+    for (const upload of await this.settle(uploads)) this.queue(upload);
     this.next();
+  }
+
+  queue(upload) {
+    const { file, path, becomes } = upload;
+    upload.row = new Row(path + file.name, file.size, this.texts, {
+      cancel: () => this.cancel(upload),
+      retry: () => this.wait(upload),
+      dismiss: () => this.dismiss(upload),
+    });
+    upload.row.upload = upload;
+    if (becomes) upload.row.part(".note").textContent = this.texts.becomes;
+    this.tray.add(upload.row);
+    if (!this.accepts(file)) upload.row.show("refused", this.texts.notAccepted);
+    else if (file.size > this.maxSize) upload.row.show("refused", this.texts.tooLarge.replace("{size}", size(this.maxSize)));
+    else this.wait(upload, true);
+  }
+
+  /** Ask, once for all, what is to be done with names that are taken; returns the uploads that are left. */
+  async settle(uploads) {
+    const name = (upload) => (upload.folder + upload.file.name).normalize("NFC");
+    const names = await this.names(uploads.map(name));
+    const taken = uploads.filter((upload) => names.has(name(upload)));
+    const choice = taken.length && (await this.tray.ask(taken.map(name)));
+    if (choice === "skip") return uploads.filter((upload) => !taken.includes(upload));
+    for (const upload of uploads) names.add(name(upload));
+    for (const upload of taken) {
+      const { file } = upload;
+      upload.becomes = choice !== "both";
+      for (let number = 2; choice === "both" && names.has(name(upload)); number++) upload.file = called(file, numbered(file.name, number));
+      names.add(name(upload));
+    }
+    return uploads;
+  }
+
+  /** The names that are taken, of those that begin as *wanted* do; none if there are too many, or they may not be listed. */
+  async names(wanted) {
+    const stems = wanted.map((name) => name.replace(/\.[^./]*$/, ""));
+    const shared = (one, other) => [...one].slice(0, [...one].findIndex((character, place) => character !== [...other][place]) >>> 0).join("");
+    const found = new Set();
+    let url = new URL(this.form.dataset.index, location.href);
+    url.search = new URLSearchParams({ prefix: stems.reduce(shared), limit: 1000 });
+    try {
+      for (let page = 0; url && page < PAGES; page++) {
+        const answer = await fetch(url, { headers: { Accept: "application/json" } });
+        if (!answer.ok) break;
+        const { files, next } = await answer.json();
+        for (const { filename } of files) found.add(filename);
+        url = next && new URL(next, location.href);
+      }
+    } catch {} // the uploads say what is wrong
+    return found;
   }
 
   /** Whether the attribute accept lets a file pass, which browsers ask of their own dialog alone. */
@@ -65,7 +106,6 @@ export class Queue {
   wait(upload, later = false) {
     upload.row.show("waiting", this.texts.waiting);
     this.waiting.push(upload);
-    if (this.waiting.length <= HINTS) upload.asked ??= this.announceVersion(upload);
     if (!later) this.next();
   }
 
@@ -94,7 +134,7 @@ export class Queue {
     const first = this.waiting[0];
     let bytes = first.file.size;
     const fits = (upload) => {
-      if (this.isLarge(upload) || upload.alone || upload.path !== first.path) return false;
+      if (this.isLarge(upload) || upload.alone || upload.folder !== first.folder) return false;
       return (bytes += upload.file.size) <= Math.min(this.slice, 8 * 1024 * 1024);
     };
     const together = this.isLarge(first) || first.alone ? [] : this.waiting.slice(1).filter(fits).slice(0, TOGETHER - 1);
@@ -123,7 +163,8 @@ export class Queue {
 
   sendSmall(uploads, { abort: { signal } }) {
     const action = new URL(this.form.action);
-    if (this.folder(uploads[0])) action.searchParams.set("folder", this.folder(uploads[0]));
+    action.searchParams.delete("folder");
+    if (uploads[0].folder) action.searchParams.set("folder", uploads[0].folder);
     const progress = (sent) => {
       for (const { file, row } of uploads) {
         if (sent > 0) row.progress(sent);
@@ -135,9 +176,9 @@ export class Queue {
     return sendForm(files, { action, token: this.token, failed: this.texts.failed }, { progress, signal });
   }
 
-  sendLarge({ file, path, row }, { abort: { signal } }) {
+  sendLarge({ file, folder, row }, { abort: { signal } }) {
     const endpoint = new URL(this.form.dataset.index, location.href);
-    if (this.folder({ path })) endpoint.searchParams.set("folder", this.folder({ path }));
+    if (folder) endpoint.searchParams.set("folder", folder);
     const key = `upload ${endpoint} ${file.name} ${file.size} ${file.lastModified}`;
     const target = { endpoint, key, slice: this.slice, token: this.token, failed: this.texts.failed };
     return sendSlices(file, target, {
@@ -152,12 +193,8 @@ export class Queue {
     return this.form.elements.csrf_token?.value;
   }
 
-  folder({ path }) {
-    return this.form.dataset.folder + path;
-  }
-
   done(upload, file) {
-    const sent = (this.folder(upload) + upload.file.name).normalize("NFC");
+    const sent = (upload.folder + upload.file.name).normalize("NFC");
     if (file.filename !== sent) this.renamed.push(this.texts.renamed.replace("{old}", sent).replace("{new}", file.filename));
     this.saved.push(file);
     upload.row.progress(upload.file.size);
@@ -189,17 +226,6 @@ export class Queue {
     const { next } = this.form.dataset;
     const isShown = document.querySelector(".fgp .listing") && new URL(next, location.href).href === location.href;
     if (next && !failed && !isShown) location.assign(next);
-  }
-
-  async announceVersion(upload) {
-    const name = (this.folder(upload) + upload.file.name).normalize("NFC");
-    const url = new URL(this.form.dataset.index, location.href);
-    url.searchParams.set("prefix", name);
-    try {
-      const answer = await fetch(url, { headers: { Accept: "application/json" } });
-      const { files } = await answer.json();
-      upload.row.part(".note").textContent = files[0]?.filename === name ? this.texts.becomes : "";
-    } catch {} // it is no more than a hint
   }
 }
 

@@ -135,7 +135,8 @@ export class Tray {
       close: button("close", texts.close, actions.close),
     };
     this.list = element("ul", { className: "queue", ariaLabel: texts.uploads, hidden: true });
-    this.head = element("div", { className: "tray-head" }, this.total, ...Object.values(this.buttons));
+    this.bar = element("progress", { max: 1, value: 0, ariaLabel: texts.uploads });
+    this.head = element("div", { className: "tray-head" }, this.total, ...Object.values(this.buttons), this.bar);
     this.element = element("section", { className: "tray", ariaLabel: texts.uploads, hidden: true }, this.head, this.list);
     form.after(this.element);
     this.changed();
@@ -152,6 +153,25 @@ export class Tray {
     this.rows.delete(row);
     row.element.remove();
     this.changed();
+  }
+
+  /** Ask what is to be done with files whose names are taken: "new" versions, "both" (another name), or "skip". */
+  ask(names) {
+    const dialog = element("dialog", { className: "over asks" });
+    const choices = { new: this.texts.newVersion, both: this.texts.keepBoth, skip: this.texts.skip };
+    const buttons = Object.entries(choices).map(([value, text]) => button(value, text, () => dialog.close(value)));
+    const title = element("h2", { textContent: this.texts.taken[names.length === 1 ? 0 : 1].replace("{number}", names.length) });
+    const list = element("ul", { className: "selected" }, ...names.map((name) => element("li", { textContent: name, dir: "auto" })));
+    dialog.append(element("div", { className: "card" }, title, list, element("p", { className: "actions" }, ...buttons)));
+    dialog.ariaLabel = title.textContent;
+    this.element.after(dialog);
+    dialog.showModal();
+    return new Promise((resolve) => {
+      dialog.addEventListener("close", () => {
+        dialog.remove();
+        resolve(dialog.returnValue || "skip");
+      });
+    });
   }
 
   of(...states) {
@@ -184,7 +204,13 @@ export class Tray {
       const rate = this.rate.perSecond;
       if (rate) parts.push(left(this.texts, (bytes - sent) / rate));
     }
-    this.total.hidden = counted.length < 2;
-    this.total.textContent = parts.join(", ");
+    const failed = this.of("failed", "refused").length;
+    const isOver = failed && !this.of("waiting", "running").length;
+    const done = this.of("done").length;
+    this.total.classList.toggle("failed", Boolean(failed));
+    this.total.hidden = counted.length < 2 && !isOver;
+    this.total.textContent = isOver ? this.texts.someFailed.replace("{done}", done).replace("{failed}", failed) : parts.join(", ");
+    this.bar.value = bytes ? sent / bytes : Number(!isOver && done > 0);
+    this.bar.hidden = counted.length < 2;
   }
 }

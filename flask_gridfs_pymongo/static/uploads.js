@@ -1,6 +1,6 @@
 // Chosen, dropped and pasted files go to the server with progress. The form works without it.
 
-import { element, tell } from "./?asset=page.js";
+import { called, element, numbered, tell } from "./?asset=page.js";
 
 const forms = document.querySelectorAll(".fgp form.upload");
 // Each blueprint of the page brings this script.
@@ -30,10 +30,9 @@ function prepare(form) {
     const taken = new Set();
     return files.map(([file, path]) => {
       let { name } = file;
-      for (let number = 2; taken.has(path + name); number++) name = file.name.replace(/(?<=.)(\.[^.]+)?$/, ` (${number})$1`);
+      for (let number = 2; taken.has(path + name); number++) name = numbered(file.name, number);
       taken.add(path + name);
-      const { type, lastModified } = file;
-      return [name === file.name ? file : new File([file], name, { type, lastModified }), path];
+      return [name === file.name ? file : called(file, name), path];
     });
   }
 
@@ -66,7 +65,7 @@ function prepare(form) {
   // Browsers call every picture that is copied image.png.
   function named(file) {
     const time = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
-    return file.name === "image.png" ? new File([file], `${texts.pasted} ${time}.png`, { type: file.type }) : file;
+    return file.name === "image.png" ? called(file, `${texts.pasted} ${time}.png`) : file;
   }
 
   function choose(field) {
@@ -80,10 +79,12 @@ function prepare(form) {
   const [visit] = performance.getEntriesByType("navigation");
   if (input.files.length && visit?.type === "navigate") choose(input); // chosen before this script was there
   input.addEventListener("change", () => choose(input));
+  const part = form.closest(".fgp-panel") ?? form; // the menu of a listing has buttons for both
+  part.addEventListener("click", ({ target }) => target.closest("[data-choose=files]") && input.click());
   if (takesFolders) {
     const folder = element("input", { type: "file", webkitdirectory: true, hidden: true });
     takesFolders.after(folder);
-    takesFolders.addEventListener("click", () => folder.click());
+    part.addEventListener("click", ({ target }) => target.closest("[data-choose=folder]") && folder.click());
     folder.addEventListener("change", () => choose(folder));
   }
   // A form that is alone takes what falls anywhere on the page, else what falls on it.
@@ -93,7 +94,7 @@ function prepare(form) {
   if (!alone) hint.textContent = hint.dataset.here;
   const target = element("div", { className: "drop", hidden: true, textContent: texts.dropHere });
   target.classList.toggle("everywhere", alone);
-  form.append(target);
+  (alone ? form.parentElement : form).append(target); // the form of a listing is hidden
   place.addEventListener("paste", ({ clipboardData }) => add([...clipboardData.files].map((file) => [named(file), ""])));
   place.addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;

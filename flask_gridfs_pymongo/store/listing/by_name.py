@@ -32,7 +32,7 @@ def by_name(
     backwards: bool = False,
     size: int,
     growing: int = 0,
-    queries: int | None = None,
+    most: int | None = None,
 ) -> Walk:
     """Walk the names after *after*, with one query for each batch.
 
@@ -46,10 +46,10 @@ def by_name(
     :param backwards: the last name first
     :param size: documents in one query
     :param growing: documents in one query after the first, while no folder is stepped over
-    :param queries: at most
-    :raises TooManyQueries: if these are not enough
+    :param most: documents to read; then their reading counts as no time that is spent on what is not shown
+    :raises TooMany: if these are not enough
     """
-    names = _Names(versions, having, prefix, part, backwards, size, max(size, growing), queries)
+    names = _Names(versions, having, prefix, part, backwards, size, max(size, growing), most)
     if after is not None:
         names.step_over(after, folder=folded and after.endswith("/") and after != prefix)
     for filename, documents, latest in names:
@@ -74,8 +74,8 @@ def by_name(
         names.budget.give_back()
 
 
-class TooManyQueries(Exception):
-    """A walk takes more queries than it may."""
+class TooMany(Exception):
+    """A walk reads more documents than it may."""
 
 
 class Latest(NamedTuple):
@@ -97,13 +97,13 @@ class _Names:
         part: str,
         backwards: bool,
         size: int,
-        most: int,
-        queries: int | None,
+        growing: int,
+        most: int | None,
     ) -> None:
         self.budget = Budget()
         self._versions, self._having = versions, having
         self._prefix, self._part, self._backwards = prefix, part, backwards
-        self._least, self._size, self._most, self._queries = size, size, most, queries
+        self._least, self._size, self._growing, self._left = size, size, growing, most
         self._edge: Edge | None = None
 
     def step_over(self, name: str, *, folder: bool = False) -> None:
@@ -119,7 +119,7 @@ class _Names:
     def __iter__(self) -> Iterator[tuple[str, list[dict[str, Any]], Latest | None]]:
         selection, skip = self._selection(), 0
         while True:
-            size, self._size = self._size, self._most
+            size, self._size = self._size, self._growing
             documents = self._piece(selection, skip, size)
             groups = {
                 filename: list(found)[:: -1 if self._backwards else 1]
@@ -154,14 +154,17 @@ class _Names:
         return {**self._having.selection(), "filename": named(self._edge, self._prefix, self._part)}
 
     def _piece(self, selection: dict[str, Any], skip: int, size: int) -> list[dict[str, Any]]:
-        if self._queries is not None:
-            if not self._queries:
-                raise TooManyQueries
-            self._queries -= 1
+        if self._left is not None:
+            if self._left <= 0:
+                raise TooMany
+            self._left -= size
         direction = DESCENDING if self._backwards else ASCENDING
         found = self._versions.collections.files.find(selection, batch_size=size)
         found = found.sort([("filename", direction), ("uploadDate", direction)]).skip(skip).limit(size)
-        return list(found.max_time_ms(self.budget.left()))
+        documents = list(found.max_time_ms(self.budget.left()))
+        if self._left is not None:
+            self.budget.give_back()
+        return documents
 
 
 def _latest(group: list[dict[str, Any]]) -> Latest | None:

@@ -15,15 +15,16 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 from pymongo import DESCENDING
+from pymongo.errors import ExecutionTimeout
 
 from ..versions import Versions
-from .by_name import TooManyQueries, by_name, is_same, unnamed
+from .by_name import TooMany, by_name, is_same, unnamed
 from .by_value import ORDERS, position
 from .page import ANYTHING, OTHERS, Having, Key, Page, Row, Visibility, first
 
 MAX_SORTED = 5000
 """names in a folder that is sorted"""
-_MAX_QUERIES = 200  # a large folder in this one takes one to step over it
+_MAX_READ = 400 * 128  # documents: older versions, and at least 128 to step over a large folder in this one
 _MIN_SIZE = 128  # documents in a query
 _MAX_CHARACTERS = 1024  # of a name
 
@@ -53,10 +54,10 @@ def in_folder(
         return first(iter(items[places[0] if places else 0 :]), limit)
     size = max(_MIN_SIZE, limit + 2)
     options: dict[str, Any] = {"prefix": prefix, "having": having, "folded": True, "size": size}
-    names = by_name(versions, shown, None, **options, growing=MAX_SORTED + 2, queries=_MAX_QUERIES)
+    names = by_name(versions, shown, None, **options, growing=MAX_SORTED + 2, most=_MAX_READ)
     try:
         items = [_placed(item, order) for item in islice(names, MAX_SORTED + 1)]
-    except TooManyQueries:
+    except (TooMany, ExecutionTimeout):
         return None
     if len(items) > MAX_SORTED:
         return None

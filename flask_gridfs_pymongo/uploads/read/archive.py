@@ -1,8 +1,8 @@
 """ZIP archives of a folder or of selected files, made while they are sent.
 
 ``GET /?folder=photos/&zip`` contains every file below the folder, or those that a search finds there (``&q=report``),
-``POST /?zip`` the versions that its ``id`` fields name. Nothing is compressed, so that the length is known in advance,
-and no time is spent on pictures, which would not shrink.
+``POST /?zip`` the versions that its ``id`` fields name, and what is below its ``folder`` fields. Nothing is compressed,
+so that the length is known in advance, and no time is spent on pictures, which would not shrink.
 """
 
 from __future__ import annotations
@@ -44,15 +44,22 @@ def of_selection(options: Options, request: Request, target: Target) -> Response
     """Send the versions that the form's ``id`` fields name."""
     if target.name is not None:
         abort(404, "Archives are made at the root: POST /?zip.")
-    ids = dict.fromkeys(small_form(request).getlist("id"))
-    if not ids:
-        abort(400, "Send a form with an id field for each file of the archive.")
+    form = small_form(request)
+    ids, folders = dict.fromkeys(form.getlist("id")), dict.fromkeys(form.getlist("folder"))
+    if not ids and not folders:
+        abort(400, "Send a form with an id field for each file of the archive, or a folder field for each folder.")
     if len(ids) > MAX_FILES:
         abort(413, _TOO_MANY)
     bucket = options.bucket()
     visible = visibility_of(options)
-    files = [file for file in files_of(ids, bucket) if visible.named(file.filename)]
-    return _send(options, request, files, common_folder([file.filename for file in files]))
+    files = {file.key: file for file in files_of(ids, bucket) if visible.named(file.filename)}
+    above = [file.filename for file in files.values()] + [top.rstrip("/") for top in folders]
+    for top in folders:
+        permit(options, "list", top)
+        files |= {file.key: file for file in _found(options, {"prefix": top})}
+        if len(files) > MAX_FILES:
+            abort(413, _TOO_MANY)
+    return _send(options, request, list(files.values()), common_folder(above))
 
 
 def _found(options: Options, wanted: dict[str, Any]) -> Iterator[StoredFile]:

@@ -23,6 +23,8 @@ from ..target import Target
 from . import listing
 from .listing import listing_query
 
+_MAX_COUNTED = 1000  # files
+
 
 def asset(options: Options, request: Request, target: Target) -> BaseResponse:
     """Send a style sheet, script or picture of our pages; for good if the URL names this release."""
@@ -63,6 +65,15 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     return pages.page(template, data, view=request.args.get("view"), part=part, **more)
 
 
+def count(options: Options, request: Request, target: Target) -> BaseResponse:
+    """Count the files below a folder that the client may see, up to 1,000."""
+    top = folder(target) or ""
+    permit(options, "list", top or None)
+    found = options.bucket().list(limit=_MAX_COUNTED, prefix=top, shown=visibility_of(options))
+    files = [row for row in found.rows if row.file.filename != top or not row.file.marks_folder]
+    return pages.json_of({"files": len(files), "more": found.next is not None})
+
+
 def _new_folder(top: str, name: str) -> str:
     """Return the folder with this *name* in *top*: it is created with its first upload."""
     cleaned = clean(top + name)
@@ -73,12 +84,13 @@ def _new_folder(top: str, name: str) -> str:
 
 def choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can be done with files that are selected in a listing."""
-    names = [file["filename"] for file in data["files"]]
+    names = [*(file["filename"] for file in data["files"]), *(folder["name"] for folder in data["folders"])]
     may_delete = not options.read_only and any(may(options, "delete", name) for name in names)
     return {
         "descending": is_descending(data["order"]),
         "may_delete_some": may_delete,
         "uploader": options.uploaded_by,
+        "share": options.share,
     }
 
 

@@ -1,22 +1,28 @@
-"""``POST /?delete`` and ``POST /?move``: deleting and moving files that were selected in the listing.
+"""``POST /?delete``, ``?move`` and ``?copy``: what was selected in the listing, files and folders.
 
-The form's ``id`` fields name versions; each stands for all versions of its name. A browser is first sent to a page
-that asks, ``GET /?delete&selected=ID,ID``, whose form sends the same with the field ``sure``. For moving, the field
-``to`` is the folder.
+The form's ``id`` fields name versions; each stands for all versions of its name. Its ``folder`` fields name folders,
+each for all files below that the client may see. For moving and copying, the field ``to`` is the folder; with ``name``
+the one thing that is selected gets this name there. A browser that does not say that it is sure, or where to, is first
+sent to a page that asks: ``GET /?delete&selected=ID,ID&folders=photos/``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
 from flask import Request, abort, redirect
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
-from ...service.operations import complete_rename, inspect_renamed, rename_many
+from ...service.operations import after_save, complete_rename, inspect_renamed, rename_many
 from ...service.options import Options
-from ...service.rights import permit
+from ...service.receive import save_copies
+from ...service.rights import may, permit, visibility_of
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_deleted, send
-from ...store import StoredFile
+from ...store import StoredFile, parent_of
 from .. import pages
 from ..arguments import files_of
 from ..pages import flash, urls
@@ -25,99 +31,237 @@ from ..selection import may_know
 from ..target import Target
 from .file import clean_or_400
 
-_MAX_SELECTED = 1000  # files
+_MAX_SELECTED = 1000  # things
+MAX_FILES = 10_000
 _MAX_URL_LENGTH = 3000  # characters: gunicorn accepts a request line of 4,094
+
+
+class _Selected(NamedTuple):
+    """What a request names, as far as it exists."""
+
+    files: dict[str, StoredFile]
+    """by their names"""
+    tops: dict[str, str]
+    """for each name the folder in which it, or the folder that was selected, is"""
+    folders: list[str]
+    ids: list[str]
+
+    @property
+    def things(self) -> int:
+        """How many were selected: a folder counts as one."""
+        return len(set(self.ids)) + len(self.folders)
+
+    def lost(self, found: int) -> str:
+        """Say how many of the files that were selected no longer exist."""
+        count = len(set(self.ids)) - found
+        return " " + ngettext("%(num)s no longer exists.", "%(num)s no longer exist.", count) if count > 0 else ""
+
+    @property
+    def by_id(self) -> list[StoredFile]:
+        """The files that were selected themselves."""
+        return [file for name, file in self.files.items() if not name.startswith(tuple(self.folders))]
+
+
+def select_many(options: Options, action: str, ids: Sequence[str], folders: Sequence[str]) -> _Selected:
+    """Find what a request names, without files whose existence the client may not know."""
+    bucket = options.bucket()
+    if not 1 <= len(ids) + len(folders) <= _MAX_SELECTED:
+        abort(400, Message("Select at least one file, and not more than %(count)s.", count=_MAX_SELECTED))
+    named = [file for file in files_of(ids, bucket) if file.named]
+    files = {file.filename: file for file in named if may_know(options, action, file.filename)}
+    tops = {name: parent_of(name) for name in files}
+    shown, outer = visibility_of(options), [one for one in folders if not one.startswith(tuple({*folders} - {one}))]
+    for folder in outer:
+        if not folder.endswith("/") or len(folder) > 1000 or "\0" in folder:
+            abort(400, "A folder must end with a slash, and have at most 1000 characters, none of them NUL.")
+        permit(options, "list", folder)
+        for page in bucket.pages(prefix=folder, shown=shown):
+            files |= {row.file.filename: row.file for row in page.rows if row.file.named}
+            tops |= {row.file.filename: parent_of(folder) for row in page.rows}
+            if len(files) > MAX_FILES:
+                abort(413, Message("At most %(count)s files can be changed at once.", count=MAX_FILES))
+    if not files:
+        abort(404, "There is no such file or version.")
+    return _Selected(files, tops, outer, list(ids))
 
 
 def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete all versions of the files that the form names; all are permitted before the first one is deleted."""
     bucket, form = options.bucket(), small_form(request)
-    ids = form.getlist("id")
-    files = _files(options, ids)
+    selected = _of_form(options, "delete", form)
+    files = list(selected.files.values())
     for file in files:
         permit(options, "delete", file.filename)
     if pages.is_browser() and "sure" not in form:
-        question = urls.index({**listing_query(request.args), "delete": "", "selected": ",".join(ids)})
-        # One can come back to a page that has a URL; where it would be too long, the page is the answer itself.
-        return redirect(question, 303) if len(question) <= _MAX_URL_LENGTH else _question(request, files)
+        return _ask(options, request, selected, "delete")
     for file, count in zip(files, bucket.delete_all_many(files), strict=True):
         if count:
             send(file_deleted, file=file, versions=count)
-    text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files)) + _lost(ids, files)
-    return flash.redirect(_listing(request), text) if pages.is_browser() else pages.empty(204)
-
-
-def question(options: Options, request: Request, target: Target) -> Response:
-    """Ask before the files ``?selected`` are deleted."""
-    pages.check_reachable(options)
-    files = _files(options, request.args.get("selected", "").split(","))
-    for file in files:
-        permit(options, "delete", file.filename)
-    return _question(request, files)
-
-
-def _question(request: Request, files: list[StoredFile]) -> Response:
-    named = [pages.identify(file, key=file.key) for file in files]
-    return pages.page("selected.html", {"files": named}, kept=listing_query(request.args))
+    if not pages.is_browser():
+        return pages.empty(204)
+    text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
+    return flash.redirect(_listing(request), text + selected.lost(len(selected.by_id)))
 
 
 def move(options: Options, request: Request, target: Target) -> Response:
-    """Move the files into a folder, each under the last part of its name; names that are taken there stay."""
+    """Move what was selected into a folder, files under the last part of their names; names taken there stay."""
     form = small_form(request)
-    ids = form.getlist("id")
-    selected = _files(options, ids)
-    folder = request.args["move"] or form.get("to", "")
-    targets = dict[str, str]()
-    for file in selected:
-        last = file.filename.rstrip("/").rpartition("/")[2]
-        targets[file.filename] = clean_or_400(f"{folder}/{last}", file)
-    files = [file for file in selected if targets[file.filename] != file.filename]
+    selected = _of_form(options, "delete", form)
+    if (question := _where_to(options, request, selected, form, "move")) is not None:
+        return question
+    targets = _targets(selected, request.args["move"] or form.get("to", ""), form.get("name"))
+    files = [file for name, file in selected.files.items() if targets[name] != name]
     for file in files:
         for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):
             permit(options, action, name)
-    for file in selected:
-        if file not in files and file.renamed_from is not None:  # the same request put it there, and broke off
+    for file in selected.files.values():
+        if targets[file.filename] == file.filename and file.renamed_from is not None:  # a request that broke off
             permit(options, "write", file.filename)
             complete_rename(options, file.renamed_from, file.filename)
     for file in files:
         inspect_renamed(options, file, targets[file.filename])
     outcomes = rename_many(options, [(file, targets[file.filename]) for file in files])
-    moved = [outcome for outcome in outcomes.values() if isinstance(outcome, StoredFile)]
+    return _answer(
+        request,
+        selected,
+        targets,
+        outcomes,
+        lambda count: ngettext("%(num)s file was moved.", "%(num)s files were moved.", count),
+    )
+
+
+def copy(options: Options, request: Request, target: Target) -> Response:
+    """Copy the newest versions of what was selected into a folder; a name that is taken there is no target."""
+    form = small_form(request)
+    selected = _of_form(options, "read", form)
+    if (question := _where_to(options, request, selected, form, "copy")) is not None:
+        return question
+    targets = _targets(selected, request.args["copy"] or form.get("to", ""), form.get("name"))
+    files = [file for name, file in selected.files.items() if targets[name] != name]
+    for file in files:
+        permit(options, "read", file.filename)
+        permit(options, "write", targets[file.filename])
+
+    def check(newest: StoredFile | None) -> None:
+        if newest is not None:
+            raise FileExistsError(newest.filename)
+
+    copies = save_copies(options, [(file, targets[file.filename], check) for file in files])
+    for copied in copies:
+        if isinstance(copied, StoredFile):
+            after_save(options, copied)
+    outcomes = {file.filename: copied for file, copied in zip(files, copies, strict=True)}
+    return _answer(
+        request,
+        selected,
+        targets,
+        outcomes,
+        lambda count: ngettext("%(num)s file was copied.", "%(num)s files were copied.", count),
+    )
+
+
+def question(options: Options, request: Request, target: Target) -> Response:
+    """Ask before what ``?selected`` and ``?folders`` name is deleted, or where to move or copy it."""
+    pages.check_reachable(options)
+    action = next((name for name in ("delete", "move") if name in request.args), "copy")
+    ids = [key for key in request.args["selected"].split(",") if key]
+    selected = select_many(options, "read" if action == "copy" else "delete", ids, request.args.getlist("folders"))
+    if action == "delete":
+        for name in selected.files:
+            permit(options, "delete", name)
+    return _question(options, request, selected, action, request.args.get("in"))
+
+
+def _of_form(options: Options, action: str, form: MultiDict[str, str]) -> _Selected:
+    return select_many(options, action, form.getlist("id"), list(dict.fromkeys(form.getlist("folder"))))
+
+
+def _where_to(
+    options: Options, request: Request, selected: _Selected, form: MultiDict[str, str], action: str
+) -> Response | None:
+    """Ask a browser that does not say where to, or looks into another folder first."""
+    unsaid = "to" not in form or "in" in form
+    if request.args[action] or not unsaid or not pages.is_browser():
+        return None
+    return _ask(options, request, selected, action, form.get("in"))
+
+
+def _ask(options: Options, request: Request, selected: _Selected, action: str, place: str | None = None) -> Response:
+    query = {**listing_query(request.args), action: "", "selected": ",".join(selected.ids)}
+    url = urls.index({**query, "folders": selected.folders, "in": place})
+    # One can come back to a page that has a URL; if it would be too long, the page is the answer itself.
+    return redirect(url, 303) if len(url) <= _MAX_URL_LENGTH else _question(options, request, selected, action, place)
+
+
+def _question(
+    options: Options, request: Request, selected: _Selected, action: str, place: str | None = None
+) -> Response:
+    """Show the page that asks.
+
+    :param place: the folder that one looks into for a place; None: the folder of the listing
+    """
+    kept = listing_query(request.args)
+    data = {
+        "files": [pages.identify(file, key=file.key) for file in selected.by_id],
+        "folders": [
+            {"name": folder, "count": sum(name.startswith(folder) for name in selected.files)}
+            for folder in selected.folders
+        ],
+    }
+    if action == "delete":
+        return pages.page("selected.html", data, kept=kept)
+    place = kept.get("folder", "") if place is None else place
+    place = place if may(options, "list", place or None) else ""
+    found = options.bucket().folder(place, limit=_MAX_SELECTED, shown=visibility_of(options))
+    children = [] if found is None else [one for one in found.folders if one not in selected.folders]
+    return pages.page("place.html", {**data, "in": place, "children": children}, kept=kept, action=action)
+
+
+def _targets(selected: _Selected, to: str, new: str | None) -> Mapping[str, str]:
+    """Return the new name of each file.
+
+    :param new: the name of the one thing that was selected
+    """
+    if new is not None and selected.things != 1:
+        abort(400, "A new name is for one file or folder.")
+    if any(f"{to.strip('/')}/".startswith(folder) for folder in selected.folders):
+        abort(400, "A folder cannot be put into itself.")
+    targets = {}
+    for name, file in selected.files.items():
+        rest = name[len(selected.tops[name]) :]
+        if new is not None:
+            _, slash, deeper = rest.partition("/") if selected.folders else (rest, "", "")
+            rest = f"{clean_or_400(new)}{slash}{deeper}"
+        targets[name] = clean_or_400(f"{to}/{rest}", file)
+    return targets
+
+
+def _answer(
+    request: Request,
+    selected: _Selected,
+    targets: Mapping[str, str],
+    outcomes: Mapping[str, StoredFile | Exception],
+    said: Callable[[int], str],
+) -> Response:
+    done = [outcome for outcome in outcomes.values() if isinstance(outcome, StoredFile)]
     taken = [targets[name] for name, outcome in outcomes.items() if isinstance(outcome, FileExistsError)]
-    lost = [file for file in files if isinstance(outcomes[file.filename], FileNotFoundError)]
+    lost = [name for name, outcome in outcomes.items() if isinstance(outcome, FileNotFoundError)]
     for outcome in outcomes.values():
         if isinstance(outcome, Exception) and not isinstance(outcome, (FileExistsError, FileNotFoundError)):
             raise outcome
-    if lost and not moved and not taken:
+    if lost and not done and not taken:
         abort(404, "The file was deleted meanwhile.")
     if not pages.is_browser():
-        return pages.json_of({"files": [pages.describe(file) for file in moved], "taken": taken})
-    text = ngettext("%(num)s file was moved.", "%(num)s files were moved.", len(moved))
+        return pages.json_of({"files": [pages.describe(file) for file in done], "taken": taken})
+    text = said(len(done))
     if taken:
-        text += " " + gettext("These names are taken: %(names)s.", names=", ".join(taken))
-    if stay := len(selected) - len(files):
+        names = ", ".join([*taken[:10], *(["…"] if len(taken) > 10 else [])])
+        text += " " + gettext("These names are taken: %(names)s.", names=names)
+    if stay := len(selected.files) - len(outcomes):
         text += " " + ngettext("%(num)s file is there already.", "%(num)s files are there already.", stay)
-    text += _lost(ids, [file for file in selected if file not in lost])
+    text += selected.lost(len([file for file in selected.by_id if file.filename not in lost]))
     return flash.redirect(_listing(request), text)
 
 
 def _listing(request: Request) -> str:
     return urls.index(listing_query(request.args))
-
-
-def _lost(ids: list[str], files: list[StoredFile]) -> str:
-    """Say how many of the files that were selected no longer exist."""
-    count = len(set(ids)) - len(files)
-    return " " + ngettext("%(num)s no longer exists.", "%(num)s no longer exist.", count) if count > 0 else ""
-
-
-def _files(options: Options, keys: list[str]) -> list[StoredFile]:
-    """Return the files with these ids, without those whose existence the client may not know."""
-    bucket = options.bucket()
-    if not 1 <= len(keys) <= _MAX_SELECTED:
-        abort(400, Message("Select at least one file, and not more than %(count)s.", count=_MAX_SELECTED))
-    named = [file for file in files_of(keys, bucket) if file.named]
-    files = {file.filename: file for file in named if may_know(options, "delete", file.filename)}
-    if not files:
-        abort(404, "There is no such file or version.")
-    return list(files.values())

@@ -116,9 +116,9 @@ def test_too_many_names_and_what_is_hidden(mongo: PyMongo, monkeypatch: pytest.M
 
 
 def test_many_large_folders(mongo: PyMongo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes a query: above a limit the folder that they are in is not sorted."""
+    """Each takes some reading: above a limit the folder that they are in is not sorted."""
     bucket = Bucket(mongo.db)
-    monkeypatch.setattr(in_folder, "_MAX_QUERIES", 4)
+    monkeypatch.setattr(in_folder, "_MAX_READ", 4 * 128)
     for folder in ("c 10", "c 9", "c 8"):
         insert(bucket, *((f"{folder}/{number}", 1, None) for number in range(200)))
     page = bucket.folder()

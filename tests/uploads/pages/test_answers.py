@@ -117,22 +117,28 @@ def test_the_history_after_questions_and_selections(page: Page, site: Site) -> N
     for name in ("a.txt", "b.txt", "c.txt"):
         site.save(name)
     page.goto(f"{site.address}/files/")
+    page.goto(f"{site.address}/files/?order=name")
     for name in ("a.txt", "b.txt"):
         page.get_by_role("checkbox", name=f"Select {name}").check()
     page.get_by_role("button", name="Delete…").click()
-    expect(page.get_by_role("heading")).to_have_text("Delete 2 files?")
-    page.go_back()
+    question = page.locator("dialog").get_by_role("heading")
+    expect(question).to_have_text("Delete 2 files?")
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
     expect(page.locator(".selected-count")).to_have_text("2 selected")
-    page.go_forward()
+    page.go_back()
+    expect(page).to_have_url(f"{site.address}/files/")
+    for name in ("a.txt", "b.txt"):
+        page.get_by_role("checkbox", name=f"Select {name}").check()
+    page.get_by_role("button", name="Delete…").click()
+    expect(question).to_have_text("Delete 2 files?")
     site.mongo.db["fs.files"].delete_one({"filename": "b.txt"})  # in another tab
-    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("status")).to_have_text("1 file was deleted. 1 no longer exists.")
-    page.go_back()  # a page, not the browser's error
-    expect(page.get_by_role("heading")).to_have_text("Not Found")
-    page.go_forward()
     shows(page, ["c.txt"])
     page.get_by_role("checkbox", name="Select c.txt").check()
-    page.get_by_role("button", name="Move").click()
+    page.get_by_role("button", name="Move…").click()
+    page.get_by_role("button", name="Move here").click()
     expect(page.get_by_role("status")).to_have_text("0 files were moved. 1 file is there already.")
 
 
@@ -140,7 +146,7 @@ def test_back_from_a_form_that_failed(page: Page, site: Site) -> None:
     for name in ("a.txt", "b.txt"):
         site.save(name)
     page.goto(f"{site.address}/files/")
-    page.get_by_role("link", name="a.txt").click()
+    page.goto(f"{site.address}/files/a.txt?details")
     page.get_by_text("Rename, move or copy…").click()
     page.get_by_label("New name").fill("b.txt")
     page.keyboard.press("Enter")
@@ -149,6 +155,27 @@ def test_back_from_a_form_that_failed(page: Page, site: Site) -> None:
     expect(page.get_by_label("New name")).to_have_value("b.txt")
     page.go_back()  # a page, not the browser's question
     shows(page, ["a.txt", "b.txt"])
+    page.get_by_role("link", name="a.txt").click()  # over the listing it is told there
+    page.get_by_text("Rename, move or copy…").click()
+    page.get_by_label("New name").fill("b.txt")
+    page.keyboard.press("Enter")
+    expect(page.locator(".over .status")).to_contain_text("There is already a file with the name 'b.txt'")
+    expect(page.get_by_label("New name")).to_have_value("b.txt")
+
+
+def test_a_question_is_a_page_too_and_the_one_before_it_is_there(client: Client, mongo: PyMongo) -> None:
+    for name in ("a.txt", "b/c.txt"):
+        mongo.save_file(name, io.BytesIO(b"x"))
+    uploads = client(authorize=everyone)
+    (file,) = [row["id"] for row in uploads.get("/uploads/", headers=JSON).json["files"] if row["filename"] == "a.txt"]
+    for action, said in {"delete": "Delete 2 items?", "move": "Move 2 items to", "copy": "Copy 2 items to"}.items():
+        answer = uploads.post(f"/uploads/?{action}", data={"id": file, "folder": "b/"}, headers=HTML)
+        assert answer.status_code == 303
+        question = uploads.get(answer.location, headers=HTML)
+        assert said in question.text
+        assert 'value="b/"' in question.text
+    mongo.db["fs.files"].delete_many({})
+    assert uploads.get(answer.location, headers=HTML).status_code == 404
 
 
 def test_a_new_name_stays_in_its_folder(page: Page, site: Site) -> None:
@@ -160,8 +187,8 @@ def test_a_new_name_stays_in_its_folder(page: Page, site: Site) -> None:
     page.keyboard.press("Enter")  # as the first button is: Move
     expect(page.get_by_role("status")).to_have_text("a/b/c.txt is now a/b/new.txt.")
     page.goto(f"{site.address}/files/?folder=a/")
-    page.get_by_text("New folder…").click()
-    page.get_by_label("Name", exact=True).fill("x y")
+    page.get_by_text("New", exact=True).click()
+    page.get_by_label("New folder").fill("x y")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading")).to_have_text("x y")
     expect(page).to_have_url(re.compile(r"[?&]folder=a/x(\+|%20)y/"))
@@ -232,7 +259,7 @@ def test_the_viewer_on_a_phone(page: Page, site: Site) -> None:
     page.wait_for_load_state("networkidle")
     assert not [url for url in asked if "b.png?id=" in url and "variant" not in url]  # the original only in full
     page.get_by_role("button", name="Enlarge b.png").click()
-    dialog = page.get_by_role("dialog", name="b.png")
+    dialog = page.locator(".enlarged")
     expect(page).to_have_url(re.compile("#full$"))
     expect(dialog.get_by_role("img", name="b.png")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
@@ -240,17 +267,17 @@ def test_the_viewer_on_a_phone(page: Page, site: Site) -> None:
     expect(page).not_to_have_url(re.compile("#"))
     page.keyboard.press("Enter")
     dialog.get_by_role("link", name="Next").click()
-    expect(page.get_by_role("dialog", name="c.png")).to_be_visible()
+    expect(dialog.get_by_role("img", name="c.png")).to_be_visible()
     swipe = """([from, to]) => {
-        const dialog = document.querySelector("dialog");
+        const dialog = document.querySelector(".enlarged");
         const touch = (x) => [new Touch({identifier: 1, target: dialog, clientX: x, clientY: 300})];
         dialog.dispatchEvent(new TouchEvent("touchstart", {touches: touch(from)}));
         dialog.dispatchEvent(new TouchEvent("touchend", {changedTouches: touch(to)}));
     }"""
     page.evaluate(swipe, [100, 300])
-    expect(page.get_by_role("dialog", name="b.png")).to_be_visible()
+    expect(dialog.get_by_role("img", name="b.png")).to_be_visible()
     page.evaluate(swipe, [300, 100])
-    expect(page.get_by_role("dialog", name="c.png")).to_be_visible()
+    expect(dialog.get_by_role("img", name="c.png")).to_be_visible()
 
 
 def test_times_go_on(browser: Browser, site: Site) -> None:
@@ -288,7 +315,10 @@ def test_assets_are_kept_for_good_by_their_release(client: Client) -> None:
         assert other.headers["Cache-Control"] == "no-cache"
         references = other.text.count("?asset=")
         assert references == other.text.count(f"&v={version}") > 0
-    assert set(re.findall(r'modulepreload.*href="\S*asset=(\w+)', page)) == {"page"}  # no script waits for another one
+    assert set(re.findall(r'modulepreload.*href="\S*asset=(\w+)', page)) == {
+        "page",
+        "browse",
+    }  # no script waits for another one
     assert "queue.js" not in page  # what sends files is loaded after the pictures
     assert page.count("uploads.css") == 1
     assert uploads.get("/uploads/?asset=../setup.py").status_code == 404

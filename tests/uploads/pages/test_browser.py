@@ -19,8 +19,9 @@ def test_a_person_adds_a_picture_looks_at_it_and_deletes_it(page: Page, gallery:
     page.locator(".files").get_by_role("link", name=picture.name).click()
     shown = page.locator(f'img[alt="{picture.name}"]')
     assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 480
-    page.get_by_role("link", name="Gallery").click()
+    page.get_by_role("button", name="Close").click()
     page.get_by_label("Add files").set_input_files(picture)
+    page.get_by_role("button", name="New version").click()
     page.get_by_role("link", name="2 versions").click()
     page.get_by_role("button", name="Restore").click()
     expect(page.locator(".versions .number")).to_have_text(["Version 3", "Version 2", "Version 1"])

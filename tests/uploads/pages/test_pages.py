@@ -274,6 +274,8 @@ class TestUploads:
         page.goto(f"{site.address}/files/")
         throttle(100_000)
         drop(page, {"taken.txt": 200_000, "taken": b"new"})
+        expect(page.get_by_role("dialog").get_by_role("listitem")).to_have_text(["taken.txt"])
+        page.get_by_role("button", name="New version").click()
         row = page.locator(".queue li", has=page.get_by_text("taken.txt", exact=True))
         expect(row.locator(".note")).to_have_text("new version of an existing file")
         expect(page.locator(".files").get_by_role("link", name="4 versions")).to_be_visible()
@@ -286,14 +288,15 @@ class TestUploads:
         site.save("2026/old.txt", b"old")
         page.goto(f"{site.address}/files/?folder=2026/")
         with page.expect_file_chooser() as chooser:
-            page.get_by_role("button", name="Add a folder").click()
+            page.get_by_text("New", exact=True).click()
+            page.get_by_role("button", name="Upload a folder").click()
         chooser.value.set_files(tmp_path / "trip")
         shows(page, ["trip/", "old.txt"])
         page.locator(".files").get_by_role("link", name="trip/").click()
         shows(page, ["day 1/", "a.txt"])
-        page.get_by_role("link", name="day 1/").click()
-        expect(page.get_by_label("Path").get_by_role("link")).to_have_text(["Files", "2026", "trip", "day 1"])
-        page.get_by_role("link", name="b.txt").click()
+        page.locator(".listing").get_by_role("link", name="day 1/").click()
+        expect(page.get_by_label("Path").get_by_role("listitem")).to_have_text(["Files", "2026", "trip", "day 1"])
+        page.locator(".listing").get_by_role("link", name="b.txt").click()
         expect(page.locator(".preview pre")).to_have_text("b")
         expect(page).to_have_url(f"{site.address}/files/2026/trip/day%201/b.txt?details")
 
@@ -354,6 +357,7 @@ class TestBrowsing:
     @pytest.mark.parametrize(("order", "first"), [("Newest", "f4999"), ("Size", "f4999"), ("Type", "f0000")])
     def test_other_orders_and_a_search(self, page: Page, site: Site, many: int, order: str, first: str) -> None:
         page.goto(f"{site.address}/many/")
+        page.locator(".menu summary", has_text="Order").click()
         page.get_by_label("Order").get_by_role("link", name=order).click()
         expect(page.locator(".files .name").first).to_have_text(f"{first}.bin")
         page.get_by_label("Search by name").fill("F12")
@@ -408,7 +412,7 @@ class TestBrowsing:
     def test_a_film_plays_and_seeks(self, page: Page, site: Site) -> None:
         site.save("films/waves.webm", FILM.read_bytes())
         page.goto(f"{site.address}/files/films/waves.webm?details")
-        expect(page.get_by_label("Path").get_by_role("link")).to_have_text(["Files", "films"])
+        expect(page.get_by_label("Path").get_by_role("listitem")).to_have_text(["Files", "films"])
         place = page.locator("video").evaluate(
             """async film => {
                 film.muted = true;
@@ -584,6 +588,8 @@ class TestForEverybody:
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+        tab_to("Order")
+        page.keyboard.press("Enter")
         tab_to("Newest")
         page.keyboard.press("Enter")
         page.wait_for_url("**order=newest*")
