@@ -22,6 +22,11 @@ they became older versions of another file."""
 file_changed = _signals.signal("file-changed")
 """The metadata or the name of a file was changed; arguments: *file*, the changed :class:`.StoredFile`."""
 
+file_read = _signals.signal("file-read")
+"""The body of a GET has ended, or its client has left; arguments: *file*, a :class:`.StoredFile`, and *sent*, the
+number of bytes that the server took; None if nginx sends the file. Of an archive it is sent for each file. Receivers
+run in a copy of the request's context; what ``g`` had is not in it."""
+
 request_refused = _signals.signal("request-refused")
 """A request was refused; arguments: *status*, *reason*, and *filename*, which is None at the root."""
 

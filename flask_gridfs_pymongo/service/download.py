@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from flask import Request, Response, current_app
 
@@ -20,6 +20,7 @@ from ..http.digests import is_wanted, repr_digest
 from ..http.headers import Caching, cache_control, content_headers
 from ..http.response import Representation, hand_over, may_hand_over, respond
 from ..store import Bucket, StoredFile
+from .reads import Told, teller
 
 
 def send(
@@ -69,14 +70,19 @@ def send(
         read=partial(bucket.read, file),
     )
     response_class: Any = current_app.response_class
+    tell = teller() if request.method == "GET" else None
     url = None
     if bucket.accel and mimetype.is_passive(content_type) and may_hand_over(request, file.length):
         url = bucket.handed_over(file)
     answer: Response
     if url is None:
         answer = respond(request, representation, response_class)
+        if tell is not None and answer.status_code in (200, 206):
+            answer.response = Told(cast("Iterable[bytes]", answer.response), file, tell)
     else:
         answer = hand_over(representation, url, response_class)
+        if tell is not None:
+            answer.call_on_close(partial(tell, file, None))
     return answer
 
 
