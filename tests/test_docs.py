@@ -112,7 +112,7 @@ class Play:
             served = self.served or self.request.getfixturevalue("gallery")
             command = command.replace("http://127.0.0.1:8000/", served)
         if command.startswith("flask gridfs ") and not set(command) & set("|<>"):  # a process of its own takes a second
-            result = self.app().test_cli_runner().invoke(args=shlex.split(command)[1:])
+            result = self.app().test_cli_runner().invoke(args=shlex.split(self.own(command))[1:])
             printed, errors = result.stdout, result.stderr
         else:
             bash = ["bash", "-c", command]

@@ -28,6 +28,7 @@ from .listing.page import Key, Page, Row, Visibility
 from .locks import Lock
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
+from .maintenance.mirror import Mirror
 from .maintenance.retention import Sweep, trim
 from .maintenance.unowned import Unowned
 from .model import NOTE, OWN_FIELDS, StoredFile
@@ -69,6 +70,7 @@ __all__ = [
     "Key",
     "LeaseLost",
     "Lock",
+    "Mirror",
     "NewFile",
     "Page",
     "QuotaExceeded",

@@ -1,0 +1,169 @@
+"""Makes one bucket the same as another one: ids, dates, versions, metadata and types stay, byte by byte.
+
+::
+
+    for step in Mirror(source, target).run():
+        print(step.kind, step.filename)
+
+It may be killed and run again, and others may use the source meanwhile: a file's chunks come first, then its document,
+which is read again after its chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference, ReplaceOne
+from pymongo.errors import BulkWriteError
+
+from ..bucket import Bucket
+from ..integrity import whole
+from ..model import StoredFile
+from ..writing.batches import batches
+
+_BATCH = 500  # files
+_DUPLICATE = 11000  # the server's code DuplicateKey
+_BYTES = 16 * 1024 * 1024  # of chunks in an insert
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+Raw = RawBSONDocument
+
+
+class Step(NamedTuple):
+    """What was done with a file, or would be in a dry run."""
+
+    kind: Literal["copied", "updated", "deleted", "left", "failed"]
+    """``left``: the target has another file with this ``_id``; ``failed``: a unique index of the target refuses it"""
+    file: StoredFile
+
+
+@dataclass
+class Mirror:
+    """Copies to *target* what it lacks of *source*, and what differs in its document.
+
+    :param delete: also delete what *source* does not have
+    :param dry_run: change nothing
+    """
+
+    source: Bucket
+    target: Bucket
+    delete: bool = False
+    dry_run: bool = False
+    same: int = 0
+    """files that were the same already"""
+
+    def run(self) -> Iterator[Step]:
+        """Compare all files, and yield what is done.
+
+        :raises pymongo.errors.PyMongoError: if a server fails; another run continues
+        """
+        if not self.dry_run:
+            self.target.collections.indexes.ensure()
+        with self._raw(self.source).find({}, sort=[("_id", 1)], batch_size=_BATCH) as documents:
+            for batch in batches(documents, _BATCH):
+                yield from self._compare(batch)
+        if self.delete:
+            yield from self._delete()
+
+    def _raw(self, bucket: Bucket, name: Literal["files", "chunks"] = "files") -> Any:
+        collection = getattr(bucket.collections.primary, name)
+        return collection.with_options(codec_options=_RAW, read_preference=ReadPreference.PRIMARY)
+
+    def _compare(self, batch: Sequence[Raw]) -> Iterator[Step]:
+        found = self._raw(self.target).find({"_id": {"$in": [document["_id"] for document in batch]}})
+        there = {_key(document): document for document in found}
+        missing = [document for document in batch if _key(document) not in there]
+        changed = [document for document in batch if there.get(_key(document), document).raw != document.raw]
+        self.same += len(batch) - len(missing) - len(changed)
+        others = [document for document in changed if not _is_same_file(document, there[_key(document)])]
+        yield from (Step("left", self._file(document)) for document in others)
+        changed = [document for document in changed if document not in others]
+        yield from self._write("updated", changed)
+        yield from self._copy(missing)
+
+    def _copy(self, missing: Sequence[Raw]) -> Iterator[Step]:
+        if missing and not self.dry_run:
+            wanted = [document["_id"] for document in missing]
+            chunks = self._raw(self.target, "chunks")
+            chunks.delete_many({"files_id": {"$in": wanted}})  # of a run that was killed
+            refused = self._copy_chunks(wanted)
+            left = self._raw(self.source).find({"_id": {"$in": wanted}})
+            fresh = {_key(document): document for document in left}
+            gone = [document["_id"] for document in missing if _key(document) not in fresh]
+            if gone or refused:
+                chunks.delete_many({"files_id": {"$in": [*gone, *refused]}})
+            failed = [document for document in fresh.values() if document["_id"] in refused]
+            yield from (Step("failed", self._file(document)) for document in failed)
+            missing = [document for document in fresh.values() if document["_id"] not in refused]
+        yield from self._write("copied", missing)
+
+    def _copy_chunks(self, file_ids: Sequence[Any]) -> list[Any]:
+        """Copy the chunks of some files; return the ``_id`` of those of which the target refuses one."""
+        refused = list[Any]()
+        pending, size = list[Raw](), 0
+        with self._raw(self.source, "chunks").find({"files_id": {"$in": file_ids}}) as chunks:
+            for chunk in chunks:
+                pending.append(chunk)
+                size += len(chunk.raw)
+                if size >= _BYTES:
+                    refused += self._insert(pending)
+                    pending, size = [], 0
+        return refused + self._insert(pending)
+
+    def _insert(self, chunks: Sequence[Raw]) -> list[Any]:
+        if not chunks:
+            return []
+        try:
+            self._raw(self.target, "chunks").insert_many(chunks, ordered=False)
+        except BulkWriteError as error:
+            errors = error.details["writeErrors"]
+            if not errors or any(one["code"] != _DUPLICATE for one in errors):
+                raise
+            return [chunks[one["index"]]["files_id"] for one in errors]
+        return []
+
+    def _write(self, kind: Literal["copied", "updated"], documents: Sequence[Raw]) -> Iterator[Step]:
+        refused = set[int]()
+        if documents and not self.dry_run:
+            changes: list[ReplaceOne[Raw]] = [
+                ReplaceOne({"_id": {"$eq": document["_id"]}}, document, upsert=True) for document in documents
+            ]
+            try:
+                self._raw(self.target).bulk_write(changes, ordered=False)
+            except BulkWriteError as error:
+                errors = error.details["writeErrors"]
+                if not errors or any(one["code"] != _DUPLICATE for one in errors):
+                    raise
+                refused = {one["index"] for one in errors}
+        for number, document in enumerate(documents):
+            yield Step("failed" if number in refused else kind, self._file(document))
+
+    def _delete(self) -> Iterator[Step]:
+        with self._raw(self.target).find({}, {"_id": 1}, batch_size=_BATCH) as documents:
+            for batch in batches(documents, _BATCH):
+                there = self._raw(self.source).find({"_id": {"$in": [one["_id"] for one in batch]}}, {"_id": 1})
+                known = {_key(document) for document in there}
+                gone = self.target.get_many([one["_id"] for one in batch if _key(one) not in known])
+                if gone and not self.dry_run:
+                    self.target.delete_many([file.id for file in gone])
+                yield from (Step("deleted", file) for file in gone)
+
+    def _file(self, document: Raw) -> StoredFile:
+        return StoredFile.from_document(bson.decode(document.raw, codec_options=self.source.collections.codec_options))
+
+
+def _key(document: Raw) -> bytes:
+    """The bytes of the ``_id``."""
+    return bson.encode({"_id": document["_id"]}, codec_options=_RAW)
+
+
+def _is_same_file(one: Raw, other: Raw) -> bool:
+    """Whether two documents are about the same content, and only its name or other facts were changed."""
+    if any(whole(one.get(name)) != whole(other.get(name)) for name in ("length", "chunkSize")):
+        return False
+    hashes = [name for name in ("sha256", "md5") if name in one and name in other]
+    return all(one.get(name) == other.get(name) for name in hashes or ["uploadDate"])
