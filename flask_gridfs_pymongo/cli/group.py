@@ -25,7 +25,19 @@ from pymongo.errors import PyMongoError
 from ..connection import AppState
 from ..store import Bucket, Unsupported, reason
 
-_MODULES = ("cache", "changes", "check", "copy", "expire", "indexes", "listing", "sync", "transfers", "unowned")
+_MODULES = (
+    "cache",
+    "changes",
+    "check",
+    "copy",
+    "expire",
+    "export",
+    "indexes",
+    "listing",
+    "sync",
+    "transfers",
+    "unowned",
+)
 
 
 def _prepare() -> None:
