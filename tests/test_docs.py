@@ -35,6 +35,7 @@ from flask_gridfs_pymongo.http import filenames, metadata, ranges, tus
 from flask_gridfs_pymongo.service import bodies, options
 from flask_gridfs_pymongo.service.options import Options
 from flask_gridfs_pymongo.store import Bucket, collections, dav
+from flask_gridfs_pymongo.store import locks as stored_locks
 from flask_gridfs_pymongo.store.indexes import INDEXES
 from flask_gridfs_pymongo.store.listing import in_folder
 from flask_gridfs_pymongo.uploads.read import archive
@@ -376,7 +377,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "pixels on a side of a variant": images._MAX_SIDE,
         "seconds for making a variant": int(pool.TIMEOUT),
         "names in a folder of the drive": folders.MAX_NAMES,
-        "locks of the drive in a bucket": dav.MAX_LOCKS,
+        "locks of the drive in a bucket": stored_locks.MAX_LOCKS,
         "seconds of a lock of the drive": locks.MAX_LOCK_TIMEOUT,
         "empty folders of a client of the drive": dav.MAX_FOLDERS,
         "properties of a file of the drive": dav.MAX_PROPERTIES,
