@@ -6,10 +6,11 @@ import gzip
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -278,6 +279,37 @@ def test_the_viewer_on_a_phone(page: Page, site: Site) -> None:
     expect(dialog.get_by_role("img", name="b.png")).to_be_visible()
     page.evaluate(swipe, [300, 100])
     expect(dialog.get_by_role("img", name="c.png")).to_be_visible()
+
+
+def conflict(page: Page) -> None:
+    page.get_by_text("Rename, move or copy…").click()
+    page.get_by_label("New name").fill("b.txt")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Conflict")
+
+
+STATES: dict[str, Callable[[Page], Any]] = {
+    "a.txt?details#rename": lambda page: page.get_by_text("Rename, move or copy…").click(),
+    "a.txt?details#conflict": conflict,
+    "a.txt?details#values": lambda page: page.get_by_role("button", name="Add another value: Title").click(),
+    "photo.png?details#full": lambda page: page.get_by_role("button", name="Enlarge photo.png").click(),
+    "?q=a.txt#selected": lambda page: page.get_by_role("checkbox", name="Select a.txt").check(),
+}
+
+
+def test_axe_finds_nothing_on_a_phone_in_any_state(page: Page, site: Site) -> None:
+    for name in ("a.txt", "b.txt"):
+        site.save(name)
+    site.save("photo.png", encoded(Image.effect_noise((90, 70), 90)))
+    page.set_viewport_size({"width": 390, "height": 800})
+    for target, enter in STATES.items():
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        page.goto(f"{site.address}/files/{target.partition('#')[0]}")
+        enter(page)
+        for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            results = Axe().run(page, options=rules)
+            assert results.violations_count == 0, (target, scheme, results.generate_report())
 
 
 def test_times_go_on(browser: Browser, site: Site) -> None:
