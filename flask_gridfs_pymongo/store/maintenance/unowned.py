@@ -29,10 +29,10 @@ from pymongo import ReadPreference
 from ..bucket import Bucket
 from ..integrity import whole
 from ..model import StoredFile
-from ..versions import Versions
 from ..writing.batches import batches
 
 _BATCH = 500  # files
+_READ = 5000  # documents that are in memory at once
 _NO_ID = (NoneType, list, Regex, re.Pattern)  # an _id is none of these, and a query takes some for patterns
 _THUMBNAIL = "thumbnail_id"  # in the files document of a picture, by mongoengine
 
@@ -81,12 +81,12 @@ class Unowned:
         :raises LookupError: if there is a reference under which no document names a file of the bucket
         """
         self._collect()
-        versions = Versions(self._collections)
-        for batch in batches(self._collections.primary.files.find({}, batch_size=_BATCH), _BATCH):
-            named = self._named(_key(document["_id"]) for document in batch)
-            for document in batch:
-                file = versions.stored(document)
-                if _key(file.id) not in named and file.upload_date <= self._before:
+        files = self._collections.primary.files
+        for batch in batches(files.find({}, {"_id": 1}, batch_size=_READ), _BATCH):
+            keys = {_key(document["_id"]): document["_id"] for document in batch}
+            unnamed = [keys[key] for key in keys.keys() - self._named(keys)]
+            for file in self._bucket.get_many(unnamed) if unnamed else ():
+                if file.upload_date <= self._before:
                     yield file
 
     def delete(self) -> Iterator[StoredFile]:
@@ -132,7 +132,7 @@ class Unowned:
             codec_options=self._options, read_preference=ReadPreference.PRIMARY
         )
         path = reference.field.split(".")
-        with collection.find({}, {path[0]: 1}) as documents:  # a projection knows no places in arrays
+        with collection.find({}, {path[0]: 1}, batch_size=_READ) as documents:  # a projection knows no places in arrays
             for document in documents:
                 yield from _at(document, path)
 
@@ -172,6 +172,9 @@ def _at(value: Any, path: Sequence[str]) -> Iterator[Any]:
 
 def _within(value: Any) -> Iterator[Any]:
     """What may be an id: the value, those of its parts, and the ObjectId that a text stands for."""
+    if isinstance(value, ObjectId):  # nearly all
+        yield value
+        return
     if isinstance(value, DBRef):
         yield from _within(value.id)
         return
