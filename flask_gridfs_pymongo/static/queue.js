@@ -62,7 +62,7 @@ export class Queue {
   async settle(uploads) {
     const name = (upload) => (upload.folder + upload.file.name).normalize("NFC");
     const names = await this.names(uploads.map(name));
-    const taken = uploads.filter((upload) => names.has(name(upload)));
+    const taken = uploads.filter((upload) => names.has(name(upload)) && this.accepts(upload.file) && upload.file.size <= this.maxSize);
     const choice = taken.length && (await this.tray.ask(taken.map(name)));
     if (choice === "skip") return uploads.filter((upload) => !taken.includes(upload));
     for (const upload of uploads) names.add(name(upload));

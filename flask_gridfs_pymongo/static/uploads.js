@@ -89,12 +89,12 @@ function prepare(form) {
   }
   // A form that is alone takes what falls anywhere on the page, else what falls on it.
   const alone = forms.length === 1;
-  const place = alone ? document : form;
+  const place = alone ? document : part;
   const hint = form.querySelector("[data-here]");
   if (!alone) hint.textContent = hint.dataset.here;
   const target = element("div", { className: "drop", hidden: true, textContent: texts.dropHere });
   target.classList.toggle("everywhere", alone);
-  (alone ? form.parentElement : form).append(target); // the form of a listing is hidden
+  (alone ? form.parentElement : part).append(target); // the form of a listing is hidden
   place.addEventListener("paste", ({ clipboardData }) => add([...clipboardData.files].map((file) => [named(file), ""])));
   place.addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;
@@ -102,7 +102,7 @@ function prepare(form) {
     target.hidden = false;
   });
   place.addEventListener("dragleave", (event) => {
-    if (!(alone ? document.body : form).contains(event.relatedTarget)) target.hidden = true;
+    if (!(alone ? document.body : part).contains(event.relatedTarget)) target.hidden = true;
   });
   place.addEventListener("drop", (event) => {
     target.hidden = true;
