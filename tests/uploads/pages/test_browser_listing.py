@@ -426,6 +426,15 @@ class TestScreens:
             page.goto(f"{site.address}/files/{target}")
             assert page.evaluate("document.documentElement.scrollWidth") <= 640
 
+    def test_all_buttons_of_a_selection_are_on_the_screen_of_a_phone(self, page: Page, site: Site) -> None:
+        page.set_viewport_size({"width": 390, "height": 800})
+        page.goto(f"{site.address}/files/?folder=photos/2026/")
+        page.get_by_role("checkbox", name="Select a.png").check()
+        for button in ("Download as ZIP", "Move…", "Share…", "Rename", "Delete…"):
+            box = page.locator(".selection").get_by_role("button", name=button).bounding_box()
+            assert box is not None, button
+            assert box["x"] + box["width"] <= 390, button
+
     def test_paper_has_what_one_reads_and_no_buttons(self, page: Page, site: Site) -> None:
         page.emulate_media(media="print")
         page.goto(f"{site.address}/files/")
