@@ -47,6 +47,10 @@ def copy_command(bucket: str, prefix: str | None, destination: str, delete: bool
     with open_bucket(prefix, bucket) as source, _opened(destination) as target, Report() as report:
         if _identity(source) == _identity(target):
             raise Failure("--to is the bucket itself")
+        if delete and source.files.find_one({}, {"_id": 1}) is None:
+            raise Failure(
+                f"{source.collections.name} has no files, and --delete would delete all there: is it the right one?"
+            )
         mirror = Mirror(source, target, delete, dry_run)
         for step in mirror.run():
             counts[step.kind] += 1

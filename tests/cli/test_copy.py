@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from threading import Event
@@ -134,6 +135,40 @@ def test_killed_at_each_write(real: PyMongo, uri: str, bucket: Bucket) -> None:
         bucket.update_metadata("0", {"turn": moved.files.count_documents({})})
     list(Mirror(bucket, moved, delete=True).run())
     assert dump(moved) == dump(bucket)
+
+
+def test_chunks_that_another_run_has_copied(real: PyMongo, bucket: Bucket) -> None:
+    """Neither a run at the same time nor one that was killed makes a file lose its bytes."""
+    for number in range(3):
+        put(bucket, f"{number}", bytes(300_000 + number))
+    moved = real.bucket("moved")
+
+    class Slow(Mirror):
+        def _copy_chunks(self, file_ids: Sequence[Any]) -> list[Any]:
+            assert [step.kind for step in Mirror(bucket, moved).run()] == ["copied"] * 3
+            return super()._copy_chunks(file_ids)
+
+        def _documents(self, of: Bucket, file_ids: Sequence[Any]) -> Any:
+            if of is bucket:  # its chunks are there
+                bucket.delete("2")
+            return super()._documents(of, file_ids)
+
+    assert [step.kind for step in Slow(bucket, moved).run()] == ["copied"] * 2
+    for number in range(3):
+        with moved.open(f"{number}") as file:
+            assert len(file.read()) == 300_000 + number
+    moved.files.delete_many({})
+    moved.chunks.update_one({"n": 1}, {"$set": {"data": Binary(b"other")}})
+    assert sorted(step.kind for step in Mirror(bucket, moved).run()) == ["copied", "failed"]
+    assert [step.kind for step in Mirror(bucket, moved, delete=True).run()] == ["copied"]
+
+
+def test_an_empty_source_deletes_nothing(app: Flask, real: PyMongo, bucket: Bucket, to: str) -> None:
+    put(real.bucket("moved"), "theirs", b"1")
+    for dry in ([], ["--dry-run"]):
+        status, lines, errors = call(app, "copy", "--bucket", "typo", "--to", to, "--delete", *dry)
+        assert (status, lines, "typo has no files" in errors[0]) == (2, [], True)
+    assert real.bucket("moved").find("theirs")
 
 
 def test_a_source_in_use(real: PyMongo, bucket: Bucket) -> None:

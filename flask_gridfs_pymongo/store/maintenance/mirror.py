@@ -5,8 +5,8 @@
     for step in Mirror(source, target).run():
         print(step.kind, step.filename)
 
-It may be killed and run again, and others may use the source meanwhile: a file's chunks come first, then its document,
-which is read again after its chunks.
+It may be killed and run again, or twice at the same time, and others may use the source meanwhile: a file's chunks come
+first, then its document, which is read again after its chunks.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ class Mirror:
         return collection.with_options(codec_options=_RAW, read_preference=ReadPreference.PRIMARY)
 
     def _compare(self, batch: Sequence[Raw]) -> Iterator[Step]:
-        found = self._raw(self.target).find({"_id": {"$in": [document["_id"] for document in batch]}})
-        there = {_key(document): document for document in found}
+        there = self._documents(self.target, [document["_id"] for document in batch])
         missing = [document for document in batch if _key(document) not in there]
         changed = [document for document in batch if there.get(_key(document), document).raw != document.raw]
         self.same += len(batch) - len(missing) - len(changed)
@@ -88,18 +87,24 @@ class Mirror:
     def _copy(self, missing: Sequence[Raw]) -> Iterator[Step]:
         if missing and not self.dry_run:
             wanted = [document["_id"] for document in missing]
-            chunks = self._raw(self.target, "chunks")
-            chunks.delete_many({"files_id": {"$in": wanted}})  # of a run that was killed
             refused = self._copy_chunks(wanted)
-            left = self._raw(self.source).find({"_id": {"$in": wanted}})
-            fresh = {_key(document): document for document in left}
+            fresh = self._documents(self.source, wanted)
             gone = [document["_id"] for document in missing if _key(document) not in fresh]
             if gone or refused:
-                chunks.delete_many({"files_id": {"$in": [*gone, *refused]}})
+                self._drop_chunks([*gone, *refused])
             failed = [document for document in fresh.values() if document["_id"] in refused]
             yield from (Step("failed", self._file(document)) for document in failed)
             missing = [document for document in fresh.values() if document["_id"] not in refused]
         yield from self._write("copied", missing)
+
+    def _documents(self, bucket: Bucket, file_ids: Sequence[Any]) -> dict[bytes, Raw]:
+        return {_key(document): document for document in self._raw(bucket).find({"_id": {"$in": file_ids}})}
+
+    def _drop_chunks(self, file_ids: Sequence[Any]) -> None:
+        """Delete the chunks of files, except of those that another run has completed."""
+        known = [document["_id"] for document in self._documents(self.target, file_ids).values()]
+        unnamed = [file_id for file_id in file_ids if file_id not in known]
+        self._raw(self.target, "chunks").delete_many({"files_id": {"$in": unnamed}})
 
     def _copy_chunks(self, file_ids: Sequence[Any]) -> list[Any]:
         """Copy the chunks of some files; return the ``_id`` of those of which the target refuses one."""
@@ -117,13 +122,17 @@ class Mirror:
     def _insert(self, chunks: Sequence[Raw]) -> list[Any]:
         if not chunks:
             return []
+        collection = self._raw(self.target, "chunks")
         try:
-            self._raw(self.target, "chunks").insert_many(chunks, ordered=False)
+            collection.insert_many(chunks, ordered=False)
         except BulkWriteError as error:
             errors = error.details["writeErrors"]
             if not errors or any(one["code"] != _DUPLICATE for one in errors):
                 raise
-            return [chunks[one["index"]]["files_id"] for one in errors]
+            refused = [chunks[one["index"]] for one in errors]
+            found = collection.find({"_id": {"$in": [chunk["_id"] for chunk in refused]}})
+            there = {chunk.raw for chunk in found}  # by another run, or one that was killed
+            return [chunk["files_id"] for chunk in refused if chunk.raw not in there]
         return []
 
     def _write(self, kind: Literal["copied", "updated"], documents: Sequence[Raw]) -> Iterator[Step]:
