@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from threading import Event, Thread
 from typing import IO, Any, NamedTuple, cast
 
@@ -164,7 +165,10 @@ def small_form(request: Request, max_bytes: int = _MAX_FORM_BYTES) -> MultiDict[
     if request.mimetype == FORM and data.count(b"&") >= _MAX_FORM_FIELDS:  # parsing half a million takes half a second
         abort(413, Message("This form may have at most %(count)s fields: choose fewer files.", count=_MAX_FORM_FIELDS))
     parser = request.make_form_data_parser()
-    form: MultiDict[str, str] = parser.parse(io.BytesIO(data), request.mimetype, len(data), request.mimetype_params)[1]
+    form: MultiDict[str, str]
+    _, form, files = parser.parse(io.BytesIO(data), request.mimetype, len(data), request.mimetype_params)
+    for file in chain.from_iterable(files.listvalues()):
+        file.close()
     return form
 
 

@@ -266,13 +266,11 @@ def test_an_upload_is_bounded_in_memory(real: PyMongo) -> None:
     assert max(held) < 16 * CHUNK_SIZE
 
 
-def test_benchmarks_know_their_rows(tmp_path: Path) -> None:
+def test_benchmarks_draw_their_rows(tmp_path: Path) -> None:
     from benchmarks.__main__ import line
     from benchmarks.picture import draw
-    from benchmarks.rows import ROWS, Result
+    from benchmarks.rows import Result
 
     results = [Result("a < b", "ms", 1.0, 2.0, None, ""), Result("c", "s", 0.0, None, 3.0, "")]
-    written = "download stalled small other process own ranges upload put resumable uploading listing pages variant"
-    assert list(ROWS) == [*written.split(), "archive", "bulk"]
     assert "0.50" in line(results[0])
     assert "a &lt; b (ms)" in draw(results, "here")
