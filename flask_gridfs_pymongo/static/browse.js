@@ -82,6 +82,12 @@ export function close() {
   else history.back();
 }
 
+/** Remember the view or the order that a link chooses, for URLs that name none; Back leads to places, not to views. */
+function keep(name, url) {
+  document.cookie = `uploads_${name}=${url.searchParams.get(name)}; path=${index}; max-age=31536000; samesite=lax`;
+  history.replaceState(null, "", url);
+}
+
 if (own) {
   document.addEventListener("click", (event) => {
     const link = event.target.closest(".fgp-panel a[href]");
@@ -90,6 +96,7 @@ if (own) {
     const url = new URL(link.href);
     if (!isPage(url) || event.defaultPrevented) return;
     event.preventDefault();
+    if (link.dataset.keep) keep(link.dataset.keep, url);
     if (link.closest(".listing")) focused = link;
     go(url.href);
   });

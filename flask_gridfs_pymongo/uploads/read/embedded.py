@@ -36,5 +36,8 @@ def files_listing(
         data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options), sort=True)
         shown = {**data, **listing.links(args, data, listing.listing_query(args)), **choices(options, data)}
         here = request.script_root + request.full_path.rstrip("?")
-        page = {"layout": "flask_gridfs_pymongo/embedded.html", "view": view, "after": here, "part": bool(data["next"])}
-        return render_template("flask_gridfs_pymongo/listing.html", **{**context(options), **shown, **page})
+        asked = None if order == "name" else order
+        page = {"layout": "flask_gridfs_pymongo/embedded.html", "view": view, "asked": asked, "after": here}
+        return render_template(
+            "flask_gridfs_pymongo/listing.html", **{**context(options), **shown, **page}, part=bool(data["next"])
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Request, Response, abort, redirect
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
 from ...http.filenames import clean
@@ -15,7 +16,7 @@ from ...mimetype import guess
 from ...service.multipart import no_name_left
 from ...service.options import Options
 from ...service.rights import may, permit, visibility_of
-from ...store import is_descending
+from ...store import ORDERS, is_descending
 from .. import pages
 from ..arguments import folder
 from ..pages import assets, urls
@@ -24,6 +25,10 @@ from . import listing
 from .listing import listing_query
 
 _MAX_COUNTED = 1000  # files
+_REMEMBERED = {
+    "view": {"table", "tiles"},
+    "order": {sign + order for sign in ("", "-") for order in ("name", *ORDERS)},
+}
 
 
 def asset(options: Options, request: Request, target: Target) -> BaseResponse:
@@ -53,16 +58,26 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     permit(options, "list", top or None)
     if new := request.args.get("new"):
         return redirect(urls.index({**listing_query(request.args), "folder": _new_folder(top, new)}), 303)
-    data = listing.build(
-        options.bucket(), request.args, target, options.keys, visibility_of(options), sort=pages.is_browser()
-    )
+    args = _remembered(request) if pages.is_browser() else request.args
+    data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options), sort=pages.is_browser())
     if pages.prefers_json():
         return pages.page("listing.html", data)
     template = "listing.html" if pages.is_browser() else "index.html"
-    carried = listing_query({**request.args, "folder": data["folder"] or "" if data["q"] else ""})
-    more = {**listing.links(request.args, data, carried), **choices(options, data)}
-    part = data["next"] is not None or "cursor" in request.args
-    return pages.page(template, data, view=request.args.get("view"), part=part, **more)
+    carried = listing_query({**args, "folder": data["folder"] or "" if data["q"] else ""})
+    more = {**listing.links(args, data, carried), **choices(options, data)}
+    part = data["next"] is not None or "cursor" in args
+    return pages.page(template, data, view=args.get("view"), asked=args.get("order"), part=part, **more)
+
+
+def _remembered(request: Request) -> MultiDict[str, str]:
+    """Return the query, with the view and the order that the visitor chose last, if it names none."""
+    args = request.args.copy()
+    if "cursor" not in args:  # which is of one order
+        for name, values in _REMEMBERED.items():
+            value = request.cookies.get(f"uploads_{name}")
+            if value in values:
+                args.setdefault(name, value)
+    return args
 
 
 def count(options: Options, request: Request, target: Target) -> BaseResponse:

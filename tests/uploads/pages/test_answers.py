@@ -403,6 +403,37 @@ def test_people_see_folders_in_every_order_and_programs_what_they_always_got(cli
     assert "unsorted" not in answer
 
 
+def test_pages_are_in_the_view_and_order_of_the_cookies_unless_the_url_names_them(
+    client: Client, mongo: PyMongo
+) -> None:
+    uploads = client(read_only=True)
+    for name in ("a", "b", "c"):
+        mongo.save_file(name, io.BytesIO(b"x" * ord(name)))
+
+    def shown(query: str, **headers: str) -> tuple[list[str], bool]:
+        page = uploads.get(f"/uploads/{query}", headers=headers or HTML).text
+        return re.findall(r'class="name"[^>]* title="([^"]*)"', page), "<table>" in page
+
+    for view, order, query, names, table in (
+        ("table", "-name", "", "cba", True),
+        ("table", "-name", "?view=tiles&order=name", "abc", False),
+        ("table", "-name", "?view=tiles", "cba", False),
+        ("tiles", "size", "?view=table", "cba", True),
+        ("tiles", "none", "", "abc", False),  # of an earlier release
+        ("<table>", "-name\0", "", "abc", False),
+        ("", "", "", "abc", False),
+    ):
+        uploads.set_cookie("uploads_view", view, path="/uploads/")
+        uploads.set_cookie("uploads_order", order, path="/uploads/")
+        assert shown(query) == ([*names], table), (view, order, query)
+    uploads.set_cookie("uploads_order", "-size", path="/uploads/")
+    page = uploads.get("/uploads/?limit=1&order=name", headers=HTML).text
+    more = re.search(r'rel="next" href="([^"]+)"', page)
+    assert more
+    assert shown(more[1].rpartition("/")[2].replace("&amp;", "&"))[0] == ["b"]
+    assert [file["filename"] for file in uploads.get("/uploads/", headers=JSON).json["files"]] == ["a", "b", "c"]
+
+
 def test_more_than_5000_names_are_in_alphabetical_order_and_the_page_says_so(client: Client, mongo: PyMongo) -> None:
     names = [f"{number}" for number in range(5000)]
     mongo.db["fs.files"].insert_many([{"filename": name, "length": 0, "chunkSize": 1} for name in names])

@@ -128,6 +128,33 @@ class TestTheListing:
         shows(page, ["c.png", "b.png", "a.png"])
         expect(page.get_by_role("table")).to_be_visible()
 
+    def test_view_and_order_are_remembered_and_a_link_shows_what_it_says(self, page: Page, site: Site) -> None:
+        page.goto(f"{site.address}/files/")
+        page.get_by_label("View").get_by_role("link", name="Table").click()
+        page.get_by_role("columnheader", name="Name").get_by_role("link").click()
+        backwards = ["photos/", "paper.pdf", "page.html", "notes.txt"]
+        shows(page, backwards)
+        page.get_by_role("link", name="photos/").click()
+        shows(page, ["2026/", "d.txt"])
+        page.go_back()
+        shows(page, backwards)
+        page.goto(f"{site.address}/files/")
+        shows(page, backwards)
+        expect(page.get_by_role("table")).to_be_visible()
+        page.goto(f"{site.address}/files/?view=tiles&order=name")
+        shows(page, ["photos/", *backwards[:0:-1]])
+        expect(page.get_by_role("table")).to_have_count(0)
+        page.get_by_role("link", name="photos/").click()
+        shows(page, ["2026/", "d.txt"])
+        expect(page.get_by_role("table")).to_have_count(0)
+        page.goto(f"{site.address}/files/")
+        shows(page, backwards)  # somebody's link chooses nothing
+        assert [cookie["path"] for cookie in page.context.cookies()] == ["/files/", "/files/"]
+        page.get_by_label("View").get_by_role("link", name="Tiles").click()
+        expect(page.get_by_role("table")).to_have_count(0)
+        page.goto(f"{site.address}/files/")
+        expect(page.get_by_role("table")).to_have_count(0)
+
     @pytest.mark.parametrize("name", ["new/deep/", "new/deep"])
     def test_a_new_folder_is_one_that_a_file_is_added_to(self, page: Page, site: Site, name: str) -> None:
         page.goto(f"{site.address}/files/?folder=photos/&view=table")
