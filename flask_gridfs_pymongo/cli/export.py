@@ -6,18 +6,21 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import bson
 import click
 from bson import json_util
+from bson.raw_bson import RawBSONDocument
 
-from ..http.filenames import numbered, unpackable
-from ..store import Bucket, StoredFile
+from ..http.filenames import numbered, shortened, unpackable
+from ..store import Bucket, StoredFile, pages
 from .group import Failure, bucket_options, gridfs, open_bucket
 from .report import Report
 
 _CONTENT, _DOCUMENTS, _SUMS = "files", "files.jsonl", "SHA256SUMS"
+_MAX_PATH = 2048  # bytes below DIR: Linux has 4096 for all
 
 
 @gridfs.command("export")
@@ -39,7 +42,7 @@ def export_command(bucket: str, prefix: str | None, folder: Path, dry_run: bool)
     with open_bucket(prefix, bucket) as store, Report() as report:
         found = _files(store)
         if dry_run:
-            sizes = [file.length for file in found]
+            sizes = [file.length for file, _ in found]
             report.line(f"{store.collections.name}: {len(sizes):,} versions ({sum(sizes):,} bytes) to export")
             return
         count = _export(store, found, folder, report)
@@ -47,22 +50,28 @@ def export_command(bucket: str, prefix: str | None, folder: Path, dry_run: bool)
     sys.exit(report.status)
 
 
-def _files(store: Bucket) -> Iterator[StoredFile]:
-    for document in store.collections.primary.files.find({}):
-        yield StoredFile.from_document(document, options=store.collections.codec_options)
+def _files(store: Bucket) -> Iterator[tuple[StoredFile, RawBSONDocument]]:
+    """The files, and their documents, of which the application's codec options change nothing."""
+    options = store.collections.codec_options
+    for page in pages(store):
+        for document in page:
+            yield StoredFile.from_document(bson.decode(document.raw, options), options=options), document
 
 
-def _export(store: Bucket, found: Iterator[StoredFile], folder: Path, report: Report) -> int:
+def _export(store: Bucket, found: Iterator[tuple[StoredFile, RawBSONDocument]], folder: Path, report: Report) -> int:
     count = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise Failure(f"{folder} is not empty")
-        with open(folder / _DOCUMENTS, "x") as documents, open(folder / _SUMS, "x") as sums:
-            for file in found:
+        with (
+            open(folder / _DOCUMENTS, "x", encoding="utf-8") as documents,
+            open(folder / _SUMS, "x", encoding="utf-8", newline="\n") as sums,
+        ):
+            for file, document in found:
                 with report.trying(file.filename or str(file.key)):
                     path, digest = _written(store, file, folder, report)
-                    line = {"path": path, "document": file.document}
+                    line = {"path": path, "document": document}
                     documents.write(json_util.dumps(line, json_options=json_util.CANONICAL_JSON_OPTIONS) + "\n")
                     sums.write(f"{digest}  {path}\n")
                     count += 1
@@ -76,7 +85,7 @@ def _written(store: Bucket, file: StoredFile, folder: Path, report: Report) -> t
     file.ensure_sound()
     path, hashed = _claimed(folder, file), hashlib.sha256()
     try:
-        with open(folder / path, "wb") as output, closing(store.read(file)) as pieces:
+        with open(folder / path, "wb") as output, closing(store.read(file, keep=False)) as pieces:
             for piece in report.counted(file.filename, file.length, pieces):
                 hashed.update(piece)
                 output.write(piece)
@@ -84,13 +93,16 @@ def _written(store: Bucket, file: StoredFile, folder: Path, report: Report) -> t
         (folder / path).unlink()
         raise
     date = file.upload_date.timestamp()
-    os.utime(folder / path, (date, date))
+    with suppress(OSError, OverflowError):  # a date that the file system does not have
+        os.utime(folder / path, (date, date))
     return path, hashed.hexdigest()
 
 
 def _claimed(folder: Path, file: StoredFile) -> str:
     """Create an empty file under the stored name, or with a number if there is one already; return its path."""
     (name,) = unpackable([file.filename.rstrip("/")])
+    if len(name.encode()) > _MAX_PATH:
+        name = _flat(name)
     number = 1
     while True:
         path = f"{_CONTENT}/{name if number == 1 else numbered(name, number)}"
@@ -99,7 +111,11 @@ def _claimed(folder: Path, file: StoredFile) -> str:
             (folder / path).touch(exist_ok=False)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             if not (folder / path).parent.is_dir():  # a file has the name of the folder
-                name = name.replace("/", "_")
+                name = _flat(name)
             number += 1
         else:
             return path
+
+
+def _flat(name: str) -> str:
+    return shortened(name.replace("/", "_"), 240)

@@ -28,7 +28,7 @@ from .listing.page import Key, Page, Row, Visibility
 from .locks import Lock
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
-from .maintenance.mirror import Mirror
+from .maintenance.mirror import Mirror, pages
 from .maintenance.retention import Sweep, trim
 from .maintenance.unowned import Unowned
 from .model import NOTE, OWN_FIELDS, StoredFile
@@ -105,6 +105,7 @@ __all__ = [
     "is_utf8",
     "key_of",
     "missing_right",
+    "pages",
     "parent_of",
     "position",
     "reason",

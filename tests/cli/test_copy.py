@@ -22,6 +22,7 @@ from gridfs import GridFSBucket
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, Check, Mirror
+from flask_gridfs_pymongo.store.maintenance import mirror
 
 from ..conftest import put
 from ..helpers.commands import call
@@ -161,6 +162,20 @@ def test_chunks_that_another_run_has_copied(real: PyMongo, bucket: Bucket) -> No
     moved.chunks.update_one({"n": 1}, {"$set": {"data": Binary(b"other")}})
     assert sorted(step.kind for step in Mirror(bucket, moved).run()) == ["copied", "failed"]
     assert [step.kind for step in Mirror(bucket, moved, delete=True).run()] == ["copied"]
+
+
+def test_no_cursor_waits_while_files_are_read(real: PyMongo, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server ends one after ten minutes."""
+    monkeypatch.setattr(mirror, "_BATCH", 2)
+    odd(bucket)
+    idle = [{"$currentOp": {"idleCursors": True}}, {"$match": {"type": "idleCursor", "ns": bucket.files.full_name}}]
+    steps = Mirror(bucket, real.bucket("moved")).run()
+    next(steps)
+    assert list(real.cx.admin.aggregate(idle)) == []
+    bucket.delete("ours")  # maybe the one after which the next page starts
+    list(steps)
+    list(Mirror(bucket, real.bucket("moved"), delete=True).run())
+    assert dump(real.bucket("moved")) == dump(bucket)
 
 
 def test_an_empty_source_deletes_nothing(app: Flask, real: PyMongo, bucket: Bucket, to: str) -> None:

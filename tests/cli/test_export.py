@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
-from bson import json_util
+from bson import DatetimeMS, json_util
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
 from flask import Flask
 from gridfs import GridFSBucket
 
@@ -18,6 +22,7 @@ from flask_gridfs_pymongo.store import Bucket
 
 from ..conftest import put
 from ..helpers.commands import call
+from ..helpers.docs import close
 
 
 @pytest.fixture
@@ -91,3 +96,25 @@ def test_a_damaged_file_is_told_and_left_out(app: Flask, bucket: Bucket, tmp_pat
     assert [path.name for path in (tmp_path / "out" / "files").iterdir()] == ["good"]
     hashed = hashlib.sha256(b"good").hexdigest()
     assert (tmp_path / "out" / "SHA256SUMS").read_text() == f"{hashed}  files/good\n"
+
+
+def test_documents_are_as_they_are_stored(uri: str, tmp_path: Path) -> None:
+    """Whatever the application makes of them; and names that are too long for a path, or another file's folder."""
+    app = Flask("tests")
+    app.config["MONGO_FILE_CACHE"] = str(tmp_path / "cache")
+    mongo = PyMongo(app, uri=f"{uri}?uuidRepresentation=standard")
+    bucket, long = mongo.bucket("odd"), "/".join(["d" * 100] * 8)
+    put(bucket, "d" * 100, b"1")
+    put(bucket, long, b"2")
+    put(bucket, "/".join(["\U0001f600" * 50] * 20), b"3")
+    mongo.db["odd.files"].update_many({}, {"$set": {"metadata": {"id": uuid.uuid4(), "date": DatetimeMS(-(10**15))}}})
+    documents = list(mongo.db["odd.files"].with_options(CodecOptions(document_class=RawBSONDocument)).find())
+    status, _, errors = call(app, "export", "--bucket", "odd", tmp_path / "out")
+    assert (status, errors) == (0, [])
+    options = json_util.JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+    text = (tmp_path / "out" / "files.jsonl").read_text()
+    lines = [json_util.loads(line, json_options=options)["document"] for line in text.splitlines()]
+    assert [bson.encode(line) for line in lines] == [document.raw for document in documents]
+    subprocess.run(["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=tmp_path / "out", check=True)
+    assert not (tmp_path / "cache").exists()  # it is for visitors
+    close(app)

@@ -45,6 +45,7 @@ def test_every_way_to_name_a_file(app: Flask, real: PyMongo, bucket: Bucket) -> 
         document = {"filename": f"odd {number}", "length": 0, "chunkSize": 1, "uploadDate": datetime(2020, 1, 1)}
         bucket.files.insert_one({"_id": odd_id, **document})
     one = file_ids
+    real.db.users.insert_many({"avatar": {"a": {"text": "x" * 100_000}}} for _ in range(200))
     real.db.users.insert_many(
         [
             {"avatar": one[0]},

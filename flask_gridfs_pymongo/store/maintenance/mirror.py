@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import bson
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference, ReplaceOne
 from pymongo.errors import BulkWriteError
@@ -29,7 +29,9 @@ from ..writing.batches import batches
 _BATCH = 500  # files
 _DUPLICATE = 11000  # the server's code DuplicateKey
 _BYTES = 16 * 1024 * 1024  # of chunks in an insert
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_MS
+)
 Raw = RawBSONDocument
 
 
@@ -63,15 +65,10 @@ class Mirror:
         """
         if not self.dry_run:
             self.target.collections.indexes.ensure()
-        with self._raw(self.source).find({}, sort=[("_id", 1)], batch_size=_BATCH) as documents:
-            for batch in batches(documents, _BATCH):
-                yield from self._compare(batch)
+        for batch in pages(self.source):
+            yield from self._compare(batch)
         if self.delete:
             yield from self._delete()
-
-    def _raw(self, bucket: Bucket, name: Literal["files", "chunks"] = "files") -> Any:
-        collection = getattr(bucket.collections.primary, name)
-        return collection.with_options(codec_options=_RAW, read_preference=ReadPreference.PRIMARY)
 
     def _compare(self, batch: Sequence[Raw]) -> Iterator[Step]:
         there = self._documents(self.target, [document["_id"] for document in batch])
@@ -98,19 +95,19 @@ class Mirror:
         yield from self._write("copied", missing)
 
     def _documents(self, bucket: Bucket, file_ids: Sequence[Any]) -> dict[bytes, Raw]:
-        return {_key(document): document for document in self._raw(bucket).find({"_id": {"$in": file_ids}})}
+        return {_key(document): document for document in _raw(bucket).find({"_id": {"$in": file_ids}})}
 
     def _drop_chunks(self, file_ids: Sequence[Any]) -> None:
         """Delete the chunks of files, except of those that another run has completed."""
         known = [document["_id"] for document in self._documents(self.target, file_ids).values()]
         unnamed = [file_id for file_id in file_ids if file_id not in known]
-        self._raw(self.target, "chunks").delete_many({"files_id": {"$in": unnamed}})
+        _raw(self.target, "chunks").delete_many({"files_id": {"$in": unnamed}})
 
     def _copy_chunks(self, file_ids: Sequence[Any]) -> list[Any]:
         """Copy the chunks of some files; return the ``_id`` of those of which the target refuses one."""
         refused = list[Any]()
         pending, size = list[Raw](), 0
-        with self._raw(self.source, "chunks").find({"files_id": {"$in": file_ids}}) as chunks:
+        with _raw(self.source, "chunks").find({"files_id": {"$in": file_ids}}) as chunks:
             for chunk in chunks:
                 pending.append(chunk)
                 size += len(chunk.raw)
@@ -122,7 +119,7 @@ class Mirror:
     def _insert(self, chunks: Sequence[Raw]) -> list[Any]:
         if not chunks:
             return []
-        collection = self._raw(self.target, "chunks")
+        collection = _raw(self.target, "chunks")
         try:
             collection.insert_many(chunks, ordered=False)
         except BulkWriteError as error:
@@ -142,7 +139,7 @@ class Mirror:
                 ReplaceOne({"_id": {"$eq": document["_id"]}}, document, upsert=True) for document in documents
             ]
             try:
-                self._raw(self.target).bulk_write(changes, ordered=False)
+                _raw(self.target).bulk_write(changes, ordered=False)
             except BulkWriteError as error:
                 errors = error.details["writeErrors"]
                 if not errors or any(one["code"] != _DUPLICATE for one in errors):
@@ -152,9 +149,9 @@ class Mirror:
             yield Step("failed" if number in refused else kind, self._file(document))
 
     def _delete(self) -> Iterator[Step]:
-        with self._raw(self.target).find({}, {"_id": 1}, batch_size=_BATCH) as documents:
+        with _raw(self.target).find({}, {"_id": 1}, batch_size=_BATCH) as documents:
             for batch in batches(documents, _BATCH):
-                there = self._raw(self.source).find({"_id": {"$in": [one["_id"] for one in batch]}}, {"_id": 1})
+                there = _raw(self.source).find({"_id": {"$in": [one["_id"] for one in batch]}}, {"_id": 1})
                 known = {_key(document) for document in there}
                 gone = self.target.get_many([one["_id"] for one in batch if _key(one) not in known])
                 if gone and not self.dry_run:
@@ -163,6 +160,25 @@ class Mirror:
 
     def _file(self, document: Raw) -> StoredFile:
         return StoredFile.from_document(bson.decode(document.raw, codec_options=self.source.collections.codec_options))
+
+
+def pages(bucket: Bucket) -> Iterator[list[Raw]]:
+    """Yield all documents of the files, some hundred at once, each time by another query.
+
+    A server ends a cursor after ten minutes without a request, in which large files are still being read.
+    """
+    files = _raw(bucket)
+    page = list(files.find({}, sort=[("_id", 1)], limit=_BATCH))
+    while page:
+        yield page
+        last = _key(page[-1])
+        following = files.find({}, sort=[("_id", 1)], limit=_BATCH + 1).hint([("_id", 1)])
+        page = [one for one in following.min([("_id", page[-1]["_id"])]) if _key(one) != last]  # $gt keeps to a type
+
+
+def _raw(bucket: Bucket, name: Literal["files", "chunks"] = "files") -> Any:
+    collection = getattr(bucket.collections.primary, name)
+    return collection.with_options(codec_options=_RAW, read_preference=ReadPreference.PRIMARY)
 
 
 def _key(document: Raw) -> bytes:

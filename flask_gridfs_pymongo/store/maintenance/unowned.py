@@ -33,6 +33,7 @@ from ..writing.batches import batches
 
 _BATCH = 500  # files
 _READ = 5000  # documents that are in memory at once
+_MAX_ASKED = 1024  # bytes of a value that is looked up: a query with some hundred texts or sub-documents has a limit
 _NO_ID = (NoneType, list, Regex, re.Pattern)  # an _id is none of these, and a query takes some for patterns
 _THUMBNAIL = "thumbnail_id"  # in the files document of a picture, by mongoengine
 
@@ -140,7 +141,8 @@ class Unowned:
         self._kept.executemany("INSERT OR IGNORE INTO named VALUES (?)", ((_key(value),) for value in values))
 
     def _are_files(self, values: Sequence[Any]) -> bool:
-        return self._collections.primary.files.find_one({"_id": {"$in": values}}, {"_id": 1}) is not None
+        short = [value for value in values if len(_key(value)) <= _MAX_ASKED]
+        return self._collections.primary.files.find_one({"_id": {"$in": short}}, {"_id": 1}) is not None
 
     def _named(self, keys: Iterable[bytes]) -> set[bytes]:
         wanted = list(keys)
