@@ -8,7 +8,7 @@ const index = panel && new URL(panel.dataset.index, location.href).pathname;
 /** Whether this is our own page, and not one of the application that shows a listing. */
 const own = Boolean(panel?.querySelector(".listing"));
 let listed = location.href; // the listing below what is open
-let focused; // what opened it
+let [opened, focused] = []; // the URL of what is open, and what opened it
 
 const over = element("dialog", { className: "over" });
 if (own) panel.append(over);
@@ -22,6 +22,7 @@ function isPage({ origin, pathname, searchParams }) {
 /** Show the page at *url*, or what the server answers to the fields *body*. */
 export async function go(url, body = null, push = true) {
   if (!own) return body ? submit(url, body) : location.assign(url);
+  if (!mayLeave()) return;
   const how = body ? { method: "POST", body } : {};
   const answer = await fetch(url, { ...how, headers: { Accept: "text/html" } }).catch(() => null);
   const isHtml = answer?.headers.get("Content-Type")?.startsWith("text/html");
@@ -41,6 +42,9 @@ export async function go(url, body = null, push = true) {
   if (push && answer.url !== listed) scrollTo(0, 0);
   listed = answer.url;
 }
+
+/** Whether nothing is lost if what is open is closed; viewer.js asks. */
+const mayLeave = () => !over.open || document.dispatchEvent(new Event("fgp:leaving", { cancelable: true }));
 
 function submit(action, fields) {
   const inputs = [...fields].map(([name, value]) => element("input", { type: "hidden", name, value }));
@@ -71,6 +75,7 @@ function open(fresh) {
   over.classList.toggle("asks", Boolean(over.querySelector(".card")));
   over.ariaLabel = over.querySelector("h1")?.textContent ?? document.title;
   if (!over.open) over.showModal();
+  if (!over.matches(".asks")) opened = location.href;
   over.scrollTop = 0;
   enhance(over);
   document.dispatchEvent(new Event("fgp:opened"));
@@ -121,6 +126,7 @@ if (own) {
     focused = null;
   });
   addEventListener("popstate", () => {
+    if (!mayLeave()) return history.pushState(null, "", opened);
     if (location.href.split("#")[0] === listed) {
       if (over.open) over.close();
     } else go(location.href, null, false);

@@ -6,6 +6,7 @@ import { element } from "./?asset=page.js";
 const FULL = "#full";
 let [previous, next] = [];
 let dirty = () => false;
+let [saving, question] = [false];
 
 /** Show the file at *url*, in full if the one before was. */
 function turn(url) {
@@ -99,11 +100,16 @@ function takesValues(form) {
   }
   const texts = () => JSON.stringify([...form.querySelectorAll("textarea")].map((field) => field.value).filter(Boolean));
   const saved = texts();
-  let saving = false;
   form.addEventListener("submit", () => (saving = true));
   dirty = () => form.isConnected && !saving && texts() !== saved;
+  question = form.dataset.unsaved;
 }
 addEventListener("beforeunload", (event) => dirty() && event.preventDefault());
+document.addEventListener("fgp:leaving", (event) => {
+  if (dirty() && !confirm(question)) event.preventDefault();
+  else if (!saving) dirty = () => false; // asked once
+  saving = false; // which may fail, and then the form is still open
+});
 
 function prepare() {
   const part = document.querySelector(".fgp dialog.over[open]") ?? document;

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from flask_gridfs_pymongo import PyMongo
 
@@ -214,6 +214,51 @@ def test_one_save_keeps_all_fields_and_their_types(page: Page, site: Site) -> No
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Title", exact=True)).to_have_count(3)
     assert site.metadata("a.txt") == {"title": ["new", "second"], "tags": ["theirs"], "n": 5}
+
+
+def test_what_is_open_asks_before_what_was_typed_is_lost(page: Page, site: Site) -> None:
+    for name in ("a.txt", "b.txt"):
+        site.save(name, title="old")
+    asked: list[str] = []
+    answers = [False]
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept() if answers[-1] else dialog.dismiss()
+
+    page.on("dialog", answer)
+    page.goto(f"{site.address}/files/")
+    page.get_by_role("link", name="a.txt", exact=True).click()
+    field = page.locator("dialog").get_by_label("Title", exact=True)
+    field.fill("new")
+    ways = [
+        lambda: page.keyboard.press("Escape"),
+        page.go_back,
+        page.locator("dialog").get_by_role("button", name="Close").click,
+        page.locator("dialog").get_by_role("link", name="Next").click,
+        page.locator("dialog").get_by_role("link", name="Delete…").click,
+    ]
+    for number, leave in enumerate(ways, 1):
+        leave()
+        page.wait_for_function("document.querySelector('dialog[open] textarea').value === 'new'")
+        expect(page).to_have_url(f"{site.address}/files/a.txt?details")
+        assert asked == ["Discard your changes?"] * number
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").last).to_have_text("Saved.")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_be_hidden()
+    page.get_by_role("link", name="a.txt", exact=True).click()
+    field.fill("newer")
+    assert len(asked) == len(ways)  # what is saved is no question
+    answers.append(True)
+    page.locator("dialog").get_by_role("link", name="Next").click()
+    expect(page).to_have_url(f"{site.address}/files/b.txt?details")
+    field.fill("newer")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_be_hidden()
+    expect(page).to_have_url(f"{site.address}/files/")
+    assert len(asked) == len(ways) + 2
+    assert [site.metadata(name)["title"] for name in ("a.txt", "b.txt")] == ["new", "old"]
 
 
 def test_without_script_a_picture_that_is_broken_is_an_icon(browser: Browser, site: Site) -> None:
