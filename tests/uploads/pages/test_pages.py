@@ -390,6 +390,7 @@ class TestBrowsing:
         expect(page.get_by_role("row").nth(1)).to_have_text(re.compile(r"a\.txt\s+text/plain\s*1 byte"))
         expect(page.get_by_label("Order")).to_be_hidden()  # the heads are there for it
         page.get_by_role("columnheader", name="Uploaded").get_by_role("link").click()
+        page.wait_for_url("**order=newest*")
         page.get_by_label("Search by name").fill("a")
         page.keyboard.press("Enter")
         page.wait_for_url("**q=a*")

@@ -198,6 +198,7 @@ def test_by_keyboard(opened: Open, site: Site) -> None:
     expect(page.locator(".name", has_text="b.png")).to_be_focused()
     on("notes.txt")  # restore
     press("Enter")
+    expect(page.locator(".over h1")).to_have_text("notes.txt")
     tab_to("Restore version 1")
     press("Enter")
     said(page, "Version 1 restored.")
