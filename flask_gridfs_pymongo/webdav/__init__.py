@@ -8,11 +8,10 @@ The order of calls::
 
     WebDAV.__call__
         _answer                 host, login, origin, method, path
-            _download           GET and HEAD of a file, _page of a folder
+            _download           GET and HEAD of a file, ``page`` of a folder
             _environ            the body, and what WsgiDAV and the resources see of the request
-            _propfind           in :mod:`.propfind`
-            _change             DELETE, COPY and MOVE, in :mod:`.changes`
-            _unlock
+            propfind            in :mod:`.propfind`
+            change, unlock      DELETE, COPY, MOVE and UNLOCK, in :mod:`.methods`
             _by_wsgidav         PROPPATCH, MKCOL, PUT and LOCK: WsgiDAV parses them, and calls
                                 :class:`.Provider`, :class:`.File`, :class:`.Folder`, and for locks and properties
                                 :class:`.LockStorage` and :class:`.PropertyManager`
@@ -29,22 +28,16 @@ from typing import Any, cast
 from xml.etree import ElementTree
 
 from flask import Flask, Request, abort, request, request_finished, request_started
-from markupsafe import Markup, escape
-from werkzeug.exceptions import BadGateway, BadRequest, Forbidden, HTTPException, MethodNotAllowed, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, MethodNotAllowed, Unauthorized
 from werkzeug.http import quote_header_value
 from werkzeug.wrappers import Response
-from wsgidav.dav_error import (
-    DAVError,
-    PRECONDITION_CODE_LockTokenMismatch,
-    PRECONDITION_CODE_PropfindFiniteDepth,
-    get_http_status_string,
-)
+from wsgidav.dav_error import DAVError
 from wsgidav.request_resolver import RequestResolver
 from wsgidav.wsgidav_app import WsgiDAVApp
-from wsgidav.xml_tools import etree, make_multistatus_el, use_lxml
+from wsgidav.xml_tools import etree, use_lxml
 
 from ..http import dav
-from ..http.headers import NO_PAGE, PAGE, Caching
+from ..http.headers import Caching
 from ..http.paths import has_dot_segments
 from ..http.response import PRECONDITIONS, is_conditional
 from ..service.bodies import read_all
@@ -54,14 +47,14 @@ from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, ClientOf, Rules
 from ..service.rights import may, permit
-from .changes import Member, delete, moved_before, transfer
 from .errors import as_dav_error
 from .files import File
-from .folders import Folder
+from .folders import Folder, Member
 from .locks import LockStorage
+from .methods import as_utf8, change, page, repeated_move, unlock
 from .names import spelled
 from .properties import PropertyManager
-from .propfind import multistatus, propfind
+from .propfind import propfind
 from .provider import Provider
 
 # Some clients search answers for "D:". By default lxml and ElementTree have other prefixes.
@@ -72,7 +65,6 @@ if use_lxml:
 _READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 _WRITING = ("PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK")
 _MAX_XML, _MAX_LOCK = 1024 * 1024, 2048  # bytes; the owner of a lock is stored
-_MAX_LINKS = 1000  # on the page of a folder
 _MAX_FIELD_LENGTH = 4000  # characters: WsgiDAV's time for an If field is quadratic
 
 
@@ -153,7 +145,7 @@ class WebDAV:
             _read_body(current, environ)
             return self._by_wsgidav(environ)
         found = self._provider.get_resource_inst(current.path, environ)
-        if found is None and current.method == "MOVE" and _moved_before(current, environ):
+        if found is None and current.method == "MOVE" and repeated_move(current, environ):
             return Response(status=201)
         if found is None and current.method in ("PROPFIND", "PROPPATCH", "DELETE", "COPY", "MOVE"):
             abort(404, "There is no such file.")
@@ -162,11 +154,11 @@ class WebDAV:
             check_preconditions(current.method, current.headers, file, is_folder=is_folder)
         _read_body(current, environ)
         if found and current.method == "PROPFIND":
-            return _propfind(current, found)
+            return propfind(found)
         if found and current.method in ("DELETE", "COPY", "MOVE"):
-            return _change(current, found)
+            return change(current, found)
         if current.method == "UNLOCK":
-            return _unlock(current, found or File(f"/{spelled(current.path)}", environ, None))
+            return unlock(current, found or File(f"/{spelled(current.path)}", environ, None))
         response = self._by_wsgidav(environ)
         if isinstance(found, File) and (token := response.headers.get("Lock-Token")):
             self._check_locked(found, token)
@@ -205,7 +197,7 @@ class WebDAV:
         if found is None:
             abort(404, "There is no such file.")
         if isinstance(found, Folder):
-            return _page(current, found)
+            return page(current, found)
         return send(current, self._options.bucket(), found.stored, caching=Caching(None), own_frames_only=True)
 
     def _found(self, current: Request) -> Member | None:
@@ -237,7 +229,7 @@ class WebDAV:
             if not dav.is_if(environ["HTTP_IF"]):
                 abort(400, "The If field is not valid.")
             host = current.headers.get("Host", "")
-            environ["HTTP_IF"] = dav.tags_as_paths(_text(environ["HTTP_IF"]), host, current.script_root)
+            environ["HTTP_IF"] = dav.tags_as_paths(as_utf8(environ["HTTP_IF"]), host, current.script_root)
         if current.method in ("PROPPATCH", "MKCOL"):
             environ.pop("HTTP_DEPTH", None)  # these have no Depth (RFC 4918 section 10.2)
         for name in PRECONDITIONS:
@@ -283,114 +275,6 @@ def _read_body(current: Request, environ: dict[str, Any]) -> None:
         except ValueError as error:
             abort(400, f"{error}.")
     environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-
-
-def _propfind(current: Request, found: Member) -> Response:
-    depth = current.headers.get("Depth", "1").lower()  # the default in RFC 4918 is infinity, which is refused
-    if depth not in ("0", "1", "infinity"):
-        abort(400, "Depth is 0 or 1.")
-    if depth == "infinity" and not isinstance(found, File):
-        raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
-    return propfind(found, deep=depth == "1")
-
-
-def _change(current: Request, found: Member) -> Response:
-    if not current.path.strip("/"):
-        abort(403, "The top cannot be changed.")
-    depth, is_copy = current.headers.get("Depth", "infinity").lower(), current.method == "COPY"
-    if isinstance(found, Folder) and depth != "infinity" and not (is_copy and depth == "0"):
-        abort(400, f"The Depth of {current.method} for a folder is infinity{', or 0' if is_copy else ''}.")
-    if current.method == "DELETE":
-        if found.environ["CONTENT_LENGTH"] != "0":
-            abort(415, "DELETE has no body.")
-        replaced, errors = True, delete(found)
-    else:
-        overwrite = current.headers.get("Overwrite", "T").upper()
-        if overwrite not in ("T", "F"):
-            abort(400, "Overwrite is T or F.")
-        path, deep = _destination(current), depth == "infinity"
-        replaced, errors = transfer(found, path, is_move=not is_copy, overwrite=overwrite == "T", deep=deep)
-    if [*errors] == [found]:
-        raise errors[found]
-    if not errors:
-        return Response(status=204 if replaced else 201)
-    root = make_multistatus_el()
-    for member, error in errors.items():
-        response = etree.SubElement(root, "{DAV:}response")
-        etree.SubElement(response, "{DAV:}href").text = member.get_href()
-        etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
-    return multistatus(root)
-
-
-def _moved_before(current: Request, environ: dict[str, Any]) -> bool:
-    """Complete a MOVE that broke off when its source was gone, and is repeated; return whether there was one."""
-    if not (name := spelled(current.path)):
-        return False
-    try:
-        return moved_before(File(f"/{name}", environ, None), _destination(current))
-    except (DAVError, HTTPException):  # what is missing is a 404
-        return False
-
-
-def _unlock(current: Request, member: Member) -> Response:
-    """Remove a lock (RFC 4918 section 9.11); if its file is gone, so is the lock, and that is no error."""
-    token, locks = current.headers.get("Lock-Token", "").strip(" <>"), member.provider.lock_manager
-    if not token:
-        abort(400, "Lock-Token is missing.")
-    if member.prevent_locking():
-        abort(403, "Only those who may write here may remove a lock.")
-    member.check_if()
-    if locks.is_url_locked_by_token(member.get_ref_url(), token):
-        if not locks.is_token_locked_by_user(token, member.environ["wsgidav.user_name"]):
-            abort(403, "This is the lock of another user.")
-        locks.release(token)
-    elif isinstance(member, Folder) or member.file:
-        raise DAVError(409, "It is not locked by this token.", err_condition=PRECONDITION_CODE_LockTokenMismatch)
-    return Response(status=204)
-
-
-def _page(current: Request, folder: Folder) -> Response:
-    """Return links to what is in a folder: some clients use GET or HEAD to list it, or to see whether it exists."""
-    permit(folder.options, "list", folder.stored_name or None)
-    members = folder.first_members(_MAX_LINKS) if current.method == "GET" else []
-    links = (
-        Markup('<li><a href="{}">{}</a>\n').format(
-            one.get_href(), one.path.strip("/").rpartition("/")[2] + ("/" if one.is_collection else "")
-        )
-        for one in members
-    )
-    title = escape(folder.path)
-    page = [
-        f"<!DOCTYPE html>\n<meta charset=utf-8>\n<title>{title}</title>\n<h1>{title}</h1>\n<ul>\n",
-        *links,
-        "</ul>\n",
-    ]
-    fields = {**PAGE, "Content-Security-Policy": NO_PAGE}
-    # An iterator, so that the answer to a HEAD has no wrong length.
-    return Response(iter(page), headers=fields, mimetype="text/html")
-
-
-def _destination(current: Request) -> str:
-    if "Destination" not in current.headers:
-        abort(400, "Destination is missing.")
-    value, host = _text(current.environ["HTTP_DESTINATION"]), current.headers.get("Host", "")
-    try:
-        path = dav.destination(value, host, current.script_root)
-    except dav.Elsewhere as error:
-        raise BadGateway(f"{error}.") from None
-    except ValueError as error:
-        abort(400, f"Destination is not the URL of a file: {error}.")
-    if path == "/":
-        abort(403, "The top cannot be changed.")
-    return path
-
-
-def _text(field: str) -> str:
-    """Decode a header field in which URLs may be UTF-8, not percent-encoded."""
-    try:
-        return field.encode("latin-1").decode()
-    except UnicodeError:
-        abort(400, "A header field is not UTF-8.")
 
 
 def _refusal(current: Request, error: DAVError) -> Response:

@@ -10,14 +10,14 @@ The order of calls::
         _unlocked_target                    the target's folder, If and locks
         _attempt(tree, _may_go)             If, rights and new name of each member
         _clear                              deletes what is replaced, if no member failed
-        _move, _forget, or _copy_files      files, then properties and locks of folders
+        _move, _forget, or copy_files       files, then properties and locks of folders
 
 Both return the members that failed, each with its error; a folder stays if something in it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,24 +27,18 @@ from pymongo.errors import PyMongoError
 from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
-from ..service.operations import after_save, complete_rename, give_history, inspect_renamed, rename, rename_many
-from ..service.receive import save_copies
+from ..service.operations import complete_rename, give_history, inspect_renamed, rename, rename_many
 from ..service.rights import may, permit
 from ..signals import file_deleted, send
 from ..store import QuotaExceeded, StoredFile, folders_of, is_outage, parent_of
+from .copies import Arrived, batches, copy_files
 from .errors import as_dav_error
 from .files import File
-from .folders import Folder
+from .folders import Folder, Member
 from .names import storable
-from .saves import filled, has_arrived, heir, note, renamed_from
+from .saves import heir, note, renamed_from
 
-Member = File | Folder
 Errors = dict[Member, DAVError]
-_BATCH = 500  # files
-
-
-class _Arrived(Exception):
-    """A MOVE that broke off has copied the file already."""
 
 
 def delete(found: Member) -> Errors:
@@ -103,7 +97,7 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
             source.dav.end_move(f"{new}/")
     else:
         files = [member for member in allowed if isinstance(member, File)]
-        copied = _attempt(allowed, _copy_files(files, targets, overwrite=overwrite, made=note(source.dav)), errors)
+        copied = _attempt(allowed, copy_files(files, targets, overwrite=overwrite, made=note(source.dav)), errors)
         source.dav.copy_properties({member.stored_name: targets[member] for member in copied})
     return target is not None, errors
 
@@ -187,7 +181,7 @@ def _remove(members: list[Member], errors: Errors) -> None:
     renamed = {name for name in old.values() if name is not None}
     taken = members[0].dav.there(renamed) if renamed else set()
     files = [file for file, name in old.items() if name not in taken]
-    for batch in _batches(files):
+    for batch in batches(files):
         counts = batch[0].options.bucket().delete_all_many([file.stored for file in batch])
         for file, count in zip(batch, counts, strict=True):
             if count:
@@ -215,7 +209,7 @@ def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, 
     """Rename files in batches if there are several, and what that leaves one by one."""
     files = [member for member in members if isinstance(member, File)]
     outcomes: dict[str, StoredFile | Exception] = {}
-    for batch in _batches(files) if len(files) > 1 else ():
+    for batch in batches(files) if len(files) > 1 else ():
         renames = [(file.stored, targets[file]) for file in batch]
         outcomes |= rename_many(batch[0].options, renames, partial(note, batch[0].dav))
 
@@ -239,8 +233,8 @@ def _move_one(file: File, targets: Mapping[Member, str], *, overwrite: bool) -> 
     try:
         rename(file.options, file.stored, targets[file], lambda newest: file.check_again(), made)
     except FileExistsError:  # the file there gets another version, as by a PUT
-        with suppress(_Arrived):
-            _copy_files([file], targets, overwrite=overwrite, made=made)(file)
+        with suppress(Arrived):
+            copy_files([file], targets, overwrite=overwrite, made=made)(file)
         file.dav.copy_properties({file.stored_name: targets[file]})
         _remove_one(file)
     except FileNotFoundError:
@@ -255,56 +249,6 @@ def _move_marker(folder: Folder, marker: StoredFile, new: str) -> None:
         bucket.delete_all(marker)
     except FileNotFoundError:  # somebody else deleted it
         pass
-
-
-def _copy_marker(folder: Folder, new: str) -> None:
-    bucket = folder.options.bucket()
-    if folder.marker is not None and bucket.newest(new) is None:
-        bucket.copy(folder.marker.filename, new)
-
-
-def _copy_files(
-    files: list[File], targets: Mapping[Member, str], *, overwrite: bool, made: Mapping[str, Any]
-) -> Callable[[Member], None]:
-    """Copy *files* in batches; return what finishes the copy of one of them, or of a folder, or raises its error.
-
-    :param made: the :func:`.note` of the copies
-    """
-    followed: dict[str, StoredFile | None] = {}
-
-    def copy_of(file: File) -> tuple[StoredFile, str, Callable[[StoredFile | None], None]]:
-        new = targets[file]
-
-        def check(newest: StoredFile | None) -> None:
-            if newest is not None and not overwrite:
-                abort(412, "There is already a file; nothing was changed.")
-            file.check_again()
-            File(f"/{new}", file.environ, newest).check_unlocked()
-            if has_arrived(file.stored, newest, made):
-                raise _Arrived
-            followed[new] = newest
-
-        return file.stored, new, check
-
-    def read_locks_again() -> None:
-        files[0].provider.locks.known = None
-
-    outcomes: dict[Member, StoredFile | Exception] = {}
-    for batch in _batches(files):
-        copies = save_copies(batch[0].options, [copy_of(file) for file in batch], made, read_locks_again)
-        outcomes |= dict(zip(batch, copies, strict=True))
-
-    def finish(member: Member) -> None:
-        outcome = outcomes.get(member)
-        if isinstance(outcome, Exception):
-            raise outcome
-        if outcome is not None:
-            before = filled(followed[outcome.filename], made)
-            after_save(member.options, outcome, before, is_placeholder=not outcome.length)
-        elif isinstance(member, Folder):
-            _copy_marker(member, targets[member])
-
-    return finish
 
 
 def _forget(gone: list[Member]) -> None:
@@ -341,7 +285,3 @@ def _attempt(members: Iterable[Any], change: Callable[[Any], None], errors: Erro
         else:
             changed.append(member)
     return changed
-
-
-def _batches(files: list[File]) -> Iterator[list[File]]:
-    return (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))

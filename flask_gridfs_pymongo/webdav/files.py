@@ -10,11 +10,12 @@ The order of calls of a PUT, all by WsgiDAV::
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flask import Request, request
 from wsgidav.dav_provider import DAVNonCollection
+from wsgidav.util import get_rfc3339_time
 
 from ..http.conditions import last_modified
 from ..http.filenames import compose
@@ -78,11 +79,8 @@ class File(Resource, DAVNonCollection):
         return True
 
     def get_property_value(self, name: str) -> Any:
-        if name == "{DAV:}getetag":  # that of WsgiDAV has no quotes (RFC 4918 section 15.6)
-            return f'"{self.stored.etag}"'
-        if name == "{DAV:}getlastmodified":  # as in the response to a GET (section 15.7)
-            return http_date(last_modified(self.stored.upload_date))
-        return super().get_property_value(name)
+        live = _LIVE.get(name)
+        return super().get_property_value(name) if live is None else live(self)
 
     def get_content(self) -> None:
         """Never called, but WsgiDAV requires it: it does not answer GET here."""
@@ -96,6 +94,18 @@ class File(Resource, DAVNonCollection):
 
     def begin_write(self, *, content_type: str | None = None) -> _Put:
         return _Put(self)
+
+
+# Other than WsgiDAV's, an entity tag has quotes (RFC 4918 section 15.6), and a date is that of a GET (section 15.7).
+_LIVE: Mapping[str, Callable[[File], str]] = {
+    "{DAV:}creationdate": lambda file: get_rfc3339_time(file.get_creation_date()),
+    "{DAV:}displayname": lambda file: file.get_display_name(),
+    "{DAV:}getcontentlength": lambda file: str(file.get_content_length()),
+    "{DAV:}getcontenttype": lambda file: file.get_content_type(),
+    "{DAV:}getetag": lambda file: f'"{file.stored.etag}"',
+    "{DAV:}getlastmodified": lambda file: http_date(last_modified(file.stored.upload_date)),
+    "{DAV:}resourcetype": lambda file: "",
+}
 
 
 class _Put:

@@ -167,6 +167,9 @@ class Folder(Resource, DAVCollection):
         return made
 
 
+Member = File | Folder
+
+
 def is_shown(options: Rules, path: str) -> bool:
     """Whether the client may know of a remembered folder: only who may write or read in it."""
     visible = not visibility_of(options).hidden_folder(path)

@@ -2,7 +2,7 @@
 
 The order of calls::
 
-    propfind(found, deep=True)
+    propfind(found)
         _asked                      the body: all properties, all names, or some properties
         read_ahead                  what base.dav has on all members, in one round trip, if needed
         members                     with Depth 1
@@ -14,15 +14,14 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from flask import abort
+from flask import abort, request
 from werkzeug.wrappers import Response
-from wsgidav.dav_error import DAVError
+from wsgidav.dav_error import DAVError, PRECONDITION_CODE_PropfindFiniteDepth
 from wsgidav.util import add_property_response, parse_xml_body
 from wsgidav.xml_tools import make_multistatus_el, xml_to_bytes
 
 from ..store import MAX_PROPERTIES, MAX_READ, QuotaExceeded
-from .files import File
-from .folders import Folder
+from .folders import Folder, Member
 
 _MAX_NAMES_LENGTH = 4000  # characters of all names together: each of perhaps 10,000 files repeats them
 _QUERIES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
@@ -43,18 +42,26 @@ class _Asked(NamedTuple):
     """of single properties; with ``allprop`` those to include as well"""
 
 
-def propfind(found: File | Folder, *, deep: bool) -> Response:
-    """Return the properties of a file or folder, and if *deep* of what is directly in it."""
+def propfind(found: Member) -> Response:
+    """Return the properties of a file or folder, and with ``Depth: 1`` of what is directly in it.
+
+    :raises wsgidav.dav_error.DAVError: 403 for a folder with ``Depth: infinity``
+    """
+    depth = request.headers.get("Depth", "1").lower()  # the default in RFC 4918 is infinity, which is refused
+    if depth not in ("0", "1", "infinity"):
+        abort(400, "Depth is 0 or 1.")
+    if depth == "infinity" and isinstance(found, Folder):
+        raise DAVError(403, err_condition=PRECONDITION_CODE_PropfindFiniteDepth)
     found.check_if()
     asked = _asked(found.environ)
     dead = [name for name in asked.names if not name.startswith("{DAV:}")]
     live = [name for name in asked.names if name in _LIVE]
     if asked.mode != "named" or dead or "{DAV:}lockdiscovery" in asked.names:
         names, values = dead if asked.mode == "named" else None, asked.mode != "name"
-        found.provider.read_ahead(found, deep=deep, names=names, values=values)
+        found.provider.read_ahead(found, deep=depth == "1", names=names, values=values)
     lacking = _not_found([name for name in asked.names if name not in _LIVE])
     root, size, each = make_multistatus_el(), 0, len(xml_to_bytes(lacking))
-    for member in [found, *(found.members() if deep and isinstance(found, Folder) else [])]:
+    for member in [found, *(found.members() if depth == "1" and isinstance(found, Folder) else [])]:
         properties = [] if asked.mode == "named" else member.get_properties(asked.mode)
         bare = not dead or member.provider.prop_manager.has_none(member.stored_name, member.environ)
         there = {name for name, _ in properties}

@@ -30,7 +30,7 @@ from flask_gridfs_pymongo import PyMongo, Refused
 from flask_gridfs_pymongo.http import dav as http_dav
 from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved, request_refused
 from flask_gridfs_pymongo.store.maintenance.check import Check
-from flask_gridfs_pymongo.webdav import changes, folders
+from flask_gridfs_pymongo.webdav import changes, copies, folders
 
 from ..conftest import JSON, content, everyone, missing
 from ..helpers.drive import DAV, LOCK, PROPPATCH, Client, Drive, mounting, names, put, text
@@ -230,7 +230,7 @@ class TestFiles:
         for _ in range(2):
             with monkeypatch.context() as broken:
                 broken.setattr(changes, "rename_many", half)
-                broken.setattr(changes, "_BATCH", 4)
+                broken.setattr(copies, "_BATCH", 4)
                 assert client.status("MOVE", "f/", to="g/") == 503
         assert len(names(mongo)) == 6
         assert client.status("MOVE", "f/", to="g/") == 201
@@ -1337,7 +1337,7 @@ class TestFolderPages:
         page = client.ask("GET", "")
         assert re.findall('href="(.*?)"', page.text) == ["/dav/b/", "/dav/a"]
         assert client.status("GET", "secret/") == client.status("HEAD", "secret/") == 404
-        monkeypatch.setattr("flask_gridfs_pymongo.webdav._MAX_LINKS", 1)
+        monkeypatch.setattr("flask_gridfs_pymongo.webdav.methods._MAX_LINKS", 1)
         assert client.ask("GET", "").text.count("<li>") == 1
 
     def test_a_head_has_the_same_fields(self, drive: Drive, mongo: PyMongo) -> None:
