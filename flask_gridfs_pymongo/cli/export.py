@@ -20,6 +20,7 @@ from .group import Failure, bucket_options, gridfs, open_bucket
 from .report import Report
 
 _CONTENT, _DOCUMENTS, _SUMS = "files", "files.jsonl", "SHA256SUMS"
+_MAX_NUMBERS = 10_000  # names in memory
 _MAX_PATH = 2048  # bytes below DIR: Linux has 4096 for all
 
 
@@ -59,7 +60,7 @@ def _files(store: Bucket) -> Iterator[tuple[StoredFile, RawBSONDocument]]:
 
 
 def _export(store: Bucket, found: Iterator[tuple[StoredFile, RawBSONDocument]], folder: Path, report: Report) -> int:
-    count = 0
+    count, numbers = 0, dict[str, int]()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -70,7 +71,7 @@ def _export(store: Bucket, found: Iterator[tuple[StoredFile, RawBSONDocument]], 
         ):
             for file, document in found:
                 with report.trying(file.filename or str(file.key)):
-                    path, digest = _written(store, file, folder, report)
+                    path, digest = _written(store, file, folder, numbers, report)
                     line = {"path": path, "document": document}
                     documents.write(json_util.dumps(line, json_options=json_util.CANONICAL_JSON_OPTIONS) + "\n")
                     sums.write(f"{digest}  {path}\n")
@@ -80,10 +81,10 @@ def _export(store: Bucket, found: Iterator[tuple[StoredFile, RawBSONDocument]], 
     return count
 
 
-def _written(store: Bucket, file: StoredFile, folder: Path, report: Report) -> tuple[str, str]:
+def _written(store: Bucket, file: StoredFile, folder: Path, numbers: dict[str, int], report: Report) -> tuple[str, str]:
     """Write the content, and return its path below *folder*, and its SHA-256."""
     file.ensure_sound()
-    path, hashed = _claimed(folder, file), hashlib.sha256()
+    path, hashed = _claimed(folder, file, numbers), hashlib.sha256()
     try:
         with open(folder / path, "wb") as output, closing(store.read(file, keep=False)) as pieces:
             for piece in report.counted(file.filename, file.length, pieces):
@@ -98,13 +99,16 @@ def _written(store: Bucket, file: StoredFile, folder: Path, report: Report) -> t
     return path, hashed.hexdigest()
 
 
-def _claimed(folder: Path, file: StoredFile) -> str:
-    """Create an empty file under the stored name, or with a number if there is one already; return its path."""
+def _claimed(folder: Path, file: StoredFile, numbers: dict[str, int]) -> str:
+    """Create an empty file under the stored name, or with a number if there is one already; return its path.
+
+    :param numbers: the last one that was given to a name
+    """
     (name,) = unpackable([file.filename.rstrip("/")])
     if len(name.encode()) > _MAX_PATH:
         name = _flat(name)
-    number = 1
     while True:
+        number = numbers.get(name, 1)
         path = f"{_CONTENT}/{name if number == 1 else numbered(name, number)}"
         try:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +116,10 @@ def _claimed(folder: Path, file: StoredFile) -> str:
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             if not (folder / path).parent.is_dir():  # a file has the name of the folder
                 name = _flat(name)
-            number += 1
+            else:
+                if len(numbers) == _MAX_NUMBERS:
+                    numbers.clear()  # what is forgotten is found again
+                numbers[name] = number + 1
         else:
             return path
 

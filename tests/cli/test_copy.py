@@ -178,6 +178,25 @@ def test_no_cursor_waits_while_files_are_read(real: PyMongo, bucket: Bucket, mon
     assert dump(real.bucket("moved")) == dump(bucket)
 
 
+def test_what_is_deleted_there_meanwhile(real: PyMongo, bucket: Bucket) -> None:
+    """A document is not written again without its chunks."""
+    moved = real.bucket("moved")
+    put(bucket, "a", b"1")
+    list(Mirror(bucket, moved).run())
+    bucket.update_metadata("a", {"title": "new"})
+    steps, deleted = Mirror(bucket, moved), list[bool]()
+
+    def documents(of: Bucket, file_ids: Sequence[Any]) -> Any:
+        found = Mirror._documents(steps, of, file_ids)
+        deleted.append(bool(moved.delete("a")))
+        return found
+
+    steps._documents = documents  # type: ignore[method-assign]
+    list(steps.run())
+    assert (deleted, moved.find("a")) == ([True], None)
+    assert [step.kind for step in Mirror(bucket, moved).run()] == ["copied"]
+
+
 def test_an_empty_source_deletes_nothing(app: Flask, real: PyMongo, bucket: Bucket, to: str) -> None:
     put(real.bucket("moved"), "theirs", b"1")
     for dry in ([], ["--dry-run"]):

@@ -18,6 +18,7 @@ from flask import Flask
 from gridfs import GridFSBucket
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.cli import export
 from flask_gridfs_pymongo.store import Bucket
 
 from ..conftest import put
@@ -73,6 +74,26 @@ def test_everything_is_there(app: Flask, bucket: Bucket, tmp_path: Path) -> None
             assert path.read_bytes() == file.read()
     assert written >= {"files/a.txt", "files/a (2).txt", "files/a (3).txt"}
     assert not (tmp_path / "etc").exists()
+
+
+def test_many_versions_of_some_names(
+    app: Flask, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of a version is not searched from the first one."""
+    touched, touch = list[Path](), Path.touch
+
+    def counted(path: Path, exist_ok: bool = True) -> None:
+        touched.append(path)
+        touch(path, exist_ok=exist_ok)
+
+    monkeypatch.setattr(export, "_MAX_NUMBERS", 2)
+    monkeypatch.setattr(Path, "touch", counted)
+    row = {"filename": "a", "length": 0, "chunkSize": 5, "uploadDate": datetime(2020, 1, 1)}
+    bucket.files.insert_many([row | {"filename": name} for name in ("a", "b", "c", "b")])
+    bucket.files.insert_many([row | {"_id": number} for number in range(40)])
+    assert call(app, "export", tmp_path / "out").status == 0
+    assert len(list((tmp_path / "out" / "files").iterdir())) == 44
+    assert len(touched) < 100
 
 
 def test_a_folder_that_is_not_empty_or_cannot_be(app: Flask, bucket: Bucket, tmp_path: Path) -> None:

@@ -136,7 +136,8 @@ class Mirror:
         refused = set[int]()
         if documents and not self.dry_run:
             changes: list[ReplaceOne[Raw]] = [
-                ReplaceOne({"_id": {"$eq": document["_id"]}}, document, upsert=True) for document in documents
+                ReplaceOne({"_id": {"$eq": document["_id"]}}, document, upsert=kind == "copied")
+                for document in documents
             ]
             try:
                 _raw(self.target).bulk_write(changes, ordered=False)
