@@ -79,7 +79,12 @@ def run(seed: int, seconds: float) -> Outcome:
             return error.reason
         except (Busy, Unfinished) as error:
             return type(error).__name__
-        if answer != {"content_type": content_type} or not data.startswith(_SIGNATURES[content_type]):
+        width, height = answer.pop("pixels")
+        if (
+            answer != {"content_type": content_type}
+            or min(width, height) < 1
+            or not data.startswith(_SIGNATURES[content_type])
+        ):
             outcome.failures.append(f"{seed}-{number}: {answer}, {data[:20]!r}")
         return "decoded"
 
