@@ -39,7 +39,7 @@ def stored(bucket: Bucket) -> set[str]:
 
 
 def test_every_way_to_name_a_file(app: Flask, real: PyMongo, bucket: Bucket) -> None:
-    file_ids: list[Any] = [put(bucket, f"{number}", b"x").id for number in range(12)]
+    file_ids: list[Any] = [put(bucket, f"{number}", b"x").id for number in range(15)]
     odd: list[Any] = ["text", 5, {"a": 1}, Binary(b"b"), Code("c")]
     for number, odd_id in enumerate(odd):
         document = {"filename": f"odd {number}", "length": 0, "chunkSize": 1, "uploadDate": datetime(2020, 1, 1)}
@@ -63,6 +63,9 @@ def test_every_way_to_name_a_file(app: Flask, real: PyMongo, bucket: Bucket) -> 
             {"avatar": [Code("c"), Regex("^5"), re.compile("5")]},
             {"avatar": {"$or": [{"$where": "1"}]}},
             {"avatar": None},
+            {"avatar": {str(one[12]): True}},
+            {"avatar": f'<img src="/files/?id={one[13]}&variant=thumb"> /files/?id={str(one[14]).upper()}'},
+            {"avatar": f"{one[11]}0"},
             {"other": one[11]},
             {},
         ]
@@ -77,7 +80,7 @@ def test_every_way_to_name_a_file(app: Flask, real: PyMongo, bucket: Bucket) -> 
     )
     assert [file["filename"] for file in data["unowned"]] == ["8", "11"]
     assert (data["found"], data["bytes"], data["deleted"]) == (2, 2, 0)
-    assert len(stored(bucket)) == 17
+    assert len(stored(bucket)) == 20
 
 
 def test_what_is_young_stays(app: Flask, real: PyMongo, bucket: Bucket) -> None:

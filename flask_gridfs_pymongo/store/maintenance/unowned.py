@@ -35,6 +35,7 @@ _BATCH = 500  # files
 _READ = 5000  # documents that are in memory at once
 _MAX_ASKED = 1024  # bytes of a value that is looked up: a query with some hundred texts or sub-documents has a limit
 _NO_ID = (NoneType, list, Regex, re.Pattern)  # an _id is none of these, and a query takes some for patterns
+_OBJECT_ID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{24}(?![0-9A-Fa-f])")
 _THUMBNAIL = "thumbnail_id"  # in the files document of a picture, by mongoengine
 
 
@@ -48,8 +49,9 @@ class Reference(NamedTuple):
 class Unowned:
     """The files of a bucket that no document names; a context manager.
 
-    A value names a file if it is the file's ``_id`` or, as a text, the 24 digits of it, by itself or within arrays,
-    sub-documents and DBRefs. A thumbnail of mongoengine's belongs to the picture that names it.
+    A value names a file if it is the file's ``_id`` or a text with the 24 digits of it, such as a URL, by itself or
+    within arrays, sub-documents (also as a key) and DBRefs. A thumbnail of mongoengine's belongs to the picture that
+    names it.
 
     :param references: ``COLLECTION.FIELD``, in the bucket's database; of a dotted name the longest collection counts
     :param older_than: younger files are left out: what will name them may not be stored yet
@@ -173,7 +175,7 @@ def _at(value: Any, path: Sequence[str]) -> Iterator[Any]:
 
 
 def _within(value: Any) -> Iterator[Any]:
-    """What may be an id: the value, those of its parts, and the ObjectId that a text stands for."""
+    """What may be an id: the value, those of its parts, and the ObjectIds in a text."""
     if isinstance(value, ObjectId):  # nearly all
         yield value
         return
@@ -183,10 +185,13 @@ def _within(value: Any) -> Iterator[Any]:
     if isinstance(value, list | Mapping):
         for part in value.values() if isinstance(value, Mapping) else value:
             yield from _within(part)
+    if isinstance(value, Mapping):
+        for key in value:
+            yield from map(ObjectId, _OBJECT_ID.findall(key))
     if not isinstance(value, _NO_ID) and not (isinstance(value, Mapping) and any(key[:1] == "$" for key in value)):
         yield value
-    if isinstance(value, str) and ObjectId.is_valid(value):
-        yield ObjectId(value)
+    if isinstance(value, str):
+        yield from map(ObjectId, _OBJECT_ID.findall(value))
 
 
 def _key(value: Any) -> bytes:
