@@ -20,7 +20,7 @@ from ...http.headers import PAGE, media_type
 from ...service.options import Options, options_of
 from ...service.texts import Message, translated
 from ...store import Bucket, CorruptFile, StoredFile, Version, ids
-from . import urls
+from . import markdown, urls
 from .excerpts import excerpt
 
 _TEMPLATES = "flask_gridfs_pymongo"
@@ -225,11 +225,15 @@ def details(bucket: Bucket, file: StoredFile, keys: Iterable[str], part: int, **
     found = _versions(bucket, file)
     data = describe_one(bucket, file, found)
     shown = {**data, **_describe_all(file, found), "count": data["versions"]}
+    kind = media_type(file.content_type)[0]
     try:
-        shown["excerpt"] = excerpt(bucket, file, part)
+        shown["excerpt"] = text = excerpt(bucket, file, part)
     except CorruptFile:
+        text = None
         shown |= {"excerpt": None, "damaged": True, "length": None}
-    is_framed = media_type(file.content_type)[0] == _FRAMED in options_of(urls.blueprint()).inline_types
+    if text is not None and text.total == 1 and kind in markdown.TYPES:
+        shown["markup"] = markdown.render(text.text)
+    is_framed = kind == _FRAMED in options_of(urls.blueprint()).inline_types
     framed = {"frame_src": "'self'"} if is_framed else None
     return page("details.html", shown, sources=framed, keys=list(keys), **more)
 
