@@ -61,8 +61,8 @@ class Attachment:
         :param document_id: the ``_id`` of the document
         :param fileobj: an object with a ``read`` method that returns bytes, such as one of ``request.files``, or a
             :class:`~pathlib.Path`
-        :param filename: the name of the file, stored unchanged; None: ``users/DOCUMENT_ID/me.jpg``, with the name of
-            *fileobj* at the end, or else that of the field
+        :param filename: the name of the file, stored unchanged; None: ``users/DOCUMENT_ID/avatar/me.jpg``, with the
+            name of *fileobj* at the end, or else that of the field
         :return: the stored file
         :raises LookupError: if there is no such document; nothing is stored
         :raises werkzeug.exceptions.HTTPException: 413 and 415, as in :meth:`.PyMongo.save_file`
@@ -151,5 +151,6 @@ class Attachment:
             else getattr(fileobj, "filename", None) or getattr(fileobj, "name", None)
         )
         last = PurePath(given).name if isinstance(given, str | PathLike) else ""
-        folder = f"{self._documents().name}/{document_id}/"
+        # Files of two fields are no versions of one name: phones call each picture the same.
+        folder = f"{self._documents().name}/{document_id}/{self._field}/"
         return clean(f"{folder}{clean(last) or self._field}")

@@ -60,18 +60,20 @@ class TestAttach:
         sent = FileStorage(io.BytesIO(PNG), "../a/i\u0308.png")
         with open(tmp_path / "me.png", "rb") as opened:
             for source, given, name in (
-                (tmp_path / "me.png", None, f"users/{ann}/me.png"),
-                (sent, None, f"users/{ann}/\u00ef.png"),
-                (opened, None, f"users/{ann}/me.png"),
-                (io.BytesIO(PNG), None, f"users/{ann}/avatar"),
-                (FileStorage(io.BytesIO(PNG), ".."), None, f"users/{ann}/avatar"),
+                (tmp_path / "me.png", None, f"users/{ann}/avatar/me.png"),
+                (sent, None, f"users/{ann}/avatar/\u00ef.png"),
+                (opened, None, f"users/{ann}/avatar/me.png"),
+                (io.BytesIO(PNG), None, f"users/{ann}/avatar/avatar"),
+                (FileStorage(io.BytesIO(PNG), ".."), None, f"users/{ann}/avatar/avatar"),
                 (io.BytesIO(PNG), "as given/ ", "as given/ "),
             ):
                 file = avatar.attach(ann, source, given)
                 assert (file.filename, file.content_type) == (name, "image/png")
+        cover = mongo.attachment("users", "cover").attach(ann, sent)  # keeping one version of each name deletes none
+        assert cover.filename == f"users/{ann}/cover/\u00ef.png"
         mongo.db.users.insert_many([{"_id": "../../x"}, {"_id": 7}])
         assert avatar.attach("../../x", sent).filename.startswith("users/x/")
-        assert avatar.attach(7, io.BytesIO(b"7")).filename == "users/7/avatar"
+        assert avatar.attach(7, io.BytesIO(b"7")).filename == "users/7/avatar/avatar"
 
     def test_what_is_refused_leaves_nothing(self, mongo: PyMongo, ann: Any) -> None:
         avatar = mongo.attachment("users", "avatar", types=("image/*",), max_size=100)
