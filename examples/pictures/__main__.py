@@ -139,7 +139,7 @@ def upload(page: Page) -> None:
     network.send("Network.enable")
     limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
     network.send("Network.emulateNetworkConditions", limits)
-    sizes = {"harbour at dawn.jpg": 1_000_000, "notes.txt": 600_000, "film.mp4": 9_000_000}
+    sizes = {"harbour at dawn.jpg": 1_000_000, "route.txt": 600_000, "film.mp4": 9_000_000}
     page.get_by_label("Add files").set_input_files(
         [{"name": name, "mimeType": "", "buffer": bytes(size)} for name, size in sizes.items()]
     )
