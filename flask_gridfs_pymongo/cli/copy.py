@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 from pymongo import MongoClient
-from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from ..store import Bucket, Mirror, reason
@@ -72,15 +72,17 @@ def copy_command(bucket: str, prefix: str | None, destination: str, delete: bool
 @contextmanager
 def _opened(destination: str) -> Iterator[Bucket]:
     match = _DESTINATION.fullmatch(destination)
-    database = None
-    if match:
-        try:
-            database = parse_uri(match[1], connect_timeout=5)["database"]
-        except (InvalidURI, ConfigurationError, ValueError) as error:
-            raise Failure(f"--to: {error}") from None
-    if not match or not database:
-        raise Failure("--to must be a MongoDB URI with a database, a colon and the bucket: mongodb://other/shop:fs")
-    with closing(MongoClient[dict[str, Any]](match[1])) as client:
+    form = Failure("--to must be a MongoDB URI with a database, a colon and the bucket: mongodb://other/shop:fs")
+    if not match:
+        raise form
+    try:
+        database = parse_uri(match[1], connect_timeout=5)["database"]
+        client = MongoClient[dict[str, Any]](match[1])
+    except (PyMongoError, OSError, ValueError) as error:
+        raise Failure(f"--to: {error}") from None
+    with closing(client):
+        if not database:
+            raise form
         try:
             client.admin.command("ping")
             yield Bucket(client[database], match[2])

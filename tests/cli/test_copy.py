@@ -242,6 +242,8 @@ def test_a_source_in_use(real: PyMongo, bucket: Bucket) -> None:
         ("mongodb://localhost:27017", "--to must be"),
         ("mongodb://localhost:27017:fs", "--to must be"),
         ("mongodb://:::/x:fs", "--to"),
+        ("mongodb://localhost/x?tls=true&tlsCAFile=/missing:fs", "--to"),
+        ("mongodb://localhost/x?minPoolSize=2&maxPoolSize=1:fs", "--to"),
         ("mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=200:fs", "x.fs"),
         (None, "the bucket itself"),
     ],
