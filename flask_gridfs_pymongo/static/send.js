@@ -8,7 +8,7 @@ const ANSWER = 120; // seconds that an answer may take once everything was sent
 const KEPT = 7 * 86400; // seconds for which this browser knows an upload's address
 
 /** What the server said no to; its message is for people. */
-export class Refused extends Error {
+class Refused extends Error {
   constructor(request, failed) {
     let detail = "";
     try {
