@@ -484,13 +484,6 @@ class TestScreens:
         assert widths == ["2px", "1px", "1px"]
         assert adjusted == ["auto"] * 3  # its texts are in the colours of the system, too
 
-    def test_a_file_that_cannot_be_shown_has_no_empty_place_for_it(self, page: Page, site: Site) -> None:
-        page.request.put(f"{site.address}/files/data.bin", data=b"\0")
-        for name, columns in (("page.html", 2), ("paper.pdf", 2), ("data.bin", 1)):
-            page.goto(f"{site.address}/files/{name}?details")
-            shown = page.locator(".file").evaluate("file => getComputedStyle(file).gridTemplateColumns")
-            assert len(shown.split()) == columns, name
-
     def test_axe_finds_nothing_in_a_selection_or_a_pdf(self, page: Page, site: Site) -> None:
         for target in ("?folder=photos/2026/", "?view=table", "paper.pdf?details"):
             page.goto(f"{site.address}/files/{target}")

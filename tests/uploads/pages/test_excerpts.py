@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -84,3 +85,19 @@ def test_a_page_shows_a_part_as_text_and_says_which(client: Client, mongo: PyMon
     assert "part=1&amp;order=size" in page
     assert "part=3&amp;order=size" in page
     assert 'role="region"' not in browser.get("/uploads/a.html?details&part=4", headers=HTML).text
+
+
+def test_a_page_with_nothing_to_show_has_the_icon(client: Client, mongo: PyMongo) -> None:
+    browser = client(authorize=everyone)
+    cases = [("a.zip", b"PK\3\4", "archive"), ("a.bin", b"\0", "file"), ("a.txt", b"", "text"), ("a.png", b"", "image")]
+    cases += [
+        ("b.pdf", b"%PDF-1.4", "pdf"),
+        ("b.txt", b"b", ""),
+        ("b.svg", b"<svg/>", ""),
+        ("b.png", PNG, ""),
+        ("b.mp3", b"ID3", ""),
+    ]
+    for name, content, icon in cases:
+        mongo.save_file(name, io.BytesIO(content))
+        page = browser.get(f"/uploads/{name}?details", headers=HTML).text
+        assert re.findall('<span class="icon (.*?)"', page) == ([icon] if icon else []), name
