@@ -85,19 +85,19 @@ def _part(folder: str) -> Iterator[str]:
     """Make a temporary file; it is locked until the end of the block, so that :func:`remove_leftovers` spares it."""
     while True:
         path = os.path.join(folder, f".gridfs-{token_hex(8)}.part")
-        with open(path, "xb") as file:
-            if fcntl is None:
-                file.close()
-            else:
-                with suppress(OSError):  # of a file system without locks
-                    fcntl.flock(file, fcntl.LOCK_EX)
-            if os.path.exists(path):  # it may have been removed before it was locked
-                try:
+        try:  # an interrupt may come as soon as it is there
+            with open(path, "xb") as file:
+                if fcntl is None:
+                    file.close()
+                else:
+                    with suppress(OSError):  # of a file system without locks
+                        fcntl.flock(file, fcntl.LOCK_EX)
+                if os.path.exists(path):  # it may have been removed before it was locked
                     yield path
-                finally:
-                    with suppress(OSError):
-                        os.unlink(path)
-                return
+                    return
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
 
 
 def is_part(name: str) -> bool:
