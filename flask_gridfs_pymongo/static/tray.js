@@ -41,7 +41,7 @@ export class Row {
     this.element = element(
       "li",
       {},
-      element("span", { className: "name", dir: "auto", textContent: name }),
+      element("span", { className: "name", dir: "auto", title: name, textContent: name }),
       element("span", { className: "facts" }, part("size"), " ", part("note"), " ", part("state")),
       element("progress", { max: 1, value: 0, ariaLabel: name }),
       button("cancel", texts.cancel, actions.cancel),

@@ -225,7 +225,7 @@ class TestWhoMayWrite:
 
         query = "" if folder is None else f"?folder={folder}"
         page = client(authorize=authorize).get(f"/uploads/{query}", headers=HTML).text
-        assert ('class="upload"' in page) == ("Drop files here" in page) == shown
+        assert ('class="upload"' in page) == ("addable" in page) == shown
         assert set(asked) == {folder or ""}
 
     def test_nobody_adds_to_what_is_read_only(self, client: Client) -> None:
