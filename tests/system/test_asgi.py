@@ -25,7 +25,7 @@ def test_mounted_under_starlette(uri: str, tmp_path: Path) -> None:
     text = named("asgi").replace("mongodb://localhost/shop", uri).replace("workers=16", "workers=2")
     (tmp_path / "asgi.py").write_text(text)
     command = (sys.executable, "-m", "uvicorn", "--port", "0", "--app-dir", str(tmp_path), "asgi:app")
-    film = content(20_000_000)
+    film = content(60_000_000)  # more than all sockets hold
     with ExitStack() as stack:
         db = stack.enter_context(pymongo.MongoClient(uri)).get_default_database()
         address, _ = stack.enter_context(running(command, tmp_path / "log"))
@@ -52,7 +52,7 @@ def test_mounted_under_starlette(uri: str, tmp_path: Path) -> None:
             return int(db["fs.chunks"].count_documents({"files_id": {"$nin": db["fs.files"].distinct("_id")}}))
 
         upload = TusClient(files).uploader(
-            file_stream=io.BytesIO(film), chunk_size=8_000_000, metadata={"filename": "film"}
+            file_stream=io.BytesIO(film), chunk_size=24_000_000, metadata={"filename": "film"}
         )
         upload.upload()
         assert upload.url.startswith(f"{files}?upload=")
