@@ -8,6 +8,7 @@ const index = panel && new URL(panel.dataset.index, location.href).pathname;
 /** Whether this is our own page, and not one of the application that shows a listing. */
 const own = Boolean(panel?.querySelector(".listing"));
 let listed = location.href; // the listing below what is open
+let latest = 0; // the number of the last page that was asked for
 let [opened, focused] = []; // the URL of what is open, and what opened it
 
 const over = element("dialog", { className: "over" });
@@ -19,12 +20,14 @@ function isPage({ origin, pathname, searchParams }) {
   return named || (pathname.endsWith("/") && !searchParams.has("id") && !searchParams.has("asset"));
 }
 
-/** Show the page at *url*, or what the server answers to the fields *body*. */
-export async function go(url, body = null, push = true) {
+/** Show the page at *url*, or what the server answers to the fields *body*; *step* is what that is in the history. */
+export async function go(url, body = null, step = "pushState") {
   if (!own) return body ? submit(url, body) : location.assign(url);
   if (!mayLeave()) return;
   const how = body ? { method: "POST", body } : {};
+  const asked = (latest += 1);
   const answer = await fetch(url, { ...how, headers: { Accept: "text/html" } }).catch(() => null);
+  if (!body && asked !== latest) return; // the visitor went elsewhere meanwhile
   const isHtml = answer?.headers.get("Content-Type")?.startsWith("text/html");
   if (!isHtml) return body ? tell(panel.dataset.failed, false, true) : location.assign(url);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -34,12 +37,12 @@ export async function go(url, body = null, push = true) {
   if (body && asks && !answer.ok) return tell(asks.querySelector("p").textContent, false, true);
   const isFile = !asks && !fresh.querySelector(".listing");
   // From file to file, one is still a step away from the listing.
-  if (push && !asks && answer.url !== location.href) history[isFile && over.open ? "replaceState" : "pushState"](null, "", url.includes("#") ? `${answer.url.split("#")[0]}#${url.split("#")[1]}` : answer.url);
+  if (step && !asks && answer.url !== location.href) history[isFile && over.open ? "replaceState" : step](null, "", url.includes("#") ? `${answer.url.split("#")[0]}#${url.split("#")[1]}` : answer.url);
   if (!asks) document.title = page.title;
   if (asks || isFile) return open(fresh);
   if (over.open) over.close();
   exchange(fresh);
-  if (push && answer.url !== listed) scrollTo(0, 0);
+  if (step && answer.url !== listed) scrollTo(0, 0);
   listed = answer.url;
 }
 
@@ -87,10 +90,9 @@ export function close() {
   else history.back();
 }
 
-/** Remember the view or the order that a link chooses, for URLs that name none; Back leads to places, not to views. */
-function keep(name, url) {
-  document.cookie = `uploads_${name}=${url.searchParams.get(name)}; path=${index}; max-age=31536000; samesite=lax`;
-  history.replaceState(null, "", url);
+/** Remember the view or the order that a link chooses, for URLs that name none. */
+function keep(name, { searchParams }) {
+  document.cookie = `uploads_${name}=${searchParams.get(name)}; path=${index}; max-age=31536000; samesite=lax`;
 }
 
 if (own) {
@@ -103,7 +105,7 @@ if (own) {
     event.preventDefault();
     if (link.dataset.keep) keep(link.dataset.keep, url);
     if (link.closest(".listing")) focused = link;
-    go(url.href);
+    go(url.href, null, link.dataset.keep ? "replaceState" : "pushState"); // Back leads to places, not to views
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -129,6 +131,6 @@ if (own) {
     if (!mayLeave()) return history.pushState(null, "", opened);
     if (location.href.split("#")[0] === listed) {
       if (over.open) over.close();
-    } else go(location.href, null, false);
+    } else go(location.href, null, "");
   });
 }
