@@ -89,6 +89,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_each_module_imports_alone() -> None:
     """Also without what the packages that it is in import."""
     subprocess.run([sys.executable, "-c", _ALONE, *MODULES], cwd=PACKAGE.parent, check=True)

@@ -26,6 +26,8 @@ from ..conftest import BIG, put, read
 from ..helpers.commands import call, plant, start, tree
 from ..helpers.replica import until
 
+pytestmark = pytest.mark.slow
+
 
 def ended(process: subprocess.Popen[bytes], number: int) -> None:
     """Let it go on to its end, which the signal *number* has told it."""

@@ -20,6 +20,7 @@ from ..helpers.tus import TUS, patch
 _READ_EVERYTHING = ("check", "check --verify", "check --repair")
 
 
+@pytest.mark.slow
 def test_each_command_on_chunks_names_the_shard_key(uri: str) -> None:
     with mongos(uri) as (proxy, address), opened(address) as doors:
         fill(doors.bucket)
@@ -85,6 +86,7 @@ SWEPT: dict[str, tuple[Callable[[Doors], int], int, dict[str, int]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("name", SWEPT)
 def test_any_command_may_fail_for_a_while(uri: str, monkeypatch: pytest.MonkeyPatch, name: str, done: bool) -> None:
@@ -144,6 +146,7 @@ CODES += (406, 407, 433, 449, 450, 453, 462, 9001, 9996, 13388, 56846, 91331)
 NOT_PRIMARY = (91, 189, 10058, 10107, 11600, 11602, 13435, 13436)  # the driver knows these in the error of a command
 
 
+@pytest.mark.slow
 def test_each_code_that_passes(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the error of a command, or of a document, and by a label alone."""
     monkeypatch.setattr(retries, "_PAUSE", 0.001)

@@ -65,6 +65,7 @@ def test_no_link_leads_to_other_schemes(url: str) -> None:
             assert re.match(r"https?:|mailto:|[^:]*$", href), (text, href)
 
 
+@pytest.mark.slow
 def test_hostile_texts_take_bounded_time_and_space() -> None:
     pieces = [
         *("[", "![", "[a](", "](", '[a](b "', "[a\n", "[a]: b 'c\n", "[a]: /x\n", "[![a](b)](c) ", "\\", "&", "&#x"),
