@@ -16,6 +16,8 @@ from ..conftest import HTML, form, missing
 from ..helpers.doors import EXPECTED, OPERATIONS, Doors, fill, opened, outcomes
 from ..helpers.replica import standalone
 
+pytestmark = pytest.mark.slow
+
 _COLLECTIONS = ("fs.files", "fs.chunks", "fs.uploads", "fs.variants", "fs.dav")
 _WRITES = ["find", "insert", "update", "remove"]
 # The actions of each user on the collections of the bucket, and on no others.
