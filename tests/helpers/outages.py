@@ -116,7 +116,9 @@ def keep_asking(address: str, name: str, stop: threading.Event) -> list[tuple[in
     return seen
 
 
-def survives(serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any], *options: str, longest: float = 5) -> None:
+def survives(
+    serve: Serve, logs: Path, uri: str, disturb: Callable[[], Any], *options: str, longest: float = 10
+) -> None:
     """Eight downloads and four uploads are under way, and new requests come, while *disturb* does what it does.
 
     No download is silent for more than the *longest* seconds.

@@ -121,6 +121,7 @@ def test_by_touch(opened: Open, site: Site) -> None:
     page.get_by_role("link", name="Table").tap()
     expect(page.get_by_role("table")).to_be_visible()
     page.get_by_role("link", name="Tiles").tap()
+    expect(page.get_by_role("table")).to_have_count(0)
     page.locator(".menu summary").first.tap()
     page.get_by_role("link", name="Name", exact=True).tap()
     listed(page, "both/", *FIRST)
