@@ -119,7 +119,7 @@ class Attachment:
         return self._documents().with_options(write_concern=self._bucket().files.write_concern)
 
     def _change(self, document_id: Any, change: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Change the document; return what was in the field before, in a document; None: there is none."""
+        """Change the document; return what was in the field before, in a document; None if the document is missing."""
         found: dict[str, Any] | None = self._collection().find_one_and_update(
             {"_id": {"$eq": document_id}}, change, projection={self._field: 1}
         )

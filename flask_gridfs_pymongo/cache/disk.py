@@ -22,8 +22,9 @@ from functools import partial
 from threading import Lock, Thread
 
 from .entry import Entry
-from .folder import Folder, Part
+from .folder import Folder
 from .memory import Memory
+from .part import Part
 
 _BLOCK = 256 * 1024  # bytes that are read at once
 _MAX_FETCHED = 64 * 1024 * 1024  # bytes of a file that is fetched whole as a range of it was read

@@ -25,12 +25,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from .part import OPEN, Part, is_written, unlink
+
 _NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}(-[0-9a-f]{64})?(\.part)?")
 _SHARD = re.compile("[0-9a-f]{2}")
-_OPEN = os.O_NOFOLLOW | os.O_NONBLOCK  # nonblocking, as a pipe may stand in a file's place
-_GROUP_MAY_READ = 0o640  # and so may a web server in the folder's group
-_PATIENCE = 60  # seconds that a file may take to be written, and a second for each:
-_SLOWEST = 4 * 1024 * 1024  # bytes
 _LOW_WATER = 0.9  # of the size, after an eviction
 _STEP = 0.01  # of the size, which a process may write before it looks at the whole folder again
 _PROCESSES = 16  # that together write no more than what is left
@@ -87,7 +85,7 @@ class Folder:
         if length > self.size * _LOW_WATER:
             return None
         with self._shard(name, make=True) as shard:
-            part = Part(self, os.dup(shard), f"{name}.part")
+            part = Part(os.dup(shard), f"{name}.part", self.note_use)
         try:
             if part.claim(length) and self._make_room(length):
                 return part
@@ -103,7 +101,7 @@ class Folder:
         if names:
             with self._shard(prefix) as shard:
                 for name in names:
-                    _unlink(name, shard)
+                    unlink(name, shard)
 
     def note_use(self, name: str, hits: int = 1) -> None:
         """Note that a file is used just now."""
@@ -168,24 +166,13 @@ class Folder:
             return True
         return self.sweep() <= self.size
 
-    def _is_written(self, name: str, patience: float | None = None) -> bool:
-        """Whether a process is writing a part, and began no more than *patience* seconds ago."""
+    def _is_written(self, name: str) -> bool:
         with self._shard(name) as shard:
-            try:
-                fd = os.open(name, os.O_RDONLY | _OPEN, dir_fd=shard)
-            except OSError:
-                return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return patience is None or time.time() - os.fstat(fd).st_atime <= patience
-        finally:
-            os.close(fd)
-        return False
+            return is_written(name, shard)
 
     def _remove(self, row: Row) -> None:
         with self._shard(row.name) as shard:
-            _unlink(row.name, shard)
+            unlink(row.name, shard)
 
     def _names(self, prefix: str) -> Iterator[str]:
         with suppress(FileNotFoundError), self._shard(prefix) as shard:
@@ -241,7 +228,7 @@ class Folder:
 
     @contextmanager
     def _uses(self, flags: int) -> Iterator[int]:
-        fd = os.open(os.path.join(self.path, _USES), flags | _OPEN, 0o600)
+        fd = os.open(os.path.join(self.path, _USES), flags | OPEN, 0o600)
         try:
             yield fd
         finally:
@@ -253,89 +240,10 @@ class Folder:
         return b""
 
 
-class Part:
-    """A file that is being written, under a name of its own. Its writer holds its lock; a dead process holds none.
-
-    :param shard: the folder that it is in, which is closed with it
-    """
-
-    def __init__(self, folder: Folder, shard: int, name: str) -> None:
-        self._folder, self._shard, self._name = folder, shard, name
-        self._fd = -1
-
-    def __enter__(self) -> Part:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def claim(self, length: int) -> bool:
-        """Create it, unless another process or thread writes it and is not too slow."""
-        for _ in range(2):
-            try:
-                self._fd = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._shard)
-            except FileExistsError:
-                if self._folder._is_written(self._name, _PATIENCE + length / _SLOWEST):
-                    return False
-                _unlink(self._name, self._shard)
-            else:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.utime(self._fd, (time.time(), 0))  # when it began, which writing does not change
-                os.ftruncate(self._fd, length)  # counts from now on
-                return True
-        return False
-
-    def write(self, data: bytes) -> None:
-        """Write the next bytes."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
-
-    def commit(self, name: str, modified: float) -> os.stat_result | None:
-        """Make it the file *name*.
-
-        :param modified: its date, in seconds
-        :return: what :func:`os.fstat` says of it; None if another process thought this one too slow
-        """
-        if os.geteuid() == 0:
-            above = os.fstat(self._shard)
-            os.fchown(self._fd, above.st_uid, above.st_gid)
-        os.fchmod(self._fd, _GROUP_MAY_READ)
-        with suppress(OverflowError, OSError):  # a date that the file system does not have
-            os.utime(self._fd, ns=(time.time_ns(), round(modified * 1000) * 1_000_000))
-        os.fsync(self._fd)
-        if not self._is_there():
-            return None
-        os.rename(self._name, name, src_dir_fd=self._shard, dst_dir_fd=self._shard)
-        self._name = ""
-        self._folder.note_use(name, hits=0)
-        return os.fstat(self._fd)
-
-    def close(self) -> None:
-        """Remove it unless it was committed."""
-        if self._fd >= 0:
-            if self._name and self._is_there():
-                with suppress(OSError):
-                    os.unlink(self._name, dir_fd=self._shard)
-            os.close(self._fd)
-            self._fd = -1
-        if self._shard >= 0:
-            os.close(self._shard)
-            self._shard = -1
-
-    def _is_there(self) -> bool:
-        """Whether its name still means this file."""
-        try:
-            there = os.stat(self._name, dir_fd=self._shard, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(there, os.fstat(self._fd))
-
-
 def _opened(name: str, shard: int) -> int | None:
     """Open a file; None if it is not one, or others may write to it."""
     try:
-        fd = os.open(name, os.O_RDONLY | _OPEN, dir_fd=shard)
+        fd = os.open(name, os.O_RDONLY | OPEN, dir_fd=shard)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link; a socket
             return None
@@ -346,11 +254,6 @@ def _opened(name: str, shard: int) -> int | None:
         return fd
     os.close(fd)
     return None
-
-
-def _unlink(name: str, shard: int) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=shard)
 
 
 def _slot(name: str) -> int:

@@ -38,8 +38,8 @@ def unowned_command(
     """Find the files that no document names, while the bucket is in use.
 
     A field has the id of a file, or an array or a sub-document with ids, also in texts such as URLs; mongoengine's
-    FileField and ImageField (--bucket images) are such fields. Name every field that has ids of files: what none of
-    them names is told, and deleted with --delete.
+    FileField and ImageField (--bucket images) are such fields. Name every field that has ids of files: a file that
+    none of them names is listed, and deleted with --delete.
 
     \b
     Exit status:

@@ -68,7 +68,7 @@ class StoredFile:
     charset: str | None = None
     """of text; None if the document has none"""
     pixels: tuple[int, int] | None = None
-    """width and height of a picture as it is shown; None: not known, or it is none"""
+    """width and height of a picture as it is shown; None: unknown, or it is not a picture"""
     named: bool = True
     """whether the file can be found by its name; otherwise only by its ``_id``"""
     dated: bool = True

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import http.client
 import io
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +15,10 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_gridfs_pymongo import PyMongo
 
-from ..conftest import BIG, content, everyone, missing, serving
+from ..conftest import BIG, content, everyone, serving
 from ..helpers.blocks import named
-from ..helpers.nginx import NGINX
+from ..helpers.nginx import running_nginx
 from ..helpers.pictures import corners, encoded
-from ..helpers.replica import until
 from ..helpers.wire import CONDITIONS
 
 pytestmark = pytest.mark.clients
@@ -88,24 +84,6 @@ class Front:
         if not any(url in path for path in self.handed):
             ask(self.front, url)
         return ask(self.front, url, method, **fields)
-
-
-@contextmanager
-def running_nginx(folder: Path, locations: str) -> Iterator[str]:
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        missing("install nginx (Debian: apt-get install nginx-light)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = NGINX.format(folder=folder, location=locations).replace("listen unix:", f"listen 127.0.0.1:{port}; #")
-    (folder / "nginx.conf").write_text(config)
-    with subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as process:
-        try:
-            until(lambda: (folder / "pid").exists(), 10)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import io
+import shutil
+import socket
+import subprocess
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from ..conftest import missing
 from .blocks import named
+from .replica import until
 
 
 def sound(seconds: int = 120, rate: int = 44100) -> bytes:
@@ -16,7 +24,7 @@ def sound(seconds: int = 120, rate: int = 44100) -> bytes:
     return output.getvalue()
 
 
-NGINX = """
+_NGINX = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ }}
 http {{
@@ -25,8 +33,26 @@ http {{
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     ZONE
     server {{
-        listen unix:{folder}/nginx.sock;
-        {location}
+        listen 127.0.0.1:{port};
+        {locations}
     }}
 }}
 """.replace("ZONE", named("nginx-zone").replace("/var/cache/nginx", "{folder}"))
+
+
+@contextmanager
+def running_nginx(folder: Path, locations: str) -> Iterator[str]:
+    """The address of an nginx with *locations* and its files in *folder*."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        missing("install nginx (Debian: apt-get install nginx-light)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port, locations=locations))
+    with subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as process:
+        try:
+            until(lambda: (folder / "pid").exists(), 10)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()

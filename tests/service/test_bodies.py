@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +21,9 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.service import bodies
 from flask_gridfs_pymongo.store.resumable.lease import LEASE_TTL
 
-from ..conftest import missing, start_gunicorn
+from ..conftest import start_gunicorn
 from ..helpers.blocks import named
-from ..helpers.nginx import NGINX
-from ..helpers.replica import until
+from ..helpers.nginx import running_nginx
 
 PIECE, PIECES, MORE = bytes(1024 * 1024), 8, 12
 LENGTH, LIMIT = len(PIECE) * PIECES, len(PIECE) * (PIECES + 1)
@@ -92,23 +89,10 @@ def test_so_does_one_for_more_than_a_file_or_a_request_may_have(server: str) -> 
 @pytest.fixture(scope="module", params=["as in the docs", "by default"])
 def proxied(server: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server behind nginx."""
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        missing("install nginx (Debian: apt-get install nginx-light)")
     location = named("nginx-proxy") if request.param == "as in the docs" else PLAIN
     location = location.replace("http://127.0.0.1:8000", server)
-    folder = tmp_path_factory.mktemp("nginx")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = NGINX.format(folder=folder, location=location).replace("listen unix:", f"listen 127.0.0.1:{port}; #")
-    (folder / "nginx.conf").write_text(config)
-    with subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as process:
-        try:
-            until(lambda: (folder / "pid").exists(), 10)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    with running_nginx(tmp_path_factory.mktemp("nginx"), location) as address:
+        yield address
 
 
 PLAIN = "location / { client_max_body_size 0; proxy_pass http://127.0.0.1:8000; }"

@@ -18,7 +18,7 @@ from flask_gridfs_pymongo import PyMongo
 
 from ..conftest import missing, start_gunicorn
 from ..helpers.blocks import named
-from ..helpers.nginx import NGINX, sound
+from ..helpers.nginx import running_nginx, sound
 
 pytestmark = pytest.mark.clients
 
@@ -86,25 +86,17 @@ def test_chromiums_player_seeks_by_ranges(server: str, page: Page) -> None:
 
 
 def test_nginx_serves_ranges_of_a_permanent_url_from_its_cache(server: str, tmp_path: Path) -> None:
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        missing("install nginx (Debian: apt-get install nginx-light)")
     address = server.removesuffix("/uploads/")
     location = named("nginx-slices")  # the docs' own
     location = location.replace("http://127.0.0.1:8000", address)
     location = location.replace("slice 1m;", "slice 1m; add_header X-Cache $upstream_cache_status;")
-    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, location=location))
     details = curl("-H", "Accept: application/json", f"{server}data?details", cwd=tmp_path)
     permanent = details.split('"permanent_url": "')[1].split('"')[0]
     start, stop = 1_000_000, 2_200_000  # in three slices
-    with subprocess.Popen([nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]) as process:
-        try:
-            caches = []
-            for _ in range(2):
-                socket = ["--retry", "10", "--retry-all-errors", "--retry-delay", "1", "--unix-socket", "nginx.sock"]
-                what = ["-r", f"{start}-{stop - 1}", "-o", "part", "-w", "%{http_code} %header{x-cache}"]
-                caches.append(curl(*socket, *what, f"http://nginx{permanent}", cwd=tmp_path))
-                assert (tmp_path / "part").read_bytes() == DATA[start:stop]
-            assert caches == ["206 MISS", "206 HIT"]
-        finally:
-            process.terminate()
+    with running_nginx(tmp_path, location) as front:
+        caches = []
+        for _ in range(2):
+            what = ["-r", f"{start}-{stop - 1}", "-o", "part", "-w", "%{http_code} %header{x-cache}"]
+            caches.append(curl(*what, f"{front}{permanent}", cwd=tmp_path))
+            assert (tmp_path / "part").read_bytes() == DATA[start:stop]
+        assert caches == ["206 MISS", "206 HIT"]
