@@ -1,4 +1,4 @@
-"""A database for a demo: a MongoDB server of its own, whose files are gone when it ends."""
+"""A database for a demo: a MongoDB server of its own, whose files are deleted when it ends."""
 
 from __future__ import annotations
 
