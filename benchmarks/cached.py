@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,11 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.helpers.blocks import named
-from tests.helpers.nginx import NGINX
+from tests.helpers.nginx import NGINX, running_nginx
 
 from .measure import Server, answer, request
-
-STATIC = "location /static/ {{ alias {folder}/; }}"
 
 
 @contextmanager
@@ -33,24 +28,15 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def nginx(made: Path, application: Server) -> Iterator[Server | None]:
     """nginx before an application; ``/static/`` has the files of the folder. None without nginx."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
+    if NGINX is None:
         yield None
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     location = named("nginx-proxy").replace("/uploads/", "/").replace(":8000", f":{application.port}")
-    location += named("nginx-accel").replace("/var/cache/shop/", f"{made}/cache/") + STATIC.format(folder=made)
-    config = NGINX.format(folder=made, location=location).replace("listen unix:", f"listen 127.0.0.1:{port}; #")
-    (made / "nginx.conf").write_text(config)
-    with subprocess.Popen([program, "-p", str(made), "-c", str(made / "nginx.conf")]) as process:
-        try:
-            while not (made / "pid").exists():
-                time.sleep(0.01)
-            yield Server(process.pid, port)
-        finally:
-            process.terminate()
+    location += (
+        named("nginx-accel").replace("/var/cache/shop/", f"{made}/cache/") + f"location /static/ {{ alias {made}/; }}"
+    )
+    with running_nginx(made, location) as address:
+        yield Server(0, int(address.rpartition(":")[2]))
 
 
 def views(server: Server, paths: Sequence[str]) -> float:

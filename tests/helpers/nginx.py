@@ -24,7 +24,7 @@ def sound(seconds: int = 120, rate: int = 44100) -> bytes:
     return output.getvalue()
 
 
-_NGINX = """
+_CONFIG = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ }}
 http {{
@@ -40,17 +40,19 @@ http {{
 """.replace("ZONE", named("nginx-zone").replace("/var/cache/nginx", "{folder}"))
 
 
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
 @contextmanager
 def running_nginx(folder: Path, locations: str) -> Iterator[str]:
     """The address of an nginx with *locations* and its files in *folder*."""
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
+    if NGINX is None:
         missing("install nginx (Debian: apt-get install nginx-light)")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port, locations=locations))
-    with subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as process:
+    (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, port=port, locations=locations))
+    with subprocess.Popen([NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as process:
         try:
             until(lambda: (folder / "pid").exists(), 10)
             yield f"http://127.0.0.1:{port}"
