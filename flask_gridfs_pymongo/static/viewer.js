@@ -22,7 +22,10 @@ function beside(nav, isOver) {
   const link = (url, rel, textContent) => url && nav.append(element("a", { href: url, rel, className: "button", textContent }));
   link(previous, "prev", nav.dataset.previous);
   link(next, "next", nav.dataset.next);
-  if (isOver) nav.append(element("button", { type: "button", className: "quiet", textContent: "✕", ariaLabel: nav.dataset.close, onclick: close }));
+  if (isOver) {
+    nav.append(element("button", { type: "button", className: "quiet", textContent: "✕", ariaLabel: nav.dataset.close, onclick: close }));
+    nav.closest(".over").prepend(nav); // where it stays while the file is scrolled
+  }
   nav.hidden = !nav.children.length;
 }
 

@@ -474,6 +474,7 @@ class TestScreens:
     def test_forced_colours_show_what_is_selected(self, page: Page, site: Site) -> None:
         page.emulate_media(forced_colors="active")
         page.goto(f"{site.address}/files/")
+        expect(page.locator(".new summary")).to_have_css("border-top-width", "1px")  # its ground is not seen
         page.get_by_role("checkbox", name="Select notes.txt").check()
         widths, adjusted = (
             page.locator(".files > li:not(.folder)").evaluate_all(

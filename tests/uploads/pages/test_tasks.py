@@ -136,6 +136,9 @@ def test_by_touch(opened: Open, site: Site) -> None:
     }"""
     page.locator(".over .preview").evaluate(swipe)
     expect(page.locator(".over h1")).to_have_text("b.png")
+    page.locator(".over").evaluate("over => { over.scrollTop = over.scrollHeight; }")
+    expect(page.locator(".over h1")).not_to_be_in_viewport()
+    expect(page.get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
     do("Close")
     expect(page.locator(".over")).to_be_hidden()
     assert page.url == listing
