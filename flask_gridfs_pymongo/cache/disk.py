@@ -218,21 +218,16 @@ class Disk:
                     self._is_working = True
 
     def _work(self) -> None:
-        for job in self._waiting():
-            try:
-                job()
-            except Exception as error:
-                self._note(error)
-
-    def _waiting(self) -> Iterator[Callable[[], None]]:
         while True:
             with self._lock:
                 if not self._jobs:
                     self._is_working = False
                     return
-                key = next(iter(self._jobs))
-                job = self._jobs[key]
-            yield job
+                key, job = next(iter(self._jobs.items()))
+            try:
+                job()
+            except Exception as error:
+                self._note(error)
             with self._lock:
                 self._jobs.pop(key, None)
 
@@ -256,8 +251,5 @@ def _times(found: os.stat_result) -> tuple[int, ...]:
 
 
 def _digest(fd: int) -> str:
-    digest, offset = hashlib.sha256(), 0
-    while data := os.pread(fd, _BLOCK, offset):
-        digest.update(data)
-        offset += len(data)
-    return digest.hexdigest()
+    with open(fd, "rb", buffering=0, closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,7 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NamedTuple
 
 from .part import OPEN, Part, is_written, unlink
@@ -190,14 +190,11 @@ class Folder:
         path = os.path.join(self.path, name[:2])
         if make:
             self._make(path)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
+        with _descriptor(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as fd:
             own = os.fstat(fd)
             if own.st_mode & 0o022 or own.st_uid not in (os.geteuid(), os.stat(self.path).st_uid):
                 raise PermissionError(f"others may write to {path}")
             yield fd
-        finally:
-            os.close(fd)
 
     def _make(self, path: str) -> None:
         """Make a folder in ours, which keeps the group of ours, whatever the umask."""
@@ -206,38 +203,36 @@ class Folder:
         os.makedirs(self.path, 0o750, exist_ok=True)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
+        with _descriptor(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as fd:
             own, wanted = os.fstat(fd), os.stat(self.path)
             with suppress(PermissionError):
                 if (own.st_uid, own.st_gid) != (wanted.st_uid, wanted.st_gid):
                     os.fchown(fd, wanted.st_uid if os.geteuid() == 0 else -1, wanted.st_gid)
             os.fchmod(fd, 0o2750)
-        finally:
-            os.close(fd)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process at a time evict."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with _descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY) as fd:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(fd)
 
-    @contextmanager
-    def _uses(self, flags: int) -> Iterator[int]:
-        fd = os.open(os.path.join(self.path, _USES), flags | OPEN, 0o600)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+    def _uses(self, flags: int) -> AbstractContextManager[int]:
+        return _descriptor(os.path.join(self.path, _USES), flags | OPEN, 0o600)
 
     def _table(self) -> bytes:
         with suppress(OSError), self._uses(os.O_RDONLY) as uses:
             return os.pread(uses, _SLOTS * _SLOT.size, 0)
         return b""
+
+
+@contextmanager
+def _descriptor(path: str, flags: int, mode: int = 0o777) -> Iterator[int]:
+    fd = os.open(path, flags, mode)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _opened(name: str, shard: int) -> int | None:

@@ -13,7 +13,7 @@ from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, StoredFile
 from .batches import batches
 from .group import Failure, bucket_options, gridfs, plain
-from .paths import StoredMatch, folder, is_folder, name_given, name_into, new_name, spelled, stored_files
+from .paths import StoredMatch, ensure_named, folder, is_folder, name_given, name_into, new_name, spelled, stored_files
 from .report import Report
 from .transfers import Transfers, transferring
 
@@ -147,7 +147,7 @@ def _with_new_names(
             matches = sorted(matches, key=lambda one: len(one.rest))
         for one in matches:
             with report.trying(one.name):
-                one.ensure_named()
+                ensure_named(one.file)
                 new = name_into(destination, one, into_folder)
                 if new == one.file.filename:
                     raise ValueError("source and destination are the same")

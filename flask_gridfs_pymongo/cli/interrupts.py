@@ -14,7 +14,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -38,7 +37,7 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _stop(self, number: int | None = None, frame: FrameType | None = None) -> None:
+    def _stop(self, *_: object) -> None:
         self._came = self._holds
         if not self._holds and time.monotonic() >= self._until:
             self._until = time.monotonic() + _CLEANUP_TIMEOUT

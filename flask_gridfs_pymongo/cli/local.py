@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator
 from ..http.filenames import WINDOWS_DEVICE, compose
 from .replacing import is_part
 
-BLOCK_SIZE = 256 * 1024
-"""bytes that are read at once"""
 _INVALID = [  # what makes a name invalid as a path, and why
     (re.compile("(^|/)(/|$)"), "one of its folders has no name"),
     (re.compile(r"(^|/)\.\.?(/|$)"), "one of its folders is . or .."),
@@ -114,8 +112,5 @@ def walk(folder: str, refuse: _Callback, skip: _Callback) -> Iterator[str]:
 
 def sha256(path: str) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
-    hashed = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(BLOCK_SIZE):
-            hashed.update(block)
-    return hashed.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

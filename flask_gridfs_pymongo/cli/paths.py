@@ -61,14 +61,6 @@ class StoredMatch(NamedTuple):
         """The name to show: see :func:`name_of`."""
         return name_of(self.file)
 
-    def ensure_named(self) -> None:
-        """Refuse a file without a name.
-
-        :raises ValueError: if it has none
-        """
-        if not self.file.named:
-            raise ValueError("it has no name, or one that is not UTF-8")
-
 
 class LocalMatch(NamedTuple):
     """A local file that an argument means; the fields are as in :class:`StoredMatch`."""
@@ -81,6 +73,12 @@ class LocalMatch(NamedTuple):
 def name_of(file: StoredFile) -> str:
     """Return the name of a file for messages."""
     return file.filename or f"(no name, id {file.key})"
+
+
+def ensure_named(file: StoredFile) -> None:
+    """Raise ValueError if a file has no name."""
+    if not file.named:
+        raise ValueError("it has no name, or one that is not UTF-8")
 
 
 def folder(name: str) -> str:

@@ -14,7 +14,7 @@ from ..store import Bucket, CorruptFile, StoredFile
 from . import local
 from .destination import Destination
 from .group import bucket_options, gridfs
-from .paths import StoredMatch, below, check_folder, folder, name_of, spelled
+from .paths import below, check_folder, ensure_named, folder, name_of, spelled
 from .transfers import Transfers, transferring
 
 _STORE = "gridfs:"
@@ -106,7 +106,7 @@ def _bring(transfers: Transfers, top: str, local_top: str, destination: Destinat
 
     for file in transfers.bucket.prefetched(below(transfers.bucket, top), is_missing):
         with report.trying(name_of(file)):
-            StoredMatch(file, "").ensure_named()
+            ensure_named(file)
             if file.marks_folder:
                 destination.make(file, file.filename.removeprefix(top))
                 continue

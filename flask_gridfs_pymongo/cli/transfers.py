@@ -20,10 +20,10 @@ from .batches import batches
 from .destination import Destination
 from .group import Failure, bucket_options, ensure_output, gridfs, open_bucket, plain
 from .interrupts import Interrupts
-from .local import BLOCK_SIZE
 from .paths import (
     LocalMatch,
     check_folder,
+    ensure_named,
     is_folder,
     local_files,
     name_given,
@@ -37,6 +37,8 @@ from .paths import (
 )
 from .replacing import writing
 from .report import Report
+
+_BLOCK_SIZE = 256 * 1024  # bytes that are read at once
 
 
 class Transfers:
@@ -53,7 +55,7 @@ class Transfers:
         :param size: bytes; None: unknown
         :param unless_same: store nothing if by then the newest version has this content, as another command stored it
         """
-        blocks = iter(partial(source.read, BLOCK_SIZE), b"")
+        blocks = iter(partial(source.read, _BLOCK_SIZE), b"")
         with self.bucket.writer(name) as writer, suppress(_SameContent):
             for block in self.report.counted(name, size, blocks):
                 writer.write(block)
@@ -94,7 +96,7 @@ class Transfers:
 
         def read() -> Iterator[bytes]:
             with open(path, "rb") as source:
-                for block in self.report.counted(name, None, iter(partial(source.read, BLOCK_SIZE), b"")):
+                for block in self.report.counted(name, None, iter(partial(source.read, _BLOCK_SIZE), b"")):
                     hashed.update(block)
                     yield block
 
@@ -203,7 +205,7 @@ def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
         top = Destination(destination, store)
         for one in prefetched(store, stored_files(store, names, transfers.report)):
             with transfers.report.trying(one.name):
-                one.ensure_named()
+                ensure_named(one.file)
                 if one.file.marks_folder:
                     top.make(one.file, one.rest)
                 elif into_folder or one.within:
