@@ -50,8 +50,7 @@ def delete(found: Member) -> Errors:
     found.check_parent_unlocked()
     errors: Errors = {}
     allowed = _attempt(found.tree()[::-1], _may_delete, errors)
-    if isinstance(found, File):
-        found.check_again()
+    found.check_again()
     _remove(allowed, errors)
     return errors
 

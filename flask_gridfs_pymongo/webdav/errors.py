@@ -1,30 +1,12 @@
-"""Errors as answers of WebDAV; the log has details.
-
-::
-
-    with as_dav_errors():
-        permit(options, "write", name)
-"""
+"""Errors as answers of WebDAV; the log has details."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from wsgidav.dav_error import DAVError
 
 from ..service.errors import RETRY_AFTER, failure_of, log_failure
-
-
-@contextmanager
-def as_dav_errors() -> Iterator[None]:
-    """Turn any error into a DAVError, which WsgiDAV can report for each of several resources."""
-    try:
-        yield
-    except Exception as error:
-        raise as_dav_error(error) from error
 
 
 def as_dav_error(error: Exception) -> DAVError:

@@ -25,7 +25,6 @@ from ..service.operations import after_save, check_preconditions
 from ..service.receive import save_body
 from ..service.rights import permit
 from ..store import StoredFile
-from .errors import as_dav_errors
 from .names import spelled, storable
 from .resource import Resource
 from .saves import filled, note
@@ -85,12 +84,6 @@ class File(Resource, DAVNonCollection):
     def get_content(self) -> None:
         """Never called, but WsgiDAV requires it: it does not answer GET here."""
         raise NotImplementedError
-
-    def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
-        if not dry_run:
-            with as_dav_errors():
-                self.check_again()
-        super().set_property_value(name, value, dry_run=dry_run)
 
     def begin_write(self, *, content_type: str | None = None) -> _Put:
         return _Put(self)

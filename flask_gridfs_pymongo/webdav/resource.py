@@ -17,7 +17,7 @@ from ..service.clients import owner_of
 from ..service.options import Rules
 from ..service.rights import may, permit
 from ..store import MAX_PROPERTIES, Dav, StoredFile
-from .errors import as_dav_errors
+from .errors import as_dav_error
 from .locks import LockStorage, active
 
 
@@ -70,6 +70,9 @@ class Resource:
     def stored_name(self) -> str:
         """The name of a file, the path of a folder with a slash at its end, or empty for the top."""
         return self.path[1:]
+
+    def check_again(self) -> None:
+        """Check preconditions again, just before a change; only those of a file may fail by now."""
 
     def check_if(self) -> None:
         """Abort with 412 if the request's If field is false for this resource (RFC 4918 section 10.4)."""
@@ -126,15 +129,19 @@ class Resource:
         return self.options.read_only or not name or not may(self.options, "write", name)
 
     def set_property_value(self, name: str, value: Any, *, dry_run: bool = False) -> None:
-        with as_dav_errors():
+        try:
             if not self.stored_name:
                 abort(403, "Properties of the top cannot be changed.")
             permit(self.options, "write", self.stored_name)
             if dry_run:  # WsgiDAV tries all changes before it makes any
                 self._changes += 1
+            else:
+                self.check_again()
             if self._changes > MAX_PROPERTIES:
                 abort(400, f"Change at most {MAX_PROPERTIES} properties at once.")
             super().set_property_value(name, value, dry_run=dry_run)  # type: ignore[misc]
+        except Exception as error:  # WsgiDAV reports a DAVError for each property
+            raise as_dav_error(error) from error
 
     def get_property_value(self, name: str) -> Any:
         if name == "{DAV:}supportedlock" and self.prevent_locking():
