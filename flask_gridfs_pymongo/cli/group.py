@@ -33,6 +33,7 @@ _MODULES = (
     "expire",
     "export",
     "indexes",
+    "links",
     "listing",
     "sync",
     "transfers",

@@ -22,6 +22,7 @@ from .errors import (
 )
 from .indexes import INDEXES, Index, index_problem
 from .integrity import is_utf8
+from .links import Link, Links
 from .listing.by_value import ORDERS, is_descending, key_of, position
 from .listing.names import folders_of, parent_of
 from .listing.page import Key, Page, Row, Visibility
@@ -69,6 +70,8 @@ __all__ = [
     "IndexConflict",
     "Key",
     "LeaseLost",
+    "Link",
+    "Links",
     "Lock",
     "Mirror",
     "NewFile",

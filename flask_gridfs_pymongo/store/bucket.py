@@ -22,6 +22,7 @@ from ..cache import Entry, Memory
 from .arguments import check_types
 from .collections import Collections
 from .dav import Dav
+from .links import Links
 from .listing.by_value import ORDERS, walk
 from .listing.in_folder import in_folder
 from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first
@@ -75,6 +76,7 @@ class Bucket:
         self.uploads = ResumableUploads(self._versions, self._claims)
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
+        self.links = Links(self.collections)
         self._streams, self._disk = streams, disk
         self.accel = disk is not None and disk.accel is not None
         """whether a web server may send files of the file cache: see :meth:`handed_over`"""

@@ -76,6 +76,8 @@ class Collections:
         """variants of pictures (:mod:`.variants`)"""
         self.dav: Documents = database[f"{base}.dav"].with_options(**options, read_preference=primary)
         """locks, properties and empty folders of the network drive (:mod:`.dav`)"""
+        self.links: Documents = database[f"{base}.links"].with_options(**options, read_preference=primary)
+        """links for uploading and sharing without a login (:mod:`.links`)"""
         self.primary = Primary(
             self.files.with_options(read_preference=primary), self.chunks.with_options(read_preference=primary)
         )
@@ -106,7 +108,7 @@ class Collections:
 
     def of(self, index: Index) -> Documents:
         """Return the collection that *index* belongs to, read from the primary."""
-        beside = {"uploads": self.uploads, "variants": self.variants}
+        beside = {"uploads": self.uploads, "variants": self.variants, "links": self.links}
         found: Documents = {**self.primary._asdict(), **beside}[index.collection]
         return found
 

@@ -35,7 +35,7 @@ _logger = logging.getLogger("flask_gridfs_pymongo")
 class Index(NamedTuple):
     """An index of a bucket."""
 
-    collection: Literal["files", "chunks", "uploads", "variants"]
+    collection: Literal["files", "chunks", "uploads", "variants", "links"]
     keys: list[tuple[str, int]]
     options: dict[str, Any]
     loss: str = ""

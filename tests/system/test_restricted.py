@@ -18,7 +18,7 @@ from ..helpers.replica import standalone
 
 pytestmark = pytest.mark.slow
 
-_COLLECTIONS = ("fs.files", "fs.chunks", "fs.uploads", "fs.variants", "fs.dav")
+_COLLECTIONS = ("fs.files", "fs.chunks", "fs.uploads", "fs.variants", "fs.dav", "fs.links")
 _WRITES = ["find", "insert", "update", "remove"]
 # The actions of each user on the collections of the bucket, and on no others.
 _USERS = {"complete": [*_WRITES, "listIndexes", "createIndex"], "plain": _WRITES, "narrow": _WRITES}
