@@ -155,14 +155,22 @@ def _bmp() -> _Parser:
 
 
 def _webp() -> _Parser:
-    """RFC 9649. Nothing if it has EXIF, which comes after the picture."""
+    """Nothing if it has EXIF, which comes after the picture."""
     head = yield 6, 22
-    if head[:4] != b"WEBP":
+    kind, data = head[4:8], head[12:]
+    if head[:4] != b"WEBP" or (kind == b"VP8X" and data[0] & 0x08):
         return None
-    kind, flags, data = head[4:8], head[12], head[12:]
+    return webp_size(kind, data)
+
+
+def webp_size(kind: bytes, data: bytes) -> Size:
+    """Return the size of a WebP (RFC 9649).
+
+    :param kind: of its first chunk
+    :param data: the first 10 bytes in that
+    """
     if kind == b"VP8X":
-        size = int.from_bytes(data[4:7], "little") + 1, int.from_bytes(data[7:10], "little") + 1
-        return None if flags & 0x08 else size
+        return int.from_bytes(data[4:7], "little") + 1, int.from_bytes(data[7:10], "little") + 1
     if kind == b"VP8L":
         bits = int.from_bytes(data[1:5], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..images import LIMITS
+from ..pixels import webp_size
 from . import bitmaps, colours
 from .errors import Undecodable
 
@@ -178,17 +179,9 @@ def _tiff(source: bytes) -> Prepared:
     return Prepared(source, tile[_TILE[0]] * tile[_TILE[1]])
 
 
-# WebP (RFC 9649)
 def _webp(source: bytes) -> Prepared:
     """With zeros for what is missing, up to three quarters; libwebp takes memory for the canvas at once."""
-    kind, head = source[12:16], source[20:30].ljust(10, b"\0")
-    if kind == b"VP8X":
-        width, height = 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
-    elif kind == b"VP8L":
-        bits = int.from_bytes(head[1:5], "little")
-        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    else:
-        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    width, height = webp_size(source[12:16], source[20:30].ljust(10, b"\0"))
     promised = min(8 + int.from_bytes(source[4:8], "little"), 4 * len(source))
     return Prepared(source.ljust(promised, b"\0"), width * height)
 

@@ -82,7 +82,7 @@ def unpackable(names: Iterable[str]) -> list[str]:
     also if only case differs or with a folder, get a number. A slash at the end stays: it names a folder.
     """
     paths = ["/".join([*_segments(name), *([""] * name.endswith("/"))]) or "unnamed" for name in names]
-    taken = {path[:end].casefold() for path in paths for end in _slashes(path)}
+    taken = {path[: slash.start()].casefold() for path in paths for slash in re.finditer("/", path)}
     numbers: dict[str, int] = {}
     return [path if path.endswith("/") else _untaken(path, taken, numbers) for path in paths]
 
@@ -92,10 +92,6 @@ def _segments(name: str) -> Iterable[str]:
         plain = re.sub('[<>:"|?*]', "_", shortened(clean(segment), 240)).rstrip(". ")
         if plain:
             yield f"_{plain}" if WINDOWS_DEVICE.fullmatch(plain) else plain
-
-
-def _slashes(path: str) -> Iterable[int]:
-    return (found.start() for found in re.finditer("/", path))
 
 
 def _untaken(path: str, taken: set[str], numbers: dict[str, int]) -> str:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -109,7 +108,7 @@ def metadata(fields: Fields) -> dict[str, str]:
             raise ValueError("Upload-Metadata is invalid: a key is empty, not ASCII, or given twice")
         try:
             found[key] = base64.b64decode(encoded.strip(), validate=True).decode(errors="surrogateescape")
-        except binascii.Error:
+        except ValueError:
             raise ValueError(f"Upload-Metadata is invalid: the value of {key!r} is not base64") from None
     return found
 
@@ -153,7 +152,7 @@ def checksum(fields: Fields) -> Checksum | None:
         raise ValueError(f"Upload-Checksum: the algorithm must be one of {', '.join(ALGORITHMS)}")
     try:
         return Checksum(algorithm, base64.b64decode(encoded.strip(), validate=True))
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise ValueError("Upload-Checksum is invalid: its digest is not base64") from None
 
 

@@ -252,7 +252,7 @@ class Bucket:
         """
         file = filename if isinstance(filename, StoredFile) else self._one(filename, version, id)
         check_types(changes=changes)
-        changed = update_metadata(self.collections, file, changes)
+        changed = update_metadata(self._versions, file, changes)
         if changed is None:
             raise FileNotFoundError(f"{file.filename!r} was deleted meanwhile")
         return changed

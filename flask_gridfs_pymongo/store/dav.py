@@ -31,7 +31,7 @@ from .errors import QuotaExceeded
 from .listing.names import parent_of, successor
 from .locks import LOCKS, Lock, Locks, locked
 from .model import StoredFile, upload_date
-from .retry import is_unconfirmed, missing_right, retry
+from .retry import duplicates, missing_right, retry
 
 MAX_PROPERTIES = 100
 """of a file or folder"""
@@ -49,7 +49,6 @@ _SWEPT_FOLDERS = 50  # folders looked at if a client has too many
 # Prefixes of an _id, for ranges of its index: a folder's path follows, or the parent folder of what has a property.
 _FOLDER, _PROPERTY = "folder:", "property:"
 _MAX_SWEPT = 4  # properties checked in one sweep
-_DUPLICATE_KEY = 11000  # the server's code
 _BATCH = 500  # folders
 _COPIED = 200  # properties that are in memory at once
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -275,10 +274,7 @@ class Dav:
         try:
             self._retry(lambda: self._collection.insert_many(documents, ordered=False))
         except BulkWriteError as error:
-            refused = error.details["writeErrors"]
-            if is_unconfirmed(error) or {one["code"] for one in refused} != {_DUPLICATE_KEY}:
-                raise
-            there = {one["index"] for one in refused}
+            there = duplicates(error)
             return [document for index, document in enumerate(documents) if index not in there]
         return documents
 

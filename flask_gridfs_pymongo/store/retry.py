@@ -24,6 +24,7 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
+_DUPLICATE_KEY = 11000  # the server's code
 DISK_FULL = 14031
 """the server's code OutOfDiskSpace"""
 NO_PLAN = 291
@@ -152,6 +153,17 @@ def is_unconfirmed(error: PyMongoError) -> bool:
     if isinstance(error, BulkWriteError):
         return bool(error.details and error.details.get("writeConcernErrors"))
     return isinstance(error, WriteConcernError)
+
+
+def duplicates(error: BulkWriteError) -> set[int]:
+    """Return the places of the documents that a unique index refused.
+
+    :raises pymongo.errors.BulkWriteError: *error*, if anything else went wrong
+    """
+    refused = error.details["writeErrors"]
+    if is_unconfirmed(error) or {one["code"] for one in refused} != {_DUPLICATE_KEY}:
+        raise error
+    return {one["index"] for one in refused}
 
 
 def is_outage(error: PyMongoError) -> bool:

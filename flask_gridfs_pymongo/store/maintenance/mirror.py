@@ -24,10 +24,10 @@ from pymongo.errors import BulkWriteError
 from ..bucket import Bucket
 from ..integrity import whole
 from ..model import StoredFile
+from ..retry import duplicates
 from ..writing.batches import batches
 
 _BATCH = 500  # files
-_DUPLICATE = 11000  # the server's code DuplicateKey
 _BYTES = 16 * 1024 * 1024  # of chunks in an insert
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_MS
@@ -123,10 +123,7 @@ class Mirror:
         try:
             collection.insert_many(chunks, ordered=False)
         except BulkWriteError as error:
-            errors = error.details["writeErrors"]
-            if not errors or any(one["code"] != _DUPLICATE for one in errors):
-                raise
-            refused = [chunks[one["index"]] for one in errors]
+            refused = [chunks[index] for index in duplicates(error)]
             found = collection.find({"_id": {"$in": [chunk["_id"] for chunk in refused]}})
             there = {chunk.raw for chunk in found}  # by another run, or one that was killed
             return [chunk["files_id"] for chunk in refused if chunk.raw not in there]
@@ -142,10 +139,7 @@ class Mirror:
             try:
                 _raw(self.target).bulk_write(changes, ordered=False)
             except BulkWriteError as error:
-                errors = error.details["writeErrors"]
-                if not errors or any(one["code"] != _DUPLICATE for one in errors):
-                    raise
-                refused = {one["index"] for one in errors}
+                refused = duplicates(error)
         for number, document in enumerate(documents):
             yield Step("failed" if number in refused else kind, self._file(document))
 

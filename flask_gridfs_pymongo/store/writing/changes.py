@@ -2,7 +2,7 @@
 
 ::
 
-    update_metadata(collections, file, {"title": "Notes", "draft": None})
+    update_metadata(versions, file, {"title": "Notes", "draft": None})
     rename(versions, claims, "notes.txt", "archive/notes.txt")
 """
 
@@ -20,7 +20,6 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from .. import ids
-from ..collections import Collections
 from ..dav import Dav
 from ..model import NOTE, StoredFile, unless_expired, upload_date
 from ..retry import retry
@@ -35,7 +34,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _BATCH = 1000  # documents
 
 
-def update_metadata(collections: Collections, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
+def update_metadata(versions: Versions, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
     """Set keys of a version's metadata one by one, so that concurrent changes to other keys are kept.
 
     :param changes: new values; None removes a key
@@ -54,14 +53,13 @@ def update_metadata(collections: Collections, file: StoredFile, changes: Mapping
     update = {operator: names for operator, names in update.items() if names}  # before 5.0 MongoDB refuses empty ones
     if not update:
         return file
-    files, own = collections.files, {"_id": {"$eq": file.id}}
+    files, own = versions.collections.files, {"_id": {"$eq": file.id}}
     if "metadata" in file.fields:  # not a mapping
         if file.fields["metadata"] is not None:
             raise TypeError("the file's metadata is not a mapping: another tool put something else there")
         retry(files, lambda: files.update_one({**own, "metadata": None}, {"$set": {"metadata": {}}}))
     changed = retry(files, lambda: files.find_one_and_update(own, update, return_document=ReturnDocument.AFTER))
-    options, now = collections.codec_options, collections.clock.now
-    return StoredFile.from_document(changed, options=options, now=now) if changed else None
+    return versions.stored(changed) if changed else None
 
 
 def expire_older(versions: Versions, expired: StoredFile) -> None:

@@ -78,7 +78,8 @@ def preview(
     fields: Mapping[str, Any] | None = None,
 ) -> StoredFile:
     """Return the file that :class:`Commit` will make of *content*; only its date will differ."""
-    return _file(versions, _document(filename, content, content_type, fields))
+    document = _document(filename, content, content_type, fields)
+    return versions.stored(versions.collections.as_read(document))
 
 
 class _State(Enum):
@@ -157,7 +158,8 @@ class Commit:
                         raise
                 if self.is_placed:
                     self._sweep()
-                    return Saved(_file(self._versions, self._document), unless_expired(self._newest))
+                    file = self._versions.stored(self._versions.collections.as_read(self._document))
+                    return Saved(file, unless_expired(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
             raise IndexConflict(
                 f"{self._filename!r} could not be stored as the newest version: the unique index on previous "
@@ -346,12 +348,6 @@ def _document(
         "sha256": content.sha256,
         **({"pictureSize": list(content.pixels)} if content.pixels and mimetype.meaning(bare).lower() in TYPES else {}),
     }
-
-
-def _file(versions: Versions, document: Mapping[str, Any]) -> StoredFile:
-    collections = versions.collections
-    options, now = collections.codec_options, collections.clock.now
-    return StoredFile.from_document(collections.as_read(document), options=options, now=now)
 
 
 def _date_after(newest: StoredFile | None, now: datetime) -> datetime:

@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from .. import ids
 from ..collections import Documents
 from ..model import StoredFile
-from ..retry import codes, is_unconfirmed, retry
+from ..retry import duplicates, retry
 from ..strict import check_name
 from ..versions import Versions, newest_in
 from .batches import Attempts, batches
@@ -25,7 +25,6 @@ from .changes import as_claim, left_behind, mark, rename, unmark
 from .claims import NO_CLAIM, Claims, place
 
 _BATCH = 500  # names
-_DUPLICATE_KEY = 11000  # the server's code
 _Check = Callable[[StoredFile], None]
 
 
@@ -173,7 +172,5 @@ def _write(files: Documents, changes: Sequence[UpdateOne | UpdateMany], *, order
     try:
         retry(files, partial(files.bulk_write, changes, ordered=ordered))
     except BulkWriteError as error:
-        if is_unconfirmed(error) or codes(error) - {error.code} != {_DUPLICATE_KEY}:
-            raise
-        return {refused["index"] for refused in error.details["writeErrors"]}
+        return duplicates(error)
     return set()
