@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -177,6 +178,7 @@ _WITH_URI_TOO: dict[str, tuple[str, _Check]] = {
     "DOCUMENT_CLASS": ("document_class", _document_class),
     "CONNECT": ("connect", _boolean),
 }
+_WITHOUT_EFFECT: dict[str, tuple[str, _Check]] = {"AUTO_START_REQUEST": ("auto_start_request", _boolean)}
 # What is not the driver's.
 _OUR_SETTINGS: dict[str, tuple[str, _Check]] = {
     "MEMORY_CACHE": ("memory_cache", _at_least_zero),
@@ -205,67 +207,59 @@ def read(
     :raises TypeError, ValueError: naming the setting that is wrong
     """
 
-    def setting(suffix: str) -> Any:
-        return config.get(f"{prefix}_{suffix}")
-
-    def take(rows: Mapping[str, tuple[str, _Check]]) -> dict[str, Any]:
-        found = {}
-        for suffix, (option, check) in rows.items():
-            if (value := setting(suffix)) is not None:
-                found[option] = check(f"{prefix}_{suffix}", value)
-        return found
-
-    if (auto_start := setting("AUTO_START_REQUEST")) is not None:
-        _boolean(f"{prefix}_AUTO_START_REQUEST", auto_start)
+    take = partial(_take, config, prefix)
+    arguments = arguments or {}
+    if take(_WITHOUT_EFFECT):
         warnings.warn(
             f"{prefix}_AUTO_START_REQUEST has no effect since PyMongo 3; remove it",
             DeprecationWarning,
             stacklevel=4,
         )
     options: dict[str, Any] = {"tz_aware": True, **take(_WITH_URI_TOO)}
-    uri = setting("URI") if uri is None else uri
-    if isinstance(uri, str):
-        uri = uri.rstrip()  # files with secrets end with a line break
-        if re.search(r"[\0-\x1f\x7f]", uri):
-            raise ValueError(f"{prefix}_URI must have no control characters, such as line breaks and tabs")
-    mongomock = False
-    if uri is not None:
-        mongomock = isinstance(uri, str) and uri.startswith("mongomock://")
-        named, dbname = _parse(f"{prefix}_URI", uri)
+    uri = config.get(f"{prefix}_URI") if uri is None else uri
+    if uri is None:
+        dbname = config.get(f"{prefix}_DBNAME")
+        options |= {"host": ["localhost"], "port": 27017, **take(_WITHOUT_URI)}
+    else:
+        uri, named, dbname = _parse(f"{prefix}_URI", uri)
         options = {name: value for name, value in options.items() if name.lower() not in named}
         options["host"] = re.sub("^mongomock:", "mongodb:", uri)
-    else:
-        dbname = setting("DBNAME")
-        options |= {"host": ["localhost"], "port": 27017, **take(_WITHOUT_URI)}
-    options |= {name: value for name, value in (arguments or {}).items() if name not in _OURS}
+    options |= {name: value for name, value in arguments.items() if name not in _OURS}
     if uri is None:
-        _check_credentials(prefix, options)
-        if "username" in options and options.get("authMechanism") not in _EXTERNAL_MECHANISMS:
-            options.setdefault("authSource", "admin" if dbname is None else dbname)
+        _complete_credentials(prefix, options, dbname)
     name = app_name if dbname is None else dbname
     if not _is_database_name(name):
         # Not quoted: with an unescaped password, a part of it may be taken for the database.
         wrong = f"{name!r}" if uri is None or dbname is None else f"the database in {prefix}_URI"
-        advice = (
-            f"set {prefix}_DBNAME"
-            if uri is None
-            else f"name a database in {prefix}_URI, which overrides {prefix}_DBNAME"
-        )
+        advice = "set {0}_DBNAME" if uri is None else "name a database in {0}_URI, which overrides {0}_DBNAME"
         raise ValueError(
-            f'{wrong} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); {advice}'
+            f'{wrong} is not a database name (63 bytes, none of / \\ . " $ * < > : | ? or space); '
+            + advice.format(prefix)
         )
-    ours = take(_OUR_SETTINGS)
-    given = {option: value for option, value in (arguments or {}).items() if option in _OURS and value is not None}
-    ours |= {option: _OURS[option](option, value) for option, value in given.items()}
+    given = {option: value for option, value in arguments.items() if option in _OURS and value is not None}
+    ours = take(_OUR_SETTINGS) | {option: _OURS[option](option, value) for option, value in given.items()}
     if "accel" in ours and "file_cache" not in ours:
         raise ValueError(f"accel needs file_cache, the folder whose files are sent: set {prefix}_FILE_CACHE")
-    return Settings(name, options, mongomock, **ours)
+    return Settings(name, options, uri is not None and uri.startswith("mongomock://"), **ours)
 
 
-def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:
-    """Return the names of the options in *uri*, in lower case, and its database."""
+def _take(config: Mapping[str, Any], prefix: str, rows: Mapping[str, tuple[str, _Check]]) -> dict[str, Any]:
+    """Return the options of those of *rows* that are set, checked."""
+    found = {}
+    for suffix, (option, check) in rows.items():
+        setting = f"{prefix}_{suffix}"
+        if (value := config.get(setting)) is not None:
+            found[option] = check(setting, value)
+    return found
+
+
+def _parse(setting: str, uri: Any) -> tuple[str, set[str], str | None]:
+    """Return *uri* as the driver takes it, the names of its options in lower case, and its database."""
+    uri = _string(setting, uri).rstrip()  # files with secrets end with a line break
+    if re.search(r"[\0-\x1f\x7f]", uri):
+        raise ValueError(f"{setting} must have no control characters, such as line breaks and tabs")
     # Only the address of an SRV URI needs the network, not its options and its database.
-    plain, _, query = re.sub(r"^(mongodb\+srv|mongomock)://", "mongodb://", _string(setting, uri)).partition("?")
+    plain, _, query = re.sub(r"^(mongodb\+srv|mongomock)://", "mongodb://", uri).partition("?")
     if uri.startswith("mongodb+srv://"):  # these options are an error with any other scheme
         query = "&".join(option for option in re.split("[&;]", query) if not option.lower().startswith("srv"))
     plain += f"?{query}" if query else ""
@@ -277,13 +271,16 @@ def _parse(setting: str, uri: Any) -> tuple[set[str], str | None]:
             f"{setting} is not a MongoDB URI (mongodb://user:password@host:port/database?option=value); "
             "in user and password, percent-encode every : / ? # [ ] @ and %"
         ) from None
-    return {name.lower() for name in parsed["options"]}, parsed["database"]
+    return uri, {name.lower() for name in parsed["options"]}, parsed["database"]
 
 
-def _check_credentials(prefix: str, options: Mapping[str, Any]) -> None:
-    both_or_neither = ("username" in options) == ("password" in options)
-    if not both_or_neither and options.get("authMechanism") in _PASSWORD_MECHANISMS:
+def _complete_credentials(prefix: str, options: dict[str, Any], dbname: str | None) -> None:
+    """Check user name and password, and set where the user is defined."""
+    mechanism = options.get("authMechanism")
+    if ("username" in options) != ("password" in options) and mechanism in _PASSWORD_MECHANISMS:
         raise ValueError(f"set both {prefix}_USERNAME and {prefix}_PASSWORD, or neither")
+    if "username" in options and mechanism not in _EXTERNAL_MECHANISMS:
+        options.setdefault("authSource", "admin" if dbname is None else dbname)
 
 
 def _is_database_name(name: Any) -> bool:
