@@ -19,7 +19,7 @@ _ENCODED = re.compile(r"\s*(?:=\?[\w-]+\?[BbQq]\?[^?]*\?=\s*)+")
 _ESCAPE = re.compile(r'\\([\\"])')
 
 
-def filename_of(disposition: str, otherwise: str | None) -> str | None:
+def filename_of(disposition: str, otherwise: str | None = None) -> str | None:
     """Read the file name of a part.
 
     ``filename*`` (RFC 8187) takes precedence over ``filename``; encoded words (RFC 2047) are decoded; in the full paths
