@@ -35,7 +35,7 @@ from .usage import Usage, usage
 from .variants import Variants
 from .versions import Version, Versions
 from .writing.batches import NewFile, Ready, commit_many, prefetched, save_many
-from .writing.changes import prepend, rename, update_metadata
+from .writing.changes import finish, prepend, rename, update_metadata
 from .writing.claims import Claims
 from .writing.commit import Check, Saved
 from .writing.deletes import delete_all_many, delete_versions
@@ -255,6 +255,7 @@ class Bucket:
         changed = update_metadata(self._versions, file, changes)
         if changed is None:
             raise FileNotFoundError(f"{file.filename!r} was deleted meanwhile")
+        finish(self._versions, changed)
         return changed
 
     def _one(self, filename: str | None, version: int, id: Any) -> StoredFile:

@@ -70,6 +70,7 @@ WRITES: dict[str, tuple[Callable[[Bucket, str, str, str], Any], _Outcome]] = {
         lambda store, a, b, c: (put(store, c, b"x"), store.copy(c, a)),
         lambda data: [[b"x"], data, [b"x"]],
     ),
+    "metadata of b": (lambda store, a, b, c: store.update_metadata(b, {"x": 1}), lambda data: [[], data, []]),
     "delete b": (lambda store, a, b, c: store.delete(b), lambda data: [[], [], []]),
     "delete a, move": (lambda store, a, b, c: (store.delete(a), store.rename(a, b)), lambda data: [[], data, []]),
 }
