@@ -97,7 +97,7 @@ def _pieces(chunks: Documents, file: StoredFile, streams: Semaphore | None, star
         begin = n
         try:
             with _documents(chunks, file, n, last, streams) as documents:
-                for document in _in_time(documents):
+                for document in _in_time(documents, chunks):
                     if whole(document["n"]) != n:
                         break
                     yield piece(document.get("data"))
@@ -140,8 +140,7 @@ def _documents(
             with ExitStack() as stack:
                 try:
                     stream = stack.enter_context(find(cursor_type=CursorType.EXHAUST, batch_size=batch))
-                    with pymongo.timeout(_ANSWER_TIMEOUT):
-                        head = next(stream, None)
+                    head = next(_in_time(stream, chunks), None)
                 except (InvalidOperation, OperationFailure):
                     head = None  # PyMongo or an old mongos refuses; any other error comes again from the plain find
                 if head is not None:
@@ -153,10 +152,14 @@ def _documents(
         yield found
 
 
-def _in_time(documents: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield *documents*; a server that does not answer in :data:`_ANSWER_TIMEOUT` seconds has failed."""
+def _in_time(documents: Iterator[dict[str, Any]], chunks: Documents) -> Iterator[dict[str, Any]]:
+    """Yield *documents*; a server that does not answer in :data:`_ANSWER_TIMEOUT` seconds has failed.
+
+    The client's server selection timeout counts if it is shorter, as the driver waits this long for a server, too.
+    """
+    seconds = min(_ANSWER_TIMEOUT, chunks.database.client.options.server_selection_timeout)
     while True:
-        with pymongo.timeout(_ANSWER_TIMEOUT):
+        with pymongo.timeout(seconds):
             document = next(documents, None)
         if document is None:
             return

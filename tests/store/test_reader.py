@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from threading import Semaphore
 from typing import Any
 
+import pymongo
 import pytest
+from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo.store import Bucket, CorruptFile
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from ..conftest import content, put
+
+
+def test_a_database_that_went_after_the_document_was_read_costs_one_selection_timeout(store: Bucket) -> None:
+    saved = put(store, "large", bytes(5_000_000))
+    with pymongo.MongoClient[Any]("mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=200") as lost:
+        for streams in (0, 1):
+            start = time.monotonic()
+            with pytest.raises(AutoReconnect):
+                Bucket(lost.get_default_database(), streams=Semaphore(streams)).read(saved)
+            assert time.monotonic() - start < 5
 
 
 class TestCorruption:
