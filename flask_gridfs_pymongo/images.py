@@ -30,7 +30,7 @@ LIMITS = {
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 _MAX_SIDE = 4096  # pixels
 _MAX_PIXELS = 1_000_000_000  # that any format of ours can have
-_VERSION = 4  # to be raised when the results change
+_VERSION = 5  # to be raised when the results change
 
 
 @dataclass(frozen=True)

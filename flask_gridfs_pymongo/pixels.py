@@ -17,7 +17,7 @@ Size = tuple[int, int]
 _Parser = Generator[tuple[int, int], bytes, "Size | None"]  # yields how much to pass over, and how much to read then
 _MAX_STEPS = 10_000  # segments, chunks or boxes before the size
 _MAX_READ = 65_536  # bytes of one of them
-_ORIENTATION = 0x0112  # the EXIF tag
+_ORIENTATION, _SHORT = 0x0112, 3  # the EXIF tag, and its type
 
 
 def stored_size(value: Any) -> Size | None:
@@ -86,22 +86,21 @@ def _turned(size: Size, orientation: int) -> Size:
     return size[::-1] if 5 <= orientation <= 8 else size
 
 
-def _orientation(exif: bytes) -> int:
-    """From EXIF without its prefix: a TIFF header and a directory (TIFF 6.0)."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}[exif[:4]]
-    start = struct.unpack_from(f"{order}I", exif, 4)[0]
-    for number in range(struct.unpack_from(f"{order}H", exif, start)[0]):
-        tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * number)
-        if tag == _ORIENTATION:
-            return int(value)
-    return 1
+def orientation_of(exif: bytes) -> int:
+    """Return how EXIF, without its prefix, says that a picture is to be turned (TIFF 6.0): from 1, as it is, to 8.
 
-
-def _orientation_or_1(exif: bytes) -> int:
+    Browsers turn no picture for a value of another type than SHORT.
+    """
     try:
-        return _orientation(exif)
+        order = {b"II*\0": "<", b"MM\0*": ">"}[exif[:4]]
+        start = struct.unpack_from(f"{order}I", exif, 4)[0]
+        for number in range(struct.unpack_from(f"{order}H", exif, start)[0]):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * number)
+            if (tag, kind) == (_ORIENTATION, _SHORT):
+                return int(value)
     except (struct.error, KeyError):
-        return 1
+        pass
+    return 1
 
 
 def _jpeg() -> _Parser:
@@ -121,7 +120,7 @@ def _jpeg() -> _Parser:
         if code == 0xE1 and not has_exif and length >= 6:
             content = yield 0, length
             if content.startswith(b"Exif\0\0"):
-                has_exif, orientation = True, _orientation_or_1(content[6:])
+                has_exif, orientation = True, orientation_of(content[6:])
         else:
             yield max(length, 0), 0
     return None
@@ -137,7 +136,7 @@ def _png() -> _Parser:
             return _turned((width, height), orientation)
         skip = length + 4
         if kind == b"eXIf" and length <= _MAX_READ:
-            orientation, skip = _orientation_or_1((yield 0, length)), 4
+            orientation, skip = orientation_of((yield 0, length)), 4
 
 
 def _gif() -> _Parser:
@@ -155,12 +154,9 @@ def _bmp() -> _Parser:
 
 
 def _webp() -> _Parser:
-    """Nothing if it has EXIF, which comes after the picture."""
+    """Browsers do not turn it as its EXIF says."""
     head = yield 6, 22
-    kind, data = head[4:8], head[12:]
-    if head[:4] != b"WEBP" or (kind == b"VP8X" and data[0] & 0x08):
-        return None
-    return webp_size(kind, data)
+    return webp_size(head[4:8], head[12:]) if head[:4] == b"WEBP" else None
 
 
 def webp_size(kind: bytes, data: bytes) -> Size:
@@ -202,7 +198,8 @@ def _heif() -> _Parser:
         skip = size - 8
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and content of each box in *data*."""
     position = 0
     while position + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, position)
@@ -213,20 +210,29 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _item_size(meta: bytes) -> Size | None:
-    """Of the primary item, by its properties ``ispe`` and ``irot``."""
-    boxes = dict(_boxes(meta))
-    primary, properties = boxes.get(b"pitm"), dict(_boxes(boxes.get(b"iprp", b"")))
-    if primary is None:
-        return None
-    item = int.from_bytes(primary[4 : 6 if primary[0] == 0 else 8])
-    known, size, sideways = list(_boxes(properties.get(b"ipco", b""))), None, False
-    for number in _associated(properties.get(b"ipma", b""), item):
-        kind, content = known[number - 1] if 0 < number <= len(known) else (b"", b"")
+    size, sideways = None, False
+    for kind, content in properties_of(meta):
         if kind == b"ispe":
             size = struct.unpack_from(">II", content, 4)
         elif kind == b"irot":
             sideways = bool(content[0] & 1)
     return size and _turned(size, 6 if sideways else 1)
+
+
+def properties_of(meta: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and content of each property of the primary item.
+
+    :param meta: the boxes within ``meta``
+    """
+    found = dict(boxes(meta))
+    primary, properties = found.get(b"pitm"), dict(boxes(found.get(b"iprp", b"")))
+    if primary is None:
+        return
+    item = int.from_bytes(primary[4 : 6 if primary[0] == 0 else 8])
+    known = list(boxes(properties.get(b"ipco", b"")))
+    for number in _associated(properties.get(b"ipma", b""), item):
+        if 0 < number <= len(known):
+            yield known[number - 1]
 
 
 def _associated(ipma: bytes, item: int) -> list[int]:

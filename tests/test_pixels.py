@@ -45,7 +45,8 @@ def samples() -> Iterator[tuple[str, bytes, Size | None]]:
     yield "WebP lossless", encoded(IMAGE, "WEBP", lossless=True), (300, 200)
     yield "WebP alpha", encoded(IMAGE.convert("RGBA"), "WEBP"), (300, 200)
     yield "WebP frames", encoded(IMAGE, "WEBP", save_all=True, append_images=[IMAGE.rotate(180)]), (300, 200)
-    yield "WebP, EXIF behind", encoded(IMAGE, "WEBP", exif=turned), None
+    yield "WebP, EXIF behind", encoded(IMAGE, "WEBP", exif=turned), (300, 200)
+    yield "JPEG, EXIF of another type", jpeg.replace(b"\x01\x12\0\3", b"\x01\x12\0\4"), (300, 200)
     text = PngImagePlugin.PngInfo()
     text.add_text("workflow", "x" * 1_000_000)
     yield "PNG, long text", encoded(IMAGE, "PNG", pnginfo=text, exif=turned), (200, 300)

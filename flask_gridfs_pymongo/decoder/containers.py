@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..images import LIMITS
-from ..pixels import webp_size
+from ..pixels import boxes, properties_of, webp_size
 from . import bitmaps, colours
 from .errors import Undecodable
 
@@ -30,6 +30,8 @@ class Prepared(NamedTuple):
     """the key of :data:`.LIMITS` for the size of the picture"""
     is_cut: bool = False
     """whether it has no end, so that a library makes up what is missing"""
+    profile: bytes | None = None
+    """of its colours, if no library sees what it says about them"""
 
 
 def check(name: str, count: int, most: int | None = None) -> None:
@@ -191,6 +193,16 @@ def _bmp(source: bytes) -> Prepared:
     return Prepared(source, width * height)
 
 
+# HEIF and AVIF (ISO/IEC 14496-12 section 12.1.5 for colours)
+def _heif(source: bytes) -> Prepared:
+    meta = next((content for kind, content in boxes(source) if kind == b"meta"), b"")
+    for kind, content in properties_of(meta[4:]):
+        if kind == b"colr" and content.startswith(b"nclx"):
+            primaries, transfer = struct.unpack_from(">HH", content, 4)
+            return Prepared(source, profile=colours.of_code_points(primaries, transfer, grey=False))
+    return Prepared(source)
+
+
 _FORMATS: dict[bytes, Callable[[bytes], Prepared]] = {
     b"\xff\xd8": _jpeg,
     b"\x89PNG\r\n\x1a\n": _png,
@@ -198,4 +210,5 @@ _FORMATS: dict[bytes, Callable[[bytes], Prepared]] = {
     b"II": _tiff,
     b"MM": _tiff,
     b"RIFF": _webp,
+    b"\0\0": _heif,
 }

@@ -16,6 +16,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..images import JPEG, PNG, WEBP, Variant
+from ..pixels import orientation_of
 from . import bitmaps, containers, limits
 from .errors import Undecodable
 
@@ -29,7 +30,6 @@ _SAVE: dict[str, dict[str, Any]] = {
     PNG: {},
     WEBP: {"quality": 75},
 }
-_ORIENTATION = 0x0112  # the EXIF tag
 _BLOCK = 16  # rows of a JPEG that are decoded at once
 _SHARP = 1.5  # a JPEG is decoded at reduced size, at least so many times as wide as the result
 _BASE_MEMORY = 32 * 1024 * 1024  # bytes, for the result and what libraries need
@@ -79,15 +79,15 @@ def make(
     :param allow_memory: called with the number of bytes that a picture of this size may take
     :raises Undecodable: if the source cannot be decoded or exceeds a limit
     """
-    prepared = containers.prepare(source)
-    containers.check(prepared.limit, prepared.reserved, variant.max_pixels)
     memory = _BASE_MEMORY + 4 * len(source)
-    allow_memory(memory + _BYTES_PER_PIXEL * prepared.reserved)
     try:
+        prepared = containers.prepare(source)
+        containers.check(prepared.limit, prepared.reserved, variant.max_pixels)
+        allow_memory(memory + _BYTES_PER_PIXEL * prepared.reserved)
         with _opened(prepared.source) as image:
             containers.check(prepared.limit, image.width * image.height, variant.max_pixels)
             allow_memory(memory + _BYTES_PER_PIXEL * image.width * image.height)
-            return _made(image, variant, content_type, is_cut=prepared.is_cut)
+            return _made(image, variant, content_type, prepared)
     except (Undecodable, MemoryError):
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, IndexError and many others
@@ -103,27 +103,21 @@ def _opened(source: bytes) -> Image:
     return PIL.Image.open(io.BytesIO(source), formats=formats)
 
 
-def _made(image: Image, variant: Variant, content_type: str | None, *, is_cut: bool) -> Picture:
-    profile = image.info.get("icc_profile")
+def _made(image: Image, variant: Variant, content_type: str | None, prepared: containers.Prepared) -> Picture:
+    profile = image.info.get("icc_profile") or prepared.profile
     orientation, size = _orientation(image), image.size
     whole = image if image.format == "JPEG" else _loaded(image)  # little of a JPEG is decoded, when it is scaled
     height = whole.height
     small = _shrink(whole, variant, sideways=orientation >= 5)
-    small = _in_srgb(_without_grey(small, small.height / height) if is_cut else small, profile)
+    small = _in_srgb(_without_grey(small, small.height / height) if prepared.is_cut else small, profile)
     pixels = size[::-1] if orientation >= 5 else size
     return Picture(*_encode(_turned(small, orientation), content_type), pixels)
 
 
 def _orientation(image: Image) -> int:
-    """By EXIF alone, as in browsers; Pillow also reads it in XMP, and turns a TIFF itself."""
-    from PIL.Image import Exif
-
-    exif = Exif()
-    try:
-        exif.load(image.info.get("exif", b"") if image.format != "TIFF" else b"")
-        return int(exif.get(_ORIENTATION, 1))
-    except Exception:  # invalid EXIF
-        return 1
+    """By EXIF alone, and not of WebP, as in browsers; Pillow also reads it in XMP, and turns a TIFF itself."""
+    exif = image.info.get("exif") if image.format not in ("TIFF", "WEBP") else None
+    return orientation_of((exif or b"").removeprefix(b"Exif\0\0"))
 
 
 def _loaded(image: Image) -> Image:

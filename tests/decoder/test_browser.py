@@ -74,7 +74,7 @@ def samples() -> Iterator[tuple[str, str, bytes]]:
                 continue  # the format has no such mode
         if form in ("GIF", "PNG", "WEBP"):
             yield f"{form} frames", kind, encoded(image, form, **frames)
-        for orientation in range(2, 9) if form in ("JPEG", "PNG", "AVIF") else ():
+        for orientation in range(2, 9) if form in ("JPEG", "PNG", "AVIF", "WEBP") else ():
             exif = Image.Exif()
             exif[0x0112] = orientation
             yield f"{form} turned {orientation}", kind, encoded(image, form, exif=exif)
@@ -82,7 +82,15 @@ def samples() -> Iterator[tuple[str, str, bytes]]:
         for cut in (1, 2, 30) if form != "AVIF" else ():
             yield f"{form} without {cut} bytes", kind, whole[:-cut]
         yield f"{form} with a film", kind, whole + random.Random(1).randbytes(100_000)
-    jpeg, png = encoded(image, "JPEG"), encoded(image)
+    jpeg, png, avif = encoded(image, "JPEG"), encoded(image), encoded(image, "AVIF")
+    for points in itertools.product((1, 2, 9, 12), (4, 8, 13, 16)):
+        meant = avif.replace(b"nclx" + struct.pack(">HH", 1, 13), b"nclx" + struct.pack(">HH", *points))
+        yield f"AVIF, code points {points}", "image/avif", meant
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in (1, 4):
+        changed = encoded(image, "JPEG", exif=exif).replace(b"\x01\x12\0\3", b"\x01\x12\0%c" % kind)
+        yield f"JPEG turned by a number of type {kind}", "image/jpeg", changed
     yield "JPEG, half", "image/jpeg", jpeg[: len(jpeg) // 2]
     yield "PNG, half", "image/png", png[: len(png) // 2]
     bmp = encoded(image, "BMP")

@@ -137,7 +137,7 @@ def test_little_of_a_jpeg_is_decoded_and_it_stays_sharp(
 class TestOrientation:
     @pytest.mark.parametrize("variant", [BOX, Variant(64, 64, crop=True)])
     @pytest.mark.parametrize("orientation", range(1, 9))
-    @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+    @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
     def test_every_one_is_turned_upright(self, orientation: int, form: str, variant: Variant) -> None:
         undo = {
             2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -383,6 +383,37 @@ class TestAsInBrowsers:
         )
         for form in ("JPEG", "WEBP", "PNG", "TIFF"):
             assert opened(make(encoded(corners(), form, xmp=xmp), BOX, PNG)).size == (64, 32)
+
+    def test_exif_turns_neither_webp_nor_by_a_number_of_another_type(self) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        sources = [encoded(corners(), form, exif=exif) for form in ("WEBP", "JPEG", "PNG")]
+        short = struct.pack(">HHIH", 0x0112, 3, 1, 6)
+        assert all(short in source for source in sources[1:])
+        long = struct.pack(">HHIH", 0x0112, 4, 1, 6)
+        for source in (sources[0], *(source.replace(short, long) for source in sources[1:])):
+            assert opened(make(source, BOX, PNG)).size == (64, 32)
+
+    @pytest.mark.parametrize("form", ["AVIF", "HEIF"])
+    def test_code_points_of_colours(self, form: str) -> None:
+        if form == "HEIF":
+            pytest.importorskip("pillow_heif")
+        elif not features.check("avif"):
+            pytest.skip("this Pillow has no AVIF")
+        source = encoded(Image.new("RGB", (64, 64), (150, 90, 60)), form)
+        srgb = b"colrnclx" + struct.pack(">HH", 1, 13)
+        assert srgb in source
+        for points, colour in {
+            (1, 13): (150, 90, 60),
+            (2, 2): (150, 90, 60),
+            (12, 13): (158, 88, 54),  # Display P3
+            (9, 13): (172, 85, 52),  # BT.2020
+            (1, 8): (201, 160, 133),  # linear
+        }.items():
+            changed = source.replace(srgb, b"colrnclx" + struct.pack(">HH", *points))
+            assert near(shown(changed).getpixel((9, 9)), (*colour, 255), 6), (points, shown(changed).getpixel((9, 9)))
+        with pytest.raises(Undecodable):
+            make(source[: source.index(srgb) + 9], BOX, PNG)
 
     @pytest.mark.parametrize(
         ("mode", "low", "high"),
