@@ -240,7 +240,7 @@ def test_what_is_open_asks_before_what_was_typed_is_lost(page: Page, site: Site)
     ]
     for number, leave in enumerate(ways, 1):
         leave()
-        page.wait_for_function("document.querySelector('dialog[open] textarea').value === 'new'")
+        page.wait_for_function("document.querySelector('dialog[open] textarea')?.value === 'new'")
         expect(page).to_have_url(f"{site.address}/files/a.txt?details")
         assert asked == ["Discard your changes?"] * number
     page.locator("dialog").get_by_role("button", name="Save").click()

@@ -284,7 +284,7 @@ def sound() -> bytes:
     [
         ("good.png", picture(), "document.images[0].naturalWidth === 1"),
         ("good.txt", b"Hello", "document.body.innerText === 'Hello'"),
-        ("good.wav", sound(), "document.querySelector('video').readyState === 4"),
+        ("good.wav", sound(), "document.querySelector('video')?.readyState === 4"),
     ],
 )
 def test_a_harmless_file_is_shown_without_a_complaint(
