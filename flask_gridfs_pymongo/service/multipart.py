@@ -24,8 +24,11 @@ from ..store import Writer
 from .bodies import READ_SIZE, SMALL_TIMEOUT, Body
 from .formparser import FormParser, has_loaded
 from .options import Rules
+from .quota import Limit, limit_of
 from .rights import permit
 from .texts import Message
+
+_SPARE = 1024 * 1024  # bytes of a form that may be something else than content
 
 
 class FormFiles:
@@ -41,6 +44,7 @@ class FormFiles:
         self._filename, self._folder = filename, folder
         self._names: dict[str, int] = {}  # with the last number that was given to each
         self.parts: list[Part] = []
+        self._announced: int | None = None  # bytes of the whole form
         self._body: Body | None = None
 
     def receive(self, request: Request) -> MultiDict[str, str]:
@@ -49,6 +53,9 @@ class FormFiles:
         :raises FileTooLarge: for a file of more than ``max_size`` bytes
         :raises werkzeug.exceptions.HTTPException: for a broken form, or a name that is refused
         """
+        self._announced = request.content_length
+        if self._filename is not None:
+            self._limit(self._filename)
         if has_loaded(request, "files"):
             for _, storage in request.files.items(multi=True):
                 if storage.filename:
@@ -73,11 +80,19 @@ class FormFiles:
             abort(400, no_name_left(name))
         target = self._apart(target)
         permit(self._options, "write", target)
+        limit = self._limit(target)
         if self._body is not None and not self.parts:
             self._body.relax(self._options.upload_timeout)
-        writer = self._options.bucket().writer(target, self._options.max_size)
-        self.parts.append(Part(self._uploads.enter_context(writer), claim))
+        writer = self._options.bucket().writer(target, limit.size)
+        self.parts.append(Part(self._uploads.enter_context(writer), claim, limit))
         return self.parts[-1]
+
+    def _limit(self, name: str) -> Limit:
+        """Return how many bytes the file may have; abort with 507 if the form is certain to have more."""
+        limit = limit_of(self._options, name, self._announced)
+        if self._announced is not None and limit.covers(self._filename or self._folder):
+            limit.check(self._announced - _SPARE)
+        return limit.after((part.writer.filename, part.writer.length) for part in self.parts)
 
     def _apart(self, name: str) -> str:
         """Return *name*, numbered if an earlier file of this form has it: phones call each picture image.jpg."""
@@ -119,11 +134,16 @@ class FormFiles:
 
 
 class Part:
-    """The writer of one file, as the form parser uses it; *claim* is the content type that the client stated."""
+    """The writer of one file, as the form parser uses it.
 
-    def __init__(self, writer: Writer, claim: str | None) -> None:
+    :param claim: the content type that the client stated
+    :param limit: how many bytes it may have
+    """
+
+    def __init__(self, writer: Writer, claim: str | None, limit: Limit) -> None:
         self.writer = writer
         self.claim = claim
+        self.limit = limit
 
     def write(self, data: bytes) -> int:
         """Take the next bytes; return how many."""

@@ -14,6 +14,7 @@ from ..signals import file_changed, file_deleted, file_saved, send
 from ..store import Bucket, StoredFile, Visibility, trim
 from .inspection import inspect
 from .options import Rules
+from .quota import count
 from .texts import Message
 
 
@@ -37,6 +38,7 @@ def after_save(
     :param is_placeholder: *file* may be one: delete no other version for it
     """
     bucket = options.bucket()
+    count(options, file.filename, file.length)
     send(file_saved, file=file)
     if placeholder is not None:
         _tidy(file.filename, lambda: [placeholder] if bucket.delete_versions([placeholder]) else [])

@@ -33,6 +33,7 @@ Tenant = Callable[[], str]
 _TENANT = re.compile("[A-Za-z0-9_-]{1,64}")
 _MAX_DB = 63  # characters of a database's name
 _RESERVED = frozenset({"admin", "config", "local", "system"})  # databases and collections of the server
+Quota = Callable[[str], "tuple[str, int] | None"]
 Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
 
 
@@ -58,6 +59,11 @@ class Rules:
     """whether all changes are refused"""
     max_size: int | None = None
     """bytes in a file; None: no limit"""
+    quota: Quota | None = None
+    """``quota(filename)`` returns a beginning of *filename*, such as ``ann/``, and the bytes that all versions of all
+    names with this beginning may have together, or None: no limit. What does not fit is a 507, before its body if that
+    has a length, else as soon as it passes the limit. Pages that tell what is left ask with the path of a folder, with
+    a slash at its end; empty: the top. None: no limits"""
     types: Collection[str] | None = None
     """the media types that files may have, such as ``image/png`` or ``image/*``; None: all. They apply to the type that
     is stored, by name and first bytes, never to the client's claim; another one is a 415."""
@@ -126,8 +132,8 @@ class Drive(Rules):
     _: KW_ONLY
     rules: Blueprint | None = None
     """a blueprint that :meth:`.PyMongo.uploads_blueprint` returned: the drive serves its bucket by its rules (*base*,
-    *db*, *authorize*, *read_only*, *max_size*, *types*, *upload_timeout*, *metadata*, *keep_versions*, *expire_after*,
-    *inspect*, *inspect_timeout* and *client_of*), which must not be given here"""
+    *db*, *authorize*, *read_only*, *max_size*, *quota*, *types*, *upload_timeout*, *metadata*, *keep_versions*,
+    *expire_after*, *inspect*, *inspect_timeout* and *client_of*), which must not be given here"""
     authenticate: Authenticate | None = None
     """``authenticate(user, password)``, asked with each request to the drive (HTTP basic authentication): use HTTPS;
     *authorize* finds the name in ``request.authorization.username`` (a blueprint does not check it). None: *authorize*
@@ -311,6 +317,7 @@ _CHECKS: dict[str, _Check] = {
     "db": _or_tenant(lambda argument, value: check_type(argument, value, str, NoneType)),
     "authorize": _or_none(_function("(action, filename)")),
     "max_size": _or_none(_whole(0)),
+    "quota": _or_none(_function("(filename)")),
     "types": _or_none(lambda argument, value: Types(value)),
     "upload_timeout": _or_none(_seconds),
     "metadata": lambda argument, value: Keys(value),

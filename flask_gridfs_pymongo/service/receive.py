@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from flask import Request, abort
 from pymongo.errors import PyMongoError
-from werkzeug.exceptions import Conflict, RequestEntityTooLarge
+from werkzeug.exceptions import Conflict
 
 from ..http.digests import expected
 from ..http.metadata import Value
@@ -27,6 +27,7 @@ from .bodies import READ_SIZE, Body
 from .inspection import inspect
 from .multipart import FormFiles
 from .options import Rules
+from .quota import limit_of, too_large
 from .rights import permit
 from .texts import Message
 
@@ -65,7 +66,9 @@ def save_body(
         abort(400, Message("%(error)s; nothing was stored.", error=error))
     fields = fields_of(or_400(options.keys.of_fields, request.headers), request.content_type)
     _check_early(request, bucket, filename, check)
-    with Body(request, options.upload_timeout) as body, bucket.writer(filename, max_size) as writer:
+    limit = limit_of(options, filename, length)
+    limit.check(length)
+    with Body(request, options.upload_timeout) as body, bucket.writer(filename, limit.size) as writer:
         others = {name: hashlib.new(name) for name in {digest.algorithm for digest in digests} - {"sha256"}}
         hashes = {**others, "sha256": writer.sha256}
         try:
@@ -74,7 +77,7 @@ def save_body(
                 for computed in others.values():
                     computed.update(block)
         except FileTooLarge:
-            raise too_large(max_size) from None
+            raise limit.refusal() from None
         if length is not None and writer.length != length:
             sizes = {"received": writer.length, "length": length}
             abort(400, Message("The body ended after %(received)s of %(length)s bytes; nothing was stored.", **sizes))
@@ -171,7 +174,7 @@ def save_form(
         try:
             texts = form.receive(request)
         except FileTooLarge:
-            raise too_large(options.max_size) from None
+            raise form.parts[-1].limit.refusal() from None
         parts = form.parts
         if not parts:
             abort(400, _NO_FILE)
@@ -229,8 +232,3 @@ def or_400(read: Callable[[T], R], source: T) -> R:
         return read(source)
     except ValueError as error:
         abort(400, Message("%(error)s; nothing was stored.", error=error))
-
-
-def too_large(max_size: int | None) -> RequestEntityTooLarge:
-    """Return the 413 for a file of more than *max_size* bytes."""
-    return RequestEntityTooLarge(Message("A file may have at most %(size)s bytes; nothing was stored.", size=max_size))

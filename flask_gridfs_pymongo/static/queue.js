@@ -206,7 +206,7 @@ export class Queue {
     const { file, row } = upload;
     if (row.state === "canceled") return;
     if (upload.job.abort.signal.aborted) return this.wait(upload, true); // another one of the form was canceled
-    if (together && error.status < 500) {
+    if (together && (error.status < 500 || error.status === 507)) {
       upload.alone = true; // the form was refused for one of them
       return this.wait(upload, true);
     }

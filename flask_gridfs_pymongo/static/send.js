@@ -120,7 +120,7 @@ export async function sendSlices(file, target, { resumed, progress, trouble, sig
   }
 }
 
-const retriable = (error) => error instanceof Lost || [408, 409, 423, 429].includes(error.status) || error.status >= 500;
+const retriable = (error) => error instanceof Lost || [408, 409, 423, 429].includes(error.status) || (error.status >= 500 && error.status !== 507);
 
 async function create(file, target, fields, signal) {
   const encoded = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));

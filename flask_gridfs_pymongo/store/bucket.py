@@ -31,7 +31,7 @@ from .reader import Reader
 from .resumable.uploads import ResumableUploads
 from .stream import FileReader
 from .strict import check_name
-from .usage import Usage, usage
+from .usage import Taken, Usage, bytes_of, usage
 from .variants import Variants
 from .versions import Version, Versions
 from .writing.batches import NewFile, Ready, commit_many, prefetched, save_many
@@ -77,6 +77,7 @@ class Bucket:
         self.variants = Variants(self.collections)
         self.dav = Dav(self.collections)
         self.links = Links(self.collections)
+        self.taken = Taken(self.collections)
         self._streams, self._disk = streams, disk
         self.accel = disk is not None and disk.accel is not None
         """whether a web server may send files of the file cache: see :meth:`handed_over`"""
@@ -192,6 +193,10 @@ class Bucket:
         """
         check_types(path=path)
         return usage(self.collections, path)
+
+    def bytes_of(self, names: Sequence[str]) -> int:
+        """Return how many bytes all versions of these *names* have."""
+        return bytes_of(self.collections, names)
 
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None, *, keep: bool = True) -> Reader:
         """Read the bytes *start* to *stop* (exclusive; None: to the end).

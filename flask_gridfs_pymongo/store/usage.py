@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from time import monotonic
 from typing import Any, NamedTuple
 
-from .collections import Collections
+from .collections import Collections, Documents
 from .integrity import MAX_INT64
 from .listing.names import successor
 from .retry import retry
@@ -20,6 +22,9 @@ from .strict import NO_ARRAY
 _POSSIBLE = {"$and": [{"$gte": ["$length", 0]}, {"$lte": ["$length", MAX_INT64]}]}
 _LENGTH = {"$cond": [_POSSIBLE, {"$toLong": "$length"}, 0]}  # of any numeric type
 
+_KEPT_FOR = 60  # seconds
+_MAX_KEPT = 1000  # prefixes
+_BATCH = 500  # names in a query
 _MARKED = {"names": {"$sum": 1}, "versions": {"$sum": "$count"}}
 
 
@@ -54,3 +59,61 @@ def usage(collections: Collections, path: str) -> Usage:
     # In this form the server steps from name to name along the index; grouped alone, they fill its memory.
     names = one({"$sort": {"filename": 1}}, {"$group": {"_id": "$filename"}}, {"$count": "names"})
     return Usage(*(int({**sums, **names}.get(field, 0)) - marked.get(field, 0) for field in Usage._fields))
+
+
+def bytes_of(collections: Collections, names: Sequence[str]) -> int:
+    """Return how many bytes all versions of these *names* have."""
+    batches = (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
+    return sum(_sum(collections.primary.files, {"filename": {"$in": batch}}, _LENGTH) for batch in batches)
+
+
+class _Kept(NamedTuple):
+    bytes: int
+    since: float
+
+
+class Taken:
+    """How many bytes are taken below a prefix of names, by stored versions and by uploads that are unfinished.
+
+    What was measured is kept for a minute: *add* what this process stores meanwhile.
+    """
+
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+        self._kept: dict[str, _Kept] = {}
+        self._lock = Lock()
+
+    def below(self, prefix: str, *, anew: bool = False) -> int:
+        """Return how many bytes are taken; an unfinished upload takes its length, if that is known.
+
+        :param prefix: what the names begin with
+        :param anew: measure now, whatever is kept
+        """
+        kept = self._kept.get(prefix)
+        if anew or kept is None or monotonic() - kept.since > _KEPT_FOR:
+            kept = _Kept(self._measure(prefix), monotonic())
+            with self._lock:
+                while len(self._kept) >= _MAX_KEPT:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[prefix] = kept
+        return kept.bytes
+
+    def add(self, filename: str, length: int) -> None:
+        """Count *length* more bytes under *filename*: too many do no harm, as a refusal measures anew."""
+        with self._lock:
+            for prefix in {filename[:end] for end in range(len(filename) + 1)} & self._kept.keys():
+                kept = self._kept[prefix]
+                self._kept[prefix] = kept._replace(bytes=kept.bytes + length)
+
+    def _measure(self, prefix: str) -> int:
+        end = successor(prefix)
+        below = {"filename": {"$gte": prefix, **({"$lt": end} if end else {})}} if prefix else {}
+        unfinished = {"state": "open", "expires": {"$gt": self._collections.clock.now()}, **below}
+        opened = _sum(self._collections.uploads, unfinished, {"$ifNull": ["$length", "$offset"]})
+        return opened + _sum(self._collections.primary.files, below, _LENGTH)
+
+
+def _sum(collection: Documents, selection: Mapping[str, Any], number: Mapping[str, Any]) -> int:
+    stages: list[Mapping[str, Any]] = [{"$match": selection}, {"$group": {"_id": None, "sum": {"$sum": number}}}]
+    found = retry(collection, lambda: list(collection.aggregate(stages)))
+    return int(found[0]["sum"]) if found else 0

@@ -25,6 +25,7 @@ from ..service import send_timeout, texts
 from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, report_refusal
 from ..service.guard import guard
 from ..service.options import Options
+from ..service.quota import OverQuota
 from ..service.texts import Message
 from . import pages
 from .pages import assets, flash, urls
@@ -63,7 +64,7 @@ def _problem(error: HTTPException) -> Any:
     reason = error.description or ""
     report_refusal(error.code, reason, target_of(request).path or None)
     fields = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return pages.problem(error.code, reason, fields)
+    return pages.problem(error.code, reason, fields, error.members if isinstance(error, OverQuota) else None)
 
 
 def _failed(options: Options, error: Exception) -> Response:

@@ -46,6 +46,7 @@ from ..service.errors import report_refusal
 from ..service.guard import check_encoding, check_origin, guard
 from ..service.operations import check_preconditions
 from ..service.options import Authenticate, ClientOf, Rules
+from ..service.quota import OverQuota
 from ..service.rights import may, permit
 from .errors import as_dav_error
 from .files import File
@@ -278,14 +279,15 @@ def _read_body(current: Request, environ: dict[str, Any]) -> None:
 
 
 def _refusal(current: Request, error: DAVError) -> Response:
-    # Each client first asks without a password: that is not reported.
-    if 400 <= error.value < 500 and (error.value != 401 or "Authorization" in current.headers):
-        report_refusal(error.value, str(error.context_info or ""), current.path.strip("/") or None)
     cause = error.src_exception
+    # Each client first asks without a password: that is not reported.
+    is_refusal = 400 <= error.value < 500 or isinstance(cause, OverQuota)
+    if is_refusal and (error.value != 401 or "Authorization" in current.headers):
+        report_refusal(error.value, str(error.context_info or ""), current.path.strip("/") or None)
+    if error.err_condition:
+        content_type, body = error.get_response_page()
+        return Response(body, error.value, content_type=content_type)
     if not isinstance(cause, HTTPException):
-        if error.err_condition:
-            content_type, body = error.get_response_page()
-            return Response(body, error.value, content_type=content_type)
         return Response(f"{error.context_info or ''}\n", error.value, mimetype="text/plain")
     if cause.response is not None:
         return cast("Response", cause.response)

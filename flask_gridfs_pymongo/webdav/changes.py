@@ -28,6 +28,7 @@ from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
 from ..service.operations import complete_rename, give_history, inspect_renamed, rename, rename_many
+from ..service.quota import check_renames, check_space
 from ..service.rights import may, permit
 from ..signals import file_deleted, send
 from ..store import QuotaExceeded, StoredFile, folders_of, is_outage, parent_of
@@ -77,6 +78,11 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
     targets = {member: new + member.stored_name[len(own) :] for member in members}
     errors: Errors = {}
     allowed = _attempt(members, lambda member: _may_go(member, targets[member], is_move=is_move), errors)
+    arriving = [(member, targets[member]) for member in allowed if isinstance(member, File)]
+    if is_move:
+        check_renames(source.options, [(file.stored_name, name) for file, name in arriving])
+    else:
+        check_space(source.options, [(name, file.stored.length) for file, name in arriving])
     if target is not None:
         if errors:
             raise next(iter(errors.values()))

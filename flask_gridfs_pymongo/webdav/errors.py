@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
-from wsgidav.dav_error import DAVError
+from wsgidav.dav_error import DAVError, DAVErrorCondition
 
 from ..service.errors import RETRY_AFTER, failure_of, log_failure
+from ..service.quota import OverQuota
 
 
 def as_dav_error(error: Exception) -> DAVError:
@@ -14,6 +15,9 @@ def as_dav_error(error: Exception) -> DAVError:
     if isinstance(error, DAVError):
         # WsgiDAV wraps other exceptions in a 500.
         return as_dav_error(error.src_exception) if error.value == 500 and error.src_exception else error
+    if isinstance(error, OverQuota):  # RFC 4331 section 6
+        condition = DAVErrorCondition("{DAV:}quota-not-exceeded")
+        return DAVError(507, str(error.description), src_exception=error, err_condition=condition)
     if isinstance(error, HTTPException):
         return DAVError(error.code or 500, str(error.description or ""), src_exception=error)
     failure = failure_of(error)

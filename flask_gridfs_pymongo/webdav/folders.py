@@ -6,7 +6,7 @@ ask it for its members; WsgiDAV makes new ones, for MKCOL, PUT and LOCK.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from wsgidav.dav_provider import DAVCollection
 from ..service.inspection import inspect
 from ..service.operations import after_save, check_preconditions
 from ..service.options import Rules
+from ..service.quota import Quota, told
 from ..service.receive import with_expiry
 from ..service.rights import may, permit, visibility_of
 from ..store import QuotaExceeded, StoredFile, folders_of
@@ -30,6 +31,11 @@ MAX_NAMES = 10_000
 """files and folders in a folder that is listed, or below one that is moved, copied or deleted"""
 
 
+# RFC 4331 sections 3 and 4; not of the members of a listing, each of which may have a quota of its own
+_QUOTA: Mapping[str, Callable[[Quota], int]] = {
+    "{DAV:}quota-available-bytes": lambda quota: quota.left,
+    "{DAV:}quota-used-bytes": lambda quota: quota.used,
+}
 _MAX_DATED = 1000  # versions below a folder that are read for its date
 
 
@@ -135,6 +141,11 @@ class Folder(Resource, DAVCollection):
         return {path: date for path, date in found.items() if is_shown(self.options, path)}
 
     # The methods below are called by WsgiDAV.
+
+    def get_property_value(self, name: str) -> Any:
+        if name in _QUOTA and self._within is None and (quota := told(self.options, self.stored_name)) is not None:
+            return str(_QUOTA[name](quota))
+        return super().get_property_value(name)
 
     def get_last_modified(self) -> float:
         """Return the date of the newest version in it, or the present if it has too many names to tell."""

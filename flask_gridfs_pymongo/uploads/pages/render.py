@@ -111,17 +111,20 @@ def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
     return response
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, members: Mapping[str, Any] | None = None
+) -> Response:
     """Answer with an error: problem details (RFC 9457) for programs, a readable page for people.
 
     :param headers: further header fields
+    :param members: further members of the problem details
     """
     title = _OUR_PHRASES.get(status) or HTTPStatus(status).phrase
     if is_browser():
         body = render_template(f"{_TEMPLATES}/error.html", status=status, reason=title, detail=translated(detail))
         response = _answer(body, "text/html; charset=utf-8", status)
     else:
-        data = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        data = {"type": "about:blank", "title": title, "status": status, "detail": detail, **(members or {})}
         response = _answer(json.dumps(data), "application/problem+json", status)
     if status in _OUR_PHRASES:
         response.status = f"{status} {title}"

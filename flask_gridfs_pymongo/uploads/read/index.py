@@ -15,6 +15,7 @@ from ...http.headers import IMMUTABLE, NO_STORE
 from ...mimetype import guess
 from ...service.multipart import no_name_left
 from ...service.options import Options
+from ...service.quota import told
 from ...service.rights import may, permit, visibility_of
 from ...store import ORDERS, is_descending
 from .. import pages
@@ -61,7 +62,8 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     args = _remembered(request) if pages.is_browser() else request.args
     data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options), sort=pages.is_browser())
     if pages.prefers_json():
-        return pages.page("listing.html", data)
+        quota = told(options, top)
+        return pages.page("listing.html", data if quota is None else {**data, "quota": quota._asdict()})
     template = "listing.html" if pages.is_browser() else "index.html"
     carried = listing_query({**args, "folder": data["folder"] or "" if data["q"] else ""})
     more = {**listing.links(args, data, carried), **choices(options, data)}

@@ -19,7 +19,8 @@ from ...service.clients import owner_of
 from ...service.guard import is_same_origin
 from ...service.operations import check_preconditions
 from ...service.options import Options
-from ...service.receive import fields_of, or_400, too_large
+from ...service.quota import Limit, check_space, count, limit_of, too_large
+from ...service.receive import fields_of, or_400
 from ...service.rights import may, permit
 from ...store import Upload, completion
 from .. import pages
@@ -68,9 +69,11 @@ def create(options: Options, request: Request, target: Target) -> Response:
     bucket = options.bucket()
     if conditions:
         check_preconditions("PUT", conditions, bucket.newest(name))
+    check_space(options, [(name, length or 0)])
     owner = owner_of(options, request)
     _make_room(options, owner)
     upload = bucket.uploads.create(name, length, lifetime=options.upload_expires, details=details, owner=owner)
+    count(options, name, length or 0)
     fields = tus.state(0, length, upload.expires)
     if has_body or length == 0:
         try:
@@ -183,11 +186,14 @@ def _append(options: Options, request: Request, upload: Upload, offset: int) -> 
     """Append the body at *offset*; return the fields that describe the progress."""
     checksum = or_400(tus.checksum, request.headers)
     length = or_400(lambda fields: tus.number(fields, "Upload-Length"), request.headers)
-    with lease(options, upload, checked=checksum is not None) as writer:
+    limit = Limit(options)
+    if upload.length is None:  # its quota counts the bytes that it has already
+        limit = limit_of(options, upload.filename, None).after([(upload.filename, -upload.offset)])
+    with lease(options, upload, limit=limit.size, checked=checksum is not None) as writer:
         if writer.offset != offset:
             raise errors.conflict(writer.offset)
         if length is not None:
             set_length(options, writer, length)
-        receive(options, request, writer, checksum)
+        receive(request, writer, checksum, limit)
         finished = finish(options, upload, writer) if writer.offset == writer.length else {}
     return tus.state(writer.offset, writer.length, writer.lease.upload_expires) | finished

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from ...service.bodies import small_form
 from ...service.operations import after_save, complete_rename, inspect_renamed, rename_many
 from ...service.options import Options
+from ...service.quota import check_renames, check_space
 from ...service.receive import save_copies
 from ...service.rights import may, permit, visibility_of
 from ...service.texts import Message, gettext, ngettext
@@ -118,6 +119,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
         if targets[file.filename] == file.filename and file.renamed_from is not None:  # a request that broke off
             permit(options, "write", file.filename)
             complete_rename(options, file.renamed_from, file.filename)
+    check_renames(options, [(file.filename, targets[file.filename]) for file in files])
     for file in files:
         inspect_renamed(options, file, targets[file.filename])
     outcomes = rename_many(options, [(file, targets[file.filename]) for file in files])
@@ -141,6 +143,7 @@ def copy(options: Options, request: Request, target: Target) -> Response:
     for file in files:
         permit(options, "read", file.filename)
         permit(options, "write", targets[file.filename])
+    check_space(options, [(targets[file.filename], file.length) for file in files])
 
     def check(newest: StoredFile | None) -> None:
         if newest is not None:

@@ -15,6 +15,7 @@ from ...http.filenames import clean, compose
 from ...service.multipart import no_name_left
 from ...service.operations import after_save, check_preconditions
 from ...service.options import Options
+from ...service.quota import check_space
 from ...service.receive import PartlyStored, save_body, save_copy, save_form
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
@@ -80,6 +81,7 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
     if not file.named:
         abort(400, "This file has no name under which it could be restored.")
     permit(options, "write", file.filename)
+    check_space(options, [(file.filename, file.length)])
     saved = save_copy(options, file, file.filename, lambda newest: check_again(options, request, target, file))
     text = (
         gettext("Version %(number)s restored.", number=options.bucket().number(file) + 1) if pages.is_browser() else ""

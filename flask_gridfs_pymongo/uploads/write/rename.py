@@ -22,6 +22,7 @@ from ...service.operations import (
     rename,
 )
 from ...service.options import Options
+from ...service.quota import check_renames, check_space
 from ...service.receive import save_copy
 from ...service.rights import permit
 from ...service.texts import gettext
@@ -46,6 +47,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
         raise
     permit(options, "delete", file.filename)
     new = _new_name(options, request, "move", file)
+    check_renames(options, [(file.filename, new)])
     inspect_renamed(options, file, new)
     try:
         moved = rename(options, file, new, lambda newest: check_preconditions(request.method, request.headers, newest))
@@ -68,6 +70,7 @@ def copy(options: Options, request: Request, target: Target) -> Response:
 
     if options.bucket().newest(new) is not None:
         abort(409, name_taken(new))
+    check_space(options, [(new, file.length)])
     saved = save_copy(options, file, new, check)
     after_save(options, saved)
     return _answer(request, saved, gettext("%(new)s is a copy of %(old)s.", old=file.filename, new=new))
