@@ -25,7 +25,7 @@ def add_samples(bucket: Bucket) -> None:
 def _samples() -> Iterator[tuple[str, io.BytesIO]]:
     """Yield the name and content of each sample."""
     yield "dunes.png", _png(lambda x, y: _mix((250, 205, 137), (131, 58, 42), y + 0.12 * math.sin(7 * x + 4 * y)))
-    yield "northern lights.png", _png(lambda x, y: _lights(x, y))
+    yield "northern lights.png", _png(_lights)
     yield "tide.png", _png(lambda x, y: _mix((9, 40, 74), (126, 203, 206), y + 0.05 * math.sin(25 * x + 9 * y * y)))
     yield "films/waves.webm", io.BytesIO((Path(__file__).parent / "waves.webm").read_bytes())
     yield "music/chime.wav", _chime()

@@ -18,8 +18,8 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -130,44 +130,43 @@ class Dav:
 
     def drop(self, names: Collection[str]) -> None:
         """Delete the properties and locks of files that were deleted: of those *names* that there is no file of."""
-        if names:
-            self._go_along(lambda: self._drop(names))
-
-    def _drop(self, names: Collection[str]) -> None:
-        locks, properties = self._kept(names)
-        kept = {_path_and_name(one["_id"])[0] for one in properties} | {locked(lock) for lock in locks} & set(names)
-        if not kept:
-            return
-        gone = {name for name in kept - self.there(kept) if not self.exists(f"{name}/")}
-        self._delete([{"_id": one["_id"]} for one in properties if _path_and_name(one["_id"])[0] in gone])
-        self.locks.end(locks, gone)
+        with self._logging():
+            if not names or not self.in_use():
+                return
+            locks, properties = self._kept(names)
+            kept = {_path_and_name(one["_id"])[0] for one in properties} | {locked(lock) for lock in locks} & set(names)
+            if not kept:
+                return
+            gone = {name for name in kept - self.there(kept) if not self.exists(f"{name}/")}
+            self._delete([{"_id": one["_id"]} for one in properties if _path_and_name(one["_id"])[0] in gone])
+            self.locks.end(locks, gone)
 
     def move(self, names: Mapping[str, str]) -> None:
         """Move the properties of files that were renamed, and end their locks (RFC 4918 section 9.9).
 
         :param names: the new name of each old one
         """
-        if names:
-            self._go_along(lambda: self._move(names))
+        with self._logging():
+            if not names or not self.in_use():
+                return
+            locks, properties = self._kept({*names, *names.values()}, values=True)
+            moved: dict[str, Any] = {}
+            for one in properties:
+                path, name = _path_and_name(one["_id"])
+                if path in names:
+                    key = {"_id": _key(names[path]) + name}
+                    moved[key["_id"]] = ReplaceOne(key, {**key, "value": one["value"]}, upsert=True)
+            others = [DeleteOne({"_id": one["_id"]}) for one in properties if one["_id"] not in moved]
+            if changes := [*moved.values(), *others]:
+                self._retry(lambda: self._collection.bulk_write(changes))
+            self.locks.end(locks, {*names, *names.values()})
 
-    def _move(self, names: Mapping[str, str]) -> None:
-        locks, properties = self._kept({*names, *names.values()}, values=True)
-        moved: dict[str, Any] = {}
-        for one in properties:
-            path, name = _path_and_name(one["_id"])
-            if path in names:
-                key = {"_id": _key(names[path]) + name}
-                moved[key["_id"]] = ReplaceOne(key, {**key, "value": one["value"]}, upsert=True)
-        others = [DeleteOne({"_id": one["_id"]}) for one in properties if one["_id"] not in moved]
-        if changes := [*moved.values(), *others]:
-            self._retry(lambda: self._collection.bulk_write(changes))
-        self.locks.end(locks, {*names, *names.values()})
-
-    def _go_along(self, change: Callable[[], None]) -> None:
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        """Log an error: the files are deleted or renamed, which is what counts."""
         try:
-            if self.in_use():
-                change()
-        except (PyMongoError, TimeoutError) as error:  # the files are deleted or renamed, which is what counts
+            yield
+        except (PyMongoError, TimeoutError) as error:
             _logger.warning("%s: locks or properties stay behind: %s", self._collection.full_name, error)
 
     def folders_and_locks(self, top: str, limit: int) -> tuple[list[str], list[Lock]]:
