@@ -35,10 +35,11 @@ from .usage import Taken, Usage, bytes_of, usage
 from .variants import Variants
 from .versions import Version, Versions
 from .writing.batches import NewFile, Ready, commit_many, prefetched, save_many
-from .writing.changes import finish, prepend, rename, update_metadata
+from .writing.changes import finish, prepend, rename
 from .writing.claims import Claims
 from .writing.commit import Check, Saved
 from .writing.deletes import delete_all_many, delete_versions
+from .writing.metadata import update_metadata
 from .writing.renames import rename_many
 from .writing.sources import Readable, blocks
 from .writing.writer import Writer

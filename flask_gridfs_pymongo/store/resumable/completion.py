@@ -17,7 +17,8 @@ from ..errors import LeaseLost
 from ..model import StoredFile
 from ..reader import Reader
 from ..retry import retry
-from ..writing.commit import Check, Commit, Content, preview
+from ..writing.commit import Check, Commit
+from ..writing.content import Content, preview
 from ..writing.pipeline import CHUNK_SIZE, Digest
 from .append import UploadWriter
 

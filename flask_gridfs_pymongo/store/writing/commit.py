@@ -18,20 +18,15 @@ from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 
-from bson.int64 import Int64
-from bson.objectid import ObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
-from ... import mimetype
-from ...images import TYPES
-from ...pixels import Size
-from ..charset import split
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
 from ..model import StoredFile, unless_expired
 from ..retry import RetryBudget, is_outage, is_unconfirmed, reason, retry
 from ..versions import Versions
 from .changes import expire_older, finish, finish_claiming
 from .claims import Claims, place
+from .content import Content, document_of
 from .pipeline import CHUNK_SIZE
 from .watch import Watch
 
@@ -43,43 +38,12 @@ Check = Callable[["StoredFile | None"], None]
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
-class Content(NamedTuple):
-    """Content that is stored in ``fs.chunks`` and has no files document yet."""
-
-    id: ObjectId
-    """the chunks' ``files_id``"""
-    length: int
-    """bytes"""
-    sha256: str
-    """in hexadecimal"""
-    head: bytes
-    """the first bytes, for guessing the type if the name does not give it"""
-    is_utf8: bool = False
-    """whether all of it is UTF-8: then that is the charset if it is text"""
-    pixels: Size | None = None
-    """if it is a picture"""
-    watch: Watch | None = None
-    """of the whole upload; None if it took long, or may have been committed before"""
-
-
 class Saved(NamedTuple):
     """What a commit did."""
 
     file: StoredFile
     followed: StoredFile | None
     """the version that was the newest before; None if the name was free"""
-
-
-def preview(
-    versions: Versions,
-    filename: str,
-    content: Content,
-    content_type: str | None = None,
-    fields: Mapping[str, Any] | None = None,
-) -> StoredFile:
-    """Return the file that :class:`Commit` will make of *content*; only its date will differ."""
-    document = _document(filename, content, content_type, fields)
-    return versions.stored(versions.collections.as_read(document))
 
 
 class _State(Enum):
@@ -133,7 +97,7 @@ class Commit:
     ) -> None:
         self._versions, self._claims = versions, claims
         self._files, self._chunks = versions.collections.primary
-        self._document, self._check = _document(filename, content, content_type, fields), check
+        self._document, self._check = document_of(filename, content, content_type, fields), check
         self._watch = content.watch or Watch(versions.collections, late=True)
         self._id, self._filename = content.id, filename
         self._newest: StoredFile | None = None  # what it followed in the last attempt
@@ -327,27 +291,6 @@ def insert_many(commits: Sequence[Commit]) -> None:
             commit._state = _State.NEW
         elif commit._watch.sure:
             commit._state = _State.PLACED
-
-
-def _document(
-    filename: str, content: Content, content_type: str | None, fields: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """The files document, without its date and its claim."""
-    bare, charset = split(content_type or mimetype.guess(filename, content.head))
-    if charset is None and content.is_utf8 and bare.lower().startswith("text/"):
-        charset = "utf-8"
-    return {
-        **(fields or {}),
-        "_id": content.id,
-        "filename": filename,
-        "length": Int64(content.length),  # of this type even if it is small, as the specification says
-        "chunkSize": CHUNK_SIZE,
-        "contentType": bare,
-        **({"charset": charset} if charset else {}),
-        "metadata": {**((fields or {}).get("metadata") or {}), "contentType": bare},
-        "sha256": content.sha256,
-        **({"pictureSize": list(content.pixels)} if content.pixels and mimetype.meaning(bare).lower() in TYPES else {}),
-    }
 
 
 def _date_after(newest: StoredFile | None, now: datetime) -> datetime:

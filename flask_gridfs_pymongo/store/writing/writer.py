@@ -24,7 +24,8 @@ from ..model import StoredFile
 from ..retry import is_reachable, retry
 from ..versions import Versions
 from .claims import Claims
-from .commit import Check, Commit, Content, Saved, preview
+from .commit import Check, Commit, Saved
+from .content import Content, preview
 from .pipeline import ChunkPipeline, Chunks, Digest
 from .watch import Watch
 

@@ -1,4 +1,4 @@
-"""store/changes.py: a file's metadata."""
+"""A file's metadata: changes of single keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""store/changes.py: other names for files, in races and after a kill; links that outlive them."""
+"""Other names for files, in races and after a kill; links that outlive them."""
 
 from __future__ import annotations
 

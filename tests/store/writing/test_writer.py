@@ -14,7 +14,8 @@ from bson.objectid import ObjectId
 from pymongo.errors import ConnectionFailure
 
 from flask_gridfs_pymongo.store import Bucket, FileTooLarge, StoredFile
-from flask_gridfs_pymongo.store.writing.commit import Commit, Content
+from flask_gridfs_pymongo.store.writing.commit import Commit
+from flask_gridfs_pymongo.store.writing.content import Content
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
 from ...conftest import content, put, read
