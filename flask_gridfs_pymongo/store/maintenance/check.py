@@ -5,35 +5,35 @@
     for finding in Check(bucket.collections, repair=True).findings():
         print(finding.subject, finding.name, finding.problems)
 
-Files by ``_id`` and chunks by ``files_id`` have the same order, so one walk along both finds what may be damaged. As
-others upload and delete meanwhile, this is examined again, on the primary, before it is reported or deleted.
+One walk along files and chunks (:mod:`.walk`) finds what may be damaged. As others upload and delete meanwhile, this is
+examined again, on the primary, before it is reported or deleted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from typing import Any, Literal, NamedTuple
 
 from bson.objectid import ObjectId
 from pymongo import ASCENDING
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
 from .. import ids, variants
 from ..collections import Collections
 from ..indexes import INDEXES, WITH_PREVIOUS, collation_of, collation_problem, impossible, index_problem
-from ..integrity import FIELDS, NUMBERS, SIZE, SIZES, ChunkAudit, Problem
+from ..integrity import NUMBERS, SIZE, SIZES, ChunkAudit, Problem
 from ..resumable.uploads import ResumableUploads
-from ..retry import RetryBudget, is_transient, reason, retry, while_known
+from ..retry import is_transient, reason, retry, while_known
 from ..versions import Versions
 from ..writing.changes import finish
 from ..writing.claims import Claims, build_index
+from .walk import those_of, walk
 
 ORPHAN_AGE = timedelta(hours=1)
 """the age of the newest chunk without a file after which its upload counts as dead"""
@@ -135,71 +135,23 @@ class Check:
                 self._chunks_in_order = repaired or problem != "missing"
 
     def _files_and_chunks(self) -> Iterator[Finding]:
-        """Give each file its chunks, and collect the chunks that have no file."""
-        by_file, project = {"$sort": {"files_id": 1, "n": 1}}, {"$project": NUMBERS if self.verify else SIZES}
-        # Without an index the server has to sort: better without the data.
-        stages = (by_file, project) if self._chunks_in_order else (project, by_file)
-        all_chunks = chain.from_iterable(self._batches("chunks", "files_id", *stages))
-        groups = groupby(all_chunks, lambda chunk: (repr(chunk.get("files_id")), chunk.get("files_id")))
-        group, unowned = None, dict[str, Any]()
-        for batch in chain(self._batches("files", "_id", {"$sort": {"_id": 1}}, {"$project": FIELDS}), [[]]):
-            yield from self._renames([document for document in batch if "renamedFrom" in document])
-            ahead = OrderedDict((repr(document["_id"]), document) for document in batch)
-            while group := group or next(groups, None):
-                (key, file_id), chunks = group
-                if key not in ahead and self._is_after(file_id, batch):
-                    break
-                group = None
-                while key in ahead and next(iter(ahead)) != key:
-                    yield from self._audit(ahead.popitem(last=False)[1])
-                if document := ahead.pop(key, None):
-                    yield from self._audit(document, chunks)
-                elif ids.is_utf8(file_id):
-                    unowned[key] = file_id
-                if len(unowned) >= _BATCH:
-                    yield from self._settle(unowned)
-                    unowned = {}
-            for document in ahead.values():
-                yield from self._audit(document)
-        yield from self._settle(unowned)
+        renamed, unowned = list[Mapping[str, Any]](), dict[str, Any]()
+        projection = NUMBERS if self.verify else SIZES
+        for document, file_id, chunks in walk(self.collections, projection, self._chunks_in_order, self._count):
+            if document is not None:
+                renamed += [document] if "renamedFrom" in document else []
+                yield from self._audit(document, chunks)
+            elif ids.is_utf8(file_id):
+                unowned[repr(file_id)] = file_id
+            if len(renamed) + len(unowned) >= _BATCH:
+                yield from chain(self._renames(renamed), self._settle(unowned))
+                renamed, unowned = [], {}
+        yield from chain(self._renames(renamed), self._settle(unowned))
 
-    def _batches(self, name: str, field: str, *stages: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
-        """All files or chunks in the order of *field*; if a cursor is lost, another one continues from there."""
-        collection = getattr(self.collections.primary, name)
-        begin: list[dict[str, Any]] = []
-        seen = 0  # documents at its beginning
-        # Collations of the two collections could make their orders differ.
-        options = {"allowDiskUse": True, "batchSize": _BATCH, "collation": {"locale": "simple"}}
-        budget = RetryBudget(collection)
-        while True:
-            try:
-                documents = self._walk(collection.aggregate([*begin, *stages, {"$skip": seen}], **options))
-                while batch := list(islice(documents, _BATCH)):
-                    setattr(self, name, getattr(self, name) + len(batch))
-                    self.advance(len(batch))
-                    yield batch
-                    budget.renew()
-                    last = batch[-1].get(field)
-                    if not ids.is_utf8(last):
-                        seen += len(batch)
-                        continue
-                    from_last = [{"$match": {"$expr": {"$gte": [f"${field}", {"$literal": last}]}}}]  # of all types
-                    same = sum(repr(document.get(field)) == repr(last) for document in batch)
-                    begin, seen = from_last, same + (seen if begin == from_last else 0)
-                return
-            except PyMongoError as error:
-                if not budget.lasts(error):
-                    raise
-
-    def _is_after(self, file_id: Any, batch: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether *file_id* comes after the files of *batch*; the server compares ids of all types."""
-        if not batch or not ids.is_utf8(file_id):
-            return False
-        last = next((document["_id"] for document in reversed(batch) if ids.is_utf8(document["_id"])), file_id)
-        if isinstance(file_id, ObjectId) and isinstance(last, ObjectId):
-            return file_id >= last
-        found = self._those_of(last, file_id)
-        return bool(found) and found[-1] == repr(file_id)
+    def _count(self, files: int, chunks: int) -> None:
+        self.files += files
+        self.chunks += chunks
+        self.advance(files + chunks)
 
     def _audit(self, document: Mapping[str, Any], chunks: Iterable[Mapping[str, Any]] = ()) -> Iterator[Finding]:
         audit = ChunkAudit(document)
@@ -211,9 +163,6 @@ class Check:
             yield Finding("file", document["_id"], document.get("filename"), invalid, note="no query finds it")
         elif self.verify or audit.problems():
             yield from self._examine(document)
-
-    def _walk(self, cursor: Any) -> Iterator[dict[str, Any]]:
-        return while_known(cursor, self._chunks.database.client)
 
     def _examine(self, document: Mapping[str, Any]) -> Iterator[Finding]:
         """Read the whole file, report its problems, and repair it if possible."""
@@ -237,7 +186,7 @@ class Check:
         batch = max(2, min(_BATCH_BYTES // audit.chunk_size, _BATCH))
         own = {"files_id": {"$eq": document["_id"]}}
         found = self._chunks.find(own, {"n": 1, "data": 1}, batch_size=batch, sort=[("n", ASCENDING)])
-        for chunk in self._walk(found.allow_disk_use(True)):
+        for chunk in while_known(found.allow_disk_use(True), self._chunks.database.client):
             content = chunk["data"] if isinstance(chunk.get("data"), bytes) else b""
             if audit.add(chunk.get("n"), len(content)):
                 for name in stored:
@@ -319,15 +268,12 @@ class Check:
         }  # in $in a pattern would match many
         summed: dict[str, Any] = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
         grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
-        groups = retry(self._chunks, lambda: list(self._walk(self._chunks.aggregate(grouped, batchSize=_BATCH))))
-        missing = suspects.keys() - self._those_of(*suspects.values())
+        client = self._chunks.database.client
+        groups = retry(
+            self._chunks, lambda: list(while_known(self._chunks.aggregate(grouped, batchSize=_BATCH), client))
+        )
+        missing = suspects.keys() - those_of(self._files, *suspects.values())
         yield from (found for found in groups if repr(found["_id"]) in missing)
 
     def _exists(self, file_id: Any) -> bool:
-        return bool(self._those_of(file_id))
-
-    def _those_of(self, *file_ids: Any) -> list[str]:
-        """The files with these ids, in the server's order."""
-        chosen = {"$or": [{"_id": {"$eq": file_id}} for file_id in file_ids]}
-        found = retry(self._files, lambda: list(self._files.find(chosen, {"_id": 1}, sort=[("_id", 1)])))
-        return [repr(file["_id"]) for file in found]
+        return bool(those_of(self._files, file_id))

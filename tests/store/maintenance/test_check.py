@@ -31,7 +31,7 @@ from pymongo.errors import AutoReconnect
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
 from flask_gridfs_pymongo.store.listing import by_value as orders
-from flask_gridfs_pymongo.store.maintenance import check
+from flask_gridfs_pymongo.store.maintenance import check, walk
 from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
@@ -216,7 +216,8 @@ def test_renames_that_broke_off(app: Flask, real: PyMongo, monkeypatch: pytest.M
 def test_damage_is_found_and_what_is_whole_is_left_alone(
     app: Flask, db: Any, damage: Callable[[Any], object], reports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "_BATCH", 3)  # the bucket has several
+    for module in (check, walk):
+        monkeypatch.setattr(module, "_BATCH", 3)  # the bucket has several
     monkeypatch.setattr(check, "_PAUSE", 0)
     whole = contents(db)
     damage(db)
@@ -327,7 +328,7 @@ def test_an_upload_that_can_go_on_is_left_alone_and_an_expired_one_goes(app: Fla
 @pytest.mark.parametrize("verify", [False, True])
 def test_the_order_of_all_types_of_ids(db: Any, uri: str, verify: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files with chunks, files without and chunks without a file alternate, and lie across batches."""
-    monkeypatch.setattr(check, "_BATCH", 4)
+    monkeypatch.setattr(walk, "_BATCH", 4)
     monkeypatch.setattr(check, "_PAUSE", 0)
     driver, files, gone = gridfs.GridFSBucket(db, chunk_size_bytes=4), [], []
     of_types: list[Callable[[int], Any]] = [
@@ -396,7 +397,7 @@ def test_round_trips_do_not_grow_with_the_files(real: PyMongo, uri: str) -> None
 
 def test_cursors_that_the_server_closes(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does so with those that are not asked for ten minutes, as while a large file is read."""
-    monkeypatch.setattr(check, "_BATCH", 3)
+    monkeypatch.setattr(walk, "_BATCH", 3)
     monkeypatch.setattr(check, "_PAUSE", 0)
     put(lose(db, 1), "gone", *range(7))
     admin, killed = db.client.admin, 0
@@ -461,7 +462,7 @@ class TestOthersAtWork:
     def test_a_file_that_is_deleted_meanwhile_is_no_damage(
         self, db: Any, verify: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(check, "_BATCH", 3)  # "it" is the last of the first, and "md5" the next one
+        monkeypatch.setattr(walk, "_BATCH", 3)  # "it" is the last of the first, and "md5" the next one
         store = Bucket(db)
         lose(db, 0)
         put(db, "md5", 3)
