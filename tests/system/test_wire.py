@@ -20,7 +20,6 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
 
 from ..conftest import Serve, start_gunicorn
-from ..helpers.wire import CONDITIONS
 
 DATA = random.Random(3).randbytes(300_000)
 N = len(DATA)
@@ -87,24 +86,36 @@ class TestReading:
         answer = ask(server, "HEAD", target, f"Want-Repr-Digest: {wanted[0]}")
         assert ("Repr-Digest" in answer.fields) == wanted[1]
 
-    @pytest.mark.parametrize(("fields", "status"), CONDITIONS)
-    @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_preconditions(self, server: str, target: str, method: str, fields: dict[str, str], status: int) -> None:
+    @pytest.mark.parametrize(
+        ("name", "line", "status", "content"),
+        [
+            ("file", "Range: bytes=260000-262000", 206, DATA[260_000:262_001]),
+            ("file", f"Range: bytes=-{N * 2}", 206, DATA),
+            ("file", "Range: bytes=5-2", 200, DATA),
+            ("file", f"Range: bytes={N}-", 416, None),
+            ("file", "If-None-Match: {etag}", 304, b""),
+            ("file", "If-Modified-Since: {date}", 304, b""),
+            ("file", 'If-Match: "other"', 412, None),
+            ("empty", "Range: bytes=0-", 200, b""),
+            ("none", "Range: bytes=0-", 404, None),
+        ],
+    )
+    def test_an_answer_is_as_long_as_it_says(
+        self, server: str, target: str, name: str, line: str, status: int, content: bytes | None
+    ) -> None:
         own = ask(server, "HEAD", target).fields
-        lines = [
-            f"{name}: {value}".replace("{etag}", own["ETag"])
-            .replace("{tag}", own["ETag"][:-1])
-            .replace("{date}", own["Last-Modified"])
-            for name, value in fields.items()
-        ]
-        answer = ask(server, method, target, *lines)
-        assert answer.status == status
-        assert answer.fields["ETag"] == own["ETag"]
-        if status == 304 or method == "HEAD":
-            assert answer.body == b""
-        elif status == 412:
-            assert DATA[:20] not in answer.body
-            assert answer.fields["Content-Length"] == str(len(answer.body))
+        line = line.format(etag=own["ETag"], date=own["Last-Modified"])
+        got, head = (ask(server, method, target.replace("file", name), line) for method in ("GET", "HEAD"))
+        assert (got.status, head.body) == (status, b"")
+        assert head.status == (200 if line.startswith("Range") and status != 404 else status)
+        assert got.fields.get("Content-Length") == (None if status == 304 else str(len(got.body)))
+        if content is None:
+            assert DATA[:20] not in got.body
+        else:
+            assert got.body == content
+        if status == 206:
+            start = DATA.index(content or b"")
+            assert got.fields["Content-Range"] == f"bytes {start}-{start + len(got.body) - 1}/{N}"
 
     @pytest.mark.parametrize("field", ["If-None-Match", "If-Match"])
     def test_a_field_on_two_lines_is_one_list(self, server: str, target: str, field: str) -> None:
@@ -112,44 +123,11 @@ class TestReading:
         expected = 304 if field == "If-None-Match" else 200
         assert ask(server, "GET", target, f'{field}: "x"', f"{field}: {etag}").status == expected
 
-    @pytest.mark.parametrize(
-        ("value", "status", "start", "stop"),
-        [
-            ("bytes=0-0", 206, 0, 1),
-            ("bytes=-7", 206, N - 7, N),
-            ("bytes=299999-", 206, N - 1, N),
-            (f"bytes=-{N * 2}", 206, 0, N),
-            ("bytes=260000-262000", 206, 260_000, 262_001),
-            ("bytes=5-2", 200, 0, N),
-            ("lines=1-2", 200, 0, N),
-        ],
-    )
-    def test_ranges(self, server: str, target: str, value: str, status: int, start: int, stop: int) -> None:
-        answer = ask(server, "GET", target, f"Range: {value}")
-        assert (answer.status, answer.body) == (status, DATA[start:stop])
-        assert answer.fields["Content-Length"] == str(stop - start)
-        if status == 206:
-            assert answer.fields["Content-Range"] == f"bytes {start}-{stop - 1}/{N}"
-
-    def test_416(self, server: str, target: str) -> None:
-        for method, status in (("GET", 416), ("HEAD", 200)):
-            answer = ask(server, method, target, f"Range: bytes={N}-")
-            assert answer.status == status
-            assert answer.fields.get("Content-Range") == (f"bytes */{N}" if status == 416 else None)
-
     def test_several_ranges_have_the_length_that_they_say(self, server: str, target: str) -> None:
         answer = ask(server, "GET", target, "Range: bytes=299990-, 0-9")
         assert answer.status == 206
         assert answer.fields["Content-Length"] == str(len(answer.body))
         assert answer.body.index(DATA[-10:]) < answer.body.index(DATA[:10])
-
-    def test_a_range_header_built_to_amplify_costs_one_plain_get(self, server: str, target: str) -> None:
-        for value in (",".join(["0-"] * 1000), ",".join(f"{n}-" for n in range(150)), ",".join(["0-9"] * 150)):
-            assert len(ask(server, "GET", target, f"Range: bytes={value}").body) <= N
-
-    def test_an_empty_file(self, server: str, target: str) -> None:
-        answer = ask(server, "GET", target.replace("file", "empty"), "Range: bytes=0-")
-        assert (answer.status, answer.body, answer.fields["Content-Length"]) == (200, b"", "0")
 
     def test_head_has_the_fields_of_get(self, server: str, target: str) -> None:
         for path in (target, f"{target}?x", target.replace("file", "none")):
