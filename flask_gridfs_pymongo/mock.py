@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
 try:
@@ -46,6 +47,8 @@ class Database(mongomock.Database):  # type: ignore[misc]
 
 class MongoClient(mongomock.MongoClient):  # type: ignore[misc]
     """mongomock's client with our databases."""
+
+    options = SimpleNamespace(server_selection_timeout=30.0)  # seconds; mongomock's own client has none
 
     def get_database(self, *args: Any, **kwargs: Any) -> Database:
         return _database(self, super().get_database(*args, **kwargs))
