@@ -77,6 +77,10 @@ class File(Resource, DAVNonCollection):
     def support_etag(self) -> bool:
         return True
 
+    def get_property_names(self, *, is_allprop: bool) -> list[str]:
+        locking = [] if self.prevent_locking() else ["{DAV:}lockdiscovery", "{DAV:}supportedlock"]
+        return [*_LIVE, *locking, *self.provider.prop_manager.get_properties(self.get_ref_url(), self.environ)]
+
     def get_property_value(self, name: str) -> Any:
         live = _LIVE.get(name)
         return super().get_property_value(name) if live is None else live(self)

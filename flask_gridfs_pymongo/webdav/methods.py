@@ -18,8 +18,7 @@ from flask import Request, abort
 from markupsafe import Markup, escape
 from werkzeug.exceptions import BadGateway, HTTPException
 from werkzeug.wrappers import Response
-from wsgidav.dav_error import DAVError, PRECONDITION_CODE_LockTokenMismatch, get_http_status_string
-from wsgidav.xml_tools import etree, make_multistatus_el
+from wsgidav.dav_error import DAVError, PRECONDITION_CODE_LockTokenMismatch
 
 from ..http import dav
 from ..http.headers import NO_PAGE, PAGE
@@ -28,7 +27,7 @@ from .changes import delete, moved_before, transfer
 from .files import File
 from .folders import Folder, Member
 from .names import spelled
-from .propfind import multistatus
+from .propfind import multistatus, response, status
 
 _MAX_LINKS = 1000  # on the page of a folder
 
@@ -54,12 +53,7 @@ def change(current: Request, found: Member) -> Response:
         raise errors[found]
     if not errors:
         return Response(status=204 if replaced else 201)
-    root = make_multistatus_el()
-    for member, error in errors.items():
-        response = etree.SubElement(root, "{DAV:}response")
-        etree.SubElement(response, "{DAV:}href").text = member.get_href()
-        etree.SubElement(response, "{DAV:}status").text = f"HTTP/1.1 {get_http_status_string(error)}"
-    return multistatus(root)
+    return multistatus(response(member.get_href(), status(error)) for member, error in errors.items())
 
 
 def repeated_move(current: Request, environ: dict[str, Any]) -> bool:

@@ -111,7 +111,10 @@ class Resource:
 
     def _lockdiscovery(self) -> Any:
         """The locks on this and, other than WsgiDAV's, those on a folder above that include it (section 15.8)."""
-        element, own = etree.Element("{DAV:}lockdiscovery"), normalize_lock_root(self.get_ref_url())
+        element = etree.Element("{DAV:}lockdiscovery")
+        if self.provider.locks.known == []:
+            return element
+        own = normalize_lock_root(self.get_ref_url())
         for lock in self.provider.lock_manager.get_indirect_url_lock_list(own):
             above = quote(request.script_root) + lock["root"].rstrip("/") + "/"
             element.append(active(lock, self.get_href() if lock["root"] == own else above))

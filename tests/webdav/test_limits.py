@@ -122,7 +122,7 @@ class TestProperties:
         assert ask("PROPFIND", "a", Depth="0").status_code == 207
         asked = b"<propfind xmlns='DAV:'><prop><y xmlns='u'/><getetag/></prop></propfind>"
         assert ask("PROPFIND", "", asked, Depth="1").status_code == 207
-        monkeypatch.setattr(import_module("flask_gridfs_pymongo.webdav.propfind"), "MAX_READ", 400)
+        monkeypatch.setattr(import_module("flask_gridfs_pymongo.webdav.propfind"), "MAX_READ", 200)
         assert ask("PROPFIND", "", asked, Depth="1").status_code == 507
         assert ask("PROPFIND", "", asked, Depth="0").status_code == 207
 
