@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 
 from .http.filenames import clean
 from .service.options import options_of
-from .signals import file_deleted
+from .signals import file_deleted, trashed
 from .store import Bucket, FileReader, StoredFile, check_type, ids, is_outage, reason
 
 _FIELD = re.compile(r"(?!_id(\.|\Z))[^.$\0][^.\0]*(\.[^.$\0][^.\0]*)*")
@@ -74,7 +74,7 @@ class Attachment:
                 raise LookupError(f"{self._collection().full_name} has no document with the _id {document_id!r}")
         except Exception as error:
             if not isinstance(error, PyMongoError) or not is_outage(error):  # else the document may name it
-                self._bucket().delete_many([file.id])
+                self._bucket().delete_many([file.id], for_good=True)
             raise
         self._delete(before, but=file.id)
         return file
@@ -141,7 +141,7 @@ class Attachment:
         except PyMongoError as error:
             _logger.warning("the file %s, which %s named, was not deleted: %a", file_id, self._field, reason(error))
             return False
-        file_deleted.send(self._app(), file=file, versions=1)
+        file_deleted.send(self._app(), file=file, versions=1, **trashed(bucket))
         return True
 
     def _name(self, document_id: Any, fileobj: Any) -> str:

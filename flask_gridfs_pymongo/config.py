@@ -51,6 +51,8 @@ class Settings:
     """seconds after its last use that a file is kept"""
     accel: str | None = None
     """the URL under which nginx sends files of the file cache"""
+    trash: int = 0
+    """seconds that deleted files stay in the trash; 0: they are deleted for good"""
 
     @property
     def servers(self) -> str:
@@ -186,6 +188,7 @@ _OUR_SETTINGS: dict[str, tuple[str, _Check]] = {
     "FILE_CACHE_SIZE": ("file_cache_size", _at_least_zero),
     "FILE_CACHE_AGE": ("file_cache_age", _seconds),
     "ACCEL": ("accel", _location),
+    "TRASH": ("trash", _seconds),
 }
 _OURS = dict(_OUR_SETTINGS.values())
 

@@ -50,6 +50,7 @@ class Connection:
 
             limits = settings.file_cache_size, settings.file_cache_age, PINNED if settings.accel else 0
             self.disk = Disk(Folder(settings.file_cache, *limits), settings.servers, settings.accel)
+        self._trash = settings.trash
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def bucket(self, dbname: str, base: str) -> Bucket:
@@ -60,7 +61,7 @@ class Connection:
             while len(self._buckets) >= _MAX_BUCKETS:  # of tenants; what an old one knows costs a few round trips
                 self._buckets.pop(list(self._buckets)[0], None)  # noqa: RUF015  atomic, which an iterator is not
             caches = self._memory, self._types, self.disk
-            made = Bucket(self.client[dbname], base, self._streams, *caches)
+            made = Bucket(self.client[dbname], base, self._streams, *caches, trash=self._trash)
             bucket = self._buckets.setdefault(key, made)
         return bucket
 

@@ -5,19 +5,23 @@ See https://flask.palletsprojects.com/signals/.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blinker import Namespace, Signal
 from flask import current_app
 
+if TYPE_CHECKING:
+    from .store import Bucket, StoredFile
+
 _signals = Namespace()
 
 file_saved = _signals.signal("file-saved")
-"""A file was stored; arguments: *file*, a :class:`.StoredFile`."""
+"""A file was stored, or restored from the trash; arguments: *file*, a :class:`.StoredFile`."""
 
 file_deleted = _signals.signal("file-deleted")
 """A file was deleted; arguments: *file*, a :class:`.StoredFile`, and *versions*, the number of deleted versions; 0 if
-they became older versions of another file."""
+they became older versions of another file; and *trashed*, True, if they went into the trash: then nothing is sent when
+they are deleted for good, and :data:`file_saved` when they are restored."""
 
 file_changed = _signals.signal("file-changed")
 """The metadata or the name of a file was changed; arguments: *file*, the changed :class:`.StoredFile`."""
@@ -29,6 +33,16 @@ run in a copy of the request's context; what ``g`` had is not in it."""
 
 request_refused = _signals.signal("request-refused")
 """A request was refused; arguments: *status*, *reason*, and *filename*, which is None at the root."""
+
+
+def tell_deleted(bucket: Bucket, file: StoredFile, versions: int) -> None:
+    """Send :data:`file_deleted` for the current application: *file* went into the trash of *bucket* if that has one."""
+    send(file_deleted, file=file, versions=versions, **trashed(bucket))
+
+
+def trashed(bucket: Bucket) -> dict[str, Any]:
+    """Return the argument *trashed* of :data:`file_deleted`; nothing for a bucket without a trash."""
+    return {"trashed": True} if bucket.collections.trash else {}
 
 
 def send(signal: Signal, **facts: Any) -> None:

@@ -373,7 +373,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "ranges in a request": ranges.MAX_RANGES,
         "names in a folder in natural order": in_folder.MAX_SORTED,
         "files in a ZIP archive": archive.MAX_FILES,
-        "files in a bulk action": bulk._MAX_SELECTED,
+        "files in a bulk action": bulk.MAX_SELECTED,
         "pixels on a side of a variant": images._MAX_SIDE,
         "seconds for making a variant": int(pool.TIMEOUT),
         "names in a folder of the drive": folders.MAX_NAMES,

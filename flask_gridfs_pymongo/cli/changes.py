@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import click
 from blinker import Signal
 
-from ..signals import file_changed, file_deleted, file_saved, send
+from ..signals import file_changed, file_saved, send, tell_deleted
 from ..store import Bucket, StoredFile
 from .batches import batches
 from .group import Failure, bucket_options, gridfs, plain
@@ -55,7 +55,7 @@ def rm_command(
                 counts = store.delete_all_many(files) if all_versions else _delete(store, files)
             for file, count in zip(files, counts, strict=True):
                 if count:
-                    send(file_deleted, file=file, versions=count)
+                    tell_deleted(store, file, count)
             report.advance(len(batch))
 
 
@@ -153,7 +153,7 @@ def _with_new_names(
                     raise ValueError("source and destination are the same")
                 if one.file.marks_folder and (not new or store.find(new)):  # there is such a folder
                     if is_move:
-                        store.delete_all(one.file)
+                        store.delete_all(one.file, for_good=True)
                     continue
                 yield one, new
 

@@ -8,7 +8,7 @@ import sys
 import click
 from pymongo import ASCENDING
 
-from ..store import INDEXES, ORDERS, Collections, Index, build_index, index_problem
+from ..store import ORDERS, Collections, Index, build_index, index_problem
 from .group import bucket_options, gridfs, open_bucket, plain
 
 
@@ -41,7 +41,7 @@ def index_command(queries: tuple[Index, ...], bucket: str, prefix: str | None) -
       2  the command line is wrong, or the database does not answer
     """
     with open_bucket(prefix, bucket) as store:
-        done = [_make_index(store.collections, index) for index in (*INDEXES, *queries)]
+        done = [_make_index(store.collections, index) for index in (*store.collections.indexes.needed, *queries)]
     sys.exit(0 if all(done) else 1)
 
 

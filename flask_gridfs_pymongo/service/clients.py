@@ -34,6 +34,12 @@ def owner_of(options: Rules, request: Request, user: str = "") -> str | None:
     return None if client is None else hashlib.sha256(str(client).encode(errors="surrogatepass")).hexdigest()
 
 
+def user_of(options: Rules, request: Request) -> str | None:
+    """Return the name of who sends a request: who has logged in to the drive, else ``client_of(request)``, or None."""
+    user = request.environ.get("wsgidav.auth.user_name") or (options.client_of and options.client_of(request))
+    return str(user) if user else None
+
+
 def _address(request: Request) -> str | None:
     """Return the address as Werkzeug knows it, of IPv6 the network, which is one customer's (RFC 6177)."""
     try:

@@ -11,7 +11,8 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from ..http.conditions import Fields, Outcome, evaluate
 from ..signals import file_changed, file_deleted, file_saved, send
-from ..store import Bucket, StoredFile, Visibility, trim
+from ..store import Bucket, Deletion, StoredFile, Visibility, trim
+from .clients import user_of
 from .inspection import inspect
 from .options import Rules
 from .quota import count
@@ -41,9 +42,15 @@ def after_save(
     count(options, file.filename, file.length)
     send(file_saved, file=file)
     if placeholder is not None:
-        _tidy(file.filename, lambda: [placeholder] if bucket.delete_versions([placeholder]) else [])
+        _tidy(file.filename, lambda: [placeholder] if bucket.delete_versions([placeholder], for_good=True) else [])
     if not is_placeholder:
         _trim(options, file.filename)
+
+
+def deletion(options: Rules) -> Deletion | None:
+    """Return the act of deleting that the current request is; None if there is no trash."""
+    bucket = options.bucket()
+    return bucket.deletion(user_of(options, request)) if bucket.collections.trash else None
 
 
 def give_history(options: Rules, file: StoredFile, first: StoredFile) -> None:

@@ -197,7 +197,7 @@ def _commit(bucket: Bucket, uploads: Sequence[Ready]) -> list[StoredFile]:
     if not errors:
         return saved
     try:
-        bucket.delete_versions(saved)
+        bucket.delete_versions(saved, for_good=True)
     except PyMongoError as error:
         names = ", ".join(ascii(file.filename) for file in saved)
         _logger.error("%s: stored, and not deleted again, though another file of the form failed: %s", names, error)

@@ -26,13 +26,14 @@ from .links import Link, Links
 from .listing.by_value import ORDERS, is_descending, key_of, position
 from .listing.names import folders_of, parent_of
 from .listing.page import Key, Page, Row, Visibility
+from .listing.trashed import TrashKey, TrashPage
 from .locks import Lock
 from .maintenance.audit import damaged
 from .maintenance.check import Check, Finding
 from .maintenance.mirror import Mirror, pages
 from .maintenance.retention import Sweep, trim
 from .maintenance.unowned import Unowned
-from .model import NOTE, OWN_FIELDS, StoredFile
+from .model import NOTE, OWN_FIELDS, StoredFile, Trashed
 from .reader import Reader
 from .resumable import completion
 from .resumable.append import UploadWriter
@@ -45,6 +46,7 @@ from .writing.batches import NewFile, Ready
 from .writing.claims import build_index
 from .writing.commit import Saved
 from .writing.sources import Readable
+from .writing.trash import Deletion
 from .writing.writer import Writer
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "ContentDeleted",
     "CorruptFile",
     "Dav",
+    "Deletion",
     "FailedVariant",
     "FileReader",
     "FileTooLarge",
@@ -85,6 +88,9 @@ __all__ = [
     "StoredFile",
     "StoredVariant",
     "Sweep",
+    "TrashKey",
+    "TrashPage",
+    "Trashed",
     "Unconfirmed",
     "Unowned",
     "Unsupported",

@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from .links import Links
 from .listing.by_value import ORDERS, walk
 from .listing.in_folder import in_folder
 from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first
+from .listing.trashed import TrashKey, TrashPage, trashed
 from .model import StoredFile, unless_expired
 from .reader import Reader
 from .resumable.uploads import ResumableUploads
@@ -42,6 +43,7 @@ from .writing.deletes import delete_all_many, delete_versions
 from .writing.metadata import update_metadata
 from .writing.renames import rename_many
 from .writing.sources import Readable, blocks
+from .writing.trash import Deletion, remove, restore_many, together
 from .writing.writer import Writer
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Bucket:
     :param memory: keeps the content of small files; None: do not keep any
     :param types: keeps content types that were found by a file's first bytes; None: do not keep any
     :param disk: keeps content on local disk; None: do not keep any
+    :param trash: seconds that deleted files stay in the trash; 0: they are deleted for good
     """
 
     def __init__(
@@ -69,8 +72,10 @@ class Bucket:
         memory: Memory | None = None,
         types: Memory | None = None,
         disk: Disk | None = None,
+        *,
+        trash: int = 0,
     ) -> None:
-        self.collections = Collections(database, base, disk)
+        self.collections = Collections(database, base, disk, trash)
         self.files, self.chunks = self.collections.files, self.collections.chunks
         self._versions = Versions(self.collections, memory)
         self._claims = Claims(self.collections)
@@ -430,56 +435,154 @@ class Bucket:
         self.dav.move({name: names[name] for name, outcome in outcomes.items() if isinstance(outcome, StoredFile)})
         return outcomes
 
-    def delete(self, filename: str | None = None, version: int | None = None, *, id: Any = None) -> int:
-        """Delete all versions of a name, or one; documents first, then content.
+    def deletion(self, by: str | None = None) -> Deletion | None:
+        """Return one act of deleting, for the methods that follow; None if there is no trash.
+
+        :param by: who deletes
+        """
+        seconds = self.collections.trash
+        if not seconds:
+            return None
+        now = self.collections.clock.now()
+        return Deletion(now, now + timedelta(seconds=seconds), by)
+
+    def delete(
+        self, filename: str | None = None, version: int | None = None, *, id: Any = None, for_good: bool = False
+    ) -> int:
+        """Delete all versions of a name, or one: into the trash if there is one, else documents first, then content.
 
         :param version: as in :meth:`find`; None: all that exist now
         :param id: the ``_id`` of a version, in place of a name
+        :param for_good: not into the trash
         :return: how many were deleted
         :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
         if (filename is None) == (id is None):
             raise TypeError("give either a filename or an id")
         if filename is None:
-            return self.delete_many([id])
+            return self.delete_many([id], for_good=for_good)
         check_name(filename)
         if version is None:
             newest = self._versions.newest(filename)
-            return self.delete_all(newest) if newest else 0
+            return self.delete_all(newest, for_good=for_good) if newest else 0
         file = self.find(filename, version)
-        return self.delete_versions([file]) if file else 0
+        return self.delete_versions([file], for_good=for_good) if file else 0
 
-    def delete_all(self, newest: StoredFile) -> int:
+    def delete_all(self, newest: StoredFile, deletion: Deletion | None = None, *, for_good: bool = False) -> int:
         """Delete *newest* and every older version of its name; return how many.
 
         Versions that were uploaded since *newest* was found stay. If a rename of the name broke off, it is completed
         first, and nothing is left to delete under the old name.
-        """
-        return self.delete_all_many([newest])[0]
 
-    def delete_all_many(self, newest: Sequence[StoredFile]) -> Sequence[int]:
+        :param deletion: as in :meth:`delete_versions`, and *for_good*, too
+        """
+        return self.delete_all_many([newest], deletion, for_good=for_good)[0]
+
+    def delete_all_many(
+        self, newest: Sequence[StoredFile], deletion: Deletion | None = None, *, for_good: bool = False
+    ) -> Sequence[int]:
         """Delete the *newest* versions of some names with all older ones, as :meth:`delete_all` does, in batches.
 
+        :param deletion: as in :meth:`delete_versions`, and *for_good*, too
         :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
         """
         self.collections.indexes.ensure()
-        deleted = delete_all_many(self._versions, self.variants, newest)
+        act = None if for_good else deletion or self.deletion()
+        deleted = delete_all_many(self._versions, self.variants, newest, act)
         self.dav.drop([file.filename for file in newest if file.named])
         return deleted
 
-    def delete_many(self, ids: Sequence[Any]) -> int:
+    def delete_many(self, ids: Sequence[Any], deletion: Deletion | None = None, *, for_good: bool = False) -> int:
         """Delete versions, their documents first; return how many. Renames of them that broke off are completed before.
 
         After a retry all of them count, as the first attempt may have deleted them.
 
+        :param deletion: as in :meth:`delete_versions`, and *for_good*, too
         :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
         check_types(ids=ids)
-        return self.delete_versions(self._versions.of_ids(ids))
+        return self.delete_versions(self._versions.of_ids(ids), deletion, for_good=for_good)
 
-    def delete_versions(self, files: Sequence[StoredFile]) -> int:
-        """Delete versions that were found before, as :meth:`delete_many` does."""
+    def delete_versions(
+        self, files: Sequence[StoredFile], deletion: Deletion | None = None, *, for_good: bool = False
+    ) -> int:
+        """Delete versions that were found before, as :meth:`delete_many` does.
+
+        :param deletion: of :meth:`deletion`, if several calls are one act, or it is known who deletes
+        :param for_good: not into the trash
+        """
         self.collections.indexes.ensure()
-        deleted = delete_versions(self._versions, self.variants, files)
+        act = None if for_good else deletion or self.deletion()
+        deleted = delete_versions(self._versions, self.variants, files, act)
         self.dav.drop(list(dict.fromkeys(file.filename for file in files if file.named)))
         return deleted
+
+    def trash(
+        self,
+        prefix: str = "",
+        after: TrashKey | None = None,
+        limit: int = 100,
+        *,
+        at: datetime | None = None,
+        shown: Callable[[str], bool] = lambda name: True,
+    ) -> TrashPage:
+        """Return a page of what is in the trash, what was deleted last first.
+
+        A row is the newest of the versions of a name that were deleted together, with their number. Several files
+        without a name that were deleted together come on one page.
+
+        :param prefix: what the names began with
+        :param after: the *next* of the page before
+        :param limit: rows on the page, at most
+        :param at: only what was deleted at this time, by one :meth:`deletion`
+        :param shown: which names the page may show
+        :raises pymongo.errors.ExecutionTimeout: if passing over what is not shown takes more than a second
+        """
+        check_types(prefix=prefix, limit=limit)
+        return trashed(self._versions, shown, prefix, after, limit, at)
+
+    def restore(self, id: Any, merge: bool = False) -> StoredFile:
+        """Restore a version that is in the trash, and those that were deleted together with it, as they were.
+
+        Versions of which others stayed come back to their places among these.
+
+        :param id: the ``_id`` of one of them
+        :param merge: if there is another file with the name by now, make them its older versions; those that are not
+            older than its first version get dates just before it
+        :return: the newest of the versions that were restored
+        :raises FileNotFoundError: if it is not in the trash
+        :raises FileExistsError: if there is another file with the name, without *merge*
+        """
+        outcomes = self.restore_many([id], merge=merge)
+        if not outcomes:
+            raise FileNotFoundError(f"{self.collections.name} has nothing with id {id!r} in its trash")
+        _, restored = outcomes[0]
+        if isinstance(restored, Exception):
+            raise restored
+        return restored
+
+    def restore_many(
+        self, ids: Sequence[Any], *, merge: bool = False
+    ) -> Sequence[tuple[StoredFile, StoredFile | Exception]]:
+        """Restore several as :meth:`restore` does, in a few round trips for 500 files whose names are free.
+
+        :return: the newest of the versions that were deleted together, with what :meth:`restore` would return or
+            raise; what is not in the trash is left out
+        """
+        check_types(ids=ids)
+        self.collections.indexes.ensure()
+        return restore_many(self._versions, self._claims, ids, merge=merge)
+
+    def in_trash(self, ids: Sequence[Any]) -> Sequence[StoredFile]:
+        """Return what is in the trash with these ``_id``: the newest of the versions that were deleted together."""
+        check_types(ids=ids)
+        return [self._versions.stored(group[-1]) for group in together(self._versions, ids)]
+
+    def empty_trash(self, ids: Sequence[Any]) -> int:
+        """Delete for good what is in the trash, with what was deleted together with each; return how many versions.
+
+        What is restored meanwhile stays.
+        """
+        check_types(ids=ids)
+        groups = together(self._versions, ids)
+        return remove(self.collections, self.variants, [document for group in groups for document in group])

@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from .clock import Clock
-from .indexes import Index, Indexes
+from .indexes import INDEXES, TRASH, Index, Indexes
 from .retry import is_reachable, reason, retry
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ class Collections:
     :param database: the database, of the driver or of mongomock
     :param base: the bucket's name
     :param disk: the file cache
+    :param trash: seconds that deleted files stay in the trash; 0: they are deleted for good
     """
 
-    def __init__(self, database: Any, base: str = "fs", disk: Disk | None = None) -> None:
+    def __init__(self, database: Any, base: str = "fs", disk: Disk | None = None, trash: int = 0) -> None:
         options: dict[str, Any] = {}
         self.codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS.with_options(tz_aware=True)
         self._is_mock = not isinstance(database.codec_options, CodecOptions)
@@ -66,7 +67,7 @@ class Collections:
                 unicode_decode_error_handler="surrogateescape",
             )
             options["write_concern"] = _durable(database.write_concern)
-        self.name, self.disk = f"{database.name}.{base}", disk
+        self.name, self.disk, self.trash = f"{database.name}.{base}", disk, trash
         self.files: Documents = database[f"{base}.files"].with_options(**options)
         self.chunks: Documents = database[f"{base}.chunks"].with_options(**options)
         primary = ReadPreference.PRIMARY
@@ -85,7 +86,7 @@ class Collections:
         """whether reads may go to a secondary"""
         if self.may_lag:
             self.files = self.files.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
-        self.indexes = Indexes(self.of)
+        self.indexes = Indexes(self.of, (*INDEXES, TRASH) if trash else INDEXES)
         self.clock = Clock(self.primary.files)
 
     def owner(self, file_id: Any) -> str:

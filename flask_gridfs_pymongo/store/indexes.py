@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Timer
 from typing import Any, Literal, NamedTuple
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
@@ -61,16 +61,19 @@ INDEXES = (
     ),
 )
 """The two of the GridFS specification, and the one of claims (:mod:`.claims`)"""
+TRASH = Index("files", [("trashed.at", DESCENDING), ("trashed.name", ASCENDING), ("filename", ASCENDING)], {})
+"""By which the trash is listed, and passed over where files without a name are"""
 
 
 class Indexes:
     """Creates and checks the indexes of one bucket.
 
     :param collection_of: returns the collection that an index belongs to, read from the primary
+    :param needed: those that the bucket needs
     """
 
-    def __init__(self, collection_of: Callable[[Index], Any]) -> None:
-        self._collection_of = collection_of
+    def __init__(self, collection_of: Callable[[Index], Any], needed: Sequence[Index] = INDEXES) -> None:
+        self._collection_of, self.needed = collection_of, needed
         self._known: list[Index] = []
         self._refused: list[Index] = []
         self._sound: list[Index] = []
@@ -83,15 +86,16 @@ class Indexes:
         """Whether the last check found or created all :data:`INDEXES`."""
         return all(index in self._sound for index in INDEXES)
 
-    def ensure(self, indexes: Sequence[Index] = INDEXES) -> None:
+    def ensure(self, indexes: Sequence[Index] | None = None) -> None:
         """Create *indexes* if this process has not checked them yet, else check them again in the background.
 
         If the server refuses an index, or takes longer than ten seconds, this is logged once, and the caller continues
         without it; so it does if the database user may not read the indexes.
 
+        :param indexes: None: those that are needed
         :raises Unsupported: if the collation of the files takes different names for the same
         """
-        if new := [index for index in indexes if index not in self._known]:
+        if new := [index for index in (self.needed if indexes is None else indexes) if index not in self._known]:
             self._create(new)
             self._known += [index for index in new if index not in self._known]
         elif time.monotonic() >= self._next_check:

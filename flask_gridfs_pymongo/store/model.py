@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from bson.objectid import ObjectId
@@ -31,11 +31,30 @@ TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "
 _SHA256 = re.compile("[0-9a-f]{64}")
 OWN_FIELDS = frozenset(
     "_id filename length chunkSize uploadDate contentType charset sha256 pictureSize".split()
-    + "previous previousAt previousBy renamedFrom".split()
+    + "previous previousAt previousBy renamedFrom trashed".split()
 )
 """the fields of a files document that the store itself sets and reads"""
 NOTE = "previousBy"
 """the field for what a caller wants to know of a version while it has a claim (:mod:`.claims`)"""
+
+
+class Trashed(NamedTuple):
+    """When a file was deleted that is in the trash: the field ``trashed`` of its document, in place of ``filename``."""
+
+    at: datetime
+    """by the server's clock; the versions of a name that were deleted together have the same date"""
+    until: datetime
+    """when it may be deleted for good"""
+    by: str | None
+    """who deleted it, if that is known"""
+    part: bool
+    """whether there were other versions of the name, which stayed"""
+
+
+def is_trashed(document: Mapping[str, Any]) -> bool:
+    """Whether the file of a files document is in the trash."""
+    found = document.get("trashed")
+    return isinstance(found, Mapping) and isinstance(found.get("at"), datetime) and "filename" not in document
 
 
 def local_now() -> datetime:
@@ -53,7 +72,7 @@ class StoredFile:
 
     id: Any
     filename: str
-    """empty if the document has none; see :attr:`named`"""
+    """empty if the document has none; see :attr:`named`; in the trash, the name that it had"""
     length: int
     """bytes; 0 if the file is damaged"""
     chunk_size: int
@@ -99,7 +118,7 @@ class StoredFile:
         now: Callable[[], datetime] = local_now,
     ) -> StoredFile:
         """Read a files document, also one that another tool wrote."""
-        name = document.get("filename")
+        name = document["trashed"].get("name") if is_trashed(document) else document.get("filename")
         filename = name if type(name) is str else ""  # bson.Code is a str, too
         named = type(name) is str and is_utf8(name)
         if not named:
@@ -156,6 +175,15 @@ class StoredFile:
         """The name that older versions may still have, as a rename is under way or broke off; None: no rename is."""
         name = self.document.get("renamedFrom")
         return name if type(name) is str else None
+
+    @property
+    def trashed(self) -> Trashed | None:
+        """When it was deleted, if it is in the trash."""
+        if not is_trashed(self.document):
+            return None
+        at, until, by, part = (self.document["trashed"].get(name) for name in Trashed._fields)
+        until = _aware(until) if isinstance(until, datetime) else _aware(at)
+        return Trashed(_aware(at), until, by if isinstance(by, str) else None, part is True)
 
     @property
     def expired(self) -> bool:

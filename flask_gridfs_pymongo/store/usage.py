@@ -17,7 +17,7 @@ from .collections import Collections, Documents
 from .integrity import MAX_INT64
 from .listing.names import successor
 from .retry import retry
-from .strict import NO_ARRAY
+from .strict import IN_TRASH, NO_ARRAY
 
 _POSSIBLE = {"$and": [{"$gte": ["$length", 0]}, {"$lte": ["$length", MAX_INT64]}]}
 _LENGTH = {"$cond": [_POSSIBLE, {"$toLong": "$length"}, 0]}  # of any numeric type
@@ -32,33 +32,41 @@ class Usage(NamedTuple):
     """How much is stored; expired versions count until they are deleted, and what only marks a folder does not."""
 
     names: int
-    """all files without a name count as one"""
+    """all files without a name count as one, with what is in the trash"""
     versions: int
     bytes: int
     """of content"""
 
 
 def usage(collections: Collections, path: str) -> Usage:
-    """Return how much is stored.
+    """Return how much is stored, also in the trash: what was deleted in a folder counts there, but is no name.
 
     :param path: a folder, with a trailing slash; the name of a file; or empty for everything
     """
     files = collections.files
-    selection: dict[str, Any] = {"filename": {"$eq": path, **NO_ARRAY}}
+    named: dict[str, Any] = {"$eq": path, **NO_ARRAY}
     if path.endswith("/"):
-        selection = {"filename": {"$gte": path, "$lt": successor(path)}}
-    chosen = {"$match": selection if path else {}}
+        named = {"$gte": path, "$lt": successor(path)}
+    live, *trashed = _selections(collections, named) if path else [{}]
 
-    def one(*stages: Mapping[str, Any]) -> Mapping[str, Any]:
-        found = retry(files, lambda: list(files.aggregate([chosen, *stages], allowDiskUse=True)))
+    def one(*stages: Mapping[str, Any], chosen: Mapping[str, Any] = live) -> Mapping[str, Any]:
+        found = retry(files, lambda: list(files.aggregate([{"$match": chosen}, *stages], allowDiskUse=True)))
         return found[0] if found else {}
 
     marks = {"$match": {"filename": {"$regex": "/$"}, "length": 0}}  # as StoredFile.marks_folder
     marked = one(marks, {"$group": {"_id": "$filename", "count": {"$sum": 1}}}, {"$group": {"_id": None, **_MARKED}})
-    sums = one({"$group": {"_id": None, "versions": {"$sum": 1}, "bytes": {"$sum": _LENGTH}}})
+    grouped = {"$group": {"_id": None, "versions": {"$sum": 1}, "bytes": {"$sum": _LENGTH}}}
+    groups = [one(grouped, chosen=selection) for selection in (live, *trashed)]
+    sums = {field: sum(group.get(field, 0) for group in groups) for field in ("versions", "bytes")}
     # In this form the server steps from name to name along the index; grouped alone, they fill its memory.
     names = one({"$sort": {"filename": 1}}, {"$group": {"_id": "$filename"}}, {"$count": "names"})
     return Usage(*(int({**sums, **names}.get(field, 0)) - marked.get(field, 0) for field in Usage._fields))
+
+
+def _selections(collections: Collections, named: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return queries for the files with such names, and for those in the trash that had them."""
+    trashed = [{**IN_TRASH, "trashed.name": named}] if collections.trash else []
+    return [{"filename": named}, *trashed]
 
 
 def bytes_of(collections: Collections, names: Sequence[str]) -> int:
@@ -107,10 +115,11 @@ class Taken:
 
     def _measure(self, prefix: str) -> int:
         end = successor(prefix)
-        below = {"filename": {"$gte": prefix, **({"$lt": end} if end else {})}} if prefix else {}
-        unfinished = {"state": "open", "expires": {"$gt": self._collections.clock.now()}, **below}
+        named = {"$gte": prefix, **({"$lt": end} if end else {})}
+        below = _selections(self._collections, named) if prefix else [{}]
+        unfinished = {"state": "open", "expires": {"$gt": self._collections.clock.now()}, **below[0]}
         opened = _sum(self._collections.uploads, unfinished, {"$ifNull": ["$length", "$offset"]})
-        return opened + _sum(self._collections.primary.files, below, _LENGTH)
+        return opened + sum(_sum(self._collections.primary.files, selection, _LENGTH) for selection in below)
 
 
 def _sum(collection: Documents, selection: Mapping[str, Any], number: Mapping[str, Any]) -> int:

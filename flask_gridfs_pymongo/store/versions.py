@@ -26,7 +26,7 @@ from .collections import Collections, Documents
 from .documents import NEWEST_FIRST, DocumentFinder
 from .integrity import is_utf8
 from .listing.names import octets, successor
-from .model import StoredFile, unless_expired, upload_date
+from .model import StoredFile, is_trashed, unless_expired, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
 
@@ -107,7 +107,9 @@ class Versions:
         """Return the version with this ``_id``, of any type, or None; *first_chunk* as in :meth:`find`."""
         selection = {"_id": {"$eq": file_id}}  # $eq: the value may look like an operator
         found = self._surely(lambda files: self._documents.find(files, selection, first_chunk, None) or None)
-        return unless_expired(self._documents.file(selection, found[0])) if found else None
+        if not found or is_trashed(found[0]):
+            return None
+        return unless_expired(self._documents.file(selection, found[0]))
 
     def get_many(self, file_ids: Sequence[Any]) -> list[StoredFile]:
         """Return the versions with these ``_id``, in no order, in a round trip for each 1,000."""
@@ -115,11 +117,15 @@ class Versions:
 
     def of_ids(self, file_ids: Sequence[Any]) -> list[StoredFile]:
         """Return what :meth:`get_many` does, and those that have expired."""
+        return [self.stored(document) for document in self.documents(file_ids) if not is_trashed(document)]
+
+    def documents(self, file_ids: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return the documents with these ``_id``, also of what is in the trash, in a round trip for each 1,000."""
         plain, files = [one for one in file_ids if not _is_operator(one)], self.collections.primary.files
         documents: list[dict[str, Any]] = []
         for start in range(0, len(plain), _BATCH):
             documents += retry(files, partial(_all, files, {"_id": {"$in": plain[start : start + _BATCH]}}))
-        return list(map(self._documents.stored, documents))
+        return documents
 
     def newest(self, filename: str, beside: Any = None) -> StoredFile | None:
         """Return the newest version, read from the primary, for a writer to follow; it may have expired.

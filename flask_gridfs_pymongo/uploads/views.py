@@ -21,9 +21,10 @@ from ..service.options import Options
 from . import pages
 from .read import archive, index, links, variant
 from .read import file as read
+from .read import trash as trashed
 from .target import Kind, Target, target_of
 from .tus import views as tus
-from .write import bulk, metadata, rename
+from .write import bulk, metadata, rename, trash
 from .write import file as write
 
 _LISTED = (Kind.ROOT, Kind.FOLDER, Kind.UPLOAD)  # without resumable uploads ?upload means nothing
@@ -51,6 +52,7 @@ ROUTES = (
     Route("GET", _LISTED, "signed", read.signed, False),
     Route("GET", _LISTED, "zip", archive.of_folder, False),
     Route("GET", _LISTED, "count", index.count, False),
+    Route("GET", _LISTED, "trash", trashed.get),
     Route("GET", _LISTED, "selected", bulk.question),
     Route("GET", _LISTED, None, index.get, False),
     Route("GET", _ONE, "delete", read.confirmation, False),
@@ -61,6 +63,7 @@ ROUTES = (
     Route("GET", _ONE, None, read.get, False),
     Route("POST", _BY_PATH, "zip", archive.of_selection, False),
     Route("POST", _ALL, "share", links.share, False),
+    Route("POST", _LISTED, "trash", trash.change),
     Route("POST", _LISTED, "move", bulk.move),
     Route("POST", _LISTED, "copy", bulk.copy),
     Route("POST", _LISTED, "delete", bulk.delete),

@@ -27,11 +27,11 @@ from pymongo.errors import PyMongoError
 from wsgidav.dav_error import DAVError
 from wsgidav.util import get_uri_parent
 
-from ..service.operations import complete_rename, give_history, inspect_renamed, rename, rename_many
+from ..service.operations import complete_rename, deletion, give_history, inspect_renamed, rename, rename_many
 from ..service.quota import check_renames, check_space
 from ..service.rights import may, permit
-from ..signals import file_deleted, send
-from ..store import QuotaExceeded, StoredFile, folders_of, is_outage, parent_of
+from ..signals import file_deleted, send, tell_deleted
+from ..store import Deletion, QuotaExceeded, StoredFile, folders_of, is_outage, parent_of
 from .copies import Arrived, batches, copy_files
 from .errors import as_dav_error
 from .files import File
@@ -186,28 +186,37 @@ def _remove(members: list[Member], errors: Errors) -> None:
     renamed = {name for name in old.values() if name is not None}
     taken = members[0].dav.there(renamed) if renamed else set()
     files = [file for file, name in old.items() if name not in taken]
+    act = deletion(members[0].options) if members else None
     for batch in batches(files):
-        counts = batch[0].options.bucket().delete_all_many([file.stored for file in batch])
+        bucket = batch[0].options.bucket()
+        counts = bucket.delete_all_many([file.stored for file in batch], act)
         for file, count in zip(batch, counts, strict=True):
             if count:
-                send(file_deleted, file=file.stored, versions=count)
+                tell_deleted(bucket, file.stored, count)
     others = set(members).difference(files)
-    removed = _attempt([member for member in members if member in others], _remove_one, errors)
+    removed = _attempt([member for member in members if member in others], partial(_remove_one, act=act), errors)
     _forget([*files, *removed])
 
 
-def _remove_one(member: Member) -> None:
-    """Delete a file with all versions, unless they become older versions of another one."""
+def _remove_one(member: Member, *, act: Deletion | None = None, is_moved: bool = False) -> None:
+    """Delete a file with all versions, unless they become older versions of another one.
+
+    :param act: by which it goes into the trash
+    :param is_moved: its content is under another name: not into the trash
+    """
     bucket = member.options.bucket()
     if isinstance(member, Folder):
         if member.marker is not None:
-            bucket.delete_all(member.marker)
+            bucket.delete_all(member.marker, act)
         return
     first = heir(bucket, member.stored)
     if first is not None and may(member.options, "write", first.filename):
         give_history(member.options, member.stored, first)
-    elif deleted := bucket.delete_all(member.stored):
-        send(file_deleted, file=member.stored, versions=deleted)
+    elif deleted := bucket.delete_all(member.stored, act, for_good=is_moved):
+        if is_moved:
+            send(file_deleted, file=member.stored, versions=deleted)
+        else:
+            tell_deleted(bucket, member.stored, deleted)
 
 
 def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, *, overwrite: bool) -> None:
@@ -241,7 +250,7 @@ def _move_one(file: File, targets: Mapping[Member, str], *, overwrite: bool) -> 
         with suppress(Arrived):
             copy_files([file], targets, overwrite=overwrite, made=made)(file)
         file.dav.copy_properties({file.stored_name: targets[file]})
-        _remove_one(file)
+        _remove_one(file, is_moved=True)
     except FileNotFoundError:
         abort(404, "It was deleted meanwhile.")
 
@@ -251,7 +260,7 @@ def _move_marker(folder: Folder, marker: StoredFile, new: str) -> None:
     try:
         bucket.rename(marker.filename, new)
     except FileExistsError:
-        bucket.delete_all(marker)
+        bucket.delete_all(marker, for_good=True)
     except FileNotFoundError:  # somebody else deleted it
         pass
 

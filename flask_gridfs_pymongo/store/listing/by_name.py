@@ -200,7 +200,7 @@ def unnamed(
 ) -> Walk:
     """Walk the files without a name by ``_id``: each is a row."""
     files, budget = versions.collections.files, Budget()
-    selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}}
+    selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}, "trashed.at": None}
     if not shown.file("") or files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
         return
     if after is not None:  # a plain $gt would find only one type of _id

@@ -26,7 +26,7 @@ from pymongo.errors import OperationFailure
 
 from .. import ids, variants
 from ..collections import Collections
-from ..indexes import INDEXES, WITH_PREVIOUS, collation_of, collation_problem, impossible, index_problem
+from ..indexes import WITH_PREVIOUS, collation_of, collation_problem, impossible, index_problem
 from ..integrity import NUMBERS, SIZE, SIZES, ChunkAudit, Problem
 from ..resumable.uploads import ResumableUploads
 from ..retry import is_transient, reason, retry, while_known
@@ -107,7 +107,7 @@ class Check:
 
     def _indexes(self) -> Iterator[Finding]:
         there: dict[str, Mapping[str, Any]] = {}
-        for index in (*INDEXES, *variants.VARIANT_INDEXES):
+        for index in (*self.collections.indexes.needed, *variants.VARIANT_INDEXES):
             collection, fields = self.collections.of(index), ", ".join(field for field, _ in index.keys)
             if index.collection not in there:
                 try:

@@ -25,7 +25,9 @@ from ..bucket import Bucket
 from ..integrity import whole
 from ..model import StoredFile
 from ..retry import duplicates
+from ..versions import Versions
 from ..writing.batches import batches
+from ..writing.trash import remove
 
 _BATCH = 500  # files
 _BYTES = 16 * 1024 * 1024  # of chunks in an insert
@@ -144,13 +146,17 @@ class Mirror:
             yield Step("failed" if number in refused else kind, self._file(document))
 
     def _delete(self) -> Iterator[Step]:
+        versions = Versions(self.target.collections)
         with _raw(self.target).find({}, {"_id": 1}, batch_size=_BATCH) as documents:
             for batch in batches(documents, _BATCH):
                 there = _raw(self.source).find({"_id": {"$in": [one["_id"] for one in batch]}}, {"_id": 1})
                 known = {_key(document) for document in there}
-                gone = self.target.get_many([one["_id"] for one in batch if _key(one) not in known])
+                unknown = versions.documents([one["_id"] for one in batch if _key(one) not in known])
+                gone = [file for file in map(versions.stored, unknown) if file.trashed or not file.expired]
                 if gone and not self.dry_run:
-                    self.target.delete_many([file.id for file in gone])
+                    self.target.delete_versions([file for file in gone if not file.trashed], for_good=True)
+                    trashed = [file.document for file in gone if file.trashed]
+                    remove(self.target.collections, self.target.variants, trashed)
                 yield from (Step("deleted", file) for file in gone)
 
     def _file(self, document: Raw) -> StoredFile:

@@ -1,4 +1,4 @@
-"""Retention: deletes versions that have expired, and those that newer ones superseded.
+"""Retention: deletes versions that have expired, those that newer ones superseded, and what is too old in the trash.
 
 They are deleted :data:`RETENTION_GRACE` later, as somebody may still be reading them::
 
@@ -20,9 +20,11 @@ from pymongo import ASCENDING, DESCENDING
 from ..bucket import Bucket
 from ..collections import Documents
 from ..model import StoredFile
-from ..strict import DATED
+from ..strict import DATED, IN_TRASH
 from ..versions import Versions
+from ..writing.batches import batches
 from ..writing.changes import with_older
+from ..writing.trash import remove
 
 RETENTION_GRACE = timedelta(hours=1)
 """how long versions stay after they were superseded or expired, for reads that began before"""
@@ -35,7 +37,7 @@ class Gone(NamedTuple):
     """A version that a sweep deleted, and why."""
 
     file: StoredFile
-    reason: Literal["expired", "superseded"]
+    reason: Literal["expired", "superseded", "trashed"]
 
 
 def trim(bucket: Bucket, filename: str, keep: int, limit: int = 8) -> list[StoredFile]:
@@ -48,7 +50,7 @@ def trim(bucket: Bucket, filename: str, keep: int, limit: int = 8) -> list[Store
         return []
     before = bucket.collections.clock.now() - RETENTION_GRACE
     old = next(_superseded(versions, filename, keep, before, batch=limit), [])
-    return old if bucket.delete_versions(old) else []
+    return old if bucket.delete_versions(old, for_good=True) else []
 
 
 def _superseded(
@@ -76,7 +78,7 @@ def _superseded(
 
 @dataclass
 class Sweep:
-    """Deletes expired and superseded versions of a bucket, while others upload and download.
+    """Deletes expired and superseded versions of a bucket, while others upload and download; all for good.
 
     If the newest version of a name has expired, all are deleted, the newest last, so that no older one reappears.
 
@@ -104,13 +106,16 @@ class Sweep:
         files = versions.collections.primary.files
         now = versions.collections.clock.now()
         self.waiting = self._expire_old(now) if self.older_than is not None else 0
-        self.waiting += files.count_documents({"metadata.expiresAt": {"$gt": now - RETENTION_GRACE, "$lte": now}})
-        for document in files.find({"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}}, batch_size=_BATCH):
+        waiting = {"metadata.expiresAt": {"$gt": now - RETENTION_GRACE, "$lte": now}, "trashed.at": None}
+        self.waiting += files.count_documents(waiting)
+        expired = {"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}, "trashed.at": None}
+        for document in files.find(expired, batch_size=_BATCH):
             file = versions.stored(document)
             if file.expires_at is None:  # an array: the query also matches its elements
                 continue
             for batch in self._with_older(versions, file):
                 yield from self._delete(batch, "expired")
+        yield from self._empty_trash(versions, now)
         for filename in self._crowded(files):
             for batch in _superseded(versions, filename, self.keep or 0, now - RETENTION_GRACE, stay=self.dry_run):
                 yield from self._delete(batch, "superseded")
@@ -118,7 +123,7 @@ class Sweep:
     def _expire_old(self, now: datetime) -> int:
         """Let versions that are too old expire now; in a dry run return how many would."""
         dates = {**DATED["uploadDate"], "$lte": now - (self.older_than or timedelta())}
-        selection = {"uploadDate": dates, "metadata.expiresAt": {"$exists": False}, **_TAKES_KEYS}
+        selection = {"uploadDate": dates, "metadata.expiresAt": {"$exists": False}, "trashed.at": None, **_TAKES_KEYS}
         if self.dry_run:
             return int(self.bucket.files.count_documents(selection))
         self.bucket.files.update_many(selection, {"$set": {"metadata.expiresAt": now}})
@@ -149,6 +154,15 @@ class Sweep:
         if self.dry_run:
             files = [file for file in files if repr(file.id) not in self._seen]
             self._seen.update(repr(file.id) for file in files)
-        elif not self.bucket.delete_versions(files):
+        elif not self.bucket.delete_versions(files, for_good=True):
             return
         yield from (Gone(file, reason) for file in files)
+
+    def _empty_trash(self, versions: Versions, now: datetime) -> Iterator[Gone]:
+        """Delete what has been in the trash for long enough, or has expired there."""
+        collections = versions.collections
+        over = [{"trashed.until": {"$lte": now}}, {"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}}]
+        found = collections.primary.files.find({**IN_TRASH, "$or": over}, batch_size=_BATCH)
+        for documents in batches(found, _BATCH):
+            if self.dry_run or remove(collections, self.bucket.variants, documents):
+                yield from (Gone(versions.stored(document), "trashed") for document in documents)

@@ -48,7 +48,7 @@ def expire_older(versions: Versions, expired: StoredFile) -> None:
     Dav(versions.collections).drop([expired.filename])
 
 
-def _free_name(versions: Versions, expired: StoredFile) -> None:
+def free_name(versions: Versions, expired: StoredFile) -> None:
     """Remove the name from *expired* and the versions before it; reads continue until these are deleted."""
     expire_older(versions, expired)
     files = versions.collections.primary.files
@@ -100,7 +100,7 @@ def rename(
             if check is not None:  # last, so that it sees all that is renamed
                 check(newest)
             if there is not None:
-                _free_name(versions, there)
+                free_name(versions, there)
             if marked := _rename_newest(versions, claims, newest, older, new, note, watch):
                 finish(versions, marked, [one["_id"] for one in older], forget=True)
                 return 1 + len(older)

@@ -206,13 +206,17 @@ class Commit:
         place = {name: self._document[name] for name in ("previous", "uploadDate")}
         change = {"$set": place, "$currentDate": {"previousAt": {"$type": "timestamp"}}}
         try:
-            moved = retry(self._files, lambda: self._files.update_one({"_id": self._id}, change))
+            own = {"_id": self._id, "trashed.at": None}
+            moved = retry(self._files, lambda: self._files.update_one(own, change))
         except DuplicateKeyError as error:
             self._give_way(error)
             return
-        if not moved.matched_count:
+        if moved.matched_count:
+            self._verify_place()
+        elif self._is_stored():  # in the trash
+            self._state = _State.PLACED
+        else:
             raise ContentDeleted(f"{self._filename!r} was deleted while it was uploaded; nothing was stored")
-        self._verify_place()
 
     @property
     def _later(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Deletion: first the files documents, then the chunks and variants, which nobody finds without them.
+"""Deletion: into the trash, or for good: first the files documents, then the chunks and variants, which nobody finds
+without them.
 
 ::
 
-    delete_versions(versions, bucket.variants, [file])
+    delete_versions(versions, bucket.variants, [file], bucket.deletion())
 """
 
 from __future__ import annotations
@@ -20,28 +21,36 @@ from ..retry import retry
 from ..variants import Variants
 from ..versions import Versions, up_to
 from .changes import finish_renames_of, with_older
+from .trash import Deletion, into_trash, staying
 
 _BATCH = 100  # files
 
 
-def delete_versions(versions: Versions, variants: Variants, files: Sequence[StoredFile]) -> int:
+def delete_versions(
+    versions: Versions, variants: Variants, files: Sequence[StoredFile], deletion: Deletion | None = None
+) -> int:
     """Delete versions with their content and variants; return how many.
 
     Renames that broke off are completed first. After a retry all versions count, as the first attempt may have deleted
     them.
 
+    :param deletion: by which they go into the trash; None: delete them for good
     :raises Unconfirmed: if the server does not confirm that their documents are deleted
     """
     if files:
         finish_renames_of(versions, files)
-    return _delete(versions.collections, variants, [file.document for file in files])
+    kept = staying(versions, files) if files and deletion else ()
+    return _delete(versions.collections, variants, [file.document for file in files], deletion, kept)
 
 
-def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[StoredFile]) -> list[int]:
+def delete_all_many(
+    versions: Versions, variants: Variants, newest: Sequence[StoredFile], deletion: Deletion | None = None
+) -> list[int]:
     """Delete the *newest* versions of some names, and every older version of these; what was uploaded since then stays.
 
     A rename that broke off is completed first. Of files without a name only the version itself is deleted.
 
+    :param deletion: as in :func:`delete_versions`
     :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
     """
     counts: list[int] = []
@@ -52,7 +61,7 @@ def delete_all_many(versions: Versions, variants: Variants, newest: Sequence[Sto
             finish_renames_of(versions, batch)
             found = versions.of_many([file.filename for file in batch], TYPE_FIELDS)
         known = [_up_to(versions, file, found.get(file.filename)) for file in batch]
-        deleted = _delete(versions.collections, variants, list(chain(*known)))
+        deleted = _delete(versions.collections, variants, list(chain(*known)), deletion)
         counts += [deleted] if len(batch) == 1 else [len(documents) if deleted else 0 for documents in known]
     return counts
 
@@ -63,10 +72,19 @@ def _up_to(versions: Versions, file: StoredFile, documents: list[dict[str, Any]]
     return with_older(versions, file, *TYPE_FIELDS) if documents is None else up_to(file, documents)
 
 
-def _delete(collections: Collections, variants: Variants, documents: Sequence[Mapping[str, Any]]) -> int:
+def _delete(
+    collections: Collections,
+    variants: Variants,
+    documents: Sequence[Mapping[str, Any]],
+    deletion: Deletion | None,
+    kept: Sequence[str] = (),
+) -> int:
     deleted = 0
     for start in range(0, len(documents), _BATCH):
         batch = documents[start : start + _BATCH]
+        if deletion is not None:
+            deleted += into_trash(collections, batch, deletion, kept)
+            continue
         pictures = [one["_id"] for one in batch if variants.may_exist(one)]
         deleted += _delete_batch(collections, variants, [one["_id"] for one in batch], pictures)
     return deleted

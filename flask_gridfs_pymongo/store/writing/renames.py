@@ -96,12 +96,12 @@ def _rename_batch(
     plain = [one for one in plain if one.old not in broken_off]
     refused = {} if check is None else _refused(plain, check)
     plain = [one for one in plain if one.old not in refused]
-    conflicts = _write(files, [_take(one, note and note(one.old)) for one in plain])
+    conflicts = write(files, [_take(one, note and note(one.old)) for one in plain])
     taken = [one for place, one in enumerate(plain) if place not in conflicts]
     found = versions.of_many([one.new for one in taken], ["previous"])
-    placed = [one for one in taken if _is_first(one, found.get(one.new, []))]
-    _write(files, [_give_back(one) for one in taken if one not in placed])
-    _write(files, [change for one in placed for change in _follow(one)], ordered=True)
+    placed = [one for one in taken if is_first(one.newest["_id"], one.new, found.get(one.new, []))]
+    write(files, [_give_back(one) for one in taken if one not in placed])
+    write(files, [change for one in placed for change in _follow(one)], ordered=True)
     return {one.old: _renamed(versions, one) for one in placed} | refused
 
 
@@ -136,12 +136,11 @@ def _take(one: _Rename, note: Mapping[str, Any] | None) -> UpdateOne:
     return UpdateOne(own, as_claim(fields, note))
 
 
-def _is_first(one: _Rename, there: list[dict[str, Any]]) -> bool:
-    """Whether the newest version has the new name, and whatever else has it followed knowingly."""
-    own_id = one.newest["_id"]
-    if not there or repr(there[0]["_id"]) != repr(own_id):
+def is_first(file_id: Any, name: str, there: list[dict[str, Any]]) -> bool:
+    """Whether the version *file_id* has its new *name*, and whatever else has it followed knowingly."""
+    if not there or repr(there[0]["_id"]) != repr(file_id):
         return False
-    return len(there) == 1 or there[1].get("previous") == {"name": one.new, "_id": own_id}
+    return len(there) == 1 or there[1].get("previous") == {"name": name, "_id": file_id}
 
 
 def _give_back(one: _Rename) -> UpdateOne:
@@ -165,8 +164,8 @@ def _follow(one: _Rename) -> list[UpdateMany | UpdateOne]:
     ]
 
 
-def _write(files: Documents, changes: Sequence[UpdateOne | UpdateMany], *, ordered: bool = False) -> set[int]:
-    """Make *changes*; return the places of those that a unique index refused."""
+def write(files: Documents, changes: Sequence[UpdateOne | UpdateMany], *, ordered: bool = False) -> set[int]:
+    """Make *changes*; return the places of those that a unique index refused, after which an *ordered* write ends."""
     if not changes:
         return set()
     try:

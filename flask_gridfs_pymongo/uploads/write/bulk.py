@@ -16,13 +16,13 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
-from ...service.operations import after_save, complete_rename, inspect_renamed, rename_many
+from ...service.operations import after_save, complete_rename, deletion, inspect_renamed, rename_many
 from ...service.options import Options
 from ...service.quota import check_renames, check_space
 from ...service.receive import save_copies
 from ...service.rights import may, permit, visibility_of
 from ...service.texts import Message, gettext, ngettext
-from ...signals import file_deleted, send
+from ...signals import tell_deleted
 from ...store import StoredFile, parent_of
 from .. import pages
 from ..arguments import files_of
@@ -32,7 +32,7 @@ from ..selection import may_know
 from ..target import Target
 from .file import clean_or_400
 
-_MAX_SELECTED = 1000  # things
+MAX_SELECTED = 1000  # things
 MAX_FILES = 10_000
 _MAX_URL_LENGTH = 3000  # characters: gunicorn accepts a request line of 4,094
 
@@ -66,8 +66,8 @@ class _Selected(NamedTuple):
 def select_many(options: Options, action: str, ids: Sequence[str], folders: Sequence[str]) -> _Selected:
     """Find what a request names, without files whose existence the client may not know."""
     bucket = options.bucket()
-    if not 1 <= len(ids) + len(folders) <= _MAX_SELECTED:
-        abort(400, Message("Select at least one file, and not more than %(count)s.", count=_MAX_SELECTED))
+    if not 1 <= len(ids) + len(folders) <= MAX_SELECTED:
+        abort(400, Message("Select at least one file, and not more than %(count)s.", count=MAX_SELECTED))
     named = [file for file in files_of(ids, bucket) if file.named]
     files = {file.filename: file for file in named if may_know(options, action, file.filename)}
     tops = {name: parent_of(name) for name in files}
@@ -95,9 +95,9 @@ def delete(options: Options, request: Request, target: Target) -> Response:
         permit(options, "delete", file.filename)
     if pages.is_browser() and "sure" not in form:
         return _ask(options, request, selected, "delete")
-    for file, count in zip(files, bucket.delete_all_many(files), strict=True):
+    for file, count in zip(files, bucket.delete_all_many(files, deletion(options)), strict=True):
         if count:
-            send(file_deleted, file=file, versions=count)
+            tell_deleted(bucket, file, count)
     if not pages.is_browser():
         return pages.empty(204)
     text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
@@ -215,7 +215,7 @@ def _question(
         return pages.page("selected.html", data, kept=kept)
     place = kept.get("folder", "") if place is None else place
     place = place if may(options, "list", place or None) else ""
-    found = options.bucket().folder(place, limit=_MAX_SELECTED, shown=visibility_of(options))
+    found = options.bucket().folder(place, limit=MAX_SELECTED, shown=visibility_of(options))
     children = [] if found is None else [one for one in found.folders if one not in selected.folders]
     return pages.page("place.html", {**data, "in": place, "children": children}, kept=kept, action=action)
 

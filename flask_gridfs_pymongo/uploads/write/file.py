@@ -13,13 +13,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from ...http import origin
 from ...http.filenames import clean, compose
 from ...service.multipart import no_name_left
-from ...service.operations import after_save, check_preconditions
+from ...service.operations import after_save, check_preconditions, deletion
 from ...service.options import Options
 from ...service.quota import check_space
 from ...service.receive import PartlyStored, save_body, save_copy, save_form
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
-from ...signals import file_deleted, file_saved, send
+from ...signals import file_saved, send, tell_deleted
 from ...store import StoredFile, folders_of
 from .. import pages
 from ..arguments import folder
@@ -49,10 +49,11 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete the version that the URL names, else all versions."""
     file = select(options, request, target, "delete")
     bucket = options.bucket()
-    deleted = bucket.delete_versions([file]) if target.is_version else bucket.delete_all(file)
+    act = deletion(options)
+    deleted = bucket.delete_versions([file], act) if target.is_version else bucket.delete_all(file, act)
     if not deleted:
         abort(404, "The file was deleted meanwhile.")
-    send(file_deleted, file=file, versions=deleted)
+    tell_deleted(bucket, file, deleted)
     return pages.empty(204)
 
 

@@ -1,0 +1,94 @@
+"""The listing of the trash: what was deleted last comes first, then by name.
+
+::
+
+    page = trashed(versions, lambda name: True, "photos/", None, 100)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from ..collections import Documents
+from ..indexes import TRASH
+from ..integrity import is_utf8
+from ..model import StoredFile
+from ..strict import IN_TRASH
+from ..versions import Versions
+from .names import successor
+from .page import Budget, Row
+
+_SORTING = TRASH.keys[:2]
+
+
+class TrashKey(NamedTuple):
+    """The place of a row: when it was deleted, and its name. A page starts after that of the last row before."""
+
+    at: datetime
+    name: str
+
+
+class TrashPage(NamedTuple):
+    """One page of what is in the trash; a row is a name, with the versions of it that were deleted together."""
+
+    rows: list[Row]
+    next: TrashKey | None
+
+
+def trashed(
+    versions: Versions,
+    shown: Callable[[str], bool],
+    prefix: str,
+    after: TrashKey | None,
+    limit: int,
+    at: datetime | None = None,
+) -> TrashPage:
+    """Return a page; the parameters are those of :meth:`.Bucket.trash`."""
+    files, budget = versions.collections.files, Budget()
+    rows: list[Row] = []
+    key: TrashKey | None = None
+    for selection in _stretches(prefix, after, at):
+        for name, documents in _groups(files, selection, limit, budget):
+            newest = max(documents, key=lambda one: _order(versions.stored(one)))
+            file = versions.stored(newest)
+            if not shown(file.filename):
+                budget.left()
+                continue
+            # No query can begin after a name that is not text: a page does not end there.
+            if len(rows) >= limit and key is not None:
+                return TrashPage(rows, key)
+            rows.append(Row(file, len(documents)))
+            key = TrashKey(documents[0]["trashed"]["at"], name) if isinstance(name, str) and is_utf8(name) else None
+            budget.give_back()
+    return TrashPage(rows, None)
+
+
+def _order(file: StoredFile) -> tuple[bool, datetime, str]:
+    return file.dated, file.upload_date, repr(file.id)
+
+
+def _stretches(prefix: str, after: TrashKey | None, at: datetime | None) -> list[dict[str, Any]]:
+    names: dict[str, Any] = {}
+    if prefix:
+        end = successor(prefix)
+        names["trashed.name"] = {"$gte": prefix, **({"$lt": end} if end else {})}
+    everything = {**IN_TRASH, **names} if at is None else {**IN_TRASH, **names, "trashed.at": at}
+    if after is None:
+        return [everything]
+    same = {**everything, "trashed.at": after.at, "trashed.name": {**names.get("trashed.name", {}), "$gt": after.name}}
+    earlier = {**everything, "trashed.at": {**IN_TRASH["trashed.at"], "$lt": after.at}}
+    return [same] if at is not None else [same, earlier]
+
+
+def _groups(
+    files: Documents, selection: dict[str, Any], limit: int, budget: Budget
+) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
+    """What was deleted together, with its name; files without one come alone."""
+    found = files.find(selection, batch_size=limit + 1).sort(_SORTING).max_time_ms(budget.left())
+    for (_, name), group in groupby(found, key=lambda one: (one["trashed"]["at"], one["trashed"].get("name"))):
+        documents = list(group)
+        parts = [documents] if isinstance(name, str) else [[document] for document in documents]
+        yield from ((name, part) for part in parts)

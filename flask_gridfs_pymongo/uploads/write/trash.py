@@ -1,0 +1,103 @@
+"""``POST /?trash&restore`` and ``POST /?trash&delete``: what is in the trash comes back, or is deleted for good.
+
+The form's ``id`` fields name versions; each stands for all that were deleted together with it. In their place
+``deleted`` is the date of a deletion, ``trashed.at``: all that this client deleted at that time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from flask import Request, abort, request
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from ...service.bodies import small_form
+from ...service.clients import user_of
+from ...service.options import Options
+from ...service.rights import may, permit
+from ...service.texts import Message
+from ...signals import file_saved, send
+from ...store import Bucket, StoredFile
+from .. import pages
+from ..arguments import file_id
+from ..read.trash import with_trash
+from ..selection import may_know
+from ..target import Target
+from .bulk import MAX_FILES, MAX_SELECTED
+
+_PAGE_SIZE = 1000  # names
+
+
+def change(options: Options, request: Request, target: Target) -> Response:
+    """Restore what the form names, or delete it for good; *delete* of each name is permitted."""
+    bucket, form = with_trash(options), small_form(request)
+    if len(request.args.keys() & {"restore", "delete"}) != 1:
+        abort(400, "Give ?trash&restore or ?trash&delete.")
+    chosen = _selected(options, bucket, form)
+    for file in chosen:
+        permit(options, "delete", file.filename)
+    wanted = [file.id for file in chosen]
+    if "delete" in request.args:
+        return _delete(bucket, wanted)
+    return _restore(bucket, wanted, merge="merge" in request.args)
+
+
+def _selected(options: Options, bucket: Bucket, form: MultiDict[str, str]) -> list[StoredFile]:
+    if "deleted" in form:
+        found = _deleted(options, bucket, form["deleted"])
+    else:
+        texts = form.getlist("id")
+        if not 1 <= len(texts) <= MAX_SELECTED:
+            abort(400, Message("Select at least one file, and not more than %(count)s.", count=MAX_SELECTED))
+        known = bucket.in_trash([file_id(text, "id", bucket) for text in dict.fromkeys(texts)])
+        found = [file for file in known if may_know(options, "delete", file.filename)]
+    if not found:
+        abort(404, "There is no such file in the trash.")
+    return found
+
+
+def _deleted(options: Options, bucket: Bucket, date: str) -> list[StoredFile]:
+    """Return what the client deleted at this time, and may delete."""
+    try:
+        at = datetime.fromisoformat(date)
+    except ValueError:
+        abort(400, "deleted must be the date of a deletion, as in trashed.at.")
+    options_of_page: dict[str, Any] = {"at": at if at.tzinfo else at.replace(tzinfo=UTC)}
+    user, found, after = user_of(options, request), list[StoredFile](), None
+    while True:
+        page = bucket.trash("", after, _PAGE_SIZE, shown=partial(may, options, "delete"), **options_of_page)
+        found += [row.file for row in page.rows if row.file.trashed and row.file.trashed.by == user]
+        after = page.next
+        if after is None or len(found) >= MAX_FILES:
+            return found
+
+
+def _delete(bucket: Bucket, wanted: list[Any]) -> Response:
+    bucket.empty_trash(wanted)
+    return pages.empty(204)
+
+
+def _restore(bucket: Bucket, wanted: list[Any], *, merge: bool) -> Response:
+    outcomes = bucket.restore_many(wanted, merge=merge)
+    restored = [outcome for _, outcome in outcomes if isinstance(outcome, StoredFile)]
+    taken = [file.filename for file, outcome in outcomes if isinstance(outcome, FileExistsError)]
+    for file in restored:
+        send(file_saved, file=file)
+    for _, outcome in outcomes:
+        if isinstance(outcome, Exception) and not isinstance(outcome, (FileExistsError, FileNotFoundError)):
+            raise outcome
+    if taken and not restored:
+        names = ", ".join([*map(repr, taken[:10]), *(["…"] if len(taken) > 10 else [])])
+        abort(
+            409,
+            Message(
+                "There is another file by now with the name %(names)s: &merge makes these older versions of it.",
+                names=names,
+            ),
+        )
+    if not restored:
+        abort(404, "There is no such file in the trash.")
+    return pages.json_of({"files": [pages.describe(file) for file in restored], "taken": taken})
