@@ -27,8 +27,8 @@ from ..service.guard import guard
 from ..service.options import Options
 from ..service.quota import OverQuota
 from ..service.texts import Message
-from . import pages
 from .pages import assets, flash, urls
+from .pages import render as pages
 from .pages.icons import icon_name
 from .pages.upload_form import upload_target
 from .read import listing

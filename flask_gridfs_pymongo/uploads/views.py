@@ -18,7 +18,7 @@ from ..http.metadata import PATCH_TYPE
 from ..http.response import is_conditional
 from ..service.guard import check_encoding, check_origin
 from ..service.options import Options
-from . import pages
+from .pages import render as pages
 from .read import archive, index, links, variant
 from .read import file as read
 from .read import trash as trashed

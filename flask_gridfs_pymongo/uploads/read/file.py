@@ -13,8 +13,8 @@ from ...service.operations import is_folder
 from ...service.options import Options
 from ...service.rights import buttons, visibility_of
 from ...store import StoredFile
-from .. import pages
 from ..arguments import number
+from ..pages import render as pages
 from ..selection import select
 from ..target import Target
 from . import links

@@ -18,9 +18,9 @@ from ...service.options import Options
 from ...service.quota import told
 from ...service.rights import may, permit, visibility_of
 from ...store import ORDERS, is_descending
-from .. import pages
 from ..arguments import folder
 from ..pages import assets, urls
+from ..pages import render as pages
 from ..target import Target
 from . import listing
 from .listing import listing_query

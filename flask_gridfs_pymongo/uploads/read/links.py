@@ -17,7 +17,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from ...http.filenames import survives_url
 from ...service.options import Options
 from ...store import Bucket, StoredFile, ids
-from .. import pages
+from ..pages import render as pages
 from ..pages import urls
 from ..selection import select
 from ..target import Target

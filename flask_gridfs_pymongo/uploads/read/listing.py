@@ -21,8 +21,8 @@ from ...service.operations import is_folder
 from ...service.texts import Message, ngettext, size
 from ...service.texts import number as digits
 from ...store import ORDERS, Bucket, Page, Visibility
-from .. import pages
 from ..arguments import folder, number
+from ..pages import render as pages
 from ..pages import urls
 from ..target import Kind, Target
 from . import cursor

@@ -17,7 +17,7 @@ from ...service.options import Options
 from ...service.rights import may, permit
 from ...service.texts import Message
 from ...store import Bucket, Row, TrashKey, ids, is_utf8
-from .. import pages
+from ..pages import render as pages
 from ..pages import urls
 from ..target import Target
 

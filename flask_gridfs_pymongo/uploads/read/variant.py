@@ -29,7 +29,7 @@ from ...service.errors import RETRY_AFTER
 from ...service.options import Options
 from ...service.texts import Message, number, size
 from ...store import Bucket, FailedVariant, StoredFile, StoredVariant
-from .. import pages
+from ..pages import render as pages
 from ..selection import select
 from ..target import Target
 from .file import caching_of

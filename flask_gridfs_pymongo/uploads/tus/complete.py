@@ -17,7 +17,7 @@ from ...service.options import Options
 from ...service.receive import with_expiry
 from ...service.rights import permit
 from ...store import CorruptFile, IndexConflict, StoredFile, Upload, UploadWriter, completion
-from .. import pages
+from ..pages import render as pages
 from . import errors
 
 

@@ -23,8 +23,8 @@ from ...service.quota import Limit, check_space, count, limit_of, too_large
 from ...service.receive import fields_of, or_400
 from ...service.rights import may, permit
 from ...store import Upload, completion
-from .. import pages
 from ..arguments import folder
+from ..pages import render as pages
 from ..pages import urls
 from ..target import Target, target_of
 from ..write.file import clean_or_400

@@ -24,9 +24,9 @@ from ...service.rights import may, permit, visibility_of
 from ...service.texts import Message, gettext, ngettext
 from ...signals import tell_deleted
 from ...store import StoredFile, parent_of
-from .. import pages
 from ..arguments import files_of
 from ..pages import flash, urls
+from ..pages import render as pages
 from ..read.listing import listing_query
 from ..selection import may_know
 from ..target import Target

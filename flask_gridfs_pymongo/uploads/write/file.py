@@ -21,9 +21,9 @@ from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_saved, send, tell_deleted
 from ...store import StoredFile, folders_of
-from .. import pages
 from ..arguments import folder
 from ..pages import flash, urls
+from ..pages import render as pages
 from ..read.listing import listing_query
 from ..selection import check_again, select
 from ..target import Kind, Target

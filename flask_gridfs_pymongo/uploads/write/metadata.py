@@ -17,8 +17,8 @@ from ...service.rights import may, permit
 from ...service.texts import Message, gettext
 from ...signals import file_changed, send
 from ...store import StoredFile
-from .. import pages
 from ..pages import flash, urls
+from ..pages import render as pages
 from ..read.listing import listing_query
 from ..selection import check_again, select
 from ..target import Target

@@ -27,8 +27,8 @@ from ...service.receive import save_copy
 from ...service.rights import permit
 from ...service.texts import gettext
 from ...store import StoredFile
-from .. import pages
 from ..pages import flash
+from ..pages import render as pages
 from ..read.listing import listing_query
 from ..selection import check_again, meant, select
 from ..target import Target

@@ -21,8 +21,8 @@ from ...service.rights import may, permit
 from ...service.texts import Message
 from ...signals import file_saved, send
 from ...store import Bucket, StoredFile
-from .. import pages
 from ..arguments import file_id
+from ..pages import render as pages
 from ..read.trash import with_trash
 from ..selection import may_know
 from ..target import Target
