@@ -214,9 +214,7 @@ def read(
     arguments = arguments or {}
     if take(_WITHOUT_EFFECT):
         warnings.warn(
-            f"{prefix}_AUTO_START_REQUEST has no effect since PyMongo 3; remove it",
-            DeprecationWarning,
-            stacklevel=4,
+            f"{prefix}_AUTO_START_REQUEST has no effect since PyMongo 3; remove it", DeprecationWarning, stacklevel=4
         )
     options: dict[str, Any] = {"tz_aware": True, **take(_WITH_URI_TOO)}
     uri = config.get(f"{prefix}_URI") if uri is None else uri

@@ -235,10 +235,6 @@ def is_shown_media(media_type: str) -> bool:
     return media_type in _SHOWN_MEDIA
 
 
-def _without_libmagic(head: bytes) -> str:
-    return UNKNOWN
-
-
 def _load() -> Callable[[bytes], str]:
     try:
         import magic
@@ -246,7 +242,7 @@ def _load() -> Callable[[bytes], str]:
         _logger.warning(
             "python-magic finds no libmagic (Debian: apt-get install libmagic1); types are guessed from names alone"
         )
-        return _without_libmagic
+        return lambda head: UNKNOWN
     return lambda head: magic.from_buffer(head, mime=True)
 
 

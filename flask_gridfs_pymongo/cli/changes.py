@@ -169,10 +169,7 @@ def _takes_own_names(bucket: Bucket, name: str, destination: str) -> bool:
 
 
 def _tell(
-    report: Report,
-    batch: Sequence[tuple[StoredMatch, str]],
-    outcomes: Sequence[StoredFile | Exception],
-    signal: Signal,
+    report: Report, batch: Sequence[tuple[StoredMatch, str]], outcomes: Sequence[StoredFile | Exception], signal: Signal
 ) -> None:
     """Report the errors of single files, and send the *signal* of the others; another error ends the command."""
     for outcome in outcomes:

@@ -19,11 +19,7 @@ from .group import Failure, bucket_options, gridfs, open_bucket
 from .report import Report
 
 _DESTINATION = re.compile(r"(mongodb(?:\+srv)?://.+):([^:/?@]+)")
-_TOLD = {
-    "copied": "copy",
-    "updated": "update",
-    "deleted": "delete",
-}
+_VERBS = {"copied": "copy", "updated": "update", "deleted": "delete"}
 
 
 @gridfs.command("copy")
@@ -60,11 +56,9 @@ def copy_command(bucket: str, prefix: str | None, destination: str, delete: bool
             elif step.kind == "failed":
                 report.failed(name, "a unique index there refuses it")
             elif dry_run:
-                report.line(f"{_TOLD[step.kind]} {name}")
+                report.line(f"{_VERBS[step.kind]} {name}")
             report.advance(1)
-    done = ", ".join(
-        f"{counts[kind]:,} {kind}" for kind in ("copied", "updated", "deleted") if kind != "deleted" or delete
-    )
+    done = ", ".join(f"{counts[kind]:,} {kind}" for kind in _VERBS if kind != "deleted" or delete)
     click.echo(f"{source.collections.name} to {target.collections.name}: {done}, {mirror.same:,} were the same")
     sys.exit(report.status)
 

@@ -86,11 +86,7 @@ def _line(row: Version, long: bool, numbered: bool) -> str:
     file = row.file
     number = [f"{row.number if file.named else 0:>5}"] if numbered else []
     size = "damaged" if file.damage else f"{file.length:,}"
-    details = [
-        f"{size:>15}",
-        f"{file.upload_date.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-        f"{file.content_type:<24}",
-    ]
+    details = [f"{size:>15}", f"{file.upload_date.astimezone(UTC):%Y-%m-%d %H:%M:%S}", f"{file.content_type:<24}"]
     return "  ".join([*number, *(details if long else ()), name_of(file)])
 
 

@@ -3,7 +3,7 @@
 ::
 
     content_headers("text/html", "a.html")["Content-Disposition"]  # 'attachment; filename="a.html"'
-    cache_control(60, public=True)  # "public, max-age=60"
+    str(Caching(60, public=True))  # "public, max-age=60"
 """
 
 from __future__ import annotations
@@ -59,20 +59,17 @@ def page_policy(*additions: Mapping[str, str]) -> str:
 
 
 class Caching(NamedTuple):
-    """How caches may keep a file: see :func:`cache_control`."""
+    """How caches may keep a file; as text it is a Cache-Control (RFC 9111 section 5.2.2)."""
 
     max_age: int | None
+    """seconds; None: caches must revalidate it each time"""
     public: bool = False
     immutable: bool = False
 
-
-def cache_control(max_age: int | None, public: bool = False, immutable: bool = False) -> str:
-    """Build a Cache-Control (RFC 9111 section 5.2.2).
-
-    :param max_age: seconds; None: caches must revalidate it each time
-    """
-    directives = ["public" if public else "private", "no-cache" if max_age is None else f"max-age={max_age}"]
-    return ", ".join([*directives, "immutable"] if immutable else directives)
+    def __str__(self) -> str:
+        age = "no-cache" if self.max_age is None else f"max-age={self.max_age}"
+        directives = ["public" if self.public else "private", age]
+        return ", ".join([*directives, "immutable"] if self.immutable else directives)
 
 
 def media_type(stored: str, charset: str | None = "utf-8") -> tuple[str, str]:

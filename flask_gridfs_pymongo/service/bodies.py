@@ -70,12 +70,7 @@ class Body:
     """
 
     def __init__(
-        self,
-        request: Request,
-        timeout: float | None,
-        outcome: str = "nothing was stored",
-        *,
-        small: bool = False,
+        self, request: Request, timeout: float | None, outcome: str = "nothing was stored", *, small: bool = False
     ) -> None:
         self._outcome, self._limit = outcome, request.max_content_length
         # If the server does not decode the body (uWSGI), Werkzeug sees an empty one.

@@ -17,7 +17,7 @@ from flask import Request, Response, current_app
 from .. import mimetype
 from ..http.conditions import Outcome, evaluate
 from ..http.digests import is_wanted, repr_digest
-from ..http.headers import Caching, cache_control, content_headers
+from ..http.headers import Caching, content_headers
 from ..http.response import Representation, hand_over, may_hand_over, respond
 from ..store import Bucket, StoredFile
 from .reads import Told, teller
@@ -58,7 +58,7 @@ def send(
         own_frames_only=own_frames_only,
         charset=None if file.sha256 else "utf-8",  # text stored by this package has its charset if it is UTF-8
     )
-    fields = {**guard, "Cache-Control": cache_control(*bounded(caching, file))}
+    fields = {**guard, "Cache-Control": str(bounded(caching, file))}
     if file.sha256 and is_wanted(request.headers):
         fields["Repr-Digest"] = repr_digest(file.sha256)
     representation = Representation(
@@ -103,12 +103,9 @@ def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:
     """The type by the first bytes; None if the response has no content."""
     key = bucket.collections.name, file.etag
     found: str | None = bucket.types.get(key)
-    if found is None and _performs(request, file):
+    etag, date = file.etag, file.upload_date
+    if found is None and evaluate(request.method, request.headers, etag, date) is Outcome.PERFORM:
         with closing(bucket.read(file, 0, min(file.length, mimetype.SNIFF_BYTES), keep=False)) as pieces:
             found = mimetype.guess(None, b"".join(pieces))
         bucket.types.put(key, found, len(found))
     return found
-
-
-def _performs(request: Request, file: StoredFile) -> bool:
-    return evaluate(request.method, request.headers, file.etag, file.upload_date) is Outcome.PERFORM

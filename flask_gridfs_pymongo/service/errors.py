@@ -61,10 +61,7 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
     (_is(ContentDeleted, IndexConflict), Failure(409)),
     (_is(Unsupported), Failure(501)),
     (_is(CorruptFile, UnicodeEncodeError), Failure(500, "The stored file is damaged.")),
-    (
-        _has(DISK_FULL),
-        Failure(507, "The disk of the database is full; nothing was stored."),
-    ),
+    (_has(DISK_FULL), Failure(507, "The disk of the database is full; nothing was stored.")),
     (
         _is(Unconfirmed),
         Failure(
@@ -74,10 +71,7 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
             transient=True,
         ),
     ),
-    (
-        _is(ExecutionTimeout),
-        Failure(503, "This takes too long here.", transient=True),
-    ),
+    (_is(ExecutionTimeout), Failure(503, "This takes too long here.", transient=True)),
     (
         lambda error: isinstance(error, PyMongoError) and is_outage(error),
         Failure(503, "The storage is unavailable right now. Try again in a moment.", transient=True),
@@ -91,10 +85,7 @@ _FAILURES: tuple[tuple[Callable[[Exception], bool], Failure], ...] = (
         _is(ConfigurationError),
         Failure(500, "The settings of the connection do not fit the database; see the log of the application."),
     ),
-    (
-        _is(PyMongoError, InvalidDocument),
-        Failure(500, "The database refused this; see the log of the application."),
-    ),
+    (_is(PyMongoError, InvalidDocument), Failure(500, "The database refused this; see the log of the application.")),
     (_is(TimeoutError), Failure(503, "Other clients keep changing this; try again.", transient=True)),
 )
 FAILURES = (PyMongoError, InvalidDocument, CorruptFile, UnicodeEncodeError, IndexConflict, QuotaExceeded, Unsupported)

@@ -80,7 +80,7 @@ def rename(
     options: Rules,
     file: StoredFile,
     new: str,
-    check: Callable[[StoredFile], None] = lambda newest: None,
+    check: Callable[[StoredFile], None],
     note: Mapping[str, Any] | None = None,
 ) -> StoredFile:
     """Rename a file and send the signal.
@@ -139,9 +139,7 @@ def inspect_renamed(options: Rules, newest: StoredFile, new: str) -> None:
 
 
 def rename_many(
-    options: Rules,
-    renames: Sequence[tuple[StoredFile, str]],
-    note: Callable[[str], Mapping[str, Any]] | None = None,
+    options: Rules, renames: Sequence[tuple[StoredFile, str]], note: Callable[[str], Mapping[str, Any]] | None = None
 ) -> Mapping[str, StoredFile | Exception]:
     """Rename several files as :meth:`.Bucket.rename_many` does, and send a signal for each.
 

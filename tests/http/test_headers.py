@@ -13,7 +13,7 @@ from flask_gridfs_pymongo.http.headers import (
     IMMUTABLE,
     NO_STORE,
     PAGE,
-    cache_control,
+    Caching,
     content_headers,
     media_type,
     page_policy,
@@ -42,14 +42,14 @@ PLAYED = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"
     ],
 )
 def test_cache_control(max_age: int | None, public: bool, immutable: bool, expected: str) -> None:
-    value = cache_control(max_age, public=public, immutable=immutable)
+    value = str(Caching(max_age, public, immutable))
     assert value == expected
     parsed = parse_cache_control_header(value)
     assert (parsed.max_age, bool(parsed.no_cache)) == (max_age, max_age is None)
 
 
 def test_what_strangers_may_not_keep_is_private_unless_asked() -> None:
-    assert cache_control(60) == "private, max-age=60"
+    assert str(Caching(60)) == "private, max-age=60"
     assert NO_STORE == "no-store"
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import Any, NamedTuple
 
 import bson
@@ -73,9 +73,7 @@ class Unowned:
     def __enter__(self) -> Unowned:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._kept.close()
 
     def files(self) -> Iterator[StoredFile]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from bson.objectid import ObjectId
@@ -73,9 +72,7 @@ class UploadWriter:
     def __enter__(self) -> UploadWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
             self.settle()
             if not (self._failed or self.lease.over):

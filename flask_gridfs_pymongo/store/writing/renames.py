@@ -158,10 +158,7 @@ def _follow(one: _Rename) -> list[UpdateMany | UpdateOne]:
     if not one.older:
         return []
     others = {"_id": {"$in": [document["_id"] for document in one.older]}, "filename": one.old}
-    return [
-        UpdateMany(others, {"$set": {"filename": one.new}}),
-        *unmark(one.newest["_id"], one.old, one.new),
-    ]
+    return [UpdateMany(others, {"$set": {"filename": one.new}}), *unmark(one.newest["_id"], one.old, one.new)]
 
 
 def write(files: Documents, changes: Sequence[UpdateOne | UpdateMany], *, ordered: bool = False) -> set[int]:

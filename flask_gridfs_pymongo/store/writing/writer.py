@@ -136,10 +136,7 @@ class Writer:
         return preview(self._versions, self.filename, self._whole(), content_type, fields)
 
     def commit(
-        self,
-        content_type: str | None = None,
-        fields: Mapping[str, Any] | None = None,
-        check: Check | None = None,
+        self, content_type: str | None = None, fields: Mapping[str, Any] | None = None, check: Check | None = None
     ) -> Saved:
         """Make the file the newest version of its name: see :class:`.Commit`."""
         attempts = self.begin_commit(content_type, fields, check)
@@ -152,10 +149,7 @@ class Writer:
         return saved
 
     def begin_commit(
-        self,
-        content_type: str | None = None,
-        fields: Mapping[str, Any] | None = None,
-        check: Check | None = None,
+        self, content_type: str | None = None, fields: Mapping[str, Any] | None = None, check: Check | None = None
     ) -> Commit:
         """Return the commit, which the caller runs, and whose outcome :meth:`end_commit` gets."""
         content = self._whole()

@@ -25,13 +25,7 @@ def redirect(url: str, text: str) -> Response:
     response = flask.redirect(url, 303)
     short = text if len(text) <= _MAX_TEXT_LENGTH else text[: _MAX_TEXT_LENGTH - 1] + "…"
     response.set_cookie(
-        _COOKIE,
-        quote(short),
-        max_age=_TTL,
-        path=urls.index(),
-        secure=request.is_secure,
-        httponly=True,
-        samesite="Lax",
+        _COOKIE, quote(short), max_age=_TTL, path=urls.index(), secure=request.is_secure, httponly=True, samesite="Lax"
     )
     return response
 

@@ -165,8 +165,7 @@ def _text(args: Mapping[str, str], name: str, limit: int) -> str:
     value = args.get(name, "")
     if len(value) > limit or "\0" in value:
         abort(
-            400,
-            Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=limit),
+            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=limit)
         )
     return unicodedata.normalize("NFC", value) if name == "q" else value
 

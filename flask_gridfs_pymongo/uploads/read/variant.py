@@ -19,7 +19,7 @@ from ...decoder.errors import Busy, Undecodable, Unfinished
 from ...decoder.limits import CPU_SECONDS, MAX_MEMORY
 from ...decoder.pool import Slot, slot
 from ...http.conditions import Outcome, evaluate
-from ...http.headers import Caching, cache_control, content_headers
+from ...http.headers import Caching, content_headers
 from ...http.negotiation import picture_type
 from ...http.response import Representation, respond
 from ...images import HEIF, JPEG, LARGE, LIMITS, PNG, TYPES, WEBP, Variant
@@ -175,7 +175,7 @@ def _answer(
         length=len(picture.data),
         headers={
             **content_headers(picture.content_type, title, attachment, own_frames_only=True),
-            "Cache-Control": cache_control(*bounded(_caching(options, target), file)),
+            "Cache-Control": str(bounded(_caching(options, target), file)),
             "Vary": "Accept",
         },
         read=lambda start, stop: (piece for piece in (picture.data[start:stop],)),

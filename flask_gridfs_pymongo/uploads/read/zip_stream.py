@@ -70,8 +70,8 @@ def _header(entry: Entry) -> bytes:
     large, name = entry.length >= _FULL_32, entry.name.encode()
     # The lengths follow the content, too; but Info-ZIP takes these for those of the directory.
     extra = (struct.pack("<HHQQ", 1, 16, entry.length, entry.length) if large else b"") + _timestamp(entry.date)
-    lengths = _FULL_32 if large else 0
-    fields = (_version(large), _FLAGS, 0, *_dos(entry.date), 0, lengths, lengths, len(name), len(extra))
+    version, lengths = (_VERSION_64, _FULL_32) if large else (_VERSION, 0)
+    fields = (version, _FLAGS, 0, *_dos(entry.date), 0, lengths, lengths, len(name), len(extra))
     return b"PK\3\4" + struct.pack("<HHHHHLLLHH", *fields) + name + extra
 
 
@@ -101,10 +101,6 @@ def _end(count: int, directory: int, offset: int) -> bytes:
     count = min(count, _FULL_16)
     fields = (0, 0, count, count, min(directory, _FULL_32), min(offset, _FULL_32), 0)
     return end + b"PK\5\6" + struct.pack("<HHHHLLH", *fields)
-
-
-def _version(large: bool) -> int:
-    return _VERSION_64 if large else _VERSION
 
 
 def _dos(date: datetime) -> tuple[int, int]:

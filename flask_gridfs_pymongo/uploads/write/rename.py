@@ -13,14 +13,7 @@ from werkzeug.wrappers import Response
 
 from ...http.response import is_conditional
 from ...service.bodies import small_form
-from ...service.operations import (
-    after_save,
-    check_preconditions,
-    complete_rename,
-    inspect_renamed,
-    name_taken,
-    rename,
-)
+from ...service.operations import after_save, check_preconditions, complete_rename, inspect_renamed, name_taken, rename
 from ...service.options import Options
 from ...service.quota import check_renames, check_space
 from ...service.receive import save_copy
