@@ -21,7 +21,7 @@ from flask_gridfs_pymongo.decoder.pictures import load, make
 from flask_gridfs_pymongo.images import PNG, Variant
 
 from ..helpers import bitmaps
-from ..helpers.pictures import encoded
+from ..helpers.pictures import chunk, encoded
 
 pytestmark = pytest.mark.slow
 SIDE = 64
@@ -52,10 +52,6 @@ def photo(width: int = 320, height: int = 200) -> Image.Image:
         x, y = chance.randrange(width), chance.randrange(height)
         draw.ellipse((x, y, x + chance.randrange(20, 90), y + chance.randrange(20, 90)), tuple(chance.randbytes(3)))
     return image
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def samples() -> Iterator[tuple[str, str, bytes]]:

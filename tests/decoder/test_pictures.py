@@ -20,7 +20,7 @@ from flask_gridfs_pymongo.decoder.pictures import Picture, load, make
 from flask_gridfs_pymongo.images import JPEG, LIMITS, PNG, WEBP, Variant
 
 from ..helpers import bitmaps
-from ..helpers.pictures import BLUE, GREEN, RED, WHITE, corners, encoded, png
+from ..helpers.pictures import BLUE, GREEN, RED, WHITE, chunk, corners, encoded, png
 
 BOX = Variant(64, 64)
 load()
@@ -277,10 +277,6 @@ class TestFrames:
 def shown(source: bytes, variant: Variant = BOX) -> Image.Image:
     """The variant as PNG, with transparency."""
     return opened(make(source, variant, PNG)).convert("RGBA")
-
-
-def chunk(kind: bytes, content: bytes, crc: int = 0) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content) ^ crc)
 
 
 class TestWhatDoesNotCount:

@@ -33,20 +33,16 @@ def corners(width: int = 200, height: int = 100) -> Image.Image:
     return image
 
 
-def png(width: int, height: int, data: bytes, colour: int = 2) -> bytes:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def chunk(kind: bytes, content: bytes, crc: int = 0) -> bytes:
+    """Return a chunk of a PNG; *crc* changes its checksum."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content) ^ crc)
 
+
+def png(width: int, height: int, data: bytes, colour: int = 2) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def picture() -> bytes:
     """A PNG of one pixel."""
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(b"\0\0")),
-        (b"IEND", b""),
-    ]
-    framed = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+    return png(1, 1, zlib.compress(b"\0\0"), colour=0)
