@@ -104,6 +104,7 @@ class _Names:
         self._versions, self._having = versions, having
         self._prefix, self._part, self._backwards = prefix, part, backwards
         self._least, self._size, self._growing, self._left = size, size, growing, most
+        self._each = 0.0  # seconds that reading one of the documents took
         self._edge: Edge | None = None
 
     def step_over(self, name: str, *, folder: bool = False) -> None:
@@ -128,6 +129,7 @@ class _Names:
             last = groups.popitem() if len(documents) == size else None  # which is perhaps incomplete
             for filename, latest in self._newest(groups).items():
                 is_older = latest is not None and not is_same(latest.document["_id"], groups[filename][-1]["_id"])
+                self.budget.charge(self._each * len(groups[filename]))
                 if not is_older and not self._is_behind(filename) and self.budget.left():
                     yield filename, groups[filename], latest
             if last is None:
@@ -162,8 +164,8 @@ class _Names:
         found = self._versions.collections.files.find(selection, batch_size=size)
         found = found.sort([("filename", direction), ("uploadDate", direction)]).skip(skip).limit(size)
         documents = list(found.max_time_ms(self.budget.left()))
-        if self._left is not None:
-            self.budget.give_back()
+        seconds = self.budget.give_back()  # it is charged for each document that is not shown
+        self._each = seconds / max(1, len(documents)) if self._left is None else 0
         return documents
 
 

@@ -107,6 +107,7 @@ class Budget:
     def __init__(self) -> None:
         self._looked = monotonic()
         self._end = self._looked + _BUDGET
+        self._charged = 0.0
 
     def left(self) -> int:
         """Return the milliseconds that are left, at least one.
@@ -118,9 +119,17 @@ class Budget:
             raise ExecutionTimeout(f"{_BUDGET} second was not enough to find what may be shown")
         return max(1, int((self._end - self._looked) * 1000))
 
-    def give_back(self) -> None:
-        """Do not count the time since :meth:`left` was called."""
-        self._end += monotonic() - self._looked
+    def charge(self, seconds: float) -> None:
+        """Count this time, too, unless :meth:`give_back` is called before the next one."""
+        self._end -= seconds
+        self._charged = seconds
+
+    def give_back(self) -> float:
+        """Do not count the time since :meth:`left` was called, which is returned, nor what was charged last."""
+        seconds = monotonic() - self._looked
+        self._end += seconds + self._charged
+        self._charged = 0.0
+        return seconds
 
 
 def first(walk: Walk, limit: int) -> Page:

@@ -16,6 +16,7 @@ from bson.raw_bson import RawBSONDocument
 from flask import Flask
 from flask.testing import FlaskClient
 from pymongo.errors import ExecutionTimeout
+from pymongo.monitoring import CommandListener
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, ids
@@ -183,6 +184,30 @@ def test_a_second_is_enough_for_what_is_passed_over(
     else:
         with pytest.raises(ExecutionTimeout):
             store.list(order, shown=Visibility(decide))
+
+
+def test_a_slow_database_takes_no_time_of_what_is_shown(app: Flask, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each query takes five seconds: of that, what is not shown takes its share."""
+    clock = [0.0]
+    monkeypatch.setattr(rows, "monotonic", lambda: clock[0])
+
+    class Slow(CommandListener):
+        def started(self, event: Any) -> None: ...
+
+        def succeeded(self, event: Any) -> None:
+            clock[0] += 5
+
+        failed = started
+
+    mongo = PyMongo(app, uri=uri, event_listeners=[Slow()])
+    store = mongo.bucket()
+    for number in range(20):
+        put(store, f"{number:02}", b"x" * number)
+    assert len(store.list().rows) == 20
+    assert len(store.list(shown=Visibility(lambda name: name > "01")).rows) == 18
+    with pytest.raises(ExecutionTimeout):
+        store.list(shown=Visibility(lambda name: name < "03"))
+    mongo.cx.close()
 
 
 @pytest.mark.parametrize("order", ["size", "-newest", "type"])
