@@ -34,7 +34,7 @@ export async function go(url, body = null, step = "pushState") {
   const fresh = page.querySelector(".fgp-panel");
   if (!fresh) return location.assign(url);
   const asks = fresh.querySelector(".card");
-  if (body && asks && !answer.ok) return tell(asks.querySelector("p").textContent, false, true);
+  if (body && asks && !answer.ok && !asks.querySelector("form")) return tell(asks.querySelector("p").textContent, false, true);
   const isFile = !asks && !fresh.querySelector(".listing");
   // From file to file, one is still a step away from the listing.
   if (step && !asks && answer.url !== location.href) history[isFile && over.open ? "replaceState" : step](null, "", url.includes("#") ? `${answer.url.split("#")[0]}#${url.split("#")[1]}` : answer.url);
@@ -67,8 +67,9 @@ function exchange(fresh) {
     Object.assign(form.dataset, { folder: other.dataset.folder });
     form.action = other.action;
   } else if (other) location.reload(); // its script is not here
-  else if (form) form.hidden = true;
-  tell(fresh.querySelector(".status").textContent.trim());
+  if (form) form.hidden = !other;
+  if (document.activeElement === document.body) panel.querySelector(".listing .name")?.focus({ preventScroll: true }); // what had it is gone
+  tell(fresh.querySelector(".status"));
   document.dispatchEvent(new Event("uploads:shown"));
 }
 
@@ -81,6 +82,8 @@ function open(fresh) {
   if (!over.matches(".asks")) opened = location.href;
   over.scrollTop = 0;
   enhance(over);
+  const said = over.querySelector(".status");
+  if (said?.textContent) tell(said);
   document.dispatchEvent(new Event("fgp:opened"));
 }
 

@@ -169,8 +169,10 @@ document.addEventListener("keydown", (event) => {
   const row = rowOf(target);
   const picked = boxes(listing).filter((box) => box.checked);
   const box = picked.length === 1 ? picked[0] : picked.length ? null : row?.querySelector(".pick");
+  const undo = panelOf(listing).querySelector(".status button");
   const act = {
     a: () => (event.ctrlKey || event.metaKey) && target.closest(".listing") && boxes(listing).length && (select(listing, true), true),
+    z: () => (event.ctrlKey || event.metaKey) && undo && (undo.click(), true),
     "/": () => panelOf(listing).querySelector("[type=search]")?.focus() ?? true,
     F2: () => box && (rename(box), true),
     Delete: () => {
@@ -180,10 +182,10 @@ document.addEventListener("keydown", (event) => {
       return (box || picked.length) && button && (button.click(), true);
     },
   }[key];
-  if (key !== "a" && (event.ctrlKey || event.metaKey)) return;
+  if (!["a", "z"].includes(key) && (event.ctrlKey || event.metaKey)) return;
   if (act ? act() : key.startsWith("Arrow") && row && beside(row, key)) {
     event.preventDefault();
-    if (!act) beside(row, key).querySelector(".name").focus();
+    if (!act) (beside(row, key).querySelector("a.name") ?? beside(row, key).querySelector(".pick")).focus();
   }
 });
 

@@ -19,10 +19,10 @@ function makeStatus() {
   return made;
 }
 
-/** Announce *text* and show it until the next one; *quietly*: what the page shows by itself; *failed*: in the colour for that. */
-export function tell(text, quietly = false, failed = false) {
+/** Announce a text, or what a status of the server has, and show it until the next one; *quietly*: what the page shows by itself; *failed*: in the colour for that. */
+export function tell(what, quietly = false, failed = false) {
   const status = document.querySelector(".fgp dialog.over[open]:not(.asks) .status") ?? ours; // what is below is not seen
-  status.textContent = text;
+  status.replaceChildren(...(what.childNodes ?? [what]));
   status.classList.toggle("failed", failed);
   status.classList.toggle("unseen", quietly);
   status.classList.add("new"); // seen wherever the page is scrolled, for a while
@@ -31,7 +31,7 @@ export function tell(text, quietly = false, failed = false) {
 }
 
 // What an action before this page did stands in the page: only a change is read out.
-if (ours.textContent) setTimeout(() => tell(ours.textContent.trim()), 100);
+if (ours.textContent) setTimeout(() => tell(ours), 100);
 
 /** Make an element; *children* are elements or texts. */
 export function element(name, properties, ...children) {
@@ -82,8 +82,6 @@ function decode(bytes) {
   }
 }
 
-const FULL = { dateStyle: "long", timeStyle: "short" };
-
 const PAUSES = [1500, 5000, 15_000]; // milliseconds, before a picture that the server had no time for is asked for again
 
 /** The status of the last answer from *url*, which an image does not tell; 0 without one, undefined in old browsers. */
@@ -95,7 +93,9 @@ function tellTimes(part) {
   for (const time of part.querySelectorAll(".fgp time")) {
     const [date, words] = [new Date(time.dateTime), inWords((new Date(time.dateTime) - Date.now()) / 1000)];
     time.title = date.toLocaleString(dates);
-    time.textContent = "exactly" in time.dataset ? `${date.toLocaleString(dates, FULL)} (${words})` : words;
+    const { exactly } = time.dataset;
+    const full = () => date.toLocaleString(dates, { dateStyle: exactly || "long", timeStyle: "short" });
+    time.textContent = exactly === undefined ? words : exactly ? full() : `${full()} (${words})`;
   }
 }
 

@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import abort
 
+from ..http import origin
 from ..service.texts import Message
 from ..store import Bucket, StoredFile, ids
 from .target import Target
@@ -61,3 +62,11 @@ def folder(target: Target) -> str | None:
     if value and not value.endswith("/"):
         abort(400, "?folder must end with a slash, or be empty.")
     return value
+
+
+def following(args: Mapping[str, str]) -> str | None:
+    """Return the page to go on to, which is one of this site: ``?next``."""
+    place = args.get("next")
+    if place is not None and not origin.is_local(place):
+        abort(400, "?next must be a path of this site, such as /profile.")
+    return place

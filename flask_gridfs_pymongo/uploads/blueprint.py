@@ -51,6 +51,7 @@ _TEMPLATE_GLOBALS: dict[str, Callable[..., Any]] = {
     "_upload_target": upload_target,
     "_notice": flash.take,
     "_kind": icon_name,
+    "_here": urls.here,
     "_index_url": urls.index,
     "_asset_url": assets.url,
     "_imports": assets.imports,

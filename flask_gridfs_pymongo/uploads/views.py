@@ -52,6 +52,7 @@ ROUTES = (
     Route("GET", _LISTED, "signed", read.signed, False),
     Route("GET", _LISTED, "zip", archive.of_folder, False),
     Route("GET", _LISTED, "count", index.count, False),
+    Route("GET", _LISTED, "discard", trash.question),
     Route("GET", _LISTED, "trash", trashed.get),
     Route("GET", _LISTED, "selected", bulk.question),
     Route("GET", _LISTED, None, index.get, False),

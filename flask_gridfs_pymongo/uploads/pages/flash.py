@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 import flask
@@ -20,25 +22,37 @@ _MAX_TEXT_LENGTH = 300  # characters; in a cookie each may take twelve
 _TTL = 60  # seconds
 
 
-def redirect(url: str, text: str) -> Response:
-    """Redirect with 303 to *url*, a page that shows *text* once."""
+class Notice(NamedTuple):
+    """A message for a page; both are empty if there is none."""
+
+    text: str = ""
+    deleted: str = ""
+    """the date of the deletion that it tells of, which can be undone"""
+
+
+def redirect(url: str, text: str, deleted: datetime | None = None) -> Response:
+    """Redirect with 303 to *url*, a page that shows *text* once.
+
+    :param deleted: when a deletion was that put something into the trash; the page can undo it
+    """
     response = flask.redirect(url, 303)
     short = text if len(text) <= _MAX_TEXT_LENGTH else text[: _MAX_TEXT_LENGTH - 1] + "…"
+    value = "&".join(map(quote, Notice(short, deleted.isoformat(timespec="milliseconds") if deleted else "")))
     response.set_cookie(
-        _COOKIE, quote(short), max_age=_TTL, path=urls.index(), secure=request.is_secure, httponly=True, samesite="Lax"
+        _COOKIE, value, max_age=_TTL, path=urls.index(), secure=request.is_secure, httponly=True, samesite="Lax"
     )
     return response
 
 
-def take() -> str:
-    """Return the message for this page, once; empty if there is none to show."""
+def take() -> Notice:
+    """Return the message for this page, once."""
     message = request.cookies.get(_COOKIE)
     if message is None:
-        return ""
+        return Notice()
 
     @after_this_request
     def forget(response: flask.Response) -> flask.Response:
         response.delete_cookie(_COOKIE, path=urls.index())
         return response
 
-    return unquote(message)
+    return Notice(*map(unquote, message.split("&", 1)))

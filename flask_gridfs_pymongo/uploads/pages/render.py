@@ -79,7 +79,9 @@ def _named(*media_types: str) -> float:
     )
 
 
-def page(template: str, data: Mapping[str, Any], *, sources: Mapping[str, str] | None = None, **more: Any) -> Response:
+def page(
+    template: str, data: Mapping[str, Any], *, status: int = 200, sources: Mapping[str, str] | None = None, **more: Any
+) -> Response:
     """Answer with *data* as JSON, or with the page that shows it.
 
     :param sources: additions to the policy of this page, by directive with ``_`` for ``-``
@@ -88,7 +90,7 @@ def page(template: str, data: Mapping[str, Any], *, sources: Mapping[str, str] |
     if prefers_json():
         return _answer(json.dumps(data), "application/json")
     body = render_template(f"{_TEMPLATES}/{template}", **data, **more)
-    return _answer(body, "text/html; charset=utf-8", sources=sources)
+    return _answer(body, "text/html; charset=utf-8", status, sources=sources)
 
 
 def created(data: Mapping[str, Any], location: str | None) -> Response:

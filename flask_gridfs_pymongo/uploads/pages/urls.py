@@ -71,6 +71,11 @@ def _prefix() -> str | None:
     return prefix
 
 
+def here() -> str:
+    """Return the path of the current request, with its query."""
+    return request.url[len(request.host_url) - 1 :]
+
+
 def with_query(url: str, query: Mapping[str, Any]) -> str:
     """Return *url* with *query* appended; it is as for :func:`index`."""
     text = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True, safe=_SAFE_CHARS)

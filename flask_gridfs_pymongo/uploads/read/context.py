@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -27,5 +28,12 @@ def context(options: Options) -> dict[str, Any]:
         "pictures": PICTURES | {"image/svg+xml"},
         "made_smaller": variant.types(),
         "opens": partial(is_shown, inline_types=options.inline_types),
+        "restorable_until": lambda: _restorable_until(options),
         "listable": lambda: listable(options, target_of(request).path),
     }
+
+
+def _restorable_until(options: Options) -> str | None:
+    """Return when that is deleted for good which is deleted now; None: at once."""
+    seconds = options.bucket().collections.trash
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds") if seconds else None

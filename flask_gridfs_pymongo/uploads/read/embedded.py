@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import render_template, request
+from flask import render_template
 from werkzeug.datastructures import MultiDict
 
 from ...service.options import options_of
@@ -35,9 +35,8 @@ def files_listing(
         target = Target(Kind.ROOT, folder=folder)
         data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options), sort=True)
         shown = {**data, **listing.links(args, data, listing.listing_query(args)), **choices(options, data)}
-        here = request.script_root + request.full_path.rstrip("?")
         asked = None if order == "name" else order
-        page = {"layout": "flask_gridfs_pymongo/embedded.html", "view": view, "asked": asked, "after": here}
+        page = {"layout": "flask_gridfs_pymongo/embedded.html", "view": view, "asked": asked, "after": urls.here()}
         return render_template(
             "flask_gridfs_pymongo/listing.html", **{**context(options), **shown, **page}, part=bool(data["next"])
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from flask import Request, Response, abort, redirect
+from pymongo.errors import ExecutionTimeout
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -104,11 +106,23 @@ def choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
     names = [*(file["filename"] for file in data["files"]), *(folder["name"] for folder in data["folders"])]
     may_delete = not options.read_only and any(may(options, "delete", name) for name in names)
     return {
+        "trash": _shows_trash(options, may_delete, is_empty=not names),
         "descending": is_descending(data["order"]),
         "may_delete_some": may_delete,
         "uploader": options.uploaded_by,
         "share": options.share,
     }
+
+
+def _shows_trash(options: Options, may_delete: bool, *, is_empty: bool) -> bool:
+    """Whether a listing leads to the trash: if the client may delete something of it, or it is empty, of the trash."""
+    bucket = options.bucket()
+    if not bucket.collections.trash or options.read_only or not is_empty:
+        return bool(bucket.collections.trash) and may_delete
+    try:
+        return bool(bucket.trash(limit=1, shown=partial(may, options, "delete")).rows)
+    except ExecutionTimeout:  # too much that the client may not delete
+        return False
 
 
 def redirect_to_slash(request: Request) -> BaseResponse:

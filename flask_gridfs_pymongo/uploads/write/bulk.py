@@ -34,7 +34,7 @@ from .file import clean_or_400
 
 MAX_SELECTED = 1000  # things
 MAX_FILES = 10_000
-_MAX_URL_LENGTH = 3000  # characters: gunicorn accepts a request line of 4,094
+MAX_URL_LENGTH = 3000  # characters: gunicorn accepts a request line of 4,094
 
 
 class _Selected(NamedTuple):
@@ -95,13 +95,17 @@ def delete(options: Options, request: Request, target: Target) -> Response:
         permit(options, "delete", file.filename)
     if pages.is_browser() and "sure" not in form:
         return _ask(options, request, selected, "delete")
-    for file, count in zip(files, bucket.delete_all_many(files, deletion(options)), strict=True):
+    act = deletion(options)
+    for file, count in zip(files, bucket.delete_all_many(files, act), strict=True):
         if count:
             tell_deleted(bucket, file, count)
     if not pages.is_browser():
         return pages.empty(204)
-    text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
-    return flash.redirect(_listing(request), text + selected.lost(len(selected.by_id)))
+    if act:
+        text = ngettext("%(num)s file was moved to the trash.", "%(num)s files were moved to the trash.", len(files))
+    else:
+        text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
+    return flash.redirect(_listing(request), text + selected.lost(len(selected.by_id)), act and act.at)
 
 
 def move(options: Options, request: Request, target: Target) -> Response:
@@ -193,7 +197,7 @@ def _ask(options: Options, request: Request, selected: _Selected, action: str, p
     query = {**listing_query(request.args), action: "", "selected": ",".join(selected.ids)}
     url = urls.index({**query, "folders": selected.folders, "in": place})
     # One can come back to a page that has a URL; if it would be too long, the page is the answer itself.
-    return redirect(url, 303) if len(url) <= _MAX_URL_LENGTH else _question(options, request, selected, action, place)
+    return redirect(url, 303) if len(url) <= MAX_URL_LENGTH else _question(options, request, selected, action, place)
 
 
 def _question(

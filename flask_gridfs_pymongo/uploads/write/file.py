@@ -10,7 +10,6 @@ from functools import partial
 from flask import Request, Response, abort
 from werkzeug.wrappers import Response as BaseResponse
 
-from ...http import origin
 from ...http.filenames import clean, compose
 from ...service.multipart import no_name_left
 from ...service.operations import after_save, check_preconditions, deletion
@@ -20,8 +19,8 @@ from ...service.receive import PartlyStored, save_body, save_copy, save_form
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_saved, send, tell_deleted
-from ...store import StoredFile, folders_of
-from ..arguments import folder
+from ...store import Deletion, StoredFile, folders_of
+from ..arguments import folder, following
 from ..pages import flash, urls
 from ..pages import render as pages
 from ..read.listing import listing_query
@@ -47,6 +46,11 @@ def put(options: Options, request: Request, target: Target) -> Response:
 
 def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete the version that the URL names, else all versions."""
+    _delete(options, request, target)
+    return pages.empty(204)
+
+
+def _delete(options: Options, request: Request, target: Target) -> Deletion | None:
     file = select(options, request, target, "delete")
     bucket = options.bucket()
     act = deletion(options)
@@ -54,14 +58,12 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     if not deleted:
         abort(404, "The file was deleted meanwhile.")
     tell_deleted(bucket, file, deleted)
-    return pages.empty(204)
+    return act
 
 
 def upload(options: Options, request: Request, target: Target) -> BaseResponse:
     """Store the files of a form: one under the name of the URL, or any number in its folder under their own names."""
-    after = request.args.get("next")
-    if after is not None and not origin.is_local(after):
-        abort(400, "?next must be a path of this site, such as /profile.")
+    after = following(request.args)
     name = None if target.name is None else clean_or_400(target.name)
     check = None if name is None else partial(check_preconditions, request.method, request.headers)
     try:
@@ -92,17 +94,24 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
 
 def delete_by_form(options: Options, request: Request, target: Target) -> BaseResponse:
     """Delete as :func:`delete` does, and redirect a browser to the versions that are left, else to the listing."""
-    deleted = delete(options, request, target)
+    act = _delete(options, request, target)
     if not pages.is_browser():
-        return deleted
+        return pages.empty(204)
     filename = target.name
     query = listing_query(request.args)
     if filename is not None and options.bucket().count(filename, limit=1):
-        text = gettext("A version of %(name)s was deleted.", name=filename)
-        return flash.redirect(urls.file(filename, {"details": "", **query}), text)
+        if act:
+            text = gettext("A version of %(name)s was moved to the trash.", name=filename)
+        else:
+            text = gettext("A version of %(name)s was deleted.", name=filename)
+        return flash.redirect(urls.file(filename, {"details": "", **query}), text, act and act.at)
     if not query.keys() & {"folder", "flat", "prefix", "q"}:
         query["folder"] = next(reversed(folders_of(filename or "")), None)
-    return flash.redirect(urls.index(query), gettext("%(name)s was deleted.", name=filename))
+    if act:
+        text = gettext("%(name)s was moved to the trash.", name=filename)
+    else:
+        text = gettext("%(name)s was deleted.", name=filename)
+    return flash.redirect(urls.index(query), text, act and act.at)
 
 
 def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:

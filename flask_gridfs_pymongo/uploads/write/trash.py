@@ -6,11 +6,12 @@ The form's ``id`` fields name versions; each stands for all that were deleted to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from flask import Request, abort, request
+from flask import Request, abort, redirect, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
@@ -18,15 +19,16 @@ from ...service.bodies import small_form
 from ...service.clients import user_of
 from ...service.options import Options
 from ...service.rights import may, permit
-from ...service.texts import Message
+from ...service.texts import Message, gettext, ngettext
 from ...signals import file_saved, send
 from ...store import Bucket, StoredFile
-from ..arguments import file_id
+from ..arguments import file_id, following
+from ..pages import flash, urls
 from ..pages import render as pages
 from ..read.trash import with_trash
 from ..selection import may_know
 from ..target import Target
-from .bulk import MAX_FILES, MAX_SELECTED
+from .bulk import MAX_FILES, MAX_SELECTED, MAX_URL_LENGTH
 
 _PAGE_SIZE = 1000  # names
 
@@ -39,10 +41,19 @@ def change(options: Options, request: Request, target: Target) -> Response:
     chosen = _selected(options, bucket, form)
     for file in chosen:
         permit(options, "delete", file.filename)
-    wanted = [file.id for file in chosen]
     if "delete" in request.args:
-        return _delete(bucket, wanted)
-    return _restore(bucket, wanted, merge="merge" in request.args)
+        return _delete(bucket, chosen, form)
+    return _restore(bucket, chosen, form, merge="merge" in request.args)
+
+
+def question(options: Options, request: Request, target: Target) -> Response:
+    """Ask before what ``?discard`` names is deleted for good."""
+    pages.check_reachable(options)
+    form = MultiDict([("id", key) for key in request.args["discard"].split(",")])
+    chosen = _selected(options, with_trash(options), form)
+    for file in chosen:
+        permit(options, "delete", file.filename)
+    return _question(chosen)
 
 
 def _selected(options: Options, bucket: Bucket, form: MultiDict[str, str]) -> list[StoredFile]:
@@ -75,22 +86,42 @@ def _deleted(options: Options, bucket: Bucket, date: str) -> list[StoredFile]:
             return found
 
 
-def _delete(bucket: Bucket, wanted: list[Any]) -> Response:
-    bucket.empty_trash(wanted)
-    return pages.empty(204)
+def _delete(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str]) -> Response:
+    if pages.is_browser() and "sure" not in form:
+        url = urls.index({"trash": "", "discard": ",".join(file.key for file in chosen if file.key)})
+        return redirect(url, 303) if len(url) <= MAX_URL_LENGTH else _question(chosen)
+    bucket.empty_trash([file.id for file in chosen])
+    if not pages.is_browser():
+        return pages.empty(204)
+    text = ngettext(
+        "%(name)s was deleted for good.", "%(num)s files were deleted for good.", len(chosen), name=_name(chosen)
+    )
+    return flash.redirect(_after(), text)
 
 
-def _restore(bucket: Bucket, wanted: list[Any], *, merge: bool) -> Response:
-    outcomes = bucket.restore_many(wanted, merge=merge)
+def _question(chosen: list[StoredFile]) -> Response:
+    files = [pages.identify(file, key=file.key) for file in chosen]
+    return pages.page("selected.html", {"files": files, "folders": []}, kept={"trash": ""})
+
+
+def _after() -> str:
+    return following(request.args) or urls.index({"trash": ""})
+
+
+def _restore(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str], *, merge: bool) -> Response:
+    after = _after()
+    outcomes = bucket.restore_many([file.id for file in chosen], merge=merge)
     restored = [outcome for _, outcome in outcomes if isinstance(outcome, StoredFile)]
-    taken = [file.filename for file, outcome in outcomes if isinstance(outcome, FileExistsError)]
+    taken = [file for file, outcome in outcomes if isinstance(outcome, FileExistsError)]
     for file in restored:
         send(file_saved, file=file)
     for _, outcome in outcomes:
         if isinstance(outcome, Exception) and not isinstance(outcome, (FileExistsError, FileNotFoundError)):
             raise outcome
+    if pages.is_browser() and (restored or taken):
+        return _told(restored, taken, form, after)
     if taken and not restored:
-        names = ", ".join([*map(repr, taken[:10]), *(["…"] if len(taken) > 10 else [])])
+        names = ", ".join([*(repr(file.filename) for file in taken[:10]), *(["…"] if len(taken) > 10 else [])])
         abort(
             409,
             Message(
@@ -100,4 +131,21 @@ def _restore(bucket: Bucket, wanted: list[Any], *, merge: bool) -> Response:
         )
     if not restored:
         abort(404, "There is no such file in the trash.")
-    return pages.json_of({"files": [pages.describe(file) for file in restored], "taken": taken})
+    return pages.json_of(
+        {"files": [pages.describe(file) for file in restored], "taken": [file.filename for file in taken]}
+    )
+
+
+def _told(restored: list[StoredFile], taken: list[StoredFile], form: Mapping[str, str], after: str) -> Response:
+    """Say what was restored; with 409 ask what is to be done with files whose names are taken."""
+    text = ""
+    if restored:
+        text = ngettext("%(name)s was restored.", "%(num)s files were restored.", len(restored), name=_name(restored))
+    if not taken:
+        return flash.redirect(after, text)
+    data = {"files": [pages.identify(file, key=file.key) for file in taken]}
+    return pages.page("taken.html", data, status=409, said=text, after=after, deleted=form.get("deleted"))
+
+
+def _name(files: list[StoredFile]) -> str:
+    return files[0].filename or gettext("(no name)")

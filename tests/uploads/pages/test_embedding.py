@@ -269,7 +269,7 @@ class TestNotices:
         def told(answer: Any) -> str:
             assert answer.status_code == 303
             pages = [browser.get(answer.location, headers=HTML).text for _ in range(2)]
-            texts = [page.split('class="status">')[1].split("</p>")[0] for page in pages]
+            texts = [page.split('class="status">')[1].split("</div>")[0] for page in pages]
             assert texts[1] == ""
             return f"{answer.location.removeprefix('/uploads/')} {texts[0]}"
 
