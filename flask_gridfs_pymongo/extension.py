@@ -20,6 +20,7 @@ from .attachments import Attachment
 from .cli import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
+from .http.filenames import clean
 from .http.headers import IMMUTABLE, Caching
 from .http.response import sends_all
 from .mimetype import Types
@@ -32,6 +33,7 @@ from .signals import file_saved
 from .store import OWN_FIELDS, Bucket, FileTooLarge, StoredFile, check_type
 from .uploads import uploads_blueprint
 from .uploads.blueprint import UploadsBlueprint
+from .uploads.links import manage, signed
 from .uploads.read import links
 from .wrappers import Database, MongoClient
 
@@ -349,6 +351,72 @@ class PyMongo:
         if file is None:
             abort(404, "There is no such file or version.")
         return links.signed_url(bucket, name, file, links.expiry(bucket, expires_in), as_attachment, **variables)
+
+    def upload_url(
+        self,
+        filename: str,
+        expires_in: int = 3600,
+        *,
+        max_size: int | None = None,
+        types: Collection[str] | None = None,
+        name: str = "uploads",
+        **variables: Any,
+    ) -> str:
+        """Make a URL that takes one file under one name without a login: one PUT, or one tus upload.
+
+        It is used up when a file is stored: from then on it is a 410. An upload that broke off may be tried again.
+        Pages of every origin may use it. It is signed as :meth:`uploads_url` is.
+
+        :param filename: the name of the file
+        :param expires_in: seconds, in which the file has to be complete
+        :param max_size: bytes; the limit of the blueprint applies, too
+        :param types: the media types that the file may have, as in :meth:`save_file`; those of the blueprint apply, too
+        :param name: the blueprint's name; its ``inspect`` sees the file, its ``authorize`` is not asked
+        :param variables: those of the blueprint's ``url_prefix``, if it has any
+        :return: a URL without scheme and host
+        :raises TypeError, ValueError: naming the argument that is wrong
+        """
+        check_type("filename", filename, str)
+        options = options_of(name)
+        manage.check_limits(options, expires_in, max_size, types=types)
+        if not filename or clean(filename) != filename:
+            raise ValueError(
+                f"filename must be one that an upload keeps, such as {clean(filename)!r}, not {filename!r}"
+            )
+        token = signed.sign(options.bucket(), name, filename, expires_in, max_size, types)
+        return manage.url_of(name, token, **variables)
+
+    def upload_link(
+        self,
+        folder: str,
+        expires_in: int = 604_800,
+        *,
+        max_size: int | None = None,
+        max_files: int | None = None,
+        types: Collection[str] | None = None,
+        maker: str | None = None,
+        name: str = "uploads",
+        **variables: Any,
+    ) -> str:
+        """Make a link by which anybody may add files below a folder without a login, until it expires or is revoked.
+
+        It opens a page; programs send a form or a tus upload to it, or a PUT to the link with ``/NAME`` behind it.
+        Each visit has a subfolder of its own, and nobody learns what is there.
+
+        :param folder: with a slash at its end; empty: the top
+        :param expires_in: seconds, a year at most
+        :param max_size: bytes in a file; the limit of the blueprint applies, too
+        :param max_files: files in all; None: no limit
+        :param types: the media types that files may have, as in :meth:`save_file`; those of the blueprint apply, too
+        :param maker: who makes it, for ``may_use`` of the blueprint
+        :param name: the blueprint's name; its ``inspect`` sees the files, its ``authorize`` is not asked
+        :param variables: those of the blueprint's ``url_prefix``, if it has any
+        :return: a URL without scheme and host
+        :raises TypeError, ValueError: naming the argument that is wrong
+        """
+        limits: dict[str, Any] = {"max_size": max_size, "max_files": max_files, "types": types}
+        link = manage.make(options_of(name), name, folder, expires_in=expires_in, maker=maker, **limits)
+        return manage.url_of(name, link.token, **variables)
 
     @takes(Options)
     def uploads_blueprint(self, *args: Any, **options: Any) -> UploadsBlueprint:

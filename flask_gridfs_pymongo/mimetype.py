@@ -179,6 +179,10 @@ class Types:
         bare = meaning(media_type).partition(";")[0].strip().lower()
         return not self._patterns.isdisjoint({bare, f"{bare.partition('/')[0]}/*", "*/*"})
 
+    def __and__(self, other: Types) -> Collection[str]:
+        """Return what is in both: ``image/png`` for ``image/*`` and ``image/png``."""
+        return sorted({one for one in self._patterns if one in other} | {one for one in other._patterns if one in self})
+
     def __str__(self) -> str:
         return " or ".join(sorted(self._patterns))
 
@@ -223,6 +227,12 @@ def guess(filename: str | None, head: bytes = b"") -> str:
     if by_name is not None and not _NOT_MEDIA.match(by_bytes):
         return by_name
     return by_bytes
+
+
+def by_name(filename: str) -> str | None:
+    """Return the media type that a file has by its name alone; None if it is unknown, or its content has to decide."""
+    extension = filename.rpartition(".")[2].lower() if "." in filename else ""
+    return None if extension == "ts" else _TYPES.get(extension)
 
 
 def is_passive(media_type: str) -> bool:

@@ -20,7 +20,7 @@ MODULES = {
 _PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 # What each room may import of the package, beside itself. "" is the root: types, pictures, signals, the connection.
 ARROWS = {
-    "": {"cache", "cli", "http", "serve", "service", "store", "uploads", "uploads.read", "webdav"},
+    "": {"cache", "cli", "http", "serve", "service", "store", "uploads", "uploads.links", "uploads.read", "webdav"},
     "http": {""},
     "cache": set(),
     "decoder": {""},
@@ -30,7 +30,11 @@ ARROWS = {
     "store.listing": {"store"},
     "store.maintenance": {"store", "store.resumable", "store.writing"},
     "service": {"", "http", "store"},
-    "uploads": {"", "http", "service", "store", "uploads.pages", "uploads.read", "uploads.tus", "uploads.write"},
+    "uploads": {
+        *("", "http", "service", "store"),
+        *("uploads.links", "uploads.pages", "uploads.read", "uploads.tus", "uploads.write"),
+    },
+    "uploads.links": {"", "http", "service", "store", "uploads", "uploads.pages", "uploads.read", "uploads.write"},
     "uploads.pages": {"http", "service", "store"},
     "uploads.read": {"", "cache", "decoder", "http", "service", "store", "uploads", "uploads.pages"},
     "uploads.write": {"", "http", "service", "store", "uploads", "uploads.pages", "uploads.read"},

@@ -18,7 +18,7 @@ from contextlib import ExitStack, closing
 from time import monotonic
 
 from flask import abort, current_app
-from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import ServiceUnavailable, UnsupportedMediaType
 
 from ..mimetype import Types
 from ..store import Bucket, StoredFile
@@ -62,8 +62,13 @@ def inspect(options: Rules, bucket: Bucket, file: StoredFile) -> None:
 def check_accepted(accepted: Types | None, file: StoredFile) -> None:
     """Abort with 415 if the type of *file* is not among *accepted*; None: all are."""
     if accepted is not None and file.content_type not in accepted:
-        values = {"type": file.content_type, "types": accepted}
-        abort(415, Message("Files of the type %(type)s are not accepted here; send %(types)s.", **values))
+        raise refused_type(accepted, file.content_type)
+
+
+def refused_type(accepted: Types, content_type: str) -> UnsupportedMediaType:
+    """Return the 415 for a file of this type."""
+    values = {"type": content_type, "types": accepted}
+    return UnsupportedMediaType(Message("Files of the type %(type)s are not accepted here; send %(types)s.", **values))
 
 
 def _check_time(deadline: float) -> None:

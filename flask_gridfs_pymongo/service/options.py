@@ -7,7 +7,8 @@ The methods get their signatures by :func:`.arguments.takes`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
 from types import NoneType
@@ -20,7 +21,7 @@ from ..http.headers import check_inline_types, page_policy
 from ..http.metadata import Keys
 from ..images import LARGE, THUMB, Variant
 from ..mimetype import Types
-from ..store import Bucket, StoredFile, check_type
+from ..store import Bucket, Link, StoredFile, check_type
 
 _RESOURCE_POLICIES = (None, "same-origin", "same-site", "cross-origin")
 _SLICE = 8 * 1024 * 1024  # bytes
@@ -35,6 +36,8 @@ _MAX_DB = 63  # characters of a database's name
 _RESERVED = frozenset({"admin", "config", "local", "system"})  # databases and collections of the server
 Quota = Callable[[str], "tuple[str, int] | None"]
 Inspect = Callable[[StoredFile, Callable[[], Iterator[bytes]]], Any]
+MayUse = Callable[[Link], Any]
+_BY_LINK = "flask_gridfs_pymongo.by_link"
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,15 @@ class Rules:
         for field in fields(self):
             if check := _CHECKS.get(field.name):
                 check(field.name, getattr(self, field.name))
+
+    @property
+    def via(self) -> str | None:
+        """The id of the link by whose rights the request is answered; None: by ``authorize``."""
+        return None
+
+    def committing(self, ids: Sequence[Any]) -> AbstractContextManager[object]:
+        """Surround the commit of the files *ids*; what it raises on entry ends the upload."""
+        return nullcontext()
 
     def bucket(self) -> Bucket:
         """Return the bucket, for the current application, or for the tenant of the current request."""
@@ -186,6 +198,11 @@ class Options(Rules):
     share: int | None = None
     """seconds for which links are valid that anybody who may read a file can make (``POST /NAME?share``); None: no
     links"""
+    upload_links: bool = False
+    """whether those who may write in a folder can make links by which anybody adds files to it"""
+    may_use: MayUse | None = None
+    """``may_use(link)``, asked about a :class:`.Link` at each use, before the body and again at the commit. A falsy
+    result means 403; the function may also abort. None: a link outlives the rights of its maker."""
     variants: Mapping[str, Variant] | None = None
     """variants of pictures by their names, besides ``thumb`` (640 pixels) and ``large`` (1600):
     ``GET /NAME?variant=thumb``"""
@@ -238,13 +255,20 @@ class Options(Rules):
         return [limit - _ENVELOPE for limit in (self.max_request_size, max_content_length) if limit is not None]
 
 
+def answer_by(blueprint: str, options: Options) -> None:
+    """Let :func:`options_of` return *options* for this blueprint until the current request is answered."""
+    request.environ[f"{_BY_LINK}.{blueprint}"] = options
+
+
 def options_of(blueprint: str | None) -> Options:
-    """Return the options of an uploads blueprint of the application.
+    """Return the options of an uploads blueprint of the application; in a request by a link, those that it gives.
 
     :param blueprint: its name, with the names of those that it is nested in
     :raises ValueError: if the application has none of this name
     """
     options = getattr(current_app.blueprints.get(blueprint or ""), "options", None)
+    if has_request_context():
+        options = request.environ.get(f"{_BY_LINK}.{blueprint}", options)
     if not isinstance(options, Options):
         raise ValueError(f"the app has no uploads blueprint with the name {blueprint!r}")
     return options
@@ -339,6 +363,7 @@ _CHECKS: dict[str, _Check] = {
     "inline_types": lambda argument, value: check_inline_types(value),
     "send_timeout": _or_none(_seconds),
     "share": _or_none(_whole(1)),
+    "may_use": _or_none(_function("(link)")),
     "variants": _or_none(_variants),
     "upload_expires": _seconds,
     "max_uploads": _whole(1),

@@ -88,7 +88,8 @@ def save_body(
         if options.inspects:
             inspect(options, bucket, writer.preview(fields=fields))
         permit(options, "write", filename, again=True)
-        return writer.commit(fields=fields, check=check)
+        with options.committing([writer.id]):
+            return writer.commit(fields=fields, check=check)
 
 
 def _check_early(request: Request, bucket: Bucket, filename: str, check: _Check) -> None:
@@ -186,7 +187,8 @@ def save_form(
         for part in parts:
             permit(options, "write", part.writer.filename, again=True)
         own_fields = zip(parts, fields, strict=True)
-        return _commit(bucket, [Ready(part.writer, fields=own, check=check) for part, own in own_fields])
+        with options.committing([part.writer.id for part in parts]):
+            return _commit(bucket, [Ready(part.writer, fields=own, check=check) for part, own in own_fields])
 
 
 def _commit(bucket: Bucket, uploads: Sequence[Ready]) -> list[StoredFile]:

@@ -80,6 +80,7 @@ export class Queue {
     const stems = wanted.map((name) => name.replace(/\.[^./]*$/, ""));
     const shared = (one, other) => [...one].slice(0, [...one].findIndex((character, place) => character !== [...other][place]) >>> 0).join("");
     const found = new Set();
+    if (!this.form.dataset.index) return found; // who came by a link learns of none
     let url = new URL(this.form.dataset.index, location.href);
     url.search = new URLSearchParams({ prefix: stems.reduce(shared), limit: 1000 });
     try {
@@ -177,9 +178,10 @@ export class Queue {
   }
 
   sendLarge({ file, folder, row }, { abort: { signal } }) {
-    const endpoint = new URL(this.form.dataset.index, location.href);
+    const { index } = this.form.dataset;
+    const endpoint = new URL(index ?? this.form.action, location.href);
     if (folder) endpoint.searchParams.set("folder", folder);
-    const key = `upload ${endpoint} ${file.name} ${file.size} ${file.lastModified}`;
+    const key = index && `upload ${endpoint} ${file.name} ${file.size} ${file.lastModified}`;
     const target = { endpoint, key, slice: this.slice, token: this.token, failed: this.texts.failed };
     return sendSlices(file, target, {
       resumed: (offset) => row.begin(offset),
@@ -195,6 +197,7 @@ export class Queue {
 
   done(upload, file) {
     const sent = (upload.folder + upload.file.name).normalize("NFC");
+    file.filename ??= sent;
     if (file.filename !== sent) this.renamed.push(this.texts.renamed.replace("{old}", sent).replace("{new}", file.filename));
     this.saved.push(file);
     upload.row.progress(upload.file.size);

@@ -69,8 +69,8 @@ export async function sendForm(files, target, { progress, signal }) {
  * What breaks off is tried again from where the server is, with growing pauses and as soon as the network is back. The
  * address is kept, so that the upload can continue after the page was closed.
  *
- * @param target endpoint: where to; slice: bytes in a request; key: what this browser remembers the upload by; else as
- *   in sendForm
+ * @param target endpoint: where to; slice: bytes in a request; key: what this browser remembers the upload by,
+ *   undefined if its address is a secret; else as in sendForm
  * @param on resumed: called with the bytes that the server has; progress: with those that are there or on the way;
  *   trouble: before a pause
  */
@@ -134,11 +134,13 @@ async function create(file, target, fields, signal) {
 /** What the server says of the file that is stored now. */
 async function described(request, file) {
   const address = request.getResponseHeader("Content-Location");
+  const known = { length: file.size, url: null };
+  if (!address) return known; // who came by a link may not read it
   try {
     const answer = await fetch(`${address}&details`, { headers: { Accept: "application/json" } });
     if (answer.ok) return await answer.json();
   } catch {} // it is there all the same
-  return { filename: file.name, url: null };
+  return known;
 }
 
 /** Wait so many seconds, or until the network is back. */
@@ -153,6 +155,7 @@ function pause(seconds, signal) {
 // --- What this browser remembers; it may be told not to ----------------------------------------------------------------
 
 function recall(key) {
+  if (!key) return null;
   try {
     const { address, time } = JSON.parse(localStorage.getItem(key)) ?? {};
     return time > Date.now() / 1000 - KEPT ? address : null;
@@ -162,6 +165,7 @@ function recall(key) {
 }
 
 function remember(key, address) {
+  if (!key) return;
   try {
     localStorage.setItem(key, JSON.stringify({ address, time: Date.now() / 1000 }));
   } catch {}

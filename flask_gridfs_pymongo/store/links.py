@@ -123,6 +123,30 @@ class Links:
         """Return the link with this *token*, or None."""
         return self.get(id_of(token))
 
+    def signed(
+        self,
+        token: str,
+        path: str,
+        blueprint: str,
+        expires: datetime,
+        max_size: int | None,
+        types: Collection[str] | None,
+    ) -> Link:
+        """Return the link ``put`` with this *token*, which is stored when it is used; the parameters are its fields."""
+        now = self._clock.now()
+        return self.find(token) or Link(
+            id=id_of(token),
+            kind="put",
+            path=path,
+            blueprint=blueprint,
+            created=now,
+            expires=expires,
+            max_size=max_size,
+            max_files=1,
+            types=None if types is None else tuple(types),
+            status="expired" if expires <= now else "valid",
+        )
+
     def get(self, link_id: str) -> Link | None:
         """Return the link with this id, or None."""
         document = self._read(link_id)

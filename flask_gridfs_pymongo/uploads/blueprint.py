@@ -1,5 +1,7 @@
 """The blueprint: two rules for one view, with limits, header fields and error handlers around it.
 
+Each rule is there twice: a request whose path begins with the token of a link is answered by that.
+
 ::
 
     app.register_blueprint(uploads_blueprint(options))
@@ -24,9 +26,10 @@ from ..http.paths import has_dot_segments, resolve_dot_segments
 from ..service import send_timeout, texts
 from ..service.errors import FAILURES, RETRY_AFTER, failure_of, log_failure, report_refusal
 from ..service.guard import guard
-from ..service.options import Options
+from ..service.options import Options, options_of
 from ..service.quota import OverQuota
 from ..service.texts import Message
+from .links import views as links
 from .pages import assets, flash, urls
 from .pages import render as pages
 from .pages.icons import icon_name
@@ -140,11 +143,14 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     blueprint.options = options
     rules: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
 
-    def uploads(**variables: Any) -> BaseResponse:  # Flask-WTF asks for its __name__, which a partial has not
-        return answer(options)
+    def uploads(link_token: str | None = None, **variables: Any) -> BaseResponse:  # Flask-WTF asks for its __name__
+        return answer(options) if link_token is None else links.answer(options, link_token)
 
     blueprint.add_url_rule("/", "index", uploads, strict_slashes=False, **rules)
     blueprint.add_url_rule("/<path:filename>", "file", uploads, **rules)
+    blueprint.record(lambda state: links.Token.add_to(state.app.url_map))
+    blueprint.add_url_rule("/~<uploads_token:link_token>/", "index", strict_slashes=False, **rules)
+    blueprint.add_url_rule("/~<uploads_token:link_token>/<path:filename>", "file", **rules)
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.url_value_preprocessor(_resolve)
@@ -155,7 +161,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
         blueprint.after_request(tus.mark)
     if options.send_timeout is not None:
         blueprint.after_request(partial(send_timeout.bound, options.send_timeout))
-    blueprint.context_processor(lambda: context(options))
+    blueprint.context_processor(lambda: context(options_of(request.blueprint)))
     for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)
     for error in (*_OUR_ERRORS, HTTPException):

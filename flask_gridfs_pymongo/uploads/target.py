@@ -93,3 +93,8 @@ def remember(endpoint: str | None, values: Mapping[str, Any] | None) -> None:
     from flask import request
 
     request.environ[_KEY] = parse((values or {}).get("filename"), request.args)
+
+
+def retarget(request: Request, target: Target) -> None:
+    """Let *request* be about *target* from now on, whatever its URL says."""
+    request.environ[_KEY] = target

@@ -6,7 +6,7 @@ A row is a method, the kinds of targets, and a flag of the query: ``POST /NAME?m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from flask import Request, abort, request
@@ -18,6 +18,7 @@ from ..http.metadata import PATCH_TYPE
 from ..http.response import is_conditional
 from ..service.guard import check_encoding, check_origin
 from ..service.options import Options
+from .links import manage
 from .pages import render as pages
 from .read import archive, index, links, variant
 from .read import file as read
@@ -31,6 +32,9 @@ _LISTED = (Kind.ROOT, Kind.FOLDER, Kind.UPLOAD)  # without resumable uploads ?up
 _ONE = (Kind.FILE, Kind.ID)
 _ALL = (*_LISTED, *_ONE)
 _BY_PATH = (*_LISTED, Kind.FILE)  # ?id would mean nothing
+
+
+_WITH_HEAD = {"GET": ["GET", "HEAD"]}
 
 
 class Route(NamedTuple):
@@ -55,6 +59,7 @@ ROUTES = (
     Route("GET", _LISTED, "discard", trash.question),
     Route("GET", _LISTED, "trash", trashed.get),
     Route("GET", _LISTED, "selected", bulk.question),
+    Route("GET", _LISTED, "links", manage.of_folder),
     Route("GET", _LISTED, None, index.get, False),
     Route("GET", _ONE, "delete", read.confirmation, False),
     Route("GET", _ONE, "signed", read.signed, False),
@@ -65,6 +70,8 @@ ROUTES = (
     Route("POST", _BY_PATH, "zip", archive.of_selection, False),
     Route("POST", _ALL, "share", links.share, False),
     Route("POST", _LISTED, "trash", trash.change),
+    Route("POST", _LISTED, "links", manage.add),
+    Route("POST", _LISTED, "revoke", manage.revoke),
     Route("POST", _LISTED, "move", bulk.move),
     Route("POST", _LISTED, "copy", bulk.copy),
     Route("POST", _LISTED, "delete", bulk.delete),
@@ -80,8 +87,8 @@ ROUTES = (
 )
 
 
-def answer(options: Options) -> Response:
-    """Answer the current request, whatever its method and target."""
+def answer(options: Options, table: Sequence[Route] = ROUTES) -> Response:
+    """Answer the current request, whatever its method and target, by a row of *table*."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]
     target = target_of(current)
     check_encoding(current)
@@ -91,7 +98,7 @@ def answer(options: Options) -> Response:
     if options.resumable and tus.is_creation(current):
         return tus.create(options, current, target)
     method = "GET" if current.method == "HEAD" else current.method
-    routes = [route for route in ROUTES if _fits(route, options, current, target)]
+    routes = [route for route in table if _fits(route, options, current, target)]
     if any(route.method == "POST" and not route.changes for route in routes):  # ?zip and ?share change nothing
         routes = [route for route in routes if not route.changes]
     if found := next((route for route in routes if route.method == method), None):
@@ -102,8 +109,8 @@ def answer(options: Options) -> Response:
         return found.answer(options, current, target)
     if target.kind is Kind.FOLDER and method in ("PUT", "PATCH", "DELETE") and not options.read_only:
         abort(400, "A URL that ends with a slash is a folder, which has no content of its own.")
-    methods = dict.fromkeys(route.method for route in routes)
-    allowed = ["GET", "HEAD", *(name for name in methods if name != "GET"), "OPTIONS"]
+    methods = dict.fromkeys(name for route in routes for name in _WITH_HEAD.get(route.method, [route.method]))
+    allowed = [*methods, "OPTIONS"]
     if method != "OPTIONS":
         raise MethodNotAllowed(allowed)
     fields = protocol.options(options.max_size) if options.resumable else {}

@@ -21,6 +21,7 @@ def context(options: Options) -> dict[str, Any]:
     """Return the variables by their names."""
     return {
         "layout": "flask_gridfs_pymongo/base.html",
+        "by_link": "link_token" in (request.view_args or {}),
         "title": texts.translated(options.title),
         "stylesheet": options.stylesheet,
         "smaller": variant.uncropped_widths(options),

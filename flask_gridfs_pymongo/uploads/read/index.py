@@ -111,6 +111,7 @@ def choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
         "may_delete_some": may_delete,
         "uploader": options.uploaded_by,
         "share": options.share,
+        "upload_links": options.upload_links,
     }
 
 

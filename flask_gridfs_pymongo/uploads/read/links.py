@@ -54,7 +54,7 @@ def signed_url(
         raise ValueError(
             f"the _id of this file is too long for a link: it may have at most {ids.MAX_ID_LENGTH} characters"
         )
-    signed = str(_serializer(blueprint).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
+    signed = str(serializer(blueprint, _SALT).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
     if file.named and survives_url(file.filename):
         url = url_for(f"{blueprint}.file", filename=file.filename, **variables)
     else:
@@ -77,7 +77,7 @@ def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
     if not current_app.secret_key:
         abort(404, "This link is not valid.")
     try:
-        signed_bucket, key, as_attachment, expires = _serializer(blueprint).loads(token)
+        signed_bucket, key, as_attachment, expires = serializer(blueprint, _SALT).loads(token)
     except BadData:
         abort(404, "This link is not valid.")
     if signed_bucket != bucket.files.full_name:
@@ -88,9 +88,13 @@ def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
     return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, left)
 
 
-def _serializer(blueprint: str) -> URLSafeSerializer:
+def serializer(blueprint: str, salt: str) -> URLSafeSerializer:
+    """Return what signs links of one kind, which *salt* names, for this blueprint.
+
+    :raises RuntimeError: without a ``SECRET_KEY``
+    """
     if not current_app.secret_key:
         raise RuntimeError("signed links need a secret: set app.secret_key (SECRET_KEY)")
     keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or []), current_app.secret_key]
     how = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
-    return URLSafeSerializer(keys, salt=f"{_SALT}/{blueprint}", signer_kwargs=how)
+    return URLSafeSerializer(keys, salt=f"{salt}/{blueprint}", signer_kwargs=how)

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from werkzeug.exceptions import HTTPException
 
 from ...http import tus
@@ -31,13 +33,14 @@ def finish(options: Options, upload: Upload, writer: UploadWriter) -> dict[str, 
         permit(options, "write", upload.filename, again=True)
         check_preconditions("PUT", upload.details["conditions"], newest)
 
+    def look(unseen: StoredFile) -> None:
+        inspect(options, options.bucket(), unseen)
+        committing.enter_context(options.committing([upload.id]))
+
     try:
-        file, first = completion.finish(
-            writer,
-            fields=with_expiry(options, upload.details["fields"]),
-            check=check,
-            inspect=lambda unseen: inspect(options, options.bucket(), unseen),
-        )
+        with ExitStack() as committing:
+            fields = with_expiry(options, upload.details["fields"])
+            file, first = completion.finish(writer, fields=fields, check=check, inspect=look)
     except CorruptFile:
         completion.terminate(writer)
         raise errors.gone() from None

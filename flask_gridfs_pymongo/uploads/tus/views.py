@@ -65,6 +65,7 @@ def create(options: Options, request: Request, target: Target) -> Response:
         "metadata": request.headers.get("Upload-Metadata", ""),
         "fields": fields_of(or_400(options.keys.of_form, found.items()), or_400(tus.type_of, found)),
         "conditions": conditions,
+        "via": options.via,
     }
     bucket = options.bucket()
     if conditions:
@@ -101,6 +102,8 @@ def answer(options: Options, request: Request, target: Target) -> Response:
     pages.check_reached(options)
     upload = options.bucket().uploads.find(target.upload or "")
     if upload is None or not may(options, "write", upload.filename):
+        raise errors.unknown()
+    if upload.details and upload.details.get("via") != options.via:  # those of one that was terminated are empty
         raise errors.unknown()
     if upload.state == "gone" and not (method == "DELETE" and upload.ended):
         raise errors.gone()

@@ -19,7 +19,7 @@ from ...service.receive import PartlyStored, save_body, save_copy, save_form
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_saved, send, tell_deleted
-from ...store import Deletion, StoredFile, folders_of
+from ...store import Deletion, Saved, StoredFile, folders_of
 from ..arguments import folder, following
 from ..pages import flash, urls
 from ..pages import render as pages
@@ -30,18 +30,24 @@ from ..target import Kind, Target
 
 def put(options: Options, request: Request, target: Target) -> Response:
     """Store the body as the newest version of a name."""
+    file, followed = store_body(options, request, target)
+    fields = {"Content-Location": pages.permanent_url(file) or "", "ETag": f'"{file.etag}"'}
+    if followed is None:
+        return pages.empty(201, fields | {"Location": pages.url_of(file) or ""})
+    return pages.empty(204, fields)
+
+
+def store_body(options: Options, request: Request, target: Target) -> Saved:
+    """Store the body of a PUT as the newest version of the name that its URL names."""
     name = clean_or_400(target.name)
     if name != compose(target.name or ""):
         abort(400, Message("PUT does not change names: this one would be stored as %(name)s.", name=repr(name)))
     if "Content-Range" in request.headers or target.is_version:
         abort(400, "PUT stores a whole new version: send it without Content-Range, ?version and ?id.")
     permit(options, "write", name)
-    file, followed = save_body(request, options, name, check=partial(check_preconditions, "PUT", request.headers))
-    after_save(options, file)
-    fields = {"Content-Location": pages.permanent_url(file) or "", "ETag": f'"{file.etag}"'}
-    if followed is None:
-        return pages.empty(201, fields | {"Location": pages.url_of(file) or ""})
-    return pages.empty(204, fields)
+    saved = save_body(request, options, name, check=partial(check_preconditions, "PUT", request.headers))
+    after_save(options, saved.file)
+    return saved
 
 
 def delete(options: Options, request: Request, target: Target) -> Response:
@@ -64,6 +70,14 @@ def _delete(options: Options, request: Request, target: Target) -> Deletion | No
 def upload(options: Options, request: Request, target: Target) -> BaseResponse:
     """Store the files of a form: one under the name of the URL, or any number in its folder under their own names."""
     after = following(request.args)
+    saved = store_form(options, request, target)
+    text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
+    listing = request.path if target.kind is Kind.FOLDER else urls.index(listing_query(request.args))
+    return _saved(saved, after or listing, text)
+
+
+def store_form(options: Options, request: Request, target: Target) -> list[StoredFile]:
+    """Store the files of a form where its URL says."""
     name = None if target.name is None else clean_or_400(target.name)
     check = None if name is None else partial(check_preconditions, request.method, request.headers)
     try:
@@ -73,9 +87,9 @@ def upload(options: Options, request: Request, target: Target) -> BaseResponse:
             send(file_saved, file=file)
         names = ", ".join(repr(file.filename) for file in partly.files)
         abort(503, Message("The database failed after only these files were stored: %(names)s.", names=names))
-    text = ngettext("%(name)s was added.", "%(num)s files were added.", len(saved), name=saved[0].filename)
-    listing = request.path if target.kind is Kind.FOLDER else urls.index(listing_query(request.args))
-    return _saved(options, saved, after or listing, text)
+    for file in saved:
+        after_save(options, file)
+    return saved
 
 
 def restore(options: Options, request: Request, target: Target) -> BaseResponse:
@@ -89,7 +103,8 @@ def restore(options: Options, request: Request, target: Target) -> BaseResponse:
     text = (
         gettext("Version %(number)s restored.", number=options.bucket().number(file) + 1) if pages.is_browser() else ""
     )
-    return _saved(options, [saved], pages.url_of(saved, {"details": "", **listing_query(request.args)}) or "", text)
+    after_save(options, saved)
+    return _saved([saved], pages.url_of(saved, {"details": "", **listing_query(request.args)}) or "", text)
 
 
 def delete_by_form(options: Options, request: Request, target: Target) -> BaseResponse:
@@ -114,10 +129,8 @@ def delete_by_form(options: Options, request: Request, target: Target) -> BaseRe
     return flash.redirect(urls.index(query), text, act and act.at)
 
 
-def _saved(options: Options, saved: list[StoredFile], after: str, text: str) -> BaseResponse:
+def _saved(saved: list[StoredFile], after: str, text: str) -> BaseResponse:
     """Describe new files in the response; redirect a browser to *after*, a page that shows *text*."""
-    for file in saved:
-        after_save(options, file)
     if pages.is_browser():
         return flash.redirect(after, text)
     data = {"files": [pages.describe(file) for file in saved]}

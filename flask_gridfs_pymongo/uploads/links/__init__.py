@@ -1,0 +1,1 @@
+"""Requests by a link: its token in the URL takes the place of a login."""
