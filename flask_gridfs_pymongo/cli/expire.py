@@ -35,7 +35,9 @@ def age(context: click.Context, parameter: click.Parameter, value: str | None) -
 def expire_command(
     bucket: str, prefix: str | None, keep: int | None, older_than: timedelta | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Delete versions that have expired, and those beyond the newest ones; and the bytes of expired uploads.
+    """Delete versions that have expired, those beyond the newest ones, and what is past its time in the trash.
+
+    The bytes of expired uploads go, too. All is deleted for good.
 
     Run it every hour or so, while the bucket is in use. A version that has expired is no longer served; its content
     is deleted an hour later, and so is a superseded version, as downloads of it may still be running.
@@ -47,18 +49,21 @@ def expire_command(
     """
     counts = {"expired": 0, "superseded": 0, "bytes": 0}
     with open_bucket(prefix, bucket) as store:
+        counts |= {"trashed": 0} if store.collections.trash else {}
         for upload in () if dry_run else store.uploads.expired():
             store.uploads.remove(upload)
         sweep = Sweep(store, keep, older_than, dry_run)
         for file, reason in sweep.run():
-            counts[reason] += 1
+            counts[reason] = counts.get(reason, 0) + 1
             counts["bytes"] += file.length
-            if not dry_run:
+            if not dry_run and reason != "trashed":  # which was told when it was deleted
                 send(file_deleted, file=file, versions=1)
     if as_json:
         click.echo(json.dumps({"bucket": store.collections.name, **counts, "waiting": sweep.waiting}))
         return
     what = f"{counts['expired']:,} expired and {counts['superseded']:,} superseded versions"
+    if counts.get("trashed"):
+        what += f", and {counts['trashed']:,} in the trash,"
     done = "to delete" if dry_run else "deleted"
     later = f"; {sweep.waiting:,} more have expired within the last hour" if sweep.waiting else ""
     click.echo(f"{store.collections.name}: {what} {done} ({counts['bytes']:,} bytes){later}")

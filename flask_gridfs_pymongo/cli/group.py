@@ -37,6 +37,7 @@ _MODULES = (
     "listing",
     "sync",
     "transfers",
+    "trash",
     "unowned",
 )
 
