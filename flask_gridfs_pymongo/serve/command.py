@@ -39,10 +39,10 @@ def main(
     """
     writable = writable or demo
     with ExitStack() as stack:
-        if uri is None:
-            if not demo:
-                raise click.ClickException("name a database, as mongodb://HOST/DATABASE, or try --demo")
+        if uri is None and demo:
             uri = stack.enter_context(database())
+        if uri is None or not _parts(uri)[1]:
+            raise click.ClickException("name a database, as mongodb://HOST/DATABASE, or try --demo")
         with _failures(uri):
             run = servers.choose()
             users = None if file is None else Users(file)
@@ -78,13 +78,19 @@ def _listen(host: str, port: int) -> socket.socket:
         raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror}") from None
 
 
+def _parts(uri: str) -> tuple[str, str]:
+    """Return the hosts of a URI, and the database."""
+    hosts, _, name = uri.partition("://")[2].partition("?")[0].rpartition("@")[2].partition("/")
+    return hosts, name
+
+
 @contextmanager
 def _failures(uri: str) -> Iterator[None]:
     """End the command with one line, which does not have the password of *uri*."""
     try:
         yield
     except PyMongoError as error:
-        hosts = uri.partition("://")[2].partition("?")[0].rpartition("@")[2].partition("/")[0]
+        hosts, _ = _parts(uri)
         why = reason(error).partition(" (configured timeouts")[0]
         raise click.ClickException(f"the database at {hosts} cannot be used: {why}") from None
     except (ImportError, OSError, TypeError, ValueError) as error:

@@ -21,7 +21,12 @@ class Users:
 
     def __init__(self, file: Path) -> None:
         self._hashes: dict[str, str] = {}
-        for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+        data = file.read_bytes()
+        try:  # PowerShell writes UTF-16
+            text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+        except UnicodeDecodeError:
+            raise ValueError(f"{file} is neither UTF-8 nor UTF-16") from None
+        for number, line in enumerate(text.splitlines(), 1):
             name, _, hash = line.strip().partition(":")
             if not name:
                 continue

@@ -99,6 +99,11 @@ def test_a_loopback_address_is_reached_by_no_other_name(uri: str) -> None:
                 assert app.test_client().get(door, headers={"Host": host}).status_code == status, (address, host, door)
 
 
+def test_a_file_by_powershell(file: Path) -> None:
+    file.write_text(file.read_text("utf-8"), "utf-16")
+    assert Users(file)("ü n", "a:b ä")
+
+
 def test_a_password_is_hashed_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users, hashed = Users(file), []
 
@@ -152,8 +157,9 @@ def test_what_goes_wrong_is_one_line(uri: str, file: Path, tmp_path: Path, monke
         port = str(silent.getsockname()[1])
         for lines, arguments, expected in (
             ("", [], "mongodb://HOST/DATABASE"),
-            ("", ["localhost/shop"], "not a MongoDB URI"),
-            ("", ["mongodb://localhost"], "name a database"),
+            ("", ["localhost/shop"], "mongodb://HOST/DATABASE"),
+            ("", ["mongodb://localhost"], "mongodb://HOST/DATABASE"),
+            ("", ["mongodb://localhost/?appName=x"], "mongodb://HOST/DATABASE"),
             ("", ["mongodb://ann:s%40cret@127.0.0.1:1/shop"], "127.0.0.1:1 "),
             ("", ["mongodb://ann:s@cret@127.0.0.1:1/shop"], "percent-encode"),
             ("", [f"mongodb://ann:s%40cret@127.0.0.1:{port}/shop?appName=x@y"], f"127.0.0.1:{port} "),
@@ -167,8 +173,9 @@ def test_what_goes_wrong_is_one_line(uri: str, file: Path, tmp_path: Path, monke
             (f"ann:{HASH}\nbob", [uri, "--users", str(bad)], "line 2"),
             (f"ann:{HASH}\nbob:$2y$05$abc", [uri, "--users", str(bad)], "line 2"),
             (f"ann:{HASH}\nann:{HASH}", [uri, "--users", str(bad)], "another line"),
+            ("\xff", [uri, "--users", str(bad)], "UTF-16"),
         ):
-            bad.write_text(lines)
+            bad.write_text(lines, "latin-1")
             result = run(*arguments)
             assert result.exit_code == 1, (arguments, result.output)
             assert result.output.startswith("Error: ")
