@@ -38,6 +38,7 @@ from flask_gridfs_pymongo.store import Bucket, collections, dav
 from flask_gridfs_pymongo.store import locks as stored_locks
 from flask_gridfs_pymongo.store.indexes import INDEXES
 from flask_gridfs_pymongo.store.listing import in_folder
+from flask_gridfs_pymongo.store.listing import page as listing
 from flask_gridfs_pymongo.uploads.read import archive
 from flask_gridfs_pymongo.uploads.write import bulk
 from flask_gridfs_pymongo.uploads.write import metadata as patch
@@ -374,7 +375,12 @@ def test_the_limits_are_those_of_the_code() -> None:
         "ranges in a request": ranges.MAX_RANGES,
         "names in a folder in natural order": in_folder.MAX_SORTED,
         "files in a ZIP archive": archive.MAX_FILES,
-        "files in a bulk action": bulk.MAX_SELECTED,
+        "files and folders in a selection": bulk.MAX_SELECTED,
+        "files in the folders of a selection": bulk.MAX_FILES,
+        "pixels of a picture": images.LIMITS["pixels"],
+        "pixels of a baseline JPEG": images.LIMITS["baseline"],
+        "bytes of a picture": images.LIMITS["bytes"],
+        "seconds for what a listing does not show": listing._BUDGET,
         "pixels on a side of a variant": images._MAX_SIDE,
         "seconds for making a variant": int(pool.TIMEOUT),
         "names in a folder of the drive": folders.MAX_NAMES,
