@@ -42,6 +42,7 @@ def create_app(
     :raises TypeError, ValueError, ImportError: naming what is wrong or missing
     """
     app = Flask(__name__, static_folder=None)
+    app.name = "files"  # the realm of the drive, too
     app.config["MONGO_CONNECT_TIMEOUT_MS"] = int(_TIMEOUT * 500)
     if address is not None:
         hosts = re.compile(rf"(localhost|{re.escape(in_url(address))})(:\d+)?")
@@ -94,4 +95,5 @@ def _log_in(users: Users) -> None:
     """Raise a 401 unless the request has name and password of one of them (RFC 7617)."""
     given = request.authorization
     if not given or not users(given.username or "", given.password or ""):
-        raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "files", "charset": "UTF-8"}))
+        # Werkzeug does not quote what is a token, and some clients need quotes (RFC 9110 section 11.5).
+        raise Unauthorized(www_authenticate=WWWAuthenticate("basic", None, 'realm="files", charset="UTF-8"'))
