@@ -73,7 +73,8 @@ def _prefix() -> str | None:
 
 def here() -> str:
     """Return the path of the current request, with its query."""
-    return request.url[len(request.host_url) - 1 :]
+    path = quote(request.script_root + request.path, safe=_PATH_SAFE)
+    return f"{path}?{request.query_string.decode('ascii', 'replace')}".rstrip("?")
 
 
 def with_query(url: str, query: Mapping[str, Any]) -> str:

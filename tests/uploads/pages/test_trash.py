@@ -123,8 +123,11 @@ def test_who_may_delete_something_finds_the_trash(visit: Visit) -> None:
 
 
 def test_a_deletion_can_be_undone_on_the_next_page(visit: Visit) -> None:
-    client = visit(metadata=("title",))
-    a, c = ids(client, "a.txt", "docs/c.txt")
+    client = visit()
+    odd = "/uploads/%2541%3F.txt"
+    for _ in range(2):
+        client.put(odd, data=b"x")
+    a, c, o = ids(client, "a.txt", "docs/c.txt", "%41?.txt")
     everything = names(client)
     history = client.get("/uploads/a.txt?versions", headers={"Accept": "application/json"}).json
     for url, fields, said in (
@@ -132,6 +135,7 @@ def test_a_deletion_can_be_undone_on_the_next_page(visit: Visit) -> None:
         ("/uploads/?delete", {"id": a, "folder": "docs/", "sure": "yes"}, "3 files were moved to the trash."),
         ("/uploads/a.txt?delete&folder=", {}, "a.txt was moved to the trash."),
         (f"/uploads/a.txt?delete&id={a}", {}, "A version of a.txt was moved to the trash."),
+        (f"{odd}?delete&id={o}", {}, "A version of %41?.txt was moved to the trash."),
     ):
         page = main(client, url, fields)
         assert said in words(page)
