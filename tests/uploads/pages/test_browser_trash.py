@@ -120,9 +120,19 @@ def test_undo_by_mouse_and_by_keyboard(opened: Open, site: Site) -> None:
     page.keyboard.press("Control+z")
     listed(page, "docs/", "a.txt", "b.txt", "c.txt")
     said(page, "c.txt was restored.")
+    expect(page.locator(".listing .name").first).to_be_focused()
     page.keyboard.press("Control+z")  # there is nothing more to undo
+    site.save("b.txt")
     page.get_by_role("link", name="b.txt").click()  # a file that is open
-    page.locator(".over").get_by_role("link", name="Delete…", exact=True).first.click()
+    over = page.locator(".over")
+    over.get_by_role("link", name="Delete version 1…").click()
+    over.get_by_role("button", name="Move to the trash").click()
+    expect(over.get_by_role("status")).to_contain_text("A version of b.txt was moved to the trash.")
+    expect(over.locator(".versions > li")).to_have_count(1)
+    over.get_by_role("button", name="Undo").press("Enter")
+    expect(over.get_by_role("status")).to_have_text("b.txt was restored.")
+    expect(over.locator(".versions > li")).to_have_count(2)
+    over.get_by_role("link", name="Delete…", exact=True).first.click()
     page.get_by_role("button", name="Move to the trash").click()
     listed(page, "docs/", "a.txt", "c.txt")
     said(page, "b.txt was moved to the trash.")
@@ -134,6 +144,7 @@ def test_undo_by_mouse_and_by_keyboard(opened: Open, site: Site) -> None:
 def test_the_page_of_the_trash(opened: Open, site: Site) -> None:
     page = opened(viewport={"width": 1280, "height": 800})
     page.get_by_role("link", name="Show all files").click()
+    listed(page, *FILES)
     page.get_by_role("checkbox", name="Select all").check()
     page.get_by_role("button", name="Delete…").click()
     page.get_by_role("button", name="Move to the trash").click()
@@ -176,7 +187,6 @@ def test_the_page_of_the_trash(opened: Open, site: Site) -> None:
     assert site.mongo.db["fs.files"].count_documents({}) == 4  # a.txt has two versions
     page.get_by_role("link", name="Files", exact=True).click()
     listed(page, "docs/", "a.txt", "b.txt")
-    page.get_by_text("New", exact=True).click()
     page.get_by_label("Add files").set_input_files({"name": "e.txt", "mimeType": "", "buffer": b"x"})
     listed(page, "docs/", "a.txt", "b.txt", "e.txt")
 
@@ -187,14 +197,14 @@ def test_without_script(opened: Open, site: Site) -> None:
     def do(name: str) -> None:
         page.get_by_role("button", name=name, exact=True).first.click()
 
-    for _ in range(2):
+    for undone in (True, False):
         for name in ("a.txt", "docs/"):
             page.get_by_role("checkbox", name=f"Select {name}").check()
         do("Delete…")
         do("Move to the trash")
         listed(page, "b.txt", "c.txt")
         said(page, "2 files were moved to the trash.")
-        if _ == 0:
+        if undone:
             do("Undo")
             listed(page, "docs/", "a.txt", "b.txt", "c.txt")
     page.get_by_role("link", name="Trash").click()
