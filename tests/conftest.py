@@ -186,12 +186,20 @@ def real_store(store: Bucket) -> Bucket:
 
 
 class Commands(monitoring.CommandListener):
-    """The names of the commands that were sent."""
+    """The commands that were sent.
 
-    def __init__(self) -> None:
+    :param act: called with each of them first
+    """
+
+    def __init__(self, act: Callable[[Any], object] = bool) -> None:
+        self.all: list[Any] = []
         self.sent: list[str] = []
+        """their names"""
+        self._act = act
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self._act(event.command)
+        self.all.append(event.command)
         self.sent.append(event.command_name)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...

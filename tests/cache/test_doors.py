@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from gridfs import GridFS
-from pymongo import monitoring
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.service.inspection import Refused
 from flask_gridfs_pymongo.store import Sweep
 
-from ..conftest import BIG, everyone
+from ..conftest import BIG, Commands, everyone
 from ..helpers.doors import Doors, opened
 from ..helpers.pictures import corners, encoded
 from ..helpers.replica import until
@@ -27,20 +27,17 @@ NAME = "f/a.bmp"
 PICTURE = encoded(corners(400, 300), "BMP")  # two chunks
 
 
-class Reads(monitoring.CommandListener):
-    """The collection that each command reads, and the one that it joins."""
+class Reads(Commands):
+    """Counts the commands that read documents, and those that read or join chunks."""
 
-    def __init__(self) -> None:
-        self.documents = self.chunks = 0
+    @property
+    def documents(self) -> int:
+        return sum(command.get("find") == "fs.files" for command in self.all)
 
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        text = repr(event.command)
-        self.chunks += "fs.chunks" in text and "'$bsonSize'" not in text and "'$binarySize'" not in text
-        self.documents += event.command.get("find") == "fs.files"
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+    @property
+    def chunks(self) -> int:
+        texts = [repr(command) for command in self.all]
+        return sum("fs.chunks" in text and not re.search(r"'\$(bson|binary)Size'", text) for text in texts)
 
 
 Open = Callable[..., Doors]

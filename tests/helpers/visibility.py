@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson.objectid import ObjectId
-from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -23,17 +22,3 @@ def document(name: str, length: int = 0, days: float = 0, content_type: str = "t
     date = START + timedelta(days=days)
     found = {"_id": ObjectId(), "filename": name, "length": length, "chunkSize": 5, "uploadDate": date}
     return {**found, "contentType": content_type}
-
-
-class Queries(CommandListener):
-    """Counts what is sought in a files collection."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.count += event.command_name == "find"
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...

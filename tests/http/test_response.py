@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, request
-from pymongo import monitoring
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
 
+from ..conftest import Commands
 from ..helpers.wire import CONDITIONS, DATA, LATER, OLD, N
 
 SMALL = b"small"
@@ -188,18 +188,6 @@ class TestArguments:
         mongo.cx.drop_database("elsewhere")
 
 
-class Commands(monitoring.CommandListener):
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.seen.append(str(event.command.get(event.command_name)))
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
-
-
 @pytest.mark.parametrize(
     ("method", "fields", "chunk_queries"),
     [
@@ -219,8 +207,9 @@ def test_an_answer_reads_only_what_it_sends(
     mongo = PyMongo(app, uri=uri, event_listeners=[commands])
     app.add_url_rule("/<name>", "send", lambda name: mongo.send_file(name), methods=["GET", "HEAD"])
     mongo.save_file("file", io.BytesIO(DATA if fields else SMALL))
-    commands.seen.clear()
+    commands.all.clear()
     app.test_client().open("/file", method=method, headers=fields)
-    assert commands.seen.count("fs.chunks") == chunk_queries
-    assert commands.seen.count("fs.files") == 1
+    collections = [next(iter(command.values())) for command in commands.all]
+    assert collections.count("fs.chunks") == chunk_queries
+    assert collections.count("fs.files") == 1
     mongo.cx.close()

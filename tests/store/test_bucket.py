@@ -19,14 +19,13 @@ from bson import Int64, ObjectId, Regex
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from flask import Flask
-from pymongo import monitoring
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, NewFile, StoredFile
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
-from ..conftest import BIG, content, put, read
+from ..conftest import BIG, Commands, content, put, read
 
 SIZES = [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 4 * CHUNK_SIZE, 9 * CHUNK_SIZE + 7]
 
@@ -176,30 +175,16 @@ def test_pages_go_to_the_end(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> 
     assert [page.folders for page in store.pages(folded=True)] == [["a/", "b/"], []]
 
 
-class Deletes(monitoring.CommandListener):
-    """The collection and the write concern of each delete."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, Any]] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name == "delete":
-            self.seen.append((event.command["delete"], event.command["writeConcern"]["w"]))
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
-
-
 def test_many_versions_are_deleted_in_batches_and_no_majority_confirms_what_nobody_sees(uri: str) -> None:
-    deletes = Deletes()
-    with pymongo.MongoClient(uri, event_listeners=[deletes]) as client:
+    commands = Commands()
+    with pymongo.MongoClient(uri, event_listeners=[commands]) as client:
         bucket = Bucket(client.get_default_database())
         put(bucket, "a", b"newest")
         older = {"filename": "a", "length": 0, "chunkSize": 5, "uploadDate": datetime(2020, 1, 1)}
         bucket.files.insert_many([dict(older) for _ in range(99)])
         assert bucket.delete("a") == 100
-        assert [one for one in deletes.seen if one[0] != "fs.variants"] == [("fs.files", "majority"), ("fs.chunks", 1)]
+    deletes = [(one["delete"], one["writeConcern"]["w"]) for one in commands.all if "delete" in one]
+    assert [one for one in deletes if one[0] != "fs.variants"] == [("fs.files", "majority"), ("fs.chunks", 1)]
 
 
 @pytest.mark.parametrize(

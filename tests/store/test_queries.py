@@ -18,7 +18,6 @@ import pymongo
 import pytest
 from bson.objectid import ObjectId
 from flask import Flask
-from pymongo import monitoring
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
@@ -26,27 +25,10 @@ from flask_gridfs_pymongo.store.listing.by_value import ORDERS
 from flask_gridfs_pymongo.store.listing.page import Key
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
-from ..conftest import Serve
+from ..conftest import Commands, Serve
 from ..helpers.replica import standalone
 
 LARGE = random.Random(7).randbytes(40 * CHUNK_SIZE + 11)
-
-
-class Recorder(monitoring.CommandListener):
-    """Keeps the commands that read."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name in ("find", "aggregate", "count"):
-            protocol = ("lsid", "$db", "$readPreference", "$clusterTime")
-            kept = {name: value for name, value in event.command.items() if name not in protocol}
-            self.commands.append(kept)
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 def stages(plan: Any) -> set[str]:
@@ -86,17 +68,24 @@ QUERIES: dict[str, Callable[[Bucket], Any]] = {
 }
 
 
+PROTOCOL = ("lsid", "$db", "$readPreference", "$clusterTime")
+
+
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_walks_an_index_and_sorts_nothing(app: Flask, uri: str, query: str) -> None:
-    recorder = Recorder()
+    recorder = Commands()
     mongo = PyMongo(app, uri=uri, event_listeners=[recorder])
     store = Bucket(mongo.db)
     for name in "abbbbc":
         store.save(name, [name.encode()])
     store.save("large", [LARGE])
-    recorder.commands.clear()
+    recorder.all.clear()
     QUERIES[query](store)
-    commands = list(recorder.commands)
+    commands = [
+        {name: value for name, value in command.items() if name not in PROTOCOL}
+        for command in recorder.all
+        if next(iter(command)) in ("find", "aggregate", "count")
+    ]
     assert commands
     for command in commands:
         explained = mongo.db.command("explain", command, verbosity="queryPlanner")

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from pymongo import monitoring
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, CorruptFile
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
-from ..conftest import content, put
+from ..conftest import Commands, content, put
 
 SIZES = [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 2 * CHUNK_SIZE, 5 * CHUNK_SIZE + 7]
 
@@ -89,32 +88,25 @@ def test_a_damaged_file_is_an_error_and_never_short(store: Bucket) -> None:
 
 
 def test_it_asks_for_the_chunks_it_needs_and_holds_no_cursor(app: Flask, real: PyMongo, uri: str) -> None:
-    commands: list[Any] = []
-
-    class Listener(monitoring.CommandListener):
-        def started(self, event: Any) -> None:
-            commands.append(event)
-
+    class Listener(Commands):
         def succeeded(self, event: Any) -> None:
             if event.command_name in ("find", "getMore"):
                 assert event.reply["cursor"]["id"] == 0
 
-        def failed(self, event: Any) -> None: ...
-
     put(Bucket(real.db), "a", content(20 * CHUNK_SIZE + 5))
-    listening = PyMongo(app, "OTHER", uri=uri, event_listeners=[Listener()])
+    listening = PyMongo(app, "OTHER", uri=uri, event_listeners=[listener := Listener()])
     with listening.bucket().open("a") as file:
         file.seek(-3, io.SEEK_END)
         assert len(file.read()) == 3
-        commands.clear()
+        listener.all.clear()
         file.seek(7 * CHUNK_SIZE + 1)
         file.read(100)
-        asked = [event.command["filter"]["n"] for event in commands if event.command_name == "find"]
+        asked = [command["filter"]["n"] for command in listener.all if "find" in command]
         assert asked == [{"$gte": 7, "$lte": 8}]
-        commands.clear()
+        listener.all.clear()
         for _ in range(7 * CHUNK_SIZE // 1000):
             file.read(1000)
-        assert 3 <= len(commands) <= 4
+        assert 3 <= len(listener.all) <= 4
     listening.cx.close()
 
 

@@ -32,7 +32,7 @@ from flask_gridfs_pymongo.signals import file_changed, file_deleted, file_saved,
 from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.webdav import changes, copies, folders
 
-from ..conftest import JSON, content, everyone, missing
+from ..conftest import JSON, Commands, content, everyone, missing
 from ..helpers.drive import DAV, LOCK, PROPPATCH, Client, Drive, mounting, names, put, text
 from ..helpers.renames import break_off
 
@@ -1108,18 +1108,13 @@ class TestProperties:
         assert real.db["system.profile"].count_documents({"ns": {"$regex": r"fs\."}}) < 12
 
 
-class Replies(monitoring.CommandListener):
+class Replies(Commands):
     """How many bytes the server answered with."""
 
-    def __init__(self) -> None:
-        self.size = 0
-
-    def started(self, event: Any) -> None: ...
+    size = 0
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         self.size += len(encode(event.reply))
-
-    def failed(self, event: Any) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ import pytest
 from bson import Decimal128, Int64, ObjectId, Regex, Timestamp
 from bson.tz_util import utc
 from flask import Flask
-from pymongo import monitoring
 from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
@@ -35,7 +34,7 @@ from flask_gridfs_pymongo.store.maintenance import check, walk
 from flask_gridfs_pymongo.store.maintenance.check import Check
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
-from ...conftest import ROOT
+from ...conftest import ROOT, Commands
 from ...helpers.renames import break_off
 from ...helpers.replica import direct, standalone, until
 from ...helpers.tus import lapse
@@ -108,22 +107,6 @@ def db(real: PyMongo) -> Any:
     file(real.db, sha256=hashlib.sha256(DIGITS).hexdigest())
     real.db.fs.chunks.insert_one({"files_id": "empty", "n": 0, "data": b""})  # some drivers do
     return real.db
-
-
-class Commands(monitoring.CommandListener):
-    """Keeps each command that is sent, after *act* had its say."""
-
-    def __init__(self, act: Callable[[Any], object] = bool) -> None:
-        self.seen: list[Any] = []
-        self._act = act
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.seen.append(event.command)
-        self._act(event.command)
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 IT = "file 'name' 'it': 1 "
@@ -361,7 +344,7 @@ def test_the_order_of_all_types_of_ids(db: Any, uri: str, verify: bool, monkeypa
     with pymongo.MongoClient[Any](uri, event_listeners=[listener]) as client:
         looking = Check(Bucket(client.get_default_database()).collections, verify=verify)
         found = [(finding.subject, repr(finding.id)) for finding in looking.findings()]
-    read = [command for command in listener.seen if command.get("find") == "fs.chunks"]
+    read = [command for command in listener.all if command.get("find") == "fs.chunks"]
     assert len(read) == (looking.files if verify else len(damaged))  # nothing whole was suspected
     assert sorted(found) == sorted([("file", one) for one in damaged] + [("chunks", one) for one in gone])
     assert looking.files == len(files) + 8
@@ -379,7 +362,7 @@ def test_collections_of_different_collations(real: PyMongo, uri: str) -> None:
     with pymongo.MongoClient[Any](uri, event_listeners=[listener]) as client:
         looking = Check(Bucket(client.get_default_database()).collections)
         assert {finding.subject for finding in looking.findings()} == {"index"}
-    assert not [command for command in listener.seen if "find" in command and command["find"] == "fs.chunks"]
+    assert not [command for command in listener.all if "find" in command and command["find"] == "fs.chunks"]
 
 
 @pytest.mark.usefixtures("no_indexes")
@@ -392,7 +375,7 @@ def test_round_trips_do_not_grow_with_the_files(real: PyMongo, uri: str) -> None
         looking = Check(Bucket(client.get_default_database()).collections, repair=True)
         assert {finding.subject for finding in looking.findings()} == {"index"}
         assert (looking.files, looking.chunks) == (2500, 2500)
-    assert len(listener.seen) < 40
+    assert len(listener.all) < 40
 
 
 def test_cursors_that_the_server_closes(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pymongo
 import pytest
 from bson.timestamp import Timestamp
-from pymongo import monitoring
 from pymongo.errors import ConfigurationError
 
 from flask_gridfs_pymongo.store import Bucket
@@ -17,7 +15,7 @@ from flask_gridfs_pymongo.store.indexes import Indexes
 from flask_gridfs_pymongo.store.writing import watch
 from flask_gridfs_pymongo.store.writing.watch import Watch
 
-from ...conftest import put
+from ...conftest import Commands, put
 
 
 @pytest.fixture
@@ -95,38 +93,20 @@ def test_a_member_that_takes_no_sessions_yet_is_written_to_without_one(watched: 
     assert not watched.sure
 
 
-class Looks(monitoring.CommandListener):
-    """Which commands look for what can have happened to an upload."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name == "aggregate" and event.command["aggregate"] == "fs.chunks":
-            self.seen.append("count")
-        elif event.command_name == "find" and event.command.get("projection") == {"previous": 1}:
-            self.seen.append("follows")
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
-
-
-@pytest.fixture
-def looks(uri: str) -> Iterator[tuple[Looks, Bucket]]:
-    looks = Looks()
-    with pymongo.MongoClient(uri, event_listeners=[looks]) as client:
-        yield looks, Bucket(client.get_default_database())
-
-
 def test_only_an_upload_that_took_long_counts_its_chunks_and_looks_whether_it_follows(
-    looks: tuple[Looks, Bucket], monkeypatch: pytest.MonkeyPatch
+    uri: str, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener, store = looks
-    put(store, "a", b"quick")
-    assert listener.seen == []
-    monkeypatch.setattr(watch, "_SHORT", -1)
-    put(store, "a", b"slow")
-    assert listener.seen == ["count", "follows"]
-    store.rename("a", "b")
-    assert listener.seen == ["count", "follows", "follows"]
+    def looks() -> list[str]:
+        """Which commands look for what can have happened to an upload."""
+        counts = ["count" for one in commands.all if one.get("aggregate") == "fs.chunks"]
+        return counts + ["follows" for one in commands.all if one.get("projection") == {"previous": 1}]
+
+    with pymongo.MongoClient(uri, event_listeners=[commands]) as client:
+        store = Bucket(client.get_default_database())
+        put(store, "a", b"quick")
+        assert looks() == []
+        monkeypatch.setattr(watch, "_SHORT", -1)
+        put(store, "a", b"slow")
+        assert looks() == ["count", "follows"]
+        store.rename("a", "b")
+        assert looks() == ["count", "follows", "follows"]
