@@ -13,13 +13,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from markupsafe import escape
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.uploads.pages.icons import icon_name
 
 from ...conftest import HTML, JSON, Client, everyone, serving
-from ...helpers.pages import NAMES, note_errors, shows
+from ...helpers.pages import NAMES, shows
 from ...helpers.pictures import PNG
 
 FILES = {
@@ -67,28 +67,6 @@ def filled(site: Site) -> None:
     for name in ("fs.files", "fs.chunks"):
         site.mongo.db[name].delete_many({})
     site.fill()
-
-
-@pytest.fixture
-def options() -> dict[str, Any]:
-    return {}
-
-
-@pytest.fixture
-def context(browser: Browser, options: dict[str, Any]) -> Iterator[BrowserContext]:
-    with browser.new_context(**options) as context:
-        yield context
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    errors: list[str] = []
-    note_errors(page, errors)
-    yield page
-    page.close()
-    assert errors == []
 
 
 class TestTheListing:

@@ -17,7 +17,7 @@ from flask_admin import Admin, BaseView, expose
 from flask_admin.theme import Bootstrap4Theme
 from flask_babel import Babel
 from jinja2 import ChoiceLoader, DictLoader
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from flask_gridfs_pymongo import PyMongo
 
@@ -128,13 +128,6 @@ def shop(mongod: str, packages: Path) -> Iterator[Shop]:
         yield shop
     shop.mongo.cx.drop_database("test_layouts")
     shop.mongo.cx.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    with browser.new_context() as context:
-        context.set_default_timeout(30_000)
-        yield context
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from flask import Flask
 from flask_babel import Babel
 from jinja2 import DictLoader
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.service.texts import DOMAIN
@@ -30,7 +30,7 @@ from flask_gridfs_pymongo.store.listing import page as listing
 
 from ... import catalogues
 from ...conftest import JSON, ROOT, serving
-from ...helpers.pages import NAMES, note_errors, shows
+from ...helpers.pages import NAMES, shows
 from ...helpers.pictures import PNG
 
 FILM = ROOT / "flask_gridfs_pymongo" / "serve" / "waves.webm"
@@ -112,34 +112,6 @@ def empty(site: Site) -> None:
     for base in ("fs", "own"):
         for kind in ("files", "chunks"):
             site.mongo.cx.test_pages[f"{base}.{kind}"].delete_many({})
-
-
-@pytest.fixture
-def options() -> dict[str, Any]:
-    """Of the browser's context; a test may have its own."""
-    return {}
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """What the console may not say: errors, also of the Content-Security-Policy."""
-    return []
-
-
-@pytest.fixture
-def context(browser: Browser, options: dict[str, Any]) -> Iterator[BrowserContext]:
-    with browser.new_context(**options) as context:
-        yield context
-
-
-@pytest.fixture
-def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    note_errors(page, complaints)
-    yield page
-    page.close()
-    assert complaints == []
 
 
 def drop(page: Page, files: dict[str, bytes | int]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask, request
 from flask_wtf.csrf import CSRFProtect
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket
@@ -47,13 +47,6 @@ def site(app: Flask, real: PyMongo) -> Iterator[Site]:
     site = Site(app, real)
     with serving(app) as site.address:
         yield site
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    with browser.new_context() as context:
-        context.set_default_timeout(30_000)
-        yield context
 
 
 def choose(page: Page, site: Site, *files: tuple[str, bytes]) -> None:
