@@ -237,3 +237,17 @@ def test_what_follows_is_a_page_of_this_site(visit: Visit, place: str) -> None:
     data = {"id": ids(client, "a.txt", query="trash")}
     assert client.post(f"/uploads/?trash&restore&next={place}", data=data, headers=HTML).status_code == 400
     assert names(client) == ["b.txt", "docs/c.txt", "docs/mine.txt"]
+
+
+def test_each_form_has_the_token_of_the_application(visit: Visit, app: Flask) -> None:
+    app.jinja_env.globals["csrf_token"] = lambda: "token"
+    client = visit()
+    told = delete(client, "a.txt", "b.txt")
+    client.put("/uploads/a.txt", data=b"new")
+    wanted = ids(client, "a.txt", query="trash")
+    trash = main(client, "/uploads/?trash")
+    taken = main(client, "/uploads/?trash&restore", {"id": wanted}, 409)
+    asked = main(client, "/uploads/?trash&delete", {"id": wanted})
+    for page, count in ((told, 3), (trash, 3), (taken, 1), (asked, 1)):
+        forms = re.findall('<form[^>]*method="post".*?</form>', page, re.DOTALL)
+        assert [form.count('name="csrf_token" value="token"') for form in forms] == [1] * count
