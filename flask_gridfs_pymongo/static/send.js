@@ -134,7 +134,9 @@ async function create(file, target, fields, signal) {
 /** What the server says of the file that is stored now. */
 async function described(request, file) {
   const address = request.getResponseHeader("Content-Location");
-  const known = { length: file.size, url: null };
+  const digest = atob(request.getResponseHeader("Repr-Digest")?.split(":")[1] ?? "");
+  const sha256 = [...digest].map((byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+  const known = { length: file.size, sha256, url: null };
   if (!address) return known; // who came by a link may not read it
   try {
     const answer = await fetch(`${address}&details`, { headers: { Accept: "application/json" } });

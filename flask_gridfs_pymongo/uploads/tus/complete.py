@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from werkzeug.exceptions import HTTPException
 
 from ...http import tus
+from ...http.digests import repr_digest
 from ...service.inspection import inspect
 from ...service.operations import after_save, check_preconditions
 from ...service.options import Options
@@ -67,4 +68,5 @@ def state_of_stored(options: Options, upload: Upload) -> dict[str, str]:
 def _file_fields(file: StoredFile | None) -> dict[str, str]:
     if file is None:
         raise errors.gone()
-    return {"ETag": f'"{file.etag}"', "Content-Location": pages.permanent_url(file) or ""}
+    fields = {"ETag": f'"{file.etag}"', "Content-Location": pages.permanent_url(file) or ""}
+    return fields | ({"Repr-Digest": repr_digest(file.sha256)} if file.sha256 else {})
