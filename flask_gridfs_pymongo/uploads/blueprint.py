@@ -148,9 +148,9 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
 
     blueprint.add_url_rule("/", "index", uploads, strict_slashes=False, **rules)
     blueprint.add_url_rule("/<path:filename>", "file", uploads, **rules)
-    blueprint.record(lambda state: links.Token.add_to(state.app.url_map))
+    blueprint.record(lambda state: links.add_converters(state.app.url_map))
     blueprint.add_url_rule("/~<uploads_token:link_token>/", "index", strict_slashes=False, **rules)
-    blueprint.add_url_rule("/~<uploads_token:link_token>/<path:filename>", "file", **rules)
+    blueprint.add_url_rule("/~<uploads_token:link_token>/<uploads_below:filename>", "file", **rules)
     blueprint.record(_any_method)
     blueprint.url_value_preprocessor(lambda endpoint, values: _limit(options))
     blueprint.url_value_preprocessor(_resolve)

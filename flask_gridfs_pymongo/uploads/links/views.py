@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from flask import Request, abort, after_this_request, request
-from werkzeug.routing import BaseConverter, Map
+from werkzeug.routing import BaseConverter, Map, PathConverter
 from werkzeug.wrappers import Response
 
 from ...http import cors
@@ -43,10 +43,17 @@ class Token(BaseConverter):
     regex = "[A-Za-z0-9_-]{32}|[A-Za-z0-9_.-]{80,}"
     weight = 50  # before names of files
 
-    @classmethod
-    def add_to(cls, url_map: Map) -> None:
-        """Let rules of *url_map* have tokens."""
-        url_map.converters["uploads_token"] = cls
+
+class Below(PathConverter):
+    """What follows a token, also if it begins with a slash: else the token would be taken for a part of a name."""
+
+    regex = ".+?"
+    part_isolating = False
+
+
+def add_converters(url_map: Map) -> None:
+    """Let rules of *url_map* have tokens."""
+    url_map.converters.update({"uploads_token": Token, "uploads_below": Below})
 
 
 def answer(options: Options, token: str) -> Response:

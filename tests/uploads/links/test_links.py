@@ -383,6 +383,7 @@ def test_tokens_are_in_no_log_and_no_answer_is_kept(
         token = url.partition("~")[2]
         for method, path, accept in [
             *(("GET", url, accept) for accept in (HTML, JSON)),
+            ("PUT", f"{url}//a", JSON),
             *((method, f"{url}/a", JSON) for method in ("PUT", "PATCH", "DELETE", "GET", "OPTIONS")),
             *((method, f"{url}/?upload=none", {**TUS, **HTML}) for method in ("HEAD", "PATCH", "DELETE")),
             ("PUT", url, JSON),
