@@ -54,7 +54,7 @@ class Trashed(NamedTuple):
 def is_trashed(document: Mapping[str, Any]) -> bool:
     """Whether the file of a files document is in the trash."""
     found = document.get("trashed")
-    return isinstance(found, Mapping) and isinstance(found.get("at"), datetime) and "filename" not in document
+    return isinstance(found, Mapping) and isinstance(found.get("at"), datetime) and document.get("filename") is None
 
 
 def local_now() -> datetime:

@@ -26,8 +26,9 @@ CALENDAR = _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replac
 """the first and the last date"""
 DATED: dict[str, Any] = {"uploadDate": {"$gte": _FIRST, "$lte": _LAST, **NO_ARRAY}}
 """Versions that have an upload date: a BSON date in the years 1 to 9999"""
-IN_TRASH: dict[str, Any] = {"trashed.at": {"$gte": _FIRST, **NO_ARRAY}, "filename": None}
-"""What is in the trash"""
+IN_TRASH: dict[str, Any] = {"trashed": NO_ARRAY, "trashed.at": DATED["uploadDate"], "filename": None}
+"""What is in the trash, as :func:`.is_trashed`; other tools may have a field ``trashed`` of their own"""
+NOT_IN_TRASH: dict[str, Any] = {"$nor": [IN_TRASH]}
 # All others. Each branch is a range of the index; $nor with the above would read all versions of a name.
 UNDATED: dict[str, Any] = {
     "$or": [

@@ -15,6 +15,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from ..integrity import is_utf8
 from ..model import unless_expired
+from ..strict import CALENDAR
 from ..versions import Versions, newest_in, of_many
 from .names import Edge
 from .page import ANYTHING, MAX_COUNTED, Budget, Having, Key, Row, Visibility, Walk, named
@@ -202,7 +203,8 @@ def unnamed(
 ) -> Walk:
     """Walk the files without a name by ``_id``: each is a row."""
     files, budget = versions.collections.files, Budget()
-    selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}, "trashed.at": None}
+    live = {"trashed.at": {"$not": {"$gte": CALENDAR[0]}}}  # as NOT_IN_TRASH, by the index
+    selection = {**having.selection(), "filename": {"$not": {"$gte": ""}}, **live}
     if not shown.file("") or files.find_one(selection, {"_id": 1}, max_time_ms=budget.left()) is None:
         return
     if after is not None:  # a plain $gt would find only one type of _id

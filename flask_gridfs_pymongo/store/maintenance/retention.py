@@ -20,7 +20,7 @@ from pymongo import ASCENDING, DESCENDING
 from ..bucket import Bucket
 from ..collections import Documents
 from ..model import StoredFile
-from ..strict import DATED, IN_TRASH
+from ..strict import DATED, IN_TRASH, NOT_IN_TRASH
 from ..versions import Versions
 from ..writing.batches import batches
 from ..writing.changes import with_older
@@ -106,9 +106,9 @@ class Sweep:
         files = versions.collections.primary.files
         now = versions.collections.clock.now()
         self.waiting = self._expire_old(now) if self.older_than is not None else 0
-        waiting = {"metadata.expiresAt": {"$gt": now - RETENTION_GRACE, "$lte": now}, "trashed.at": None}
+        waiting = {"metadata.expiresAt": {"$gt": now - RETENTION_GRACE, "$lte": now}, **NOT_IN_TRASH}
         self.waiting += files.count_documents(waiting)
-        expired = {"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}, "trashed.at": None}
+        expired = {"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}, **NOT_IN_TRASH}
         for document in files.find(expired, batch_size=_BATCH):
             file = versions.stored(document)
             if file.expires_at is None:  # an array: the query also matches its elements
@@ -123,7 +123,7 @@ class Sweep:
     def _expire_old(self, now: datetime) -> int:
         """Let versions that are too old expire now; in a dry run return how many would."""
         dates = {**DATED["uploadDate"], "$lte": now - (self.older_than or timedelta())}
-        selection = {"uploadDate": dates, "metadata.expiresAt": {"$exists": False}, "trashed.at": None, **_TAKES_KEYS}
+        selection = {"uploadDate": dates, "metadata.expiresAt": {"$exists": False}, **NOT_IN_TRASH, **_TAKES_KEYS}
         if self.dry_run:
             return int(self.bucket.files.count_documents(selection))
         self.bucket.files.update_many(selection, {"$set": {"metadata.expiresAt": now}})

@@ -23,6 +23,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from ..errors import ContentDeleted, IndexConflict, Unconfirmed
 from ..model import StoredFile, unless_expired
 from ..retry import RetryBudget, is_outage, is_unconfirmed, reason, retry
+from ..strict import NOT_IN_TRASH
 from ..versions import Versions
 from .changes import expire_older, finish, finish_claiming
 from .claims import Claims, place
@@ -206,7 +207,7 @@ class Commit:
         place = {name: self._document[name] for name in ("previous", "uploadDate")}
         change = {"$set": place, "$currentDate": {"previousAt": {"$type": "timestamp"}}}
         try:
-            own = {"_id": self._id, "trashed.at": None}
+            own = {"_id": self._id, **NOT_IN_TRASH}
             moved = retry(self._files, lambda: self._files.update_one(own, change))
         except DuplicateKeyError as error:
             self._give_way(error)

@@ -14,6 +14,7 @@ from pymongo import ReturnDocument
 
 from ..model import StoredFile
 from ..retry import retry
+from ..strict import NOT_IN_TRASH
 from ..versions import Versions
 
 
@@ -36,7 +37,7 @@ def update_metadata(versions: Versions, file: StoredFile, changes: Mapping[str, 
     update = {operator: names for operator, names in update.items() if names}  # before 5.0 MongoDB refuses empty ones
     if not update:
         return file
-    files, own = versions.collections.files, {"_id": {"$eq": file.id}, "trashed.at": None}
+    files, own = versions.collections.files, {"_id": {"$eq": file.id}, **NOT_IN_TRASH}
     if "metadata" in file.fields:  # not a mapping
         if file.fields["metadata"] is not None:
             raise TypeError("the file's metadata is not a mapping: another tool put something else there")

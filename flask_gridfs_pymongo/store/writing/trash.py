@@ -24,7 +24,7 @@ from ..collections import Collections, Documents
 from ..errors import IndexConflict, Unconfirmed
 from ..model import StoredFile, upload_date
 from ..retry import retry
-from ..strict import IN_TRASH
+from ..strict import IN_TRASH, NOT_IN_TRASH
 from ..variants import Variants
 from ..versions import Versions
 from .batches import Attempts, batches
@@ -64,8 +64,9 @@ def into_trash(
     }
     if staying:
         trashed["part"] = {"$in": ["$filename", {"$literal": list(staying)}]}
-    selection = {"_id": {"$in": ids}, "trashed.at": None}
-    change = [{"$set": {"trashed": trashed}}, _NAME_GONE]
+    selection = {"_id": {"$in": ids}, **NOT_IN_TRASH}
+    # Another tool may have an array there, into whose elements $set would write.
+    change: list[dict[str, Any]] = [{"$project": {"trashed": 0}}, {"$set": {"trashed": trashed}}, _NAME_GONE]
 
     def again() -> int:
         files.update_many(selection, change)

@@ -133,6 +133,7 @@ def test_an_expired_file_does_not_take_the_name(bin: Bucket) -> None:
     assert history(bin, "a.txt") == [b"old"]
 
 
+DATE = datetime(2020, 1, 1, tzinfo=UTC)
 # Documents of other tools, as they go into the trash and come back.
 ODD: dict[str, dict[str, Any]] = {
     "no name": {},
@@ -143,14 +144,26 @@ ODD: dict[str, dict[str, Any]] = {
     "no date": {"filename": "a", "uploadDate": None},
     "a field of the application": {"filename": "a", "trashed": True},
     "an empty name": {"filename": ""},
+    "an array of the application": {"filename": "a", "trashed": ["x"]},
+    "an empty array": {"filename": "a", "trashed": []},
+    "a list of dates": {"filename": "a", "trashed": [{"at": DATE, "until": DATE}]},
+    "an array, and no name": {"trashed": ["x"]},
+    "a date that is text": {"filename": "a", "trashed": {"at": "yesterday", "by": "Ann"}},
+    "a date that is text, and no name": {"trashed": {"at": "yesterday"}},
+    "a date with a name": {"filename": "a", "trashed": {"at": DATE, "until": DATE}},
+    "dates": {"filename": "a", "trashed": {"at": [DATE], "until": DATE}},
 }
 
 
 def test_documents_of_other_tools(bin: Bucket) -> None:
-    dates = {"length": 0, "chunkSize": 1024, "uploadDate": datetime(2020, 1, 1, tzinfo=UTC)}
+    dates = {"length": 0, "chunkSize": 1024, "uploadDate": DATE}
     wanted = {ObjectId(): {**dates, **fields} for fields in ODD.values()}
     bin.files.insert_many([{"_id": file_id, **document} for file_id, document in wanted.items()])
     shown = {row.file.id for page in bin.pages() for row in page.rows}
+    assert in_trash(bin) == list(Sweep(bin).run()) == []
+    assert len(bin.get_many(list(wanted))) == len(wanted)
+    for file_id in wanted:
+        assert bin.update_metadata(None, {"seen": 1}, id=file_id).metadata == {"seen": 1}
     assert bin.delete_many(list(wanted)) == len(wanted)
     assert bin.list().rows == []
     assert bin.get_many(list(wanted)) == []
