@@ -33,7 +33,7 @@ from .signals import file_saved
 from .store import OWN_FIELDS, Bucket, FileTooLarge, StoredFile, check_type
 from .uploads import uploads_blueprint
 from .uploads.blueprint import UploadsBlueprint
-from .uploads.links import manage, signed
+from .uploads.links import manage, share, signed
 from .uploads.read import links
 from .wrappers import Database, MongoClient
 
@@ -417,6 +417,25 @@ class PyMongo:
         limits: dict[str, Any] = {"max_size": max_size, "max_files": max_files, "types": types}
         link = manage.make(options_of(name), name, folder, expires_in=expires_in, maker=maker, **limits)
         return manage.url_of(name, link.token, **variables)
+
+    def share_link(
+        self, path: str, expires_in: int = 604_800, *, maker: str | None = None, name: str = "uploads", **variables: Any
+    ) -> str:
+        """Make a link by which anybody may read a folder or a file without a login, until it expires or is revoked.
+
+        A link to a folder has the pages, previews and archives of all that is in it, now or later, by names without
+        the folder's path, and nothing else of the bucket; a link to a file has its newest version.
+
+        :param path: a folder, with a slash at its end, or the name of a file; empty: the whole bucket
+        :param expires_in: seconds, a year at most
+        :param maker: who makes it, for ``may_use`` of the blueprint
+        :param name: the blueprint's name; its ``authorize`` is not asked: the link shows what it would hide
+        :param variables: those of the blueprint's ``url_prefix``, if it has any
+        :return: a URL without scheme and host
+        :raises TypeError, ValueError: naming the argument that is wrong
+        :raises werkzeug.exceptions.NotFound: if there is no such file
+        """
+        return share.url_of(name, share.make(options_of(name), name, path, expires_in, maker), **variables)
 
     @takes(Options)
     def uploads_blueprint(self, *args: Any, **options: Any) -> UploadsBlueprint:

@@ -70,7 +70,7 @@ def send(
         read=partial(bucket.read, file),
     )
     response_class: Any = current_app.response_class
-    tell = teller() if request.method == "GET" else None
+    tell = teller(bucket) if request.method == "GET" else None
     url = None
     if bucket.accel and mimetype.is_passive(content_type) and may_hand_over(request, file.length):
         url = bucket.handed_over(file)

@@ -2,7 +2,7 @@
 
 ::
 
-    tell = teller()
+    tell = teller(bucket)
     body = pieces if tell is None else Told(pieces, file, tell)
 """
 
@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from flask import copy_current_request_context, current_app
 
 from ..signals import file_read, send
-from ..store import StoredFile
+from ..store import Bucket, StoredFile
 
 Tell = Callable[[StoredFile, int | None], None]
 
 
-def teller() -> Tell | None:
+def teller(bucket: Bucket) -> Tell | None:
     """Return a function that sends the signal, also when this request is over; None if nobody listens."""
     if not file_read.receivers:
         return None
@@ -26,7 +26,7 @@ def teller() -> Tell | None:
     @copy_current_request_context
     def tell(file: StoredFile, sent: int | None) -> None:
         try:
-            send(file_read, file=file, sent=sent)
+            send(file_read, file=bucket.original(file), sent=sent)
         except Exception:  # the answer is on its way, or there already
             current_app.logger.exception("a receiver of file_read failed for %a", file.filename)
 

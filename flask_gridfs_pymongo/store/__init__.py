@@ -42,6 +42,7 @@ from .retry import DISK_FULL, NO_PLAN, codes, is_outage, missing_right, reason
 from .stream import FileReader
 from .variants import FailedVariant, StoredVariant
 from .versions import Version
+from .within import Within
 from .writing.batches import NewFile, Ready
 from .writing.claims import build_index
 from .writing.commit import Saved
@@ -100,6 +101,7 @@ __all__ = [
     "UploadWriter",
     "Version",
     "Visibility",
+    "Within",
     "Writer",
     "build_index",
     "check_type",

@@ -25,7 +25,7 @@ from .dav import Dav
 from .links import Links
 from .listing.by_value import ORDERS, walk
 from .listing.in_folder import in_folder
-from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first
+from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first, pattern_of
 from .listing.trashed import TrashKey, TrashPage, trashed
 from .model import StoredFile, unless_expired
 from .reader import Reader
@@ -163,7 +163,7 @@ class Bucket:
             raise ValueError(f"order must be name, {', '.join(ORDERS)}, or '-' and one of them, not {order!r}")
         if any(isinstance(values, str) for values in (metadata or {}).values()):
             raise TypeError("metadata must have a list of values for each key, such as {'tags': ['red']}")
-        options: dict[str, Any] = {"prefix": prefix, "part": part, "having": Having(metadata or {})}
+        options: dict[str, Any] = {"prefix": prefix, "pattern": pattern_of(part), "having": Having(metadata or {})}
         return first(walk(self._versions, shown, order, after, limit, folded=folded, **options), limit)
 
     def folder(
@@ -220,6 +220,10 @@ class Bucket:
     def handed_over(self, file: StoredFile) -> str | None:
         """Return the URL by which the web server before us may send *file*; None if the file cache does not have it."""
         return None if self._disk is None else self._disk.hand_over(self._entry(file))
+
+    def original(self, file: StoredFile) -> StoredFile:
+        """Return *file* by its name in the whole bucket: see :class:`.Within`."""
+        return file
 
     def _entry(self, file: StoredFile) -> Entry:
         owner, date = self.collections.owner(file.id), file.upload_date.timestamp()

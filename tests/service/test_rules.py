@@ -117,7 +117,7 @@ def test_everybody_gets_what_is_theirs_and_nothing_else(rules: list[Rule]) -> No
     ]
     written = re.findall(r"def \w+\(action, filename\):|lambda action, filename:", "".join(texts))
     assert len(rules) == len(written)
-    assert sorted(map(kind, rules)) == ["admin", "admin", "closed", "own", "own", "own", "own", "own to write"]
+    assert sorted(map(kind, rules)) == ["admin", "admin", "closed", "own", "own", "own", "own", "own", "own to write"]
 
     for rule in rules:
         actions = ["write", "delete", *(["read", "list"] if kind(rule) == "own" else [])]

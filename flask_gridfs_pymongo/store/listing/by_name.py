@@ -27,7 +27,7 @@ def by_name(
     after: str | None,
     *,
     prefix: str = "",
-    part: str = "",
+    pattern: str = "",
     folded: bool = False,
     having: Having = ANYTHING,
     backwards: bool = False,
@@ -41,7 +41,7 @@ def by_name(
     may not be shown.
 
     :param prefix: what the names begin with
-    :param part: what the names contain, in upper or lower case
+    :param pattern: what the names contain: see :func:`.page.named`
     :param folded: make one row of each folder directly in *prefix*, in place of its contents
     :param having: the metadata of the files; an index on ``metadata.KEY``, name and date finds them
     :param backwards: the last name first
@@ -50,7 +50,7 @@ def by_name(
     :param most: documents to read; then their reading counts as no time that is spent on what is not shown
     :raises TooMany: if these are not enough
     """
-    names = _Names(versions, having, prefix, part, backwards, size, max(size, growing), most)
+    names = _Names(versions, having, prefix, pattern, backwards, size, max(size, growing), most)
     if after is not None:
         names.step_over(after, folder=folded and after.endswith("/") and after != prefix)
     for filename, documents, latest in names:
@@ -95,7 +95,7 @@ class _Names:
         versions: Versions,
         having: Having,
         prefix: str,
-        part: str,
+        pattern: str,
         backwards: bool,
         size: int,
         growing: int,
@@ -103,7 +103,7 @@ class _Names:
     ) -> None:
         self.budget = Budget()
         self._versions, self._having = versions, having
-        self._prefix, self._part, self._backwards = prefix, part, backwards
+        self._prefix, self._pattern, self._backwards = prefix, pattern, backwards
         self._least, self._size, self._growing, self._left = size, size, growing, most
         self._each = 0.0  # seconds that reading one of the documents took
         self._edge: Edge | None = None
@@ -154,7 +154,7 @@ class _Names:
         return self._edge is not None and self._edge.has_passed(filename)
 
     def _selection(self) -> dict[str, Any]:
-        return {**self._having.selection(), "filename": named(self._edge, self._prefix, self._part)}
+        return {**self._having.selection(), "filename": named(self._edge, self._prefix, self._pattern)}
 
     def _piece(self, selection: dict[str, Any], skip: int, size: int) -> list[dict[str, Any]]:
         if self._left is not None:

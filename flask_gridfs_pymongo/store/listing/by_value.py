@@ -105,23 +105,23 @@ def walk(
     limit: int,
     *,
     prefix: str,
-    part: str,
+    pattern: str,
     folded: bool,
     having: Having,
 ) -> Walk:
-    """Walk a bucket in any order; the parameters are those of :meth:`.Bucket.list`."""
+    """Walk a bucket in any order; the parameters are those of :meth:`.Bucket.list` and of :func:`by_name`."""
     order, backwards = order.removeprefix("-"), order.startswith("-")
-    options: dict[str, Any] = {"prefix": prefix, "part": part, "having": having, "backwards": backwards}
+    options: dict[str, Any] = {"prefix": prefix, "pattern": pattern, "having": having, "backwards": backwards}
     options["size"] = max(_SCAN, limit + 2)  # one more shows that there is a next page, another that it is complete
 
     def names(after: Key | None) -> Walk:
         if order != "name":
             return ordered(versions, shown, order, after, **options)
-        return by_name(versions, shown, after and after.filename, folded=folded and not part, **options)
+        return by_name(versions, shown, after and after.filename, folded=folded and not pattern, **options)
 
     def nameless(after: Key | None) -> Walk:
         found = unnamed(versions, shown, after, having=having, backwards=backwards)
-        return iter(()) if prefix or part else found
+        return iter(()) if prefix or pattern else found
 
     among_names = after is not None and after.filename is not None
     if backwards:
@@ -136,7 +136,7 @@ def ordered(
     after: Key | None,
     *,
     prefix: str = "",
-    part: str = "",
+    pattern: str = "",
     having: Having = ANYTHING,
     backwards: bool = False,
     size: int,
@@ -152,7 +152,7 @@ def ordered(
     budget = Budget()
 
     def stretches(after: Key | None) -> list[_Stretch]:
-        return _stretches(order, having.selection(), partial(named, prefix=prefix, part=part), after, backwards)
+        return _stretches(order, having.selection(), partial(named, prefix=prefix, pattern=pattern), after, backwards)
 
     candidates = _candidates(versions, order, stretches, after, size, budget)
     rows: dict[str, Row | None] = {}  # None: hidden, gone, or already shown

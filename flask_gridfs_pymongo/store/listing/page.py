@@ -146,12 +146,17 @@ def first(walk: Walk, limit: int) -> Page:
     )
 
 
-def named(edge: Edge | None, prefix: str, part: str) -> dict[str, Any]:
+def pattern_of(part: str, start: int = 0) -> str:
+    """Return a regular expression for names that contain *part*, after their first *start* characters."""
+    return f"^(?s:.{{{start}}}.*){re.escape(part)}" if part and start else re.escape(part)
+
+
+def named(edge: Edge | None, prefix: str, pattern: str) -> dict[str, Any]:
     """Return a query for names.
 
     :param edge: leaves out names that it has passed
     :param prefix: what the names begin with
-    :param part: what the names contain, in upper or lower case
+    :param pattern: see :func:`pattern_of`; in upper or lower case
     """
     least, end = prefix, successor(prefix) or None
     if edge and (bound := edge.bound) is not None:
@@ -162,6 +167,6 @@ def named(edge: Edge | None, prefix: str, part: str) -> dict[str, Any]:
     wanted: dict[str, Any] = {"$gte": least, **NO_ARRAY}
     if end is not None:
         wanted["$lt"] = end
-    if part:
-        wanted["$regex"] = Regex(re.escape(part), "i")
+    if pattern:
+        wanted["$regex"] = Regex(pattern, "i")
     return wanted

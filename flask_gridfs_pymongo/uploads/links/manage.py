@@ -32,6 +32,17 @@ def url_of(blueprint: str, token: str, **variables: Any) -> str:
     return url_for(f"{blueprint}.index", link_token=token, **variables).removesuffix("/")
 
 
+def check_made(expires_in: int, maker: str | None = None) -> None:
+    """Check what each new link has.
+
+    :raises TypeError, ValueError: naming the argument that is wrong
+    """
+    check_type("maker", maker, str, NoneType)
+    check_type("expires_in", expires_in, int)
+    if not 0 < expires_in <= _MAX_LIFETIME:
+        raise ValueError(f"expires_in must be 1 to {_MAX_LIFETIME} seconds, not {expires_in}")
+
+
 def check_limits(
     options: Options,
     expires_in: int,
@@ -43,9 +54,7 @@ def check_limits(
 
     :raises TypeError, ValueError: naming the argument that is wrong
     """
-    check_type("expires_in", expires_in, int)
-    if not 0 < expires_in <= _MAX_LIFETIME:
-        raise ValueError(f"expires_in must be 1 to {_MAX_LIFETIME} seconds, not {expires_in}")
+    check_made(expires_in)
     for name, value, least in (("max_size", max_size, 0), ("max_files", max_files, 1)):
         check_type(name, value, int, NoneType)
         if value is not None and not least <= value < 2**63:

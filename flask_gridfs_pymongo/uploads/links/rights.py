@@ -96,11 +96,17 @@ def adding(options: Options, link: Link) -> ByLink:
     )
 
 
-def by(options: Options, link: Link, authorize: Callable[[str, str | None], bool], **changes: Any) -> ByLink:
+def by(
+    options: Options,
+    link: Link,
+    authorize: Callable[[str, str | None], bool],
+    kind: type[ByLink] = ByLink,
+    **changes: Any,
+) -> ByLink:
     """Return *options* with these *changes* for a request by *link*."""
     own = {field.name: getattr(options, field.name) for field in fields(Options)}
     rights = {"authorize": authorize, "trusted_origins": EVERY_ORIGIN, "public": False, "share": None}
-    return ByLink(**{**own, **rights, **changes}, link=link)
+    return kind(**{**own, **rights, **changes}, link=link)
 
 
 def _inside(link: Link, types: Sequence[Types]) -> Callable[[str, str | None], bool]:

@@ -29,7 +29,7 @@ from ..target import Kind, Target, retarget, target_of
 from ..views import Route
 from ..views import answer as answer_by_table
 from ..write.file import store_body, store_form
-from . import signed
+from . import share, signed
 from .rights import ENDED, EVERY_ORIGIN, ByLink, adding, check_use
 
 _VISIT = len("2026-12-01-0123456789ab/")  # characters of the name of a subfolder
@@ -59,6 +59,14 @@ def add_converters(url_map: Map) -> None:
 def answer(options: Options, token: str) -> Response:
     """Answer the current request by the link with this *token*."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]
+    try:
+        return _answer(options, current, token)
+    except Exception:
+        current.path = current.path.replace(token, "...")  # which Flask logs, if nobody handles the error
+        raise
+
+
+def _answer(options: Options, current: Request, token: str) -> Response:
     after_this_request(partial(_mark, current))
     if current.method == "OPTIONS" and "Access-Control-Request-Method" in current.headers:
         return pages.empty(204, _PREFLIGHT)  # a browser would tell its page no reason for a refusal
@@ -69,7 +77,7 @@ def answer(options: Options, token: str) -> Response:
     if link.status != "valid" and (link.status != "used up" or target.upload is None):
         abort(410, ENDED[link.status])
     check_use(options, link)
-    use = _USES[link.kind]
+    use = _USES["file" if link.kind == "share" and share.is_file(link.path) else link.kind]
     by = use.options(options, link)
     answer_by(str(current.blueprint), by)
     if target.upload is None:
@@ -170,5 +178,7 @@ _USES = {
             Route("PUT", (Kind.FILE,), None, _put),
         ),
     ),
+    "share": _Use(share.reading_folder, lambda options, request, target: target, share.FOLDER_ROUTES),
+    "file": _Use(share.reading_file, share.newest, share.FILE_ROUTES),
     "put": _Use(adding, _by_name, (Route("PUT", (Kind.FILE,), None, _put),)),
 }

@@ -78,7 +78,7 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
     if not files:
         abort(404, "There are no files for an archive.")
     bucket = options.bucket()
-    tell = teller()
+    tell = teller(bucket)
     broken = damaged(bucket.chunks, files)
     *names, missing = unpackable([*(_path(file, top) for file in files), "MISSING.txt"])
     entries = [
