@@ -54,7 +54,7 @@ def trashed(
         for name, documents in _groups(files, selection, limit, budget):
             newest = max(documents, key=lambda one: _order(versions.stored(one)))
             file = versions.stored(newest)
-            if not shown(file.filename):
+            if file.expired or not shown(file.filename):
                 budget.left()
                 continue
             # No query can begin after a name that is not text: a page does not end there.

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pymongo import ASCENDING, UpdateMany, UpdateOne
-from pymongo.errors import WriteConcernError
+from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from ..collections import Collections, Documents
 from ..errors import IndexConflict, Unconfirmed
@@ -53,6 +53,7 @@ def into_trash(
     """Move versions into the trash; return how many. After a retry all of them count.
 
     :param staying: names of which other versions stay
+    :raises IndexConflict: if a unique index of the application refuses a second file without a name
     :raises Unconfirmed: if the server does not confirm it
     """
     files, ids = collections.files, [one["_id"] for one in documents]
@@ -74,6 +75,12 @@ def into_trash(
 
     try:
         return retry(files, lambda: int(files.update_many(selection, change).modified_count), on_retry=again)
+    except DuplicateKeyError as error:
+        fields = ", ".join((error.details or {}).get("keyPattern", {"filename": 1}))
+        raise IndexConflict(
+            f"the unique index on {fields} of {files.name} refuses a second file without a name, as in the trash: "
+            "create it with partialFilterExpression={'filename': {'$exists': True}}"
+        ) from error
     except WriteConcernError as error:
         raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
 
@@ -152,7 +159,7 @@ def _restore_free(versions: Versions, groups: list[_Group]) -> dict[int, StoredF
     """Restore those whose names are free, each name once; return them by their numbers."""
     files = versions.collections.primary.files
     names = [versions.stored(group[-1]) for group in groups]
-    known = [(number, file.filename) for number, file in enumerate(names) if file.named]
+    known = [(number, file.filename) for number, file in enumerate(names) if file.named and not file.expired]
     found = versions.of_many({name for _, name in known}, [])
     free = {name: number for number, name in known if found.get(name) == []}
     several = [number for number in free.values() if len(groups[number]) > 1]
@@ -193,6 +200,8 @@ def _put_back(group: _Group, name: str) -> UpdateMany:
 def _restore(versions: Versions, claims: Claims, group: _Group, *, merge: bool) -> StoredFile:
     """Restore one group; see :meth:`.Bucket.restore`."""
     files, newest = versions.collections.primary.files, versions.stored(group[-1])
+    if newest.expired:
+        raise FileNotFoundError(f"{newest.filename!r} has expired")
     if not newest.named:
         change: list[dict[str, Any]] = [{"$set": {"filename": "$trashed.name"}}, {"$project": {"trashed": 0}}]
         retry(files, lambda: files.update_many(_own(group), change))

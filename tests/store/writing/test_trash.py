@@ -133,6 +133,38 @@ def test_an_expired_file_does_not_take_the_name(bin: Bucket) -> None:
     assert history(bin, "a.txt") == [b"old"]
 
 
+def test_what_has_expired_is_not_restored(bin: Bucket) -> None:
+    put(bin, "a.txt", b"old")
+    bin.save("a.txt", [b"new"], expires_at=datetime.now(UTC) - timedelta(minutes=1))
+    put(bin, "b.txt", b"stays")
+    bin.delete_all_many([file for name in ("a.txt", "b.txt") if (file := bin._versions.newest(name))])
+    ids = [document["_id"] for document in bin.files.find({"trashed.name": "a.txt"})]
+    assert in_trash(bin) == [("b.txt", 1)]
+    for wanted in (ids, [*ids, *ids_in_trash(bin)]):
+        outcomes = {file.filename: outcome for file, outcome in bin.restore_many(wanted)}
+        assert "expired" in str(outcomes["a.txt"])
+    assert bin.files.count_documents({"filename": "a.txt"}) == 0
+    assert read(bin, outcomes["b.txt"]) == b"stays"
+
+
+@pytest.mark.parametrize("fields", [["filename"], ["filename", "uploadDate"]], ids=",".join)
+def test_a_unique_index_of_the_application(bin: Bucket, fields: list[str]) -> None:
+    bin.files.create_index(fields, unique=True, name="theirs")
+    for name in ("a", "b"):
+        put(bin, name, name.encode())
+    bin.files.update_many({}, {"$set": {"uploadDate": DATE}})
+    bin.delete("a")
+    with pytest.raises(IndexConflict, match=f"unique index on {', '.join(fields)} .*partialFilterExpression"):
+        bin.delete("b")
+    assert history(bin, "b") == [b"b"]
+    bin.files.drop_index("theirs")
+    bin.files.create_index(fields, unique=True, partialFilterExpression={"filename": {"$exists": True}})
+    assert bin.delete("b") == 1
+    for file_id in ids_in_trash(bin):
+        bin.restore(file_id)
+    assert history(bin, "a") + history(bin, "b") == [b"a", b"b"]
+
+
 DATE = datetime(2020, 1, 1, tzinfo=UTC)
 # Documents of other tools, as they go into the trash and come back.
 ODD: dict[str, dict[str, Any]] = {
