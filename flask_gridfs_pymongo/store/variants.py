@@ -23,7 +23,7 @@ from ..images import TYPES
 from .collections import Collections
 from .indexes import Index
 from .model import StoredFile
-from .retry import reason
+from .retry import reason, retry
 
 UNUSED_TTL = timedelta(days=30)
 """how long a variant is kept after its last use"""
@@ -70,7 +70,7 @@ class Variants:
         """
         found = None
         with self._logged():
-            found = self._collection.find_one({"_id": tag})
+            found = retry(self._collection, lambda: self._collection.find_one({"_id": tag}))
         if found is None:
             return None
         now = self._clock.now()

@@ -16,9 +16,18 @@ from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 from ..conftest import content, put
 
 
-def test_a_database_that_went_after_the_document_was_read_costs_one_selection_timeout(store: Bucket) -> None:
+def test_a_database_that_went_after_the_document_was_read_costs_one_selection_timeout(
+    store: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved = put(store, "large", bytes(5_000_000))
-    with pymongo.MongoClient[Any]("mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=200") as lost:
+    with pymongo.MongoClient[Any]("mongodb://127.0.0.1:1/a?serverSelectionTimeoutMS=500") as lost:
+        start = time.monotonic()
+        assert [Bucket(lost.get_default_database()).variants.get("x") for _ in range(5)] == [None] * 5
+        for streams in (0, 1):
+            with pytest.raises(AutoReconnect):
+                Bucket(lost.get_default_database(), streams=Semaphore(streams)).read(saved)
+        assert time.monotonic() - start < 2
+        monkeypatch.setattr("flask_gridfs_pymongo.store.retry._OUTAGE_MEMORY", 0)
         for streams in (0, 1):
             start = time.monotonic()
             with pytest.raises(AutoReconnect):
