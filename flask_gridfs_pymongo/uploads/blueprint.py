@@ -94,9 +94,12 @@ def _guard(options: Options, response: Response) -> Response:
 
 
 def _keep_variables(endpoint: str, values: dict[str, Any]) -> None:
-    """Build URLs with the request's values for variables of a ``url_prefix`` such as ``/<user>/files``."""
+    """Build URLs with the request's values for variables of a ``url_prefix`` such as ``/<user>/files``.
+
+    An application that tells somebody of a file which came by a link must not pass on that link.
+    """
     for name, value in (request.view_args or {}).items() if has_request_context() else ():
-        if current_app.url_map.is_endpoint_expecting(endpoint, name):
+        if name != "link_token" and current_app.url_map.is_endpoint_expecting(endpoint, name):
             values.setdefault(name, value)
 
 
@@ -156,6 +159,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     blueprint.url_value_preprocessor(_resolve)
     blueprint.url_value_preprocessor(remember)
     blueprint.url_defaults(_keep_variables)
+    blueprint.after_request(lambda response: links.mark(request, response))
     blueprint.after_request(lambda response: _guard(options, response))
     if options.resumable:
         blueprint.after_request(tus.mark)

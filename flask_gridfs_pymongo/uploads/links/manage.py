@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from ...http.filenames import clean
 from ...mimetype import Types
 from ...service.bodies import small_form
+from ...service.clients import user_of
 from ...service.options import Options
 from ...service.rights import may, permit
 from ...service.texts import gettext
@@ -103,9 +104,8 @@ def add(options: Options, request: Request, target: Target) -> Response:
     top, form, blueprint = _folder(options, target), small_form(request), str(request.blueprint)
     given = {name: number(form.get(name) or None, name) for name in ("expires_in", "max_size", "max_files")}
     limits: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    maker = None if options.client_of is None else options.client_of(request)
     try:
-        link = make(options, blueprint, top, maker=maker, **limits)
+        link = make(options, blueprint, top, maker=user_of(options, request), **limits)
     except ValueError as error:
         abort(400, f"{str(error)[:1].upper()}{str(error)[1:]}.")
     data = {"url": url_of(blueprint, link.token), **link.facts()}

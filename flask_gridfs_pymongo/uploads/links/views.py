@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
-from flask import Request, abort, after_this_request, request
+from flask import Request, abort, request
 from werkzeug.routing import BaseConverter, Map, PathConverter
 from werkzeug.wrappers import Response
 
@@ -24,6 +23,7 @@ from ...service.multipart import no_name_left
 from ...service.options import Options, answer_by
 from ...store import Link, StoredFile
 from ..pages import render as pages
+from ..pages import urls
 from ..read import index
 from ..target import Kind, Target, retarget, target_of
 from ..views import Route
@@ -40,7 +40,7 @@ _PRIVATE = {"Cache-Control": NO_STORE, "Referrer-Policy": "no-referrer", "X-Robo
 class Token(BaseConverter):
     """A token in the path of a URL: of a stored link, or a signed one."""
 
-    regex = "[A-Za-z0-9_-]{32}|[A-Za-z0-9_.-]{80,}"
+    regex = urls.LINK
     weight = 50  # before names of files
 
 
@@ -67,7 +67,6 @@ def answer(options: Options, token: str) -> Response:
 
 
 def _answer(options: Options, current: Request, token: str) -> Response:
-    after_this_request(partial(_mark, current))
     if current.method == "OPTIONS" and "Access-Control-Request-Method" in current.headers:
         return pages.empty(204, _PREFLIGHT)  # a browser would tell its page no reason for a refusal
     target = target_of(current)
@@ -94,8 +93,10 @@ def _find(options: Options, request: Request, token: str) -> Link:
     return link
 
 
-def _mark(request: Request, response: Response) -> Response:
-    """Keep the token out of caches and referrers, and let pages of every origin read the response."""
+def mark(request: Request, response: Response) -> Response:
+    """Keep the token of a link out of caches and referrers, and let pages of every origin read the response."""
+    if "link_token" not in (request.view_args or {}):
+        return response
     fields = cors.fields(request.method, request.headers, EVERY_ORIGIN, response.headers.get("Allow"))
     fields.pop("Access-Control-Allow-Credentials", None)
     response.headers.update(fields | _PRIVATE)

@@ -15,7 +15,6 @@ from typing import Any
 
 from flask import Response, current_app, json, render_template, request
 
-from ...http.filenames import survives_url
 from ...http.headers import PAGE, media_type
 from ...service.options import Options, options_of
 from ...service.texts import Message, translated
@@ -208,7 +207,7 @@ def url_of(file: StoredFile, query: Mapping[str, Any] | None = None) -> str | No
 
     None if the ``_id`` is needed, and too long for a URL.
     """
-    if file.named and survives_url(file.filename):
+    if file.named and urls.can_name(file.filename):
         return urls.file(file.filename, query or {})
     return urls.index({**(query or {}), "id": file.key}) if file.key else None
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from flask import Request, Response, abort, current_app, url_for
 from itsdangerous import BadData, URLSafeSerializer
 
-from ...http.filenames import survives_url
 from ...service.options import Options
 from ...store import Bucket, StoredFile, ids
 from ..pages import render as pages
@@ -55,7 +54,7 @@ def signed_url(
             f"the _id of this file is too long for a link: it may have at most {ids.MAX_ID_LENGTH} characters"
         )
     signed = str(serializer(blueprint, _SALT).dumps([bucket.files.full_name, file.key, as_attachment, expires]))
-    if file.named and survives_url(file.filename):
+    if file.named and urls.can_name(file.filename):
         url = url_for(f"{blueprint}.file", filename=file.filename, **variables)
     else:
         url = url_for(f"{blueprint}.index", **variables)

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from flask import abort
 from werkzeug.datastructures import MultiDict
 
-from ...http.filenames import survives_url
 from ...http.metadata import Keys
 from ...http.paths import relative
 from ...service.operations import is_folder
@@ -73,7 +72,7 @@ def build(
     root = urls.index()
 
     def folder_url(path: str) -> str:
-        return urls.file(path) if own and survives_url(path[:-1]) else urls.with_query(root, {"folder": path})
+        return urls.file(path) if own and urls.can_name(path[:-1]) else urls.with_query(root, {"folder": path})
 
     return {
         "files": [pages.describe(row.file, versions=row.versions) for row in page.rows if not row.file.marks_folder],
@@ -130,7 +129,7 @@ def links(args: Mapping[str, str], data: Mapping[str, Any], carried: Mapping[str
         joint = "&" if "?" in url else "?"
         return file | {
             "name": name[len(folder) :],
-            "href": (relative(folder, name) if is_own and not file["damaged"] and survives_url(name) else None) or url,
+            "href": (relative(folder, name) if is_own and not file["damaged"] and urls.can_name(name) else None) or url,
             "details": f"{url}{joint}details{query}",
             "history": f"{url}{joint}versions{query}",
             "size": None if length is None else size(length),
@@ -138,7 +137,7 @@ def links(args: Mapping[str, str], data: Mapping[str, Any], carried: Mapping[str
         }
 
     def child(path: dict[str, str]) -> dict[str, str]:
-        survives = is_own and survives_url(path["name"].removesuffix("/"))
+        survives = is_own and urls.can_name(path["name"].removesuffix("/"))
         return path | {"href": (relative(folder, path["name"]) if survives else None) or path["url"]}
 
     return {"rows": [row(file) for file in data["files"]], "children": [child(path) for path in data["folders"]]}

@@ -12,11 +12,12 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from flask import Flask, abort, request
+from flask import Flask, abort, request, url_for
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.signals import file_saved
 from flask_gridfs_pymongo.store import Bucket, Link
 from flask_gridfs_pymongo.store.clock import Clock
 
@@ -158,7 +159,8 @@ class TestUploadUrl:
         url, token = "/uploads/~", mongo.upload_url("a").partition("~")[2]
         for place in range(0, len(token) - 1, 7):
             changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
-            assert client.put(url + changed, data=b"1").status_code == 404, place
+            expected = 403 if token[place] == "." else 404  # without the dot it is a name
+            assert client.put(url + changed, data=b"1").status_code == expected, place
         signed = mongo.save_file("b", io.BytesIO(b"b")) and mongo.uploads_url("b").partition("=")[2]
         assert client.put(url + signed, data=b"1").status_code in (403, 404)
         app.secret_key = None
@@ -431,6 +433,9 @@ def test_pages_of_every_origin_may_use_it_and_a_preflight_needs_no_session(
             )
             assert "Access-Control-Allow-Credentials" not in answer.headers
         assert client.put(target, data=b"1", headers=fields).status_code == 201
+    early = client.put(f"{url}/a/../b", data=b"1", headers=fields)
+    assert (early.status_code, early.headers["Access-Control-Allow-Origin"]) == (400, "null")
+    assert early.headers["Referrer-Policy"] == "no-referrer"
     ended = client.put(url, data=b"1", headers=fields)
     assert (ended.status_code, ended.headers["Access-Control-Allow-Origin"]) == (410, "null")
     assert client.get("/uploads/").status_code == 401
@@ -438,6 +443,35 @@ def test_pages_of_every_origin_may_use_it_and_a_preflight_needs_no_session(
 
 def test_names_that_look_like_links_are_served(make: Make, store: Bucket) -> None:
     client = make(authorize=None)
-    for name in ("~$a report that is being edited by somebody.docx", "~", "~short", f"~{'a' * 31}", f"a/~{'a' * 32}"):
+    long = f"~{'a-long_name.of-a-backup.' * 6}docx"
+    short = ("~$a report that is being edited by somebody.docx", "~", "~short", f"~{'a' * 31}", f"a/~{'a' * 32}")
+    for name in (*short, long, f"~{'a' * 33}", f"~{'a' * 32}.txt"):
         assert client.put(f"/uploads/{name}", data=b"1").status_code == 201
         assert client.get(f"/uploads/{name}").data == b"1"
+
+
+def test_a_name_that_is_the_path_of_a_link_has_a_url_by_its_id(make: Make) -> None:
+    client = make(authorize=None)
+    for name in (f"~{'a' * 32}", f"~{'a' * 32}/b.txt", f"~{'a' * 80}.{'b' * 43}"):
+        assert client.put(f"/uploads/{name}", data=b"1").status_code == 404
+        (file,) = client.post("/uploads/", data=form((b"1", name))).json["files"]
+        assert client.get(file["url"]).data == b"1"
+        page = client.get("/uploads/?flat", headers=HTML).text
+        assert f"/uploads/~{'a' * 32}" not in page
+        shown = re.findall(r'href="([^"?]*\?id=[^"]+)"', page)
+        assert client.get(shown[0].replace("&amp;", "&")).status_code == 200
+
+
+def test_urls_that_the_application_builds_are_not_below_the_link(make: Make, mongo: PyMongo) -> None:
+    client, built = make(), []
+
+    def tell(sender: object, file: Any, **more: Any) -> None:
+        built.extend([url_for("uploads.file", filename=file.filename), url_for("uploads.index", id=file.key)])
+        built.append(mongo.uploads_url(file.filename))
+
+    urls = [mongo.upload_url("a.txt"), f"{mongo.upload_link('inbox/')}/b.txt"]
+    with file_saved.connected_to(tell):
+        assert [client.put(url, data=b"1").status_code for url in urls] == [201, 201]
+    assert len(built) == 6
+    assert not any("~" in url for url in built)
+    assert [client.get(built[place]).data for place in (2, 5)] == [b"1", b"1"]

@@ -64,6 +64,11 @@ def test_pages_without_script(client: Client) -> None:
     assert (gone.status_code, "All files" in gone.text) == (410, False)
 
 
+def test_a_maker_is_written_as_text(client: Client) -> None:
+    http = client(authorize=lambda action, filename: True, upload_links=True, client_of=lambda request: 7)
+    assert http.post("/uploads/?links", headers=JSON).json["maker"] == "7"
+
+
 def test_without_the_option_there_are_none(client: Client, store: Bucket) -> None:
     http = client(authorize=lambda action, filename: True)
     assert "links" not in http.get("/uploads/", headers=HTML).text
