@@ -14,6 +14,7 @@ from bson.objectid import ObjectId
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, Check, IndexConflict, Mirror, StoredFile, Sweep
+from flask_gridfs_pymongo.store.versions import Versions
 from flask_gridfs_pymongo.store.writing import trash as writing
 
 from ...conftest import Commands, put, read
@@ -398,9 +399,9 @@ def test_deletes_restores_uploads_and_emptying_at_the_same_time(mongo: PyMongo, 
         elif kind == "version":
             store.delete(name, choice.choice([0, -1]))
         elif kind == "empty" and left and choice.random() < 0.3:
-            one = choice.choice(left)
-            emptied.extend(document["_id"] for document in store.files.find({"trashed": {"$exists": True}}))
-            store.empty_trash([one])
+            for group in writing.together(Versions(store.collections), [choice.choice(left)]):
+                emptied.extend(document["_id"] for document in group)
+                writing.remove(store.collections, store.variants, group)
         elif left:
             store.restore_many([choice.choice(left)], merge=kind == "merge")
 
