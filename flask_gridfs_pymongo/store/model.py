@@ -266,3 +266,8 @@ def upload_date(document: Mapping[str, Any]) -> datetime:
         return _aware(date)
     identity = document["_id"]
     return identity.generation_time if isinstance(identity, ObjectId) else datetime.fromtimestamp(0, UTC)
+
+
+def in_order(document: Mapping[str, Any]) -> tuple[bool, datetime, str]:
+    """Return the key that sorts a few versions of a name: those without a date first, then by date and ``_id``."""
+    return isinstance(document.get("uploadDate"), datetime), upload_date(document), repr(document["_id"])

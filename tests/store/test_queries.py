@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Semaphore
 from typing import Any
@@ -20,7 +21,7 @@ from bson.objectid import ObjectId
 from flask import Flask
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.store import Bucket
+from flask_gridfs_pymongo.store import Bucket, TrashKey
 from flask_gridfs_pymongo.store.listing.by_value import ORDERS
 from flask_gridfs_pymongo.store.listing.page import Key
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
@@ -48,6 +49,13 @@ def pages(store: Bucket, order: str) -> None:
     store.list(order, page.next, 2)
 
 
+def binned(store: Bucket) -> Bucket:
+    """The same bucket with a trash, and something in it."""
+    found = Bucket(store.files.database, trash=60)
+    found.delete("b")
+    return found
+
+
 QUERIES: dict[str, Callable[[Bucket], Any]] = {
     "the newest version": lambda store: store.find("b"),
     "the newest version with its first chunk": lambda store: store.find("b", first_chunk=True),
@@ -63,6 +71,12 @@ QUERIES: dict[str, Callable[[Bucket], Any]] = {
     "newest first": lambda store: pages(store, "newest"),
     "by size": lambda store: pages(store, "size"),
     "by type": lambda store: pages(store, "type"),
+    "the trash": lambda store: binned(store).trash(limit=1),
+    "a later page of the trash": lambda store: binned(store).trash("b", TrashKey(datetime.now(UTC), "a"), 1),
+    "what is restored together": lambda store: binned(store).in_trash(
+        [row.file.id for row in binned(store).trash().rows]
+    ),
+    "files without a name beside the trash": lambda store: binned(store).list("-name"),
     "the chunks": lambda store: [list(store.read(file)) for file in [store.find("large")] if file],
     "some chunks": lambda store: [list(store.read(file, 9, CHUNK_SIZE * 3)) for file in [store.find("large")] if file],
 }

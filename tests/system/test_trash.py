@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +22,8 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_deleted, file_saved
 from flask_gridfs_pymongo.store import Bucket
 
-from ..conftest import HTML, JSON, Client, everyone, form, put
+from ..conftest import HTML, JSON, ROOT, Client, everyone, form, missing, put
+from ..helpers.clocks import faketime
 from ..helpers.drive import Client as Drive
 
 DAY = 86_400
@@ -262,3 +268,79 @@ def test_without_rights_or_a_trash(app: Flask, mongo: PyMongo, client: Client) -
         assert http.post(f"/uploads/?trash&{query}", data={"id": [str(file.key)]}).status_code == expected
     assert http.post("/shown/?trash&delete", data={"id": [str(file.key)]}).status_code == 405
     assert mongo.bucket().find("a") is not None
+
+
+def test_mongomock_has_a_trash(app: Flask) -> None:
+    mongo = PyMongo(app, uri="mongomock://localhost/trash", trash=DAY)
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone))
+    http = app.test_client()
+    for data in (b"one", b"two"):
+        http.put("/uploads/a", data=data)
+    http.put("/uploads/b", data=b"b")
+    keys = [str(file.key) for name in "ab" if (file := mongo.bucket().find(name))]
+    assert http.post("/uploads/?delete", data={"id": keys}).status_code == 204
+    assert [http.get(f"/uploads/{name}").status_code for name in "ab"] == [404, 404]
+    listed = http.get("/uploads/?trash", headers=JSON).json["files"]
+    assert [(one["filename"], one["versions"]) for one in listed] == [("a", 2), ("b", 1)]
+    assert http.post("/uploads/?trash&restore", data={"id": keys}).json["taken"] == []
+    assert [http.get(f"/uploads/{name}").data for name in ("a", "a?version=0", "b")] == [b"two", b"one", b"b"]
+
+
+def test_the_file_cache_sends_nothing_from_the_trash(app: Flask, uri: str, tmp_path: Path) -> None:
+    mongo = PyMongo(app, uri=uri, trash=DAY, file_cache=str(tmp_path))
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone))
+    http = app.test_client()
+    http.put("/uploads/a", data=b"content")
+    key = http.get("/uploads/a?details", headers=JSON).json["id"]
+    assert http.get(f"/uploads/?id={key}").data == b"content"
+
+    def cached() -> list[Path]:
+        return [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes().endswith(b"content")]
+
+    assert cached()
+    http.delete("/uploads/a")
+    assert http.get(f"/uploads/?id={key}").status_code == 404
+    http.post("/uploads/?trash&restore", data={"id": [key]})
+    assert http.get(f"/uploads/?id={key}").data == b"content"
+    http.delete("/uploads/a")
+    http.post("/uploads/?trash&delete", data={"id": [key]})
+    assert not cached()
+    mongo.cx.close()
+
+
+@with_trash
+def test_a_resumable_upload_that_is_deleted(mongo: PyMongo, client: Client) -> None:
+    """Whoever repeats its last request learns that the file was deleted, and takes nothing of it away."""
+    http, fields = client(authorize=everyone), {"Tus-Resumable": "1.0.0"}
+    url = http.post("/uploads/film", headers={**fields, "Upload-Length": "7"}).headers["Location"]
+    body = {**fields, "Content-Type": "application/offset+octet-stream"}
+    assert http.patch(url, data=b"content", headers={**body, "Upload-Offset": "0"}).status_code == 204
+    http.delete("/uploads/film")
+    assert http.head(url, headers=fields).status_code == 410
+    assert http.patch(url, headers={**body, "Upload-Offset": "7"}).status_code == 410
+    assert http.delete(url, headers=fields).status_code in (204, 410)
+    [row] = mongo.bucket().trash().rows
+    mongo.bucket().restore(row.file.id)
+    assert http.get("/uploads/film").data == b"content"
+
+
+def test_dates_are_the_servers(app: Flask, uri: str) -> None:
+    """A process whose clock is a year ahead restores and removes at the same time as others."""
+    ahead = faketime(365) or missing("install libfaketime (Debian: apt-get install libfaketime)")
+    mongo = PyMongo(app, uri=uri, trash=DAY)
+    for name in ("mine", "theirs"):
+        put(mongo.bucket(), name, b"x")
+    mongo.bucket().delete("mine")
+    code = (
+        "import sys, pymongo; from flask_gridfs_pymongo.store import *;"
+        "store = Bucket(pymongo.MongoClient(sys.argv[1]).get_default_database(), trash=86400);"
+        "store.delete('theirs'); swept = len(list(Sweep(store).run()));"
+        "print(swept, [row.file.filename for row in store.trash().rows])"
+    )
+    command = [sys.executable, "-c", code, uri]
+    ran = subprocess.run(command, cwd=ROOT, env={**os.environ, **ahead}, capture_output=True, text=True)
+    assert ran.stdout == "0 ['theirs', 'mine']\n", ran.stderr
+    for row in mongo.bucket().trash().rows:
+        assert row.file.trashed is not None
+        assert abs(row.file.trashed.at - mongo.bucket().collections.clock.now()) < timedelta(minutes=5)
+    mongo.cx.close()

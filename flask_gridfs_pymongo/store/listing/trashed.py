@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..collections import Documents
 from ..indexes import TRASH
 from ..integrity import is_utf8
-from ..model import StoredFile
+from ..model import in_order
 from ..strict import IN_TRASH
 from ..versions import Versions
 from .names import successor
@@ -52,8 +52,7 @@ def trashed(
     key: TrashKey | None = None
     for selection in _stretches(prefix, after, at):
         for name, documents in _groups(files, selection, limit, budget):
-            newest = max(documents, key=lambda one: _order(versions.stored(one)))
-            file = versions.stored(newest)
+            file = versions.stored(max(documents, key=in_order))
             if file.expired or not shown(file.filename):
                 budget.left()
                 continue
@@ -64,10 +63,6 @@ def trashed(
             key = TrashKey(documents[0]["trashed"]["at"], name) if isinstance(name, str) and is_utf8(name) else None
             budget.give_back()
     return TrashPage(rows, None)
-
-
-def _order(file: StoredFile) -> tuple[bool, datetime, str]:
-    return file.dated, file.upload_date, repr(file.id)
 
 
 def _stretches(prefix: str, after: TrashKey | None, at: datetime | None) -> list[dict[str, Any]]:

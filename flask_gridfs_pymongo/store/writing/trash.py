@@ -22,7 +22,7 @@ from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from ..collections import Collections, Documents
 from ..errors import IndexConflict, Unconfirmed
-from ..model import StoredFile, upload_date
+from ..model import StoredFile, in_order, upload_date
 from ..retry import retry
 from ..strict import IN_TRASH, NOT_IN_TRASH
 from ..variants import Variants
@@ -109,18 +109,14 @@ def together(versions: Versions, ids: Sequence[Any]) -> list[_Group]:
         "filename": None,
     }
     groups: dict[tuple[datetime, str], _Group] = {key: [] for key in keys}
-    for document in retry(files, lambda: list(files.find(wanted, sort=[("_id", ASCENDING)]))):
+    for document in retry(files, lambda: list(files.find(wanted))):
         if type(document["trashed"]["name"]) is str:  # the query also matches elements of arrays
             groups.get(_key(document), []).append(document)
-    return [sorted(group, key=_place) for group in groups.values() if group] + alone
+    return [sorted(group, key=in_order) for group in groups.values() if group] + alone
 
 
 def _key(document: Mapping[str, Any]) -> tuple[datetime, str]:
     return document["trashed"]["at"], document["trashed"]["name"]
-
-
-def _place(document: Mapping[str, Any]) -> tuple[bool, datetime]:
-    return isinstance(document.get("uploadDate"), datetime), upload_date(document)
 
 
 def restore_many(
