@@ -36,6 +36,16 @@ def open_app() -> Flask:
     return create_app(authorize=lambda action, filename: True)
 
 
+def links_app() -> Flask:
+    """Nobody may do anything without a link, which ``/link`` makes for a folder, and ``/url/NAME`` for a file."""
+    app = create_app(authorize=lambda action, filename: False)
+    app.secret_key = "secret"
+    mongo: PyMongo = app.extensions["pymongo"]["MONGO"].owner
+    app.add_url_rule("/link", "link", lambda: mongo.upload_link("inbox/", max_files=20))
+    app.add_url_rule("/url/<path:name>", "url", lambda name: mongo.upload_url(name))
+    return app
+
+
 def drive_app(**options: Any) -> Flask:
     """``/dav`` is a network drive, in which everybody may do everything."""
     app = create_app()

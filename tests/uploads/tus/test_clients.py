@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import uuid
@@ -19,8 +21,11 @@ import requests
 from playwright.sync_api import Browser
 from tusclient.client import TusClient
 
-from ...conftest import content, missing, start_gunicorn
+from flask_gridfs_pymongo.store import Bucket
+
+from ...conftest import content, missing, read, start_gunicorn
 from ...helpers.blocks import named
+from ...helpers.programs import program
 
 pytestmark = pytest.mark.clients
 
@@ -168,3 +173,92 @@ def test_uppy_as_in_the_docs(browser: Browser, endpoint: str, packages: Path) ->
     page.get_by_text("Complete", exact=True).wait_for()
     page.close()
     assert stored(endpoint, "pictures/a.gif") == DATA
+
+
+class Links:
+    """An application in two processes in which nobody may do anything without a link."""
+
+    def __init__(self, address: str, store: Bucket) -> None:
+        self.address, self.store = address, store
+
+    def new(self, path: str) -> str:
+        """The URL that ``/link`` or ``/url/NAME`` gives."""
+        return self.address + requests.get(self.address + path, timeout=60).text
+
+    def take(self) -> list[tuple[str, bytes]]:
+        """What is stored, without dates and random parts; it is deleted."""
+        files = [row.file for row in self.store.list().rows]
+        found = [(re.sub("/2[^/]+/", "/*/", file.filename), read(self.store, file)) for file in files]
+        self.store.delete_versions(files)
+        return found
+
+
+@pytest.fixture(scope="module")
+def links(mongod: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Links]:
+    log, name = tmp_path_factory.mktemp("links") / "gunicorn.log", f"test_{uuid.uuid4().hex}"
+    with (
+        pymongo.MongoClient[Any](mongod) as client,
+        start_gunicorn("tests.helpers.live:links_app()", log, "--workers", "2", LIVE_URI=f"{mongod}/{name}") as address,
+    ):
+        yield Links(address, Bucket(client[name]))
+        client.drop_database(name)
+
+
+def test_curl_with_a_link_alone(links: Links, tmp_path: Path) -> None:
+    curl, link, url = program("curl"), links.new("/link"), links.new("/url/avatars/ann.png")
+    (tmp_path / "cv.pdf").write_bytes(DATA)
+    (tmp_path / "b.txt").write_bytes(b"b")
+
+    def send(*options: str) -> Any:
+        done = subprocess.run([curl, "-sS", *options], cwd=tmp_path, check=True, timeout=60, capture_output=True)
+        return json.loads(done.stdout)
+
+    told = [{"filename": "cv.pdf", "length": len(DATA), "sha256": hashlib.sha256(DATA).hexdigest()}]
+    assert send("-T", "cv.pdf", f"{link}/") == {"files": told}  # curl adds the name
+    assert [file["filename"] for file in send("-F", "file=@cv.pdf", "-F", "file=@b.txt", link)["files"]] == [
+        *("cv.pdf", "b.txt")
+    ]
+    assert send("-T", "b.txt", url)["files"][0]["filename"] == "avatars/ann.png"
+    assert send("-T", "cv.pdf", url)["status"] == 410
+    assert send("-T", "cv.pdf", f"{links.address}/uploads/cv.pdf")["status"] == 403
+    assert sorted(links.take()) == [
+        *(("avatars/ann.png", b"b"), ("inbox/*/b.txt", b"b"), ("inbox/*/cv.pdf", DATA), ("inbox/*/cv.pdf", DATA))
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options", [{}, {"chunkSize": 500_000, "interrupted": True}, {"uploadDataDuringCreation": True}]
+)
+@pytest.mark.parametrize(("path", "name"), [("/link", "inbox/*/node.bin"), ("/url/film.mp4", "film.mp4")])
+def test_tus_js_client_with_a_link_alone(
+    links: Links, packages: Path, path: str, name: str, options: dict[str, Any]
+) -> None:
+    (packages / "data").write_bytes(DATA)
+    wanted = json.dumps({"endpoint": links.new(path), "size": len(DATA), **options})
+    subprocess.run(["node", "-e", UPLOAD, wanted], cwd=packages, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert links.take() == [(name, DATA)]
+
+
+def test_uppy_with_a_link_alone_from_another_origin(browser: Browser, links: Links, packages: Path) -> None:
+    page = browser.new_page()
+    page.goto(links.address.replace("127.0.0.1", "localhost") + "/ping")
+    page.add_script_tag(path=packages / "package/dist/uppy.min.js")
+    send = """async ([plugin, options]) => {
+        const uppy = new Uppy.Uppy().use(Uppy[plugin], options);
+        uppy.addFile({ name: "h\u00e9.txt", type: "text/plain", data: new Blob(["1234567890".repeat(100000)]) });
+        const { successful, failed } = await uppy.upload();
+        return [successful.length, failed.length];
+    }"""
+    link, url = links.new("/link"), links.new("/url/film.mp4")
+    put = {"method": "PUT", "formData": False}
+    for plugin, options, outcome in (
+        ("Tus", {"endpoint": link, "chunkSize": 400_000}, [1, 0]),
+        ("XHRUpload", {"endpoint": link, "fieldName": "file"}, [1, 0]),
+        ("XHRUpload", {"endpoint": url, **put}, [1, 0]),
+        ("XHRUpload", {"endpoint": url, **put}, [0, 1]),
+    ):
+        assert page.evaluate(send, [plugin, options]) == outcome, (plugin, options)
+    page.close()
+    text = b"1234567890" * 100_000
+    assert links.take() == [("film.mp4", text), ("inbox/*/h\xe9.txt", text), ("inbox/*/h\xe9.txt", text)]
