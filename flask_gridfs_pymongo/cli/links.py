@@ -36,7 +36,7 @@ def links_command(path: str, revoke: str | None, as_json: bool, bucket: str, pre
         return
     for link in found:
         most = "" if link.max_files is None else f" of {link.max_files:,}"
-        counted = f"  {link.files:,}{most} files" if link.kind == "upload" else ""
+        counted = f"  {link.files:,}{most} received" if link.kind == "upload" else ""
         click.echo(
             plain(f"{link.id}  {link.kind:<6}  until {link.expires:%Y-%m-%d %H:%M} UTC{counted}  {link.path or '/'}")
         )

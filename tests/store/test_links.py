@@ -118,7 +118,7 @@ def test_listing_and_the_command(app: Flask, mongo: PyMongo, store: Bucket) -> N
     assert [(line.split()[0], line.split()[-1]) for line in lines] == [
         *((inbox.id, "inbox/"), (below.id, "inbox/a/"), (other.id, "photos/"))
     ]
-    assert "0 of 5 files" in lines[0]
+    assert "0 of 5 received" in lines[0]
     done = cli.invoke(args=["gridfs", "links", "--revoke", inbox.id])
     assert (done.exit_code, done.output) == (0, "")
     assert cli.invoke(args=["gridfs", "links", "--revoke", "unknown"]).exit_code == 2

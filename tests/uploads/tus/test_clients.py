@@ -262,3 +262,16 @@ def test_uppy_with_a_link_alone_from_another_origin(browser: Browser, links: Lin
     page.close()
     text = b"1234567890" * 100_000
     assert links.take() == [("film.mp4", text), ("inbox/*/h\xe9.txt", text), ("inbox/*/h\xe9.txt", text)]
+
+
+def test_the_upload_url_of_the_docs(browser: Browser, links: Links) -> None:
+    page = browser.new_page()
+    page.goto(links.address.replace("127.0.0.1", "localhost") + "/ping")
+    script = named("upload-url-script").replace("https://files.example.com", links.address)
+    script = script.replace('(await fetch("/api/avatar", { method: "POST" })).json()', "({ url: urls.shift() })")
+    sends = 'await upload(new File(["png"], "a.png")), await upload(new File(["2"], "a.png")).catch(String)'
+    url = links.new("/url/avatars/ann.png").removeprefix(links.address)
+    stored, refused = page.evaluate(f"async (urls) => {{ {script} return [{sends}]; }}", [url, url])
+    page.close()
+    assert (stored["filename"], refused) == ("avatars/ann.png", "Error: This link has been used up.")
+    assert links.take() == [("avatars/ann.png", b"png")]
