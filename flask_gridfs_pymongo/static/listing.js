@@ -22,6 +22,8 @@ document.addEventListener("uploads:done", async () => {
     for (const box of boxes(fresh[index])) box.checked = selected.has(box.value);
     enhance(fresh[index]);
   }
+  const [told, now] = [document, page].map((one) => [...one.querySelectorAll(".space")]);
+  for (const [index, space] of told.entries()) space.textContent = now[index]?.textContent;
   document.dispatchEvent(new Event("uploads:shown"));
 });
 document.addEventListener("uploads:shown", prepare);

@@ -351,6 +351,18 @@ def test_what_is_left_is_told_before_an_upload(opened: Open, mongo: PyMongo) -> 
     assert (page.status_code, "1024 of 3072 bytes are used" in page.text) == (507, True)
 
 
+def test_who_has_a_link_learns_no_numbers(opened: Open, mongo: PyMongo, app: Flask) -> None:
+    web = opened()
+    save(mongo, "ann/a", 600)
+    with app.test_request_context():
+        adding, reading = mongo.upload_link("ann/inbox/", max_files=1), mongo.share_link("ann/")
+    for refused in (web.put(f"{adding}/b", data=bytes(401)), web.post(adding, data=form((bytes(401), "b")))):
+        assert (refused.status_code, "600" in refused.text, "prefix" in refused.text) == (507, False, False)
+    assert web.put(f"{adding}/b", data=bytes(400)).status_code == 201  # the link has its place still
+    assert "are left" not in web.get(adding, headers=HTML).text
+    assert "quota" not in web.get(reading, headers=JSON).json
+
+
 def test_a_refusal_is_reported(opened: Open, mongo: PyMongo, app: Flask) -> None:
     told: list[tuple[int, str | None]] = []
 
