@@ -59,12 +59,7 @@ class Versions:
         self.in_order = self._strict.in_order
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
-        """Return a version of *filename*, or None: 0 the first, 1 the second, -1 the newest, -2 the one before it.
-
-        Versions that have expired are not found; if the newest one has expired, none is.
-
-        :param first_chunk: also fetch the first chunk if that takes no further round trip
-        """
+        """See :meth:`.Bucket.find`."""
         check_name(filename)
         if version == -1:
             return unless_expired(self._surely(lambda files: self._newest(files, filename, first_chunk)))
@@ -146,7 +141,7 @@ class Versions:
         return int(retry(files, lambda: files.count_documents(named(filename), **options)))
 
     def number(self, file: StoredFile) -> int:
-        """Return the number of *file* among the versions of its name: 0 is the first one."""
+        """See :meth:`.Bucket.number`."""
         return retry(self.collections.files, lambda: self._strict.number(file))
 
     def before(self, filename: str, number: int | None = None, limit: int = 100) -> list[Version]:
@@ -227,11 +222,7 @@ class Versions:
         return retry(files, lambda: of_many(files, filenames, fields))
 
     def dates(self, prefix: str, limit: int) -> tuple[list[tuple[str, datetime]], str | None]:
-        """Return the names that begin with *prefix* and the dates of their versions, without those that have expired.
-
-        :param limit: versions to read, in the order of names
-        :return: also the last name that was read, if there may be more
-        """
+        """See :meth:`.Bucket.dates`."""
         files, now, end = self.collections.files, self.collections.clock.now(), successor(prefix)
         wanted = {"filename": {"$gte": prefix, **({"$lt": end} if end else {})}}
         order: dict[str, Any] = {"sort": [("filename", ASCENDING)], "limit": limit, "batch_size": limit + 1}

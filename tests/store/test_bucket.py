@@ -166,7 +166,7 @@ def test_versions_are_counted_up_to_a_limit(store: Bucket) -> None:
 
 
 def test_pages_go_to_the_end(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_gridfs_pymongo.store.bucket._PAGE", 2)
+    monkeypatch.setattr("flask_gridfs_pymongo.store.reading._PAGE", 2)
     names = ["a/1", "a/2", "a/3", "b/1", "c"]
     for name in names:
         put(store, name, b"")

@@ -231,7 +231,7 @@ class TestTrouble:
         uploads = client()
         for most, status in ((5, 200), (4, 413)):
             monkeypatch.setattr(archive, "MAX_FILES", most)
-            monkeypatch.setattr("flask_gridfs_pymongo.store.bucket._PAGE", 2)
+            monkeypatch.setattr("flask_gridfs_pymongo.store.reading._PAGE", 2)
             assert uploads.get("/uploads/?zip").status_code == status
 
 
