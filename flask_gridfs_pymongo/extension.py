@@ -260,9 +260,6 @@ class PyMongo:
         **options: Any,
     ) -> StoredFile:
         check_type("filename", filename, str)
-        check_type("content_type", content_type, str, NoneType)
-        check_type("metadata", fields.get("metadata"), Mapping, NoneType)
-        check_type("max_size", options.get("max_size"), int, NoneType)
         accepted = None if types is None else Types(types)
         if not isinstance(fileobj, PathLike) and not callable(getattr(fileobj, "read", None)):
             raise TypeError(f"fileobj must be a path or have a read() method, not {type(fileobj).__name__}")
@@ -309,13 +306,8 @@ class PyMongo:
         def save(filename: str, fileobj: Any) -> StoredFile:
             return self._save(self.bucket(base, db), filename, fileobj, types=types, max_size=max_size)
 
-        def documents() -> Any:
-            return self.db[collection]
-
-        def app() -> Flask:
-            return app_of(self._apps)
-
-        return Attachment(app, partial(self.bucket, base, db), save, documents, field, blueprint)
+        app, bucket = partial(app_of, self._apps), partial(self.bucket, base, db)
+        return Attachment(app, bucket, save, lambda: self.db[collection], field, blueprint)
 
     def uploads_url(
         self,

@@ -98,15 +98,12 @@ def _check_early(request: Request, bucket: Bucket, filename: str, check: _Check)
         check(bucket.newest(filename))
 
 
-def save_copy(
-    options: Rules, file: StoredFile, filename: str, check: _Check, note: Mapping[str, Any] | None = None
-) -> StoredFile:
+def save_copy(options: Rules, file: StoredFile, filename: str, check: _Check) -> StoredFile:
     """Save a copy of *file*, with its type, fields and metadata, as the newest version of *filename*, which is clean.
 
     :param check: as in :meth:`.Writer.commit`
-    :param note: further fields of the document
     """
-    (copied,) = save_copies(options, [(file, filename, check)], note)
+    (copied,) = save_copies(options, [(file, filename, check)])
     if isinstance(copied, Exception):
         raise copied
     return copied
@@ -121,6 +118,7 @@ def save_copies(
     """Save several copies as :func:`save_copy` does, in batches; return for each the copy, or the error.
 
     :param copies: the file, the new name and the check of each
+    :param note: further fields of the documents
     :param before_checks: called before the checks of each batch
     """
     bucket = options.bucket()
