@@ -38,22 +38,18 @@ def change(options: Options, request: Request, target: Target) -> Response:
     bucket, form = with_trash(options), small_form(request)
     if len(request.args.keys() & {"restore", "delete"}) != 1:
         abort(400, "Give ?trash&restore or ?trash&delete.")
+    after = following(request.args) or urls.index({"trash": ""})
     chosen = _selected(options, bucket, form)
-    for file in chosen:
-        permit(options, "delete", file.filename)
     if "delete" in request.args:
-        return _delete(bucket, chosen, form)
-    return _restore(bucket, chosen, form, merge="merge" in request.args)
+        return _delete(bucket, chosen, form, after)
+    return _restore(bucket, chosen, form, after, merge="merge" in request.args)
 
 
 def question(options: Options, request: Request, target: Target) -> Response:
     """Ask before what ``?discard`` names is deleted for good."""
     pages.check_reachable(options)
     form = MultiDict([("id", key) for key in request.args["discard"].split(",")])
-    chosen = _selected(options, with_trash(options), form)
-    for file in chosen:
-        permit(options, "delete", file.filename)
-    return _question(chosen)
+    return _question(_selected(options, with_trash(options), form))
 
 
 def _selected(options: Options, bucket: Bucket, form: MultiDict[str, str]) -> list[StoredFile]:
@@ -67,6 +63,8 @@ def _selected(options: Options, bucket: Bucket, form: MultiDict[str, str]) -> li
         found = [file for file in known if may_know(options, "delete", file.filename)]
     if not found:
         abort(404, "There is no such file in the trash.")
+    for file in found:
+        permit(options, "delete", file.filename)
     return found
 
 
@@ -86,7 +84,7 @@ def _deleted(options: Options, bucket: Bucket, date: str) -> list[StoredFile]:
             return found
 
 
-def _delete(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str]) -> Response:
+def _delete(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str], after: str) -> Response:
     if pages.is_browser() and "sure" not in form:
         url = urls.index({"trash": "", "discard": ",".join(file.key for file in chosen if file.key)})
         return redirect(url, 303) if len(url) <= MAX_URL_LENGTH else _question(chosen)
@@ -96,7 +94,7 @@ def _delete(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str]) -
     text = ngettext(
         "%(name)s was deleted for good.", "%(num)s files were deleted for good.", len(chosen), name=_name(chosen)
     )
-    return flash.redirect(_after(), text)
+    return flash.redirect(after, text)
 
 
 def _question(chosen: list[StoredFile]) -> Response:
@@ -104,12 +102,7 @@ def _question(chosen: list[StoredFile]) -> Response:
     return pages.page("selected.html", {"files": files, "folders": []}, kept={"trash": ""})
 
 
-def _after() -> str:
-    return following(request.args) or urls.index({"trash": ""})
-
-
-def _restore(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str], *, merge: bool) -> Response:
-    after = _after()
+def _restore(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str], after: str, *, merge: bool) -> Response:
     outcomes = bucket.restore_many([file.id for file in chosen], merge=merge)
     restored = [outcome for _, outcome in outcomes if isinstance(outcome, StoredFile)]
     taken = [file for file, outcome in outcomes if isinstance(outcome, FileExistsError)]

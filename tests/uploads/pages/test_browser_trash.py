@@ -141,6 +141,23 @@ def test_undo_by_mouse_and_by_keyboard(opened: Open, site: Site) -> None:
     assert site.names() == FILES
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_undo_is_seen_wherever_the_page_is_scrolled(opened: Open, site: Site, width: int) -> None:
+    documents = [{"filename": f"{number:02}.bin", "length": 0, "chunkSize": 1} for number in range(60)]
+    site.mongo.db["fs.files"].insert_many(documents)
+    page = opened(viewport={"width": width, "height": 800})
+    page.get_by_role("checkbox", name="Select c.txt").check()
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("button", name="Move to the trash").click()
+    undo = page.get_by_role("button", name="Undo")
+    expect(undo).to_be_in_viewport(ratio=1)
+    assert page.evaluate("scrollY") > 500
+    assert undo.evaluate("""button => {
+        const {x, y, width, height} = button.getBoundingClientRect();
+        return document.elementFromPoint(x + width / 2, y + height / 2) === button;
+    }""")
+
+
 def test_the_page_of_the_trash(opened: Open, site: Site) -> None:
     page = opened(viewport={"width": 1280, "height": 800})
     page.get_by_role("link", name="Show all files").click()

@@ -234,9 +234,10 @@ def test_deleting_for_good_asks_once(visit: Visit) -> None:
 def test_what_follows_is_a_page_of_this_site(visit: Visit, place: str) -> None:
     client = visit()
     delete(client, "a.txt")
-    data = {"id": ids(client, "a.txt", query="trash")}
-    assert client.post(f"/uploads/?trash&restore&next={place}", data=data, headers=HTML).status_code == 400
-    assert names(client) == ["b.txt", "docs/c.txt", "docs/mine.txt"]
+    data = {"id": ids(client, "a.txt", query="trash"), "sure": "yes"}
+    for action in ("restore", "delete"):
+        assert client.post(f"/uploads/?trash&{action}&next={place}", data=data, headers=HTML).status_code == 400
+    assert ids(client, query="trash") == data["id"]
 
 
 def test_each_form_has_the_token_of_the_application(visit: Visit, app: Flask) -> None:
