@@ -137,6 +137,8 @@ _ALIASES = {
         "audio/wav": "audio/vnd.wave audio/wave audio/x-pn-wav audio/x-wav",
         "image/bmp": "image/ms-bmp image/x-bmp image/x-ms-bmp image/x-windows-bmp",
         "image/gif": "image/x-gif",
+        "image/heic": "image/heic-sequence image/x-heic",
+        "image/heif": "image/heif-sequence image/x-heif",
         "image/jpeg": "image/jpe image/jpg image/pjpeg image/x-citrix-jpeg image/x-jpeg image/x-jpg",
         "image/png": "image/apng image/vnd.mozilla.apng image/x-apng image/x-citrix-png image/x-png",
         "image/tiff": "image/tif image/x-tif image/x-tiff",

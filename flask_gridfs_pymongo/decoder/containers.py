@@ -103,6 +103,7 @@ def _segments(source: bytes) -> Iterator[tuple[int, int, int]]:
 # PNG (W3C PNG, third edition)
 _SHOWN = frozenset(b"IHDR PLTE tRNS eXIf".split())
 _COLOURS = frozenset(b"cICP iCCP sRGB gAMA cHRM".split())
+_ANIMATION = frozenset(b"acTL fcTL".split())
 _MAX_PROFILE = 1_000_000  # bytes, which Pillow accepts
 
 
@@ -116,9 +117,16 @@ def _png(source: bytes) -> Prepared:
         content = source[position + 8 : position + 8 + length]
         if kind in (b"IEND", b""):
             break
-        if kind == b"IDAT":
+        if kind == b"fcTL" and data:
+            if b"acTL" not in kept or b"fcTL" in kept or content[4:12] != kept.get(b"IHDR", b"")[:8]:
+                break
+            kept[kind] = content  # the first frame, as the picture before it is only for programs without animation
+            data.clear()
+        elif kind == b"IDAT":
             data.append(content)
-        elif not data and kind in _SHOWN | _COLOURS:
+        elif kind == b"fdAT":
+            data.append(content[4:])
+        elif not data and kind in _SHOWN | _COLOURS | _ANIMATION:
             kept.setdefault(kind, content)
         position += 12 + length
     chunks = [_chunk(kind, content) for kind, content in kept.items() if kind in _SHOWN]

@@ -78,6 +78,7 @@ def samples() -> Iterator[tuple[str, str, bytes]]:
         for cut in (1, 2, 30) if form != "AVIF" else ():
             yield f"{form} without {cut} bytes", kind, whole[:-cut]
         yield f"{form} with a film", kind, whole + random.Random(1).randbytes(100_000)
+    yield "PNG that is no frame", "image/png", encoded(image, "PNG", default_image=True, **frames)
     jpeg, png, avif = encoded(image, "JPEG"), encoded(image), encoded(image, "AVIF")
     for points in itertools.product((1, 2, 9, 12), (4, 8, 13, 16)):
         meant = avif.replace(b"nclx" + struct.pack(">HH", 1, 13), b"nclx" + struct.pack(">HH", *points))

@@ -340,6 +340,14 @@ class TestWhatDoesNotCount:
         rest = chunk(b"IDAT", source[data + 300 : -16])
         assert self.same(source[: data - 4] + split + rest + source[-12:], source)
 
+    def test_a_picture_for_programs_without_animation_is_no_frame(self) -> None:
+        still, first, second = (Image.new("RGB", (60, 40), colour) for colour in (RED, GREEN, BLUE))
+        options: dict[str, Any] = {"save_all": True, "append_images": [first, second]}
+        hidden = encoded(still, "PNG", default_image=True, **options)
+        for source, colour in ((encoded(still, "PNG", **options), RED), (hidden, GREEN)):
+            assert shown(source).getpixel((9, 9)) == (*colour, 255)
+        assert shown(hidden.replace(b"acTL", b"acTx")).getpixel((9, 9)) == (*RED, 255)
+
     @pytest.mark.parametrize(
         ("form", "options", "share"),
         [
