@@ -18,6 +18,18 @@ from ..service.texts import Message
 from ..store import Bucket, StoredFile, ids
 from .target import Target
 
+_MAX_LENGTHS = {"q": 100, "prefix": 1000}  # characters
+
+
+def text(args: Mapping[str, str], name: str) -> str:
+    """Read ``?q`` or ``?prefix``: what names contain, or begin with; empty if there is none."""
+    value, limit = args.get(name, ""), _MAX_LENGTHS[name]
+    if len(value) > limit or "\0" in value:
+        abort(
+            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=limit)
+        )
+    return value
+
 
 def number(value: str | None, name: str) -> int | None:
     """Read a whole number of at most 64 bits; None if there is no *value*.

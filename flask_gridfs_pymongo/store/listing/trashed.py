@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 from ..collections import Documents
 from ..indexes import TRASH
-from ..integrity import is_utf8
 from ..model import in_order
 from ..strict import IN_TRASH
 from ..versions import Versions
-from .names import successor
+from .names import octets, successor
 from .page import Budget, Row
 
 _SORTING = TRASH.keys[:2]
+_MAX_NAME = 2000  # bytes: gunicorn accepts a request line of 4,094
 
 
 class TrashKey(NamedTuple):
@@ -56,11 +56,13 @@ def trashed(
             if file.expired or not shown(file.filename):
                 budget.left()
                 continue
-            # No query can begin after a name that is not text: a page does not end there.
+            # A page does not end with a name after which no query can begin, or that no URL contains.
             if len(rows) >= limit and key is not None:
                 return TrashPage(rows, key)
             rows.append(Row(file, len(documents)))
-            key = TrashKey(documents[0]["trashed"]["at"], name) if isinstance(name, str) and is_utf8(name) else None
+            key = (
+                TrashKey(documents[0]["trashed"]["at"], name) if file.named and len(octets(name)) <= _MAX_NAME else None
+            )
             budget.give_back()
     return TrashPage(rows, None)
 

@@ -20,7 +20,7 @@ from ...service.operations import is_folder
 from ...service.texts import Message, ngettext, size
 from ...service.texts import number as digits
 from ...store import ORDERS, Bucket, Page, Visibility
-from ..arguments import folder, number
+from ..arguments import folder, number, text
 from ..pages import render as pages
 from ..pages import urls
 from ..target import Kind, Target
@@ -30,7 +30,6 @@ _PAGE_SIZE, _MAX_PAGE_SIZE = 100, 1000  # names
 _PROGRAMS_PAGE = 5000  # names: wget, rclone and pip do not follow the link to the next page
 _KEPT = ("q", "prefix", "folder", "order", "view", "flat")
 _MAX_URL_LENGTH = 2000  # characters: gunicorn accepts a request line of 4,094
-_MAX_LENGTHS = {"q": 100, "prefix": 1000}  # characters
 
 
 def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
@@ -92,12 +91,12 @@ def filters(args: MultiDict[str, str], top: str | None, keys: Keys) -> dict[str,
 
     :param top: the folder
     """
-    texts = {name: _text(args, name, limit) for name, limit in _MAX_LENGTHS.items()}
+    texts = {name: text(args, name) for name in ("q", "prefix")}
     try:
         metadata = keys.of_query(args.items(multi=True))
     except ValueError as error:
         abort(400, f"{error}.")
-    return {"prefix": top or texts["prefix"], "part": texts["q"], "metadata": metadata}
+    return {"prefix": top or texts["prefix"], "part": unicodedata.normalize("NFC", texts["q"]), "metadata": metadata}
 
 
 def index_command(bucket: Bucket, args: Mapping[str, str], keys: Keys) -> str:
@@ -158,15 +157,6 @@ def _limit(args: Mapping[str, str], order: str) -> int:
     if limit < 1:
         abort(400, "?limit must be 1 or more.")
     return min(limit, _MAX_PAGE_SIZE)
-
-
-def _text(args: Mapping[str, str], name: str, limit: int) -> str:
-    value = args.get(name, "")
-    if len(value) > limit or "\0" in value:
-        abort(
-            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=limit)
-        )
-    return unicodedata.normalize("NFC", value) if name == "q" else value
 
 
 def _next(

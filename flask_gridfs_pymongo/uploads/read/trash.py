@@ -17,6 +17,7 @@ from ...service.options import Options
 from ...service.rights import may, permit
 from ...service.texts import Message
 from ...store import Bucket, Row, TrashKey, ids, is_utf8
+from ..arguments import folder, text
 from ..pages import render as pages
 from ..pages import urls
 from ..target import Target
@@ -26,14 +27,9 @@ _MAX_LENGTH = 16_000  # characters of a cursor
 
 
 def get(options: Options, request: Request, target: Target) -> Response:
-    """Send a page of the trash; ``?prefix`` is what the names began with."""
+    """Send a page of the trash; the names began with the folder of the URL, or with ``?prefix``."""
     pages.check_reachable(options)
-    bucket, prefix = with_trash(options), request.args.get("prefix", "")
-    if len(prefix) > _MAX_LENGTH or "\0" in prefix:
-        abort(
-            400,
-            Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name="prefix", count=1000),
-        )
+    bucket, prefix = with_trash(options), folder(target) or text(request.args, "prefix")
     found = bucket.trash(prefix, _after(bucket, request.args), _PAGE_SIZE, shown=partial(may, options, "delete"))
     following = None
     if found.next is not None:

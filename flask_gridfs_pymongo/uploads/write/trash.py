@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from flask import Request, abort, redirect, request
 from werkzeug.datastructures import MultiDict
@@ -72,12 +71,12 @@ def _deleted(options: Options, bucket: Bucket, date: str) -> list[StoredFile]:
     """Return what the client deleted at this time, and may delete."""
     try:
         at = datetime.fromisoformat(date)
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         abort(400, "deleted must be the date of a deletion, as in trashed.at.")
-    options_of_page: dict[str, Any] = {"at": at if at.tzinfo else at.replace(tzinfo=UTC)}
     user, found, after = user_of(options, request), list[StoredFile](), None
     while True:
-        page = bucket.trash("", after, _PAGE_SIZE, shown=partial(may, options, "delete"), **options_of_page)
+        page = bucket.trash("", after, _PAGE_SIZE, at=at, shown=partial(may, options, "delete"))
         found += [row.file for row in page.rows if row.file.trashed and row.file.trashed.by == user]
         after = page.next
         if after is None or len(found) >= MAX_FILES:
