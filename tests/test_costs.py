@@ -107,7 +107,9 @@ def counted(app: Flask, uri: str) -> Iterator[tuple[FlaskClient, list[str]]]:
     """A client of ``/uploads`` that has sent an upload of each kind, and the commands from then on."""
     commands = Commands()
     mongo = PyMongo(app, uri=uri, event_listeners=[commands])
-    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone, metadata=["title"]))
+    app.register_blueprint(
+        mongo.uploads_blueprint(url_prefix="/uploads", authorize=everyone, metadata=["title"], upload_links=True)
+    )
     http = app.test_client()
     for name in ("taken", "taken", "renamed", "copied", "deleted"):
         http.put(f"/uploads/{name}", data=b"content")
@@ -128,6 +130,11 @@ def created(http: FlaskClient, body: bytes = b"") -> str:
 
 def ids_of(http: FlaskClient, *names: str) -> list[str]:
     return [http.get(f"/uploads/{name}?details", headers=JSON).json["id"] for name in names]
+
+
+def linked(http: FlaskClient) -> str:
+    """Make a link for uploads; returns its URL."""
+    return http.post("/uploads/?links").json["url"]
 
 
 def nothing(http: FlaskClient) -> None:
@@ -152,6 +159,12 @@ TRIPS: dict[str, tuple[int, Callable[..., TestResponse], Callable[[FlaskClient],
     "form": (3, lambda http: http.post("/uploads/", data=form((b"x", "new"))), nothing),
     "form of ten": (12, lambda http: http.post("/uploads/", data=form(*((b"x", str(n)) for n in range(10)))), nothing),
     "form, a name": (3, lambda http: http.post("/uploads/new", data=form((b"x", "x"))), nothing),
+    "PUT by a link": (3 + 3, lambda http, url: http.put(f"{url}/new", data=b"x"), linked),
+    "form of ten by a link": (
+        12 + 3,  # to find the link, to take its places, and to count the files
+        lambda http, url: http.post(url, data=form(*((b"x", str(n)) for n in range(10)))),
+        linked,
+    ),
     "DELETE of several": (
         4 + 2,  # to find the two that are named
         lambda http, ids: http.post("/uploads/?delete", data={"id": ids}),

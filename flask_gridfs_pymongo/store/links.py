@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -196,21 +196,21 @@ class Links:
             return True
         return self._resolve_old(document) and self._changed(free, change)
 
-    def settle(self, link: Link, ids: Iterable[Any]) -> None:
+    def settle(self, link: Link, ids: Sequence[Any]) -> None:
         """Count the files *ids*, whose places were taken: they are stored."""
-        for file_id in ids:
-            self._release(link.id, file_id, {"files": 1})
+        self._release(link.id, ids, "files")
 
     def resolve(self, link_id: str, ids: Sequence[Any]) -> None:
         """Count those of the files *ids* that are stored, and give the places of the others back."""
         selection = {"_id": {"$in": [*ids]}}
         stored = {found["_id"] for found in retry(self._files, lambda: [*self._files.find(selection, {"_id": 1})])}
-        for file_id in ids:
-            self._release(link_id, file_id, {"files": 1} if file_id in stored else {"left": 1})
+        self._release(link_id, [file_id for file_id in ids if file_id in stored], "files")
+        self._release(link_id, [file_id for file_id in ids if file_id not in stored], "left")
 
-    def _release(self, link_id: str, file_id: Any, counted: Mapping[str, int]) -> None:
-        taken = {"_id": link_id, "taken.id": file_id}
-        self._changed(taken, {"$pull": {"taken": {"id": file_id}}, "$inc": counted})
+    def _release(self, link_id: str, ids: Sequence[Any], counter: Literal["files", "left"]) -> None:
+        if ids:
+            taken = {"_id": link_id, "taken.id": {"$all": ids}}
+            self._changed(taken, {"$pull": {"taken": {"id": {"$in": ids}}}, "$inc": {counter: len(ids)}})
 
     def _resolve_old(self, document: Mapping[str, Any]) -> bool:
         """Resolve the places that processes left behind; return whether there were any."""

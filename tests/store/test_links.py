@@ -69,7 +69,8 @@ def test_places_of_what_is_not_stored_are_given_back(store: Bucket, monkeypatch:
     later(monkeypatch, minutes=11)  # the process was killed: one file is stored, the other one never will be
     assert state(store, link) == (1, "valid")
     assert store.links.take(link, [lost])
-    store.links.settle(link, [lost, lost])
+    store.links.settle(link, [lost])
+    store.links.settle(link, [lost])  # repeated
     assert state(store, link) == (2, "used up")
 
 

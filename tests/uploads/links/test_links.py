@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_saved
-from flask_gridfs_pymongo.store import Bucket, Link
+from flask_gridfs_pymongo.store import Bucket, IndexConflict, Link, Unconfirmed
 from flask_gridfs_pymongo.store.clock import Clock
 
 from ...conftest import HTML, JSON, form, put
@@ -475,3 +475,53 @@ def test_urls_that_the_application_builds_are_not_below_the_link(make: Make, mon
     assert len(built) == 6
     assert not any("~" in url for url in built)
     assert [client.get(built[place]).data for place in (2, 5)] == [b"1", b"1"]
+
+
+def test_a_commit_that_fails_gives_its_places_back(
+    make: Make, mongo: PyMongo, store: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make(inspect=lambda file, read: meanwhile and put(store, meanwhile.pop(), b"other"))
+    meanwhile, url, link = ["a.txt"], mongo.upload_url("a.txt"), mongo.upload_link("inbox/", max_files=2)
+    assert client.put(url, data=b"1", headers={"If-None-Match": "*"}).status_code == 412  # at the commit
+    assert client.put(url, data=b"1").status_code == 201
+    two, whole = [(b"1", "a"), (b"2", "b")], Bucket.commit_many
+    for error, status in ((IndexConflict("no"), 409), (Unconfirmed("perhaps"), 503)):
+        monkeypatch.setattr(Bucket, "commit_many", lambda self, uploads, error=error: [error, error])
+        assert client.post(link, data=form(*two)).status_code == status
+    monkeypatch.setattr(Bucket, "commit_many", whole)
+    assert client.post(link, data=form(*two)).status_code == 410  # they may be stored
+    later(monkeypatch, 11 * 60)
+    assert client.post(link, data=form(*two)).status_code == 201
+    assert client.post(link, data=form(*two)).status_code == 410
+
+
+def test_a_link_belongs_to_its_tenant(app: Flask, mongo: PyMongo) -> None:
+    app.secret_key = "secret"
+    app.register_blueprint(
+        mongo.uploads_blueprint(
+            url_prefix="/<user>/files", base=lambda: (request.view_args or {})["user"], authorize=nobody
+        )
+    )
+
+    @app.get("/<user>/links")
+    def make_links(user: str) -> list[str]:
+        return [mongo.upload_link("in/", user=user), mongo.upload_url("a", user=user)]
+
+    client = app.test_client()
+    for url in client.get("/ann/links").json:
+        assert url.startswith("/ann/files/~")
+        upload = f"{url}/b" if len(url) < 60 else url
+        assert client.put(upload.replace("/ann/", "/bob/"), data=b"1").status_code == 404
+        begun = begin(client, url, 1).headers["Location"]
+        assert client.head(begun.replace("/ann/", "/bob/"), headers=TUS).status_code == 404
+        assert patch(client, begun, 0, b"1").status_code == 204
+    assert mongo.db["ann.links"].count_documents({}) == 2
+    assert mongo.db["ann.files"].count_documents({}) == 2
+    assert mongo.db["bob.files"].count_documents({}) == 0
+
+
+def test_also_where_everything_is_public(make: Make, mongo: PyMongo, store: Bucket) -> None:
+    client = make(public=True, authorize=None, keep_versions=1, expire_after=60)
+    assert client.put(f"{mongo.upload_link('')}/a", data=b"1").status_code == 201
+    (row,) = store.list().rows
+    assert row.file.expires_at is not None
