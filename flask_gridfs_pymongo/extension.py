@@ -407,7 +407,9 @@ class PyMongo:
         :raises TypeError, ValueError: naming the argument that is wrong
         """
         limits: dict[str, Any] = {"max_size": max_size, "max_files": max_files, "types": types}
-        link = manage.make(options_of(name), name, folder, expires_in=expires_in, maker=maker, **limits)
+        options = options_of(name)
+        manage.url_of(name, "", **variables)  # before anything is stored
+        link = manage.make(options, name, folder, expires_in=expires_in, maker=maker, **limits)
         return manage.url_of(name, link.token, **variables)
 
     def share_link(
@@ -427,7 +429,9 @@ class PyMongo:
         :raises TypeError, ValueError: naming the argument that is wrong
         :raises werkzeug.exceptions.NotFound: if there is no such file
         """
-        return share.url_of(name, share.make(options_of(name), name, path, expires_in, maker), **variables)
+        options = options_of(name)
+        manage.url_of(name, "", **variables)  # before anything is stored
+        return share.url_of(name, share.make(options, name, path, expires_in, maker), **variables)
 
     @takes(Options)
     def uploads_blueprint(self, *args: Any, **options: Any) -> UploadsBlueprint:

@@ -170,10 +170,10 @@ class Types:
     """
 
     def __init__(self, patterns: Collection[str]) -> None:
-        if isinstance(patterns, str):
-            raise TypeError("types must be a list of media types, not one str")
+        if isinstance(patterns, str) or not isinstance(patterns, Collection):
+            raise TypeError(f"types must be a list of media types, not one {type(patterns).__name__}")
         for pattern in patterns:
-            if not re.fullmatch(r"[a-z0-9.+_-]+/([a-z0-9.+_-]+|\*)|\*/\*", pattern):
+            if not isinstance(pattern, str) or not re.fullmatch(r"[a-z0-9.+_-]+/([a-z0-9.+_-]+|\*)|\*/\*", pattern):
                 raise ValueError(f"types: {pattern!r} is not a media type such as 'image/png' or 'image/*'")
         self._patterns = frozenset(map(meaning, patterns))
 

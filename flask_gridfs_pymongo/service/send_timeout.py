@@ -2,7 +2,7 @@
 
 ::
 
-    blueprint.after_request(partial(bound, 60))
+    blueprint.after_request(lambda response: bound(60, request.path, response))
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from .bodies import connection_of
 _logger = logging.getLogger("flask_gridfs_pymongo")
 
 
-def bound(seconds: float, response: Response) -> Response:
+def bound(seconds: float, path: str, response: Response) -> Response:
     """Limit the time for each piece of a streamed *response*, if the server gives access to its socket.
 
-    :param seconds: for a piece"""
+    :param seconds: for a piece
+    :param path: what is downloaded, for the log
+    """
     connection = connection_of(request)
     if response.direct_passthrough and connection is not None:
-        response.response = _Pieces(response.response, seconds, connection, request.path)
+        response.response = _Pieces(response.response, seconds, connection, path)
     return response
 
 

@@ -164,7 +164,8 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
     if options.resumable:
         blueprint.after_request(tus.mark)
     if options.send_timeout is not None:
-        blueprint.after_request(partial(send_timeout.bound, options.send_timeout))
+        bound = partial(send_timeout.bound, options.send_timeout)
+        blueprint.after_request(lambda response: bound(target_of(request).path, response))
     blueprint.context_processor(lambda: context(options_of(request.blueprint)))
     for global_name, function in _TEMPLATE_GLOBALS.items():
         blueprint.add_app_template_global(function, global_name)

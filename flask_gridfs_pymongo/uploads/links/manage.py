@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Any
 from urllib.parse import urljoin
 
-from flask import Request, abort, url_for
+from flask import Request, abort, current_app, url_for
 from werkzeug.wrappers import Response
 
 from ...http.filenames import clean
@@ -29,8 +29,15 @@ _MAX_LIFETIME = 366 * 86_400
 
 
 def url_of(blueprint: str, token: str, **variables: Any) -> str:
-    """Return the URL of the link with this *token*; *variables* are those of the ``url_prefix``."""
-    return url_for(f"{blueprint}.index", link_token=token, **variables).removesuffix("/")
+    """Return the URL of the link with this *token*; *variables* are those of the ``url_prefix``.
+
+    :raises TypeError: for a variable that the ``url_prefix`` does not have
+    """
+    endpoint = f"{blueprint}.index"
+    for name in variables:
+        if not current_app.url_map.is_endpoint_expecting(endpoint, name):
+            raise TypeError(f"{name} is neither an argument nor a variable of the url_prefix of {blueprint!r}")
+    return url_for(endpoint, link_token=token, **variables).removesuffix("/")
 
 
 def check_made(expires_in: int, maker: str | None = None) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from flask import Flask, abort, request, url_for
 from flask.testing import FlaskClient
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.routing import BuildError
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
@@ -178,6 +180,9 @@ class TestUploadUrl:
             ({"max_size": -1}, "max_size"),
             ({"types": ["png"]}, "types"),
             ({"types": "image/png"}, "types"),
+            ({"types": iter(["image/png"])}, "types"),
+            ({"types": [5]}, "types"),
+            ({"max_sizes": 5}, "max_sizes is neither"),
             ({"name": "none"}, "none"),
         ],
     )
@@ -357,12 +362,18 @@ class TestUploadLink:
             *(({"max_files": value}, "max_files") for value in (0, 2**63, "1")),
             ({"expires_in": 367 * 86400}, "expires_in"),
             ({"maker": 5}, "maker"),
+            ({"max_file": 5}, "max_file is neither"),
+            ({"name": "each"}, "user"),
         ],
     )
-    def test_wrong_arguments(self, make: Make, mongo: PyMongo, arguments: dict[str, Any], problem: str) -> None:
+    def test_wrong_arguments(
+        self, make: Make, mongo: PyMongo, store: Bucket, arguments: dict[str, Any], problem: str
+    ) -> None:
         make()
-        with pytest.raises((ValueError, TypeError), match=problem):
+        make(name="each", url_prefix="/<user>/files")
+        with pytest.raises((ValueError, TypeError, BuildError), match=problem):
             mongo.upload_link(**{"folder": "a/", **arguments})
+        assert store.links.list() == []
 
     def test_not_where_nothing_may_be_changed(self, make: Make, mongo: PyMongo) -> None:
         make(read_only=True)
@@ -439,6 +450,19 @@ def test_pages_of_every_origin_may_use_it_and_a_preflight_needs_no_session(
     ended = client.put(url, data=b"1", headers=fields)
     assert (ended.status_code, ended.headers["Access-Control-Allow-Origin"]) == (410, "null")
     assert client.get("/uploads/").status_code == 401
+
+
+def test_flask_wtf_with_the_blueprint_exempt(make: Make, app: Flask, mongo: PyMongo) -> None:
+    csrf = CSRFProtect(app)
+    client, link = make(), mongo.upload_link("inbox/")
+    fields = {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}
+
+    def send() -> int:
+        return client.put(f"{link}/a", data=b"1", headers=fields, base_url="https://localhost").status_code
+
+    assert send() == 400
+    csrf.exempt(app.blueprints["uploads"])
+    assert send() == 201
 
 
 def test_names_that_look_like_links_are_served(make: Make, store: Bucket) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import product
+from socket import socketpair
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote, urlsplit
@@ -302,6 +303,18 @@ def test_the_token_is_in_no_log_cache_or_referrer(
     assert set(read) == {FOLDER + name for name in FILES}  # by their names in the bucket
 
 
+def test_the_token_is_not_in_the_log_of_a_download_that_stands_still(
+    make: Make, mongo: PyMongo, caplog: pytest.LogCaptureFixture
+) -> None:
+    mongo.save_file("large", io.BytesIO(bytes(600_000)))
+    web, (here, there) = make(send_timeout=0.01), socketpair()
+    with here, there, web.get(mongo.share_link("large"), environ_overrides={"werkzeug.socket": here}) as answer:
+        assert next(answer.response)
+        assert there.recv(1) == b""  # it was ended
+    assert "closing the download of 'large'" in caplog.text
+    assert "~" not in caplog.text
+
+
 def test_a_link_is_for_its_blueprint(make: Make, app: Flask, mongo: PyMongo) -> None:
     fill(mongo)
     web = make()
@@ -336,6 +349,7 @@ def test_variables_of_the_prefix_stay(make: Make, mongo: PyMongo) -> None:
         ({"path": "a/", "expires_in": 10**12}, ValueError, "expires_in must be"),
         ({"path": "a/", "expires_in": "60"}, TypeError, "expires_in must be int"),
         ({"path": "a/", "maker": 5}, TypeError, "maker must be"),
+        ({"path": "a/", "max_files": 5}, TypeError, "max_files is neither"),
         ({"path": "a/", "name": "none"}, ValueError, "no uploads blueprint"),
     ],
     ids=lambda value: str(value)[:30],
