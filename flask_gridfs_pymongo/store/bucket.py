@@ -376,4 +376,4 @@ class Bucket(ReadOnlyBucket):
         """
         check_types(ids=ids)
         groups = together(self._versions, ids)
-        return remove(self.collections, self.variants, [document for group in groups for document in group])
+        return len(remove(self.collections, self.variants, [document for group in groups for document in group]))

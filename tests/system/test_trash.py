@@ -191,10 +191,12 @@ def test_what_nobody_deleted_does_not_go_there(app: Flask, mongo: PyMongo, clien
 
 @with_trash
 def test_the_trash_over_http(mongo: PyMongo, client: Client, told: list[Any]) -> None:
-    denied = {"d"}
+    denied, secret = {"d"}, set[str | None]()
 
     def authorize(action: str, filename: str | None) -> bool:
-        return not (filename in denied and action in ("delete", "read"))
+        return not (filename in denied and action in ("delete", "read")) and (action, filename) not in [
+            ("read", name) for name in secret
+        ]
 
     http = client(authorize=authorize)
     for name in ("a", "b", "b", "c", "d"):
@@ -223,6 +225,11 @@ def test_the_trash_over_http(mongo: PyMongo, client: Client, told: list[Any]) ->
     assert post("restore", id=[str(hidden.key)]).status_code == 404
     assert post("delete", id=[str(hidden.key)]).status_code == 404
     assert post("restore", id=[str(mongo.bucket().find("a").key)]).status_code == 404  # type: ignore[union-attr]
+    secret.add("b")
+    [b, _] = http.get("/uploads/?trash", headers=JSON).json["files"]
+    told_of_it = {"filename", "id", "content_type", "length", "upload_date", "versions", "trashed"}
+    assert {name for name, value in b.items() if value is not None} == told_of_it
+    secret.clear()
     assert post("restore", id=[keys["c"]]).status_code == 409
     both = post("restore", id=[keys["b"], keys["c"]])
     assert both.status_code == 200

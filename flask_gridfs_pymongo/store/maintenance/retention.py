@@ -164,5 +164,5 @@ class Sweep:
         over = [{"trashed.until": {"$lte": now}}, {"metadata.expiresAt": {"$lte": now - RETENTION_GRACE}}]
         found = collections.primary.files.find({**IN_TRASH, "$or": over}, batch_size=_BATCH)
         for documents in batches(found, _BATCH):
-            if self.dry_run or remove(collections, self.bucket.variants, documents):
-                yield from (Gone(versions.stored(document), "trashed") for document in documents)
+            gone = documents if self.dry_run else remove(collections, self.bucket.variants, documents)
+            yield from (Gone(versions.stored(document), "trashed") for document in gone)

@@ -264,23 +264,26 @@ def _found(versions: Versions, newest: StoredFile) -> StoredFile:
     return restored
 
 
-def remove(collections: Collections, variants: Variants, documents: Sequence[Mapping[str, Any]]) -> int:
-    """Delete for good what is in the trash, unless it was restored meanwhile; return how many versions.
+def remove(
+    collections: Collections, variants: Variants, documents: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Delete for good what is in the trash, unless it was restored meanwhile.
 
     :param documents: of versions in the trash
+    :return: those that were deleted, by this or at the same time
     """
-    files, removed = collections.primary.files, 0
-    for start in range(0, len(documents), _BATCH):
-        batch = documents[start : start + _BATCH]
+    files, removed = collections.primary.files, list[Mapping[str, Any]]()
+    for batch in batches(documents, _BATCH):
         ids = [one["_id"] for one in batch]
         own = {**IN_TRASH, "_id": {"$in": ids}, "trashed.at": {"$in": list({one["trashed"]["at"] for one in batch})}}
         retry(files, partial(files.delete_many, own))
         left = {repr(one["_id"]) for one in retry(files, partial(_ids, files, {"_id": {"$in": ids}}))}
-        gone = [file_id for file_id in ids if repr(file_id) not in left]
+        gone = [one for one in batch if repr(one["_id"]) not in left]
         if gone:
-            collections.delete_chunks(gone)
-            variants.forget(*[one["_id"] for one in batch if variants.may_exist(one) and repr(one["_id"]) not in left])
-        removed += len(gone)
+            collections.delete_chunks([one["_id"] for one in gone])
+        if pictures := [one["_id"] for one in gone if variants.may_exist(one)]:
+            variants.forget(*pictures)
+        removed += gone
     return removed
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Request, abort
 from werkzeug.wrappers import Response
 
+from ...mimetype import guess
 from ...service.options import Options
 from ...service.rights import may, permit
 from ...service.texts import Message
@@ -35,7 +36,7 @@ def get(options: Options, request: Request, target: Target) -> Response:
     if found.next is not None:
         query = {"trash": "", "prefix": prefix or None, "format": request.args.get("format")}
         following = urls.index({**query, "cursor": ids.to_text(list(found.next), _options(bucket), _MAX_LENGTH)})
-    return pages.page("trash.html", {"files": [_describe(row) for row in found.rows], "next": following})
+    return pages.page("trash.html", {"files": [_describe(options, row) for row in found.rows], "next": following})
 
 
 def with_trash(options: Options) -> Bucket:
@@ -48,13 +49,17 @@ def with_trash(options: Options) -> Bucket:
     return bucket
 
 
-def _describe(row: Row) -> dict[str, Any]:
-    """Return the JSON for a row; it has no URL, as nothing is sent from the trash."""
-    file, trashed = pages.describe(row.file, versions=row.versions), row.file.trashed
+def _describe(options: Options, row: Row) -> dict[str, Any]:
+    """Return the JSON for a row; it has no URL, as nothing is sent from the trash.
+
+    Of a file that the client may delete, but not read, it tells no more than the question before a deletion.
+    """
+    describe = pages.describe if may(options, "read", row.file.filename) else pages.identify
+    file, trashed = describe(row.file, versions=row.versions), row.file.trashed
     if trashed is not None:
         at, until = (date.astimezone(UTC).isoformat(timespec="milliseconds") for date in trashed[:2])
         file["trashed"] = {"at": at, "until": until, "by": trashed.by}
-    return {**file, "id": row.file.key, "url": None, "permanent_url": None}
+    return {"content_type": guess(row.file.filename), **file, "id": row.file.key, "url": None, "permanent_url": None}
 
 
 def _after(bucket: Bucket, args: Mapping[str, str]) -> TrashKey | None:

@@ -41,7 +41,7 @@ def change(options: Options, request: Request, target: Target) -> Response:
     chosen = _selected(options, bucket, form)
     if "delete" in request.args:
         return _delete(bucket, chosen, form, after)
-    return _restore(bucket, chosen, form, after, merge="merge" in request.args)
+    return _restore(options, bucket, chosen, form, after, merge="merge" in request.args)
 
 
 def question(options: Options, request: Request, target: Target) -> Response:
@@ -101,7 +101,9 @@ def _question(chosen: list[StoredFile]) -> Response:
     return pages.page("selected.html", {"files": files, "folders": []}, kept={"trash": ""})
 
 
-def _restore(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str], after: str, *, merge: bool) -> Response:
+def _restore(
+    options: Options, bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str], after: str, *, merge: bool
+) -> Response:
     outcomes = bucket.restore_many([file.id for file in chosen], merge=merge)
     restored = [outcome for _, outcome in outcomes if isinstance(outcome, StoredFile)]
     taken = [file for file, outcome in outcomes if isinstance(outcome, FileExistsError)]
@@ -123,9 +125,8 @@ def _restore(bucket: Bucket, chosen: list[StoredFile], form: Mapping[str, str], 
         )
     if not restored:
         abort(404, "There is no such file in the trash.")
-    return pages.json_of(
-        {"files": [pages.describe(file) for file in restored], "taken": [file.filename for file in taken]}
-    )
+    files = [(pages.describe if may(options, "read", file.filename) else pages.identify)(file) for file in restored]
+    return pages.json_of({"files": files, "taken": [file.filename for file in taken]})
 
 
 def _told(restored: list[StoredFile], taken: list[StoredFile], form: Mapping[str, str], after: str) -> Response:
