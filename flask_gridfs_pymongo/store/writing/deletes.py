@@ -12,16 +12,12 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from pymongo.errors import WriteConcernError
-
-from ..collections import Collections, Documents
-from ..errors import Unconfirmed
+from ..collections import Collections
 from ..model import TYPE_FIELDS, StoredFile
-from ..retry import retry
 from ..variants import Variants
 from ..versions import Versions, up_to
 from .changes import finish_renames_of, with_older
-from .trash import Deletion, into_trash, staying
+from .trash import Deletion, counted, into_trash, staying
 
 _BATCH = 100  # files
 
@@ -91,17 +87,8 @@ def _delete(
 
 
 def _delete_batch(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
-    files: Documents = collections.files
     selection = {"_id": {"$in": ids}}
-
-    def again() -> int:
-        files.delete_many(selection)
-        return len(ids)
-
-    try:
-        deleted = retry(files, lambda: int(files.delete_many(selection).deleted_count), on_retry=again)
-    except WriteConcernError as error:
-        raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
+    deleted = counted(collections, ids, lambda: int(collections.files.delete_many(selection).deleted_count))
     if deleted:
         collections.delete_chunks(ids)
         if pictures:

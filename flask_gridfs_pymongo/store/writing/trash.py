@@ -12,7 +12,7 @@ the place that it takes, so that of an upload and a restore at the same time one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -68,19 +68,28 @@ def into_trash(
     selection = {"_id": {"$in": ids}, **NOT_IN_TRASH}
     # Another tool may have an array there, into whose elements $set would write.
     change: list[dict[str, Any]] = [{"$project": {"trashed": 0}}, {"$set": {"trashed": trashed}}, _NAME_GONE]
-
-    def again() -> int:
-        files.update_many(selection, change)
-        return len(ids)
-
     try:
-        return retry(files, lambda: int(files.update_many(selection, change).modified_count), on_retry=again)
+        return counted(collections, ids, lambda: int(files.update_many(selection, change).modified_count))
     except DuplicateKeyError as error:
         fields = ", ".join((error.details or {}).get("keyPattern", {"filename": 1}))
         raise IndexConflict(
             f"the unique index on {fields} of {files.name} refuses a second file without a name, as in the trash: "
             "create it with partialFilterExpression={'filename': {'$exists': True}}"
         ) from error
+
+
+def counted(collections: Collections, ids: Sequence[Any], delete: Callable[[], int]) -> int:
+    """Return what *delete* returns; after a retry all *ids* count, as the first attempt may have deleted them.
+
+    :raises Unconfirmed: if the server does not confirm it
+    """
+
+    def again() -> int:
+        delete()
+        return len(ids)
+
+    try:
+        return retry(collections.files, delete, on_retry=again)
     except WriteConcernError as error:
         raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
 
