@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+Open = Callable[..., "Page"]
 
 
 def note_errors(page: Page, errors: list[str]) -> None:
@@ -17,11 +20,18 @@ def note_errors(page: Page, errors: list[str]) -> None:
 NAMES = ".listing .name"
 
 
-def shows(page: Page, names: list[str]) -> None:
+def listed(page: Page, *names: str) -> None:
     """Wait until the listing has these names: a page that a click leads to is there, but not yet all of it."""
     from playwright.sync_api import expect
 
-    expect(page.locator(NAMES)).to_have_text(names)
+    expect(page.locator(NAMES)).to_have_text(list(names))
+
+
+def said(page: Page, text: str) -> None:
+    """Wait until the page says that something was done."""
+    from playwright.sync_api import expect
+
+    expect(page.get_by_role("status").filter(has_text=text)).to_be_visible()
 
 
 _CONTRASTS = """root => {

@@ -1,13 +1,15 @@
-"""Pages in a browser, whose context a test may give options of its own."""
+"""Pages in a browser. A module may replace the *options* of its contexts, and say which errors its tests *provoke*."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ...helpers.pages import note_errors
+from ...helpers.pages import Open, note_errors
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -20,9 +22,17 @@ def options() -> dict[str, Any]:
 
 
 @pytest.fixture
-def complaints() -> list[str]:
+def provoked() -> str:
+    """A pattern of errors on the console that a test provokes; by default of none."""
+    return "(?!)"
+
+
+@pytest.fixture
+def complaints(provoked: str) -> Iterator[list[str]]:
     """What the console may not say: errors, also of the Content-Security-Policy."""
-    return []
+    found: list[str] = []
+    yield found
+    assert [text for text in found if not re.search(provoked, text)] == []
 
 
 @pytest.fixture
@@ -38,4 +48,19 @@ def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
     note_errors(page, complaints)
     yield page
     page.close()
-    assert complaints == []
+
+
+@pytest.fixture
+def opened(browser: Browser, site: Any, complaints: list[str]) -> Iterator[Open]:
+    """``opened(option=value)`` is the listing of the module's *site*, in a context with these options."""
+    with ExitStack() as contexts:
+
+        def show(**options: Any) -> Page:
+            context = contexts.enter_context(browser.new_context(**options))
+            context.set_default_timeout(30_000)
+            page = context.new_page()
+            note_errors(page, complaints)
+            page.goto(f"{site.address}/files/")
+            return page
+
+        yield show

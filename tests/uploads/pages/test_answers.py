@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 from flask_gridfs_pymongo import PyMongo
 
 from ...conftest import HTML, JSON, Client, everyone, form, serving
-from ...helpers.pages import note_errors, shows
+from ...helpers.pages import listed
 from ...helpers.pictures import encoded
 
 
@@ -58,14 +58,13 @@ def _empty(site: Site) -> None:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    errors: list[str] = []
-    with browser.new_context(has_touch=True) as context:
-        context.set_default_timeout(30_000)
-        page = context.new_page()
-        note_errors(page, errors)
-        yield page
-    assert [error for error in errors if not re.search("40[49]", error)] == []
+def options() -> dict[str, Any]:
+    return {"has_touch": True}
+
+
+@pytest.fixture
+def provoked() -> str:
+    return "40[49]"
 
 
 def test_an_archive_holds_what_the_page_counts(client: Client, mongo: PyMongo) -> None:
@@ -136,7 +135,7 @@ def test_the_history_after_questions_and_selections(page: Page, site: Site) -> N
     site.mongo.db["fs.files"].delete_one({"filename": "b.txt"})  # in another tab
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("status")).to_have_text("1 file was deleted. 1 no longer exists.")
-    shows(page, ["c.txt"])
+    listed(page, "c.txt")
     page.get_by_role("checkbox", name="Select c.txt").check()
     page.get_by_role("button", name="Move…").click()
     page.get_by_role("button", name="Move here").click()
@@ -155,7 +154,7 @@ def test_back_from_a_form_that_failed(page: Page, site: Site) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("a.txt")
     expect(page.get_by_label("New name")).to_have_value("b.txt")
     page.go_back()  # a page, not the browser's question
-    shows(page, ["a.txt", "b.txt"])
+    listed(page, "a.txt", "b.txt")
     page.get_by_role("link", name="a.txt").click()  # over the listing it is told there
     page.get_by_text("Rename, move or copy…").click()
     page.get_by_label("New name").fill("b.txt")

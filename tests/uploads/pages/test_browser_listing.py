@@ -19,7 +19,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.uploads.pages.icons import icon_name
 
 from ...conftest import HTML, JSON, Client, everyone, serving
-from ...helpers.pages import NAMES, shows
+from ...helpers.pages import NAMES, listed
 from ...helpers.pictures import PNG
 
 FILES = {
@@ -72,11 +72,11 @@ def filled(site: Site) -> None:
 class TestTheListing:
     def test_folders_come_first_and_all_files_are_one_click_away(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/")
-        shows(page, ["photos/", "notes.txt", "page.html", "paper.pdf"])
+        listed(page, "photos/", "notes.txt", "page.html", "paper.pdf")
         expect(page.locator(".summary")).to_contain_text("1 folder, 3 files, 16 bytes")
         expect(page.get_by_role("searchbox")).to_have_count(1)
         page.get_by_role("link", name="Show all files").click()
-        shows(page, sorted(FILES))
+        listed(page, *sorted(FILES))
         page.locator(".menu", has_text="Order").locator("summary").click()
         page.get_by_label("Order").get_by_role("link", name="Size").click()
         page.wait_for_url("**order=size*")
@@ -86,26 +86,26 @@ class TestTheListing:
         for direction, expected in (("ascending", sorted(FILES)), ("descending", sorted(FILES)[::-1])):
             page.get_by_role("columnheader", name="Name").get_by_role("link").click()
             expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", direction)
-            shows(page, expected)
+            listed(page, *expected)
         page.get_by_role("columnheader", name="Type").get_by_role("link").click()
         page.wait_for_url("**order=type*")
         page.get_by_role("link", name="Show folders").click()
         expect(page.locator(".listing .name").first).to_have_text("photos/")
         page.get_by_role("link", name="photos/").click()
-        shows(page, ["2026/", "d.txt"])
+        listed(page, "2026/", "d.txt")
 
     def test_the_order_goes_along_into_folders_and_back(self, page: Page, site: Site) -> None:
         page.goto(f"{site.address}/files/?view=table")
         page.get_by_role("columnheader", name="Name").get_by_role("link").click()
         expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "descending")
-        shows(page, ["photos/", "paper.pdf", "page.html", "notes.txt"])
+        listed(page, "photos/", "paper.pdf", "page.html", "notes.txt")
         page.get_by_role("link", name="photos/").click()
-        shows(page, ["2026/", "d.txt"])
+        listed(page, "2026/", "d.txt")
         page.get_by_role("link", name="2026/").click()
-        shows(page, ["c.png", "b.png", "a.png"])
+        listed(page, "c.png", "b.png", "a.png")
         page.get_by_role("link", name="a.png").click()
         page.get_by_label("Path").get_by_role("link", name="2026").click()
-        shows(page, ["c.png", "b.png", "a.png"])
+        listed(page, "c.png", "b.png", "a.png")
         expect(page.get_by_role("table")).to_be_visible()
 
     def test_view_and_order_are_remembered_and_a_link_shows_what_it_says(self, page: Page, site: Site) -> None:
@@ -113,22 +113,22 @@ class TestTheListing:
         page.get_by_label("View").get_by_role("link", name="Table").click()
         page.get_by_role("columnheader", name="Name").get_by_role("link").click()
         backwards = ["photos/", "paper.pdf", "page.html", "notes.txt"]
-        shows(page, backwards)
+        listed(page, *backwards)
         page.get_by_role("link", name="photos/").click()
-        shows(page, ["2026/", "d.txt"])
+        listed(page, "2026/", "d.txt")
         page.go_back()
-        shows(page, backwards)
+        listed(page, *backwards)
         page.goto(f"{site.address}/files/")
-        shows(page, backwards)
+        listed(page, *backwards)
         expect(page.get_by_role("table")).to_be_visible()
         page.goto(f"{site.address}/files/?view=tiles&order=name")
-        shows(page, ["photos/", *backwards[:0:-1]])
+        listed(page, "photos/", *backwards[:0:-1])
         expect(page.get_by_role("table")).to_have_count(0)
         page.get_by_role("link", name="photos/").click()
-        shows(page, ["2026/", "d.txt"])
+        listed(page, "2026/", "d.txt")
         expect(page.get_by_role("table")).to_have_count(0)
         page.goto(f"{site.address}/files/")
-        shows(page, backwards)  # somebody's link chooses nothing
+        listed(page, *backwards)  # somebody's link chooses nothing
         assert [cookie["path"] for cookie in page.context.cookies()] == ["/files/", "/files/"]
         page.get_by_label("View").get_by_role("link", name="Tiles").click()
         expect(page.get_by_role("table")).to_have_count(0)
@@ -238,7 +238,7 @@ class TestSelecting:
         question.get_by_role("button", name="Delete").click()
         expect(page).to_have_url(place)
         expect(page.get_by_role("status")).to_have_text("2 files were deleted.")
-        shows(page, ["c.png"])
+        listed(page, "c.png")
         assert site.names() == set(FILES) - {"photos/2026/a.png", "photos/2026/b.png"}
 
     def test_several_move_into_a_folder(self, page: Page, site: Site) -> None:
@@ -249,7 +249,7 @@ class TestSelecting:
         page.get_by_label("Folder", exact=True).fill("best/")
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_have_text("2 files were moved.")
-        shows(page, ["c.png"])
+        listed(page, "c.png")
         assert {"best/a.png", "best/b.png"} < site.names()
 
     def test_a_selection_outlives_an_upload(self, page: Page, site: Site) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from flask_gridfs_pymongo import PyMongo
 
 from ...conftest import everyone, serving
-from ...helpers.pages import note_errors
+from ...helpers.pages import Open, listed, said
 
 FILES = ["a.txt", "b.txt", "c.txt", "docs/d.txt"]
 
@@ -54,35 +53,9 @@ def site(serving_site: Site) -> Site:
     return serving_site
 
 
-Open = Callable[..., Page]
-
-
 @pytest.fixture
-def opened(browser: Browser, site: Site) -> Iterator[Open]:
-    """``opened(option=value)`` is the listing in a context with these options."""
-    errors: list[str] = []
-    contexts = []
-
-    def show(**options: Any) -> Page:
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
-        note_errors(page, errors)
-        page.goto(f"{site.address}/files/")
-        return page
-
-    yield show
-    for context in contexts:
-        context.close()
-    assert [error for error in errors if "the server responded with a status of 4" not in error] == []
-
-
-def listed(page: Page, *names: str) -> None:
-    expect(page.locator(".listing .name")).to_have_text(list(names))
-
-
-def said(page: Page, text: str) -> None:
-    expect(page.get_by_role("status").filter(has_text=text)).to_be_visible()
+def provoked() -> str:
+    return "the server responded with a status of 4"
 
 
 def axe(page: Page) -> None:

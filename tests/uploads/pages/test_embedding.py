@@ -16,7 +16,7 @@ from flask_gridfs_pymongo.http.headers import page_policy
 from flask_gridfs_pymongo.http.origin import is_local
 
 from ...conftest import HTML, JSON, Client, everyone, form, if_match, serving
-from ...helpers.pages import shows
+from ...helpers.pages import listed
 
 Template = Callable[[str, str], None]
 
@@ -155,7 +155,7 @@ class TestInAnApplicationsPage:
         page.goto(f"{address}/cv/")
         expect(page.get_by_role("navigation").first).to_have_text("Shop")
         page.get_by_label("Add files").set_input_files({"name": "a\u202eb.txt", "mimeType": "", "buffer": b"x"})
-        shows(page, ["ab.txt"])
+        listed(page, "ab.txt")
         expect(page.get_by_role("status")).to_contain_text("is stored as “ab.txt”.")
         page.close()
 

@@ -30,7 +30,7 @@ from flask_gridfs_pymongo.store.listing import page as listing
 
 from ... import catalogues
 from ...conftest import JSON, ROOT, serving
-from ...helpers.pages import NAMES, shows
+from ...helpers.pages import NAMES, listed
 from ...helpers.pictures import PNG
 
 FILM = ROOT / "flask_gridfs_pymongo" / "serve" / "waves.webm"
@@ -193,7 +193,7 @@ class TestUploads:
         prevented = "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
         assert page.evaluate(prevented) is True
         throttle(-1)
-        shows(page, ["film.mp4"])
+        listed(page, "film.mp4")
         assert page.evaluate(prevented) is False
 
     def test_one_is_canceled_and_sent_again(self, page: Page, site: Site, throttle: Throttle) -> None:
@@ -206,11 +206,11 @@ class TestUploads:
         row.get_by_role("button", name="Cancel").click()
         expect(row.locator(".state")).to_have_text("Canceled")
         expect(row.get_by_role("button", name="Retry")).to_be_focused()
-        shows(page, ["quick.txt"])
+        listed(page, "quick.txt")
         assert site.store().find("slow.bin") is None
         throttle(-1)
         page.keyboard.press("Enter")
-        shows(page, ["quick.txt", "slow.bin"])
+        listed(page, "quick.txt", "slow.bin")
 
     def test_a_killed_connection_is_told_and_retried(self, page: Page, site: Site, complaints: list[str]) -> None:
         page.goto(f"{site.address}/files/")
@@ -221,7 +221,7 @@ class TestUploads:
         expect(page.get_by_role("status")).to_have_text("a.txt: The connection was lost")
         page.unroute("**/files/")
         row.get_by_role("button", name="Retry").click()
-        shows(page, ["a.txt"])
+        listed(page, "a.txt")
         assert [text for text in complaints if "net::ERR_FAILED" not in text] == []  # the browser's own word for it
         complaints.clear()
 
@@ -231,7 +231,7 @@ class TestUploads:
         page.goto(f"{site.address}/files/")
         expect(page.locator(".upload .hint")).to_contain_text("At most 4.8 MiB each.")
         drop(page, {"large": 5_000_001, "..": b"x", "good": b"x"})
-        shows(page, ["good"])
+        listed(page, "good")
         expect(page.locator(".queue .state")).to_have_text(
             ["Larger than the limit of 4.8 MiB", re.compile("choose another one")]
         )
@@ -252,7 +252,7 @@ class TestUploads:
         expect(row.locator(".note")).to_have_text("new version of an existing file")
         throttle(-1)
         expect(page.locator(".files").get_by_role("link", name="4 versions")).to_be_visible()
-        shows(page, ["taken", "taken.txt", "taken.txt.bak"])
+        listed(page, "taken", "taken.txt", "taken.txt.bak")
 
     def test_folders_are_kept(self, page: Page, site: Site, tmp_path: Path) -> None:
         (tmp_path / "trip" / "day 1").mkdir(parents=True)
@@ -264,9 +264,9 @@ class TestUploads:
             page.get_by_text("New", exact=True).click()
             page.get_by_role("button", name="Upload a folder").click()
         chooser.value.set_files(tmp_path / "trip")
-        shows(page, ["trip/", "old.txt"])
+        listed(page, "trip/", "old.txt")
         page.locator(".files").get_by_role("link", name="trip/").click()
-        shows(page, ["day 1/", "a.txt"])
+        listed(page, "day 1/", "a.txt")
         page.locator(".listing").get_by_role("link", name="day 1/").click()
         expect(page.get_by_label("Path").get_by_role("listitem")).to_have_text(["Files", "2026", "trip", "day 1"])
         page.locator(".listing").get_by_role("link", name="b.txt").click()
@@ -374,7 +374,7 @@ class TestBrowsing:
 
     def test_names_that_begin_so(self, page: Page, site: Site, many: int) -> None:
         page.goto(f"{site.address}/many/?prefix=f499")
-        shows(page, [f"f499{last}.bin" for last in range(10)])
+        listed(page, *(f"f499{last}.bin" for last in range(10)))
 
     def test_tiny_pictures_keep_their_size_and_large_ones_fill_the_tile(self, page: Page, site: Site) -> None:
         site.save("large.png", large_png())

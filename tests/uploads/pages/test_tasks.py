@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from flask_gridfs_pymongo import PyMongo
 
 from ...conftest import everyone, serving
-from ...helpers.pages import note_errors
+from ...helpers.pages import Open, listed, said
 from ...helpers.pictures import PNG
 
 
@@ -44,37 +43,6 @@ def site(mongod: str) -> Iterator[Site]:
         yield site
     site.mongo.cx.drop_database("test_tasks")
     site.mongo.cx.close()
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def opened(browser: Browser, site: Site) -> Iterator[Open]:
-    """``opened(option=value)`` is the listing in a context with these options."""
-    errors: list[str] = []
-    contexts = []
-
-    def show(**options: Any) -> Page:
-        contexts.append(browser.new_context(**options))
-        contexts[-1].set_default_timeout(30_000)
-        page = contexts[-1].new_page()
-        note_errors(page, errors)
-        page.goto(f"{site.address}/files/")
-        return page
-
-    yield show
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def listed(page: Page, *names: str) -> None:
-    expect(page.locator(".listing .name")).to_have_text(list(names))
-
-
-def said(page: Page, text: str) -> None:
-    expect(page.get_by_role("status").filter(has_text=text)).to_be_visible()
 
 
 FIRST = ("docs/", "a.png", "b.png", "file 2.txt", "file 10.txt", "notes.txt")
