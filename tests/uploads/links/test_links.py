@@ -20,11 +20,11 @@ from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_saved
-from flask_gridfs_pymongo.store import Bucket, IndexConflict, Link, Unconfirmed
+from flask_gridfs_pymongo.store import Bucket, IndexConflict, Link, Unconfirmed, Writer
 from flask_gridfs_pymongo.store.clock import Clock
 
 from ...conftest import HTML, JSON, form, put
-from ...helpers.tus import TUS, patch
+from ...helpers.tus import TUS, Crash, crash, patch
 
 Make = Callable[..., FlaskClient]
 REFUSED = {"revoked": "This link was revoked.", "expired": "This link has expired."}
@@ -236,6 +236,8 @@ class TestUploadLink:
         assert "inbox" not in page.text
         again = client.get(link, headers=HTML)
         assert action[0] not in again.text
+        refused = client.post(action[0], data=form((b"x" * 11, "d.txt")), headers=HTML)
+        assert (refused.status_code, f'href="{link}/">Back</a>' in refused.text) == (413, True)
         shown = client.post(action[0], data=form((b"1", "<d>.txt")), headers=HTML)
         assert (shown.status_code, "&lt;d&gt;.txt" in shown.text, stored("", b"1")[2] in shown.text) == (
             201,
@@ -508,6 +510,12 @@ def test_a_commit_that_fails_gives_its_places_back(
     meanwhile, url, link = ["a.txt"], mongo.upload_url("a.txt"), mongo.upload_link("inbox/", max_files=2)
     assert client.put(url, data=b"1", headers={"If-None-Match": "*"}).status_code == 412  # at the commit
     assert client.put(url, data=b"1").status_code == 201
+    with monkeypatch.context() as killed:
+        killed.setattr(Writer, "commit", crash)
+        with pytest.raises(Crash):
+            client.put(f"{link}/a", data=b"1")
+    assert client.post(link, data=form((b"1", "a"), (b"2", "b"))).status_code == 410
+    later(monkeypatch, 11 * 60)
     two, whole = [(b"1", "a"), (b"2", "b")], Bucket.commit_many
     for error, status in ((IndexConflict("no"), 409), (Unconfirmed("perhaps"), 503)):
         monkeypatch.setattr(Bucket, "commit_many", lambda self, uploads, error=error: [error, error])
