@@ -37,7 +37,7 @@ def owner_of(options: Rules, request: Request, user: str = "") -> str | None:
 def user_of(options: Rules, request: Request) -> str | None:
     """Return the name of who sends a request: who has logged in to the drive, else ``client_of(request)``, or None."""
     user = request.environ.get("wsgidav.auth.user_name") or (options.client_of and options.client_of(request))
-    return str(user) if user else None
+    return str(user).encode(errors="replace").decode() if user else None  # the database takes only UTF-8
 
 
 def _address(request: Request) -> str | None:

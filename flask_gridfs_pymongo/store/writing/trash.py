@@ -113,9 +113,9 @@ def together(versions: Versions, ids: Sequence[Any]) -> list[_Group]:
         return alone
     keys = list(dict.fromkeys(_key(file.document) for file in named))
     wanted = {
+        **IN_TRASH,
         "trashed.at": {"$in": list({at for at, _ in keys})},
         "trashed.name": {"$in": list({name for _, name in keys})},
-        "filename": None,
     }
     groups: dict[tuple[datetime, str], _Group] = {key: [] for key in keys}
     for document in retry(files, lambda: list(files.find(wanted))):
