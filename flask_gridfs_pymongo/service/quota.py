@@ -131,7 +131,10 @@ def told(options: Rules, folder: str) -> Quota | None:
     """
     if options.quota is None or options.read_only or not may(options, "write", folder):
         return None
-    found = _asked(options, folder)
+    try:
+        found = _asked(options, folder)
+    except HTTPException:  # nothing may be stored there, which an upload is told
+        return None
     if found is None or not folder.startswith(found[0]):
         return None
     quota = _used(options, *found)

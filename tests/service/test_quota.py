@@ -276,7 +276,7 @@ def test_an_impossible_quota_is_an_error_that_names_the_option(
 
 def test_a_quota_may_be_huge_none_or_an_error(opened: Open, mongo: PyMongo, app: Flask) -> None:
     def quota(filename: str) -> tuple[str, int] | None:
-        if filename == "refused":
+        if filename in ("refused", "d/"):
             abort(429)
         if filename == "wrong":
             raise KeyError(filename)
@@ -290,6 +290,8 @@ def test_a_quota_may_be_huge_none_or_an_error(opened: Open, mongo: PyMongo, app:
     assert [web.put(f"/dav/{name}", data=b"1").status_code for name in ("b", "refused", "wrong")] == [201, 429, 500]
     assert stored(mongo) == (3, 3)
     assert web.get("/u/", headers=JSON).json["quota"] == {"prefix": "", "limit": 10**30, "used": 3}
+    assert web.put("/u/d/a", data=b"1").status_code == 201
+    assert "quota" not in web.get("/u/d/", headers=JSON).json
     for option in ("quota", 10**9):
         with pytest.raises(TypeError, match="quota must be a function of"):
             mongo.uploads_blueprint("other", quota=option)
