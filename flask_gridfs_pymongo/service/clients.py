@@ -27,9 +27,11 @@ _SHARED = [
 def owner_of(options: Rules, request: Request, user: str = "") -> str | None:
     """Return a text that stands for the client; None if many clients may look alike.
 
-    It is ``client_of(request)`` if the application gives that, else the *user* who has logged in, else the address.
+    It is ``client_of(request)`` if the application gives that, else the *user* who has logged in, else the address. All
+    who come by one link and look alike are one client.
     """
     client = (user or _address(request)) if options.client_of is None else options.client_of(request)
+    client = options.via if client is None else client
     # Hashed, so that documents name nobody and stay small.
     return None if client is None else hashlib.sha256(str(client).encode(errors="surrogatepass")).hexdigest()
 

@@ -340,6 +340,12 @@ class TestUploadLink:
         assert client.delete(own, headers=TUS).status_code == 204
         assert client.head(own, headers=TUS).status_code == 410
 
+    def test_who_comes_by_one_link_never_takes_all_unfinished_uploads(self, make: Make, mongo: PyMongo) -> None:
+        client, link, other = make(max_uploads=20), mongo.upload_link("inbox/"), mongo.upload_link("inbox/")
+        statuses = [begin(client, link, 5).status_code for _ in range(12)]
+        assert statuses == [201] * 11 + [429]
+        assert begin(client, other, 5).status_code == 201
+
     def test_may_use_is_asked_before_the_body_and_at_the_commit(
         self, make: Make, mongo: PyMongo, store: Bucket
     ) -> None:
