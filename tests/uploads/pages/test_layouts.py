@@ -140,6 +140,7 @@ def show(page: Page, shop: Shop, target: str, sheet: str = "") -> None:
     page.goto(f"{shop.address}{target}")
     for choice in page.locator(".fgp .select-all").all():
         choice.evaluate("box => box.click()")
+    page.wait_for_load_state("networkidle")  # scripts that come late add elements
     page.locator(".fgp details").evaluate_all("all => all.forEach(one => Object.assign(one, {name: '', open: true}))")
 
 
@@ -188,11 +189,9 @@ def test_frameworks(
     """The name of the theme's attribute, and whether the system decides without one."""
     grounds = {"light": "rgb(246, 247, 249)", "dark": "rgb(20, 22, 26)"}
     show(page, shop, target)
-    page.wait_for_load_state("networkidle")  # scripts that come late add elements
     plain = styles(page, OURS)
     page.emulate_media(color_scheme="light")
     show(page, shop, target, f"/npm/node_modules/{sheet}")
-    page.wait_for_load_state("networkidle")
     page.evaluate("document.documentElement.style.fontSize = '16px'")  # sizes follow the layout's
     found = [{**one, "color-scheme": "normal"} for one in styles(page, OURS)]
     assert differences(found, [{**one, "color-scheme": "normal"} for one in plain]) == []
