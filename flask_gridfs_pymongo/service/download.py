@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import closing
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from flask import Request, Response, current_app
 
@@ -69,20 +69,26 @@ def send(
         headers=fields,
         read=partial(bucket.read, file),
     )
-    response_class: Any = current_app.response_class
-    tell = teller(bucket) if request.method == "GET" else None
     url = None
     if bucket.accel and mimetype.is_passive(content_type) and may_hand_over(request, file.length):
         url = bucket.handed_over(file)
-    answer: Response
-    if url is None:
-        answer = respond(request, representation, response_class)
-        if tell is not None and answer.status_code in (200, 206):
-            answer.response = Told(cast("Iterable[bytes]", answer.response), file, tell)
-    else:
+    return _answer(request, bucket, file, representation, url)
+
+
+def _answer(
+    request: Request, bucket: Bucket, file: StoredFile, representation: Representation, url: str | None
+) -> Response:
+    """Answer with the representation, or let nginx do so by its *url*, and tell the application what is read."""
+    response_class: type[Response] = current_app.response_class
+    tell = teller(bucket) if request.method == "GET" else None
+    if url is not None:
         answer = hand_over(representation, url, response_class)
         if tell is not None:
             answer.call_on_close(partial(tell, file, None))
+        return answer
+    answer = respond(request, representation, response_class)
+    if tell is not None and answer.status_code in (200, 206):
+        answer.response = Told(cast("Iterable[bytes]", answer.response), file, tell)
     return answer
 
 
