@@ -88,22 +88,21 @@ def transfer(source: Member, path: str, *, is_move: bool, overwrite: bool, deep:
             raise next(iter(errors.values()))
         adds_versions = isinstance(source, File) or not is_move
         _clear(target, set(targets.values()) if adds_versions else set())
-    filled = {folder for member in allowed if isinstance(member, File) for folder in folders_of(targets[member])}
-    kept = {targets[member] for member in allowed if isinstance(member, Folder)} - filled
-    moves_folder = is_move and isinstance(source, Folder)
-    if moves_folder:
-        kept.add(f"{new}/")  # has the note that it is being filled
-    source.dav.remember(*kept, owner=source.owner)
-    if moves_folder:
-        source.dav.begin_move(source.stored_name, f"{new}/")
-    if is_move:
-        _move(allowed, targets, errors, overwrite=overwrite)
-        if moves_folder and not errors:
-            source.dav.end_move(f"{new}/")
-    else:
-        files = [member for member in allowed if isinstance(member, File)]
+    files = [file for file, _ in arriving]
+    filled = {folder for file in files for folder in folders_of(targets[file])}
+    empty = {targets[member] for member in allowed if isinstance(member, Folder)} - filled
+    if not is_move:
+        source.dav.remember(*empty, owner=source.owner)
         copied = _attempt(allowed, copy_files(files, targets, overwrite=overwrite, made=note(source.dav)), errors)
         source.dav.copy_properties({member.stored_name: targets[member] for member in copied})
+    elif isinstance(source, File):
+        _move(allowed, targets, errors, overwrite=overwrite)
+    else:
+        source.dav.remember(*(empty | {f"{new}/"}), owner=source.owner)
+        source.dav.begin_move(source.stored_name, f"{new}/")
+        _move(allowed, targets, errors, overwrite=overwrite)
+        if not errors:
+            source.dav.end_move(f"{new}/")
     return target is not None, errors
 
 
