@@ -228,7 +228,7 @@ def test_history_needs_write_of_the_one_and_delete_of_the_other(
 def test_a_move_over_a_file_that_broke_off_costs_no_version(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its repetition only deletes what it has copied; another one with the same content is a version."""
 
-    def gone(file: Any) -> None:
+    def gone(file: Any, **options: Any) -> None:
         raise AutoReconnect("gone")
 
     play("ann PUT a one; ann PUT b two")
