@@ -28,6 +28,7 @@ _MODES = {
 }
 # These have a source of their own ($external) and, except PLAIN, need no password.
 _EXTERNAL_MECHANISMS = {"GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", "MONGODB-X509", "PLAIN"}
+_MAX_SECONDS = 10**9  # 31 years
 _PASSWORD_MECHANISMS = {None, "DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"}
 
 
@@ -154,6 +155,13 @@ def _seconds(setting: str, value: Any) -> int:
     return _at_least_zero(setting, int(value.total_seconds()) if isinstance(value, timedelta) else value)
 
 
+def _seconds_from_now(setting: str, value: Any) -> int:
+    seconds = _seconds(setting, value)
+    if seconds > _MAX_SECONDS:  # a date past the year 9999 is none
+        raise ValueError(f"{setting} must be at most {_MAX_SECONDS:,} seconds, not {seconds:,}")
+    return seconds
+
+
 def _location(setting: str, value: Any) -> str:
     if not re.fullmatch("/([A-Za-z0-9._~-]+/)+", _string(setting, value)):
         raise ValueError(f"{setting} must be a path that begins and ends with a slash, such as /_files/, not {value!r}")
@@ -188,7 +196,7 @@ _OUR_SETTINGS: dict[str, tuple[str, _Check]] = {
     "FILE_CACHE_SIZE": ("file_cache_size", _at_least_zero),
     "FILE_CACHE_AGE": ("file_cache_age", _seconds),
     "ACCEL": ("accel", _location),
-    "TRASH": ("trash", _seconds),
+    "TRASH": ("trash", _seconds_from_now),
 }
 _OURS = dict(_OUR_SETTINGS.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -110,6 +111,17 @@ def test_expire_removes_what_is_past_its_time(app: Flask, bin: Bucket) -> None:
     assert "0 expired and 0 superseded versions, and 1 in the trash, deleted (5 bytes)" in line
     assert told == []
     assert names(bin) == ["b"]
+
+
+def test_export_has_it_under_the_name_that_it_had(app: Flask, bin: Bucket, tmp_path: Path) -> None:
+    for content in (b"old", b"new"):
+        put(bin, "a.txt", content)
+        bin.delete("a.txt")
+    put(bin, "a.txt", b"live")
+    assert call(app, "export", str(tmp_path / "all"))[0] == 0
+    files = list((tmp_path / "all" / "files").iterdir())
+    assert {path.read_bytes() for path in files} == {b"old", b"new", b"live"}
+    assert all(path.name.startswith("a") and path.suffix == ".txt" for path in files)
 
 
 def test_rm_without_a_trash_and_unowned(app: Flask, bin: Bucket, mongo: PyMongo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -198,6 +199,10 @@ def test_mongomock_is_given_an_address_that_it_knows() -> None:
         ({"MAX_POOL_SIZE": -1}, ValueError, "MONGO_MAX_POOL_SIZE"),
         ({"MEMORY_CACHE": "16 MB"}, TypeError, "MONGO_MEMORY_CACHE"),
         ({"MEMORY_CACHE": -1}, ValueError, "MONGO_MEMORY_CACHE"),
+        ({"TRASH": "30d"}, TypeError, "MONGO_TRASH"),
+        ({"TRASH": True}, TypeError, "MONGO_TRASH"),
+        ({"TRASH": timedelta(days=-1)}, ValueError, "MONGO_TRASH"),
+        ({"TRASH": timedelta.max}, ValueError, "MONGO_TRASH must be at most"),
         ({"SOCKET_TIMEOUT_MS": "x"}, TypeError, "MONGO_SOCKET_TIMEOUT_MS"),
         ({"CONNECT_TIMEOUT_MS": 1.5}, TypeError, "MONGO_CONNECT_TIMEOUT_MS"),
         ({"SERVER_SELECTION_TIMEOUT_MS": -1}, ValueError, "MONGO_SERVER_SELECTION_TIMEOUT_MS"),
