@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask import Request, abort, request
 from werkzeug.routing import BaseConverter, Map, PathConverter
@@ -114,24 +114,26 @@ def _page(options: Options, request: Request, target: Target) -> Response:
 
 def _add(options: Options, request: Request, target: Target) -> Response:
     """Store the files of a form."""
-    return _receipt(options, store_form(options, request, target))
+    told = _receipt(options, store_form(options, request, target))
+    if not pages.is_browser():
+        return pages.created(told, None)
+    page = pages.page("link.html", told, visit=secrets.token_urlsafe(12))
+    page.status_code = 201
+    return page
 
 
 def _put(options: Options, request: Request, target: Target) -> Response:
     """Store the body."""
-    return _receipt(options, [store_body(options, request, target).file])
+    return pages.created(_receipt(options, [store_body(options, request, target).file]), None)
 
 
-def _receipt(options: Options, files: Sequence[StoredFile]) -> Response:
+def _receipt(options: Options, files: Sequence[StoredFile]) -> dict[str, Any]:
     """Tell what was stored, by the names that its sender gave: neither where, nor whether a name was taken."""
     link = _link(options)
     start = len(link.path) + _VISIT if link.kind == "upload" else 0
-    told = [{"filename": file.filename[start:], "length": file.length, "sha256": file.sha256} for file in files]
-    if not pages.is_browser():
-        return pages.created({"files": told}, None)
-    page = pages.page("link.html", {"files": told}, visit=secrets.token_urlsafe(12))
-    page.status_code = 201
-    return page
+    return {
+        "files": [{"filename": file.filename[start:], "length": file.length, "sha256": file.sha256} for file in files]
+    }
 
 
 def _link(options: Options) -> Link:

@@ -60,6 +60,13 @@ def test_a_stranger_with_a_phone(browser: Browser, app: Flask, real: PyMongo, tm
             names = [row.file.filename for row in store.list().rows]
             assert [name.split("/")[2] for name in names] == ["big.bin", "cv.txt"]
             assert len({name.split("/")[1] for name in names}) == 1
+            (inbox,) = store.links.list("inbox/")
+            change = {"$set": {"revoked": store.collections.clock.now()}}
+            store.collections.links.update_one({"_id": inbox.id}, change)
+            for name in ("cv.txt", "big.bin"):
+                page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+                expect(page.locator(".queue [data-state=failed]", has_text=name)).to_contain_text("was revoked.")
+            store.collections.links.update_one({"_id": inbox.id}, {"$set": {"revoked": None}})
         with browser.new_context(viewport=PHONE, java_script_enabled=False) as context:
             page = context.new_page()
             page.goto(link)
