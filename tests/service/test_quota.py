@@ -210,6 +210,15 @@ def test_what_this_process_stores_counts_at_once_and_that_of_others_within_a_min
     assert len(mongo.bucket().taken._kept) == 3
 
 
+def test_what_was_moved_there_counts_at_once(opened: Open, mongo: PyMongo) -> None:
+    web = opened()
+    assert web.put("/u/ann/x", data=bytes(300)).status_code == 201
+    assert web.put("/u/free", data=bytes(600)).status_code == 201
+    assert web.post("/u/free?move=ann/y").status_code == 201
+    assert web.put("/u/ann/x", data=bytes(300)).status_code == 507
+    assert web.put("/u/ann/x", data=bytes(100)).status_code == 204
+
+
 def test_unfinished_uploads_take_what_they_announced(opened: Open, mongo: PyMongo) -> None:
     web = opened()
     named = {**TUS, "Upload-Metadata": "filename Yg=="}
@@ -238,8 +247,9 @@ def test_an_upload_whose_length_comes_later(opened: Open, mongo: PyMongo) -> Non
     body = {"input_stream": io.BytesIO(bytes(151)), "environ_overrides": CHUNKED}
     assert web.patch(url, headers=chunked, **body).status_code == 507
     assert web.head(url, headers=TUS).headers["Upload-Offset"] == "250"  # what was acknowledged stays
-    assert patch(web, url, 250, Upload_Length="401").status_code == 507
-    assert patch(web, url, 250, bytes(150), Upload_Length="400").status_code == 204
+    assert patch(web, url, 250, bytes(100)).status_code == 204
+    assert patch(web, url, 350, Upload_Length="401").status_code == 507
+    assert patch(web, url, 350, bytes(50), Upload_Length="400").status_code == 204
     before = stored(mongo)
     assert web.post("/u/ann/c", headers={**later, **PATCH}, data=b"1").status_code == 507
     assert web.post("/u/ann/c", headers={**later, **PATCH, "Upload-Length": "1"}, data=b"1").status_code == 400

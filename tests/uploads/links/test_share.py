@@ -204,6 +204,8 @@ def test_every_method_that_changes_something_is_refused(make: Make, mongo: PyMon
     assert json.dumps([*mongo.db.fs.files.find()], default=str) == before
     assert mongo.db.fs.uploads.count_documents({}) == 0
     assert mongo.db.fs.links.count_documents({}) == 3
+    told = web.options(links[0]).headers
+    assert (told["Allow"], "Tus-Resumable" in told) == ("GET, HEAD, OPTIONS", False)
 
 
 def test_a_file_is_its_newest_version_alone(make: Make, mongo: PyMongo) -> None:
