@@ -24,7 +24,7 @@ nitpick_ignore_regex = [
     ),
     (
         r"py:class",
-        r"Authenticate|Authorize|Blueprint|Cached|ClientOf|Csp|Disk|Documents|Flask|Inspect|Memory|Semaphore|Tenant|UploadsBlueprint|WSGIApplication",
+        r"Authenticate|Authorize|Blueprint|Cached|ClientOf|Csp|Disk|Documents|Flask|Inspect|MayUse|Memory|Quota|Semaphore|Tenant|UploadsBlueprint|WSGIApplication",
     ),
 ]
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Bucket(ReadOnlyBucket):
-    """One GridFS bucket; the parameters are those of :class:`.ReadOnlyBucket`."""
+    """One GridFS bucket; the parameters are those of ``ReadOnlyBucket``."""
 
     def __init__(
         self,

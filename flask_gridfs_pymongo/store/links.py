@@ -80,7 +80,7 @@ class Link:
 
 
 class Links:
-    """The links of one bucket."""
+    """The links of one bucket: ``mongo.bucket().links``."""
 
     def __init__(self, collections: Collections) -> None:
         self._collection, self._files = collections.links, collections.primary.files

@@ -199,7 +199,7 @@ class ReadOnlyBucket:
         return None if self._disk is None else self._disk.hand_over(self._entry(file))
 
     def original(self, file: StoredFile) -> StoredFile:
-        """Return *file* by its name in the whole bucket: see :class:`.Within`."""
+        """Return *file* by its name in the whole bucket, of which this one may be a folder."""
         return file
 
     def _entry(self, file: StoredFile) -> Entry:
