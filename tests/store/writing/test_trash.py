@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from bson.objectid import ObjectId
 from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, Check, IndexConflict, Mirror, StoredFile, Sweep
@@ -434,3 +436,39 @@ def test_deletes_restores_uploads_and_emptying_at_the_same_time(mongo: PyMongo, 
         assert (store.find(name) or new).id == new.id
     assert {document["_id"] for document in store.files.find()} >= set(uploaded) - set(emptied)
     assert all("trashed" not in document for document in store.files.find())
+
+
+@pytest.mark.parametrize("method", ["update_many", "bulk_write", "delete_many"])
+def test_a_lost_reply_changes_nothing(bin: Bucket, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    original, lost, all_lost = getattr(Collection, method), list[bool](), list[bool]()
+
+    def losing(self: Any, *arguments: Any, **options: Any) -> Any:
+        done = original(self, *arguments, **options)
+        if self.name == "fs.files" and not lost:
+            lost.append(True)
+            all_lost.append(True)
+            raise AutoReconnect("the reply was lost")
+        return done
+
+    monkeypatch.setattr(Collection, method, losing)
+
+    def losing_one(change: Callable[[], Any]) -> Any:
+        lost.clear()
+        return change()
+
+    for name in "aab":
+        put(bin, name, name.encode())
+    before = documents(bin)
+    newest = [file for name in "ab" if (file := bin.find(name))]
+    assert losing_one(lambda: bin.delete_all_many(newest)) in ([2, 1], [3, 0])
+    assert in_trash(bin) == [("a", 2), ("b", 1)]
+    outcomes = losing_one(lambda: bin.restore_many(ids_in_trash(bin)))
+    assert [type(outcome) for _, outcome in outcomes] == [StoredFile, StoredFile]
+    assert documents(bin) == before
+    assert losing_one(lambda: bin.delete("a", 0)) == 1
+    assert losing_one(lambda: bin.restore(ids_in_trash(bin)[0])).filename == "a"
+    assert documents(bin) == before
+    assert losing_one(lambda: bin.delete("a")) == 2
+    assert losing_one(lambda: bin.empty_trash(ids_in_trash(bin))) == 2
+    assert bin.chunks.count_documents({}) == bin.files.count_documents({}) == 1
+    assert all_lost
