@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -47,8 +47,8 @@ class Trashed(NamedTuple):
     """when it may be deleted for good"""
     by: str | None
     """who deleted it, if that is known"""
-    part: bool
-    """whether there were other versions of the name, which stayed"""
+    part: Sequence[Any]
+    """the ``_id`` of other versions of the name, which stayed; at most 100"""
 
 
 def is_trashed(document: Mapping[str, Any]) -> bool:
@@ -183,7 +183,7 @@ class StoredFile:
             return None
         at, until, by, part = (self.document["trashed"].get(name) for name in Trashed._fields)
         until = _aware(until) if isinstance(until, datetime) else _aware(at)
-        return Trashed(_aware(at), until, by if isinstance(by, str) else None, part is True)
+        return Trashed(_aware(at), until, by if isinstance(by, str) else None, part if isinstance(part, list) else [])
 
     @property
     def expired(self) -> bool:

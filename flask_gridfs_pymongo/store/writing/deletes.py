@@ -35,7 +35,7 @@ def delete_versions(
     """
     if files:
         finish_renames_of(versions, files)
-    kept = staying(versions, files) if files and deletion else ()
+    kept = staying(versions, files) if files and deletion else None
     return _delete(versions.collections, variants, [file.document for file in files], deletion, kept)
 
 
@@ -73,7 +73,7 @@ def _delete(
     variants: Variants,
     documents: Sequence[Mapping[str, Any]],
     deletion: Deletion | None,
-    kept: Sequence[str] = (),
+    kept: Mapping[str, Sequence[Any]] | None = None,
 ) -> int:
     deleted = 0
     for start in range(0, len(documents), _BATCH):

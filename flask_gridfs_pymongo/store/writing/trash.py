@@ -15,13 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from pymongo import ASCENDING, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateMany, UpdateOne
 from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from ..collections import Collections, Documents
 from ..errors import IndexConflict, Unconfirmed
+from ..ids import is_utf8
 from ..model import StoredFile, in_order, upload_date
 from ..retry import retry
 from ..strict import IN_TRASH, NOT_IN_TRASH
@@ -34,6 +37,7 @@ from .renames import is_first, write
 
 _ATTEMPTS = 20
 _BATCH = 500  # files
+_MAX_STAYING = 100  # versions of a name
 _MILLISECOND = timedelta(milliseconds=1)
 _NAME_GONE: dict[str, Any] = {"$project": dict.fromkeys(("filename", "renamedFrom", *NO_CLAIM["$unset"]), 0)}
 _Group = list[dict[str, Any]]  # the documents of one name that were deleted together, the oldest version first
@@ -48,11 +52,14 @@ class Deletion(NamedTuple):
 
 
 def into_trash(
-    collections: Collections, documents: Sequence[Mapping[str, Any]], deletion: Deletion, staying: Sequence[str] = ()
+    collections: Collections,
+    documents: Sequence[Mapping[str, Any]],
+    deletion: Deletion,
+    staying: Mapping[str, Sequence[Any]] | None = None,
 ) -> int:
     """Move versions into the trash; return how many. After a retry all of them count.
 
-    :param staying: names of which other versions stay
+    :param staying: for names of which other versions stay, the ``_id`` of these
     :raises IndexConflict: if a unique index of the application refuses a second file without a name
     :raises Unconfirmed: if the server does not confirm it
     """
@@ -63,8 +70,10 @@ def into_trash(
         "by": {"$literal": deletion.by},
         "name": {"$ifNull": ["$filename", None]},
     }
-    if staying:
-        trashed["part"] = {"$in": ["$filename", {"$literal": list(staying)}]}
+    names = {name for one in documents if type(name := one.get("filename")) is str}
+    if others := [{"name": name, "ids": there} for name, there in (staying or {}).items() if name in names]:
+        same = {"$filter": {"input": {"$literal": others}, "cond": {"$eq": ["$$this.name", "$filename"]}}}
+        trashed["part"] = {"$arrayElemAt": [{"$map": {"input": same, "in": "$$this.ids"}}, 0]}
     selection = {"_id": {"$in": ids}, **NOT_IN_TRASH}
     # Another tool may have an array there, into whose elements $set would write.
     change: list[dict[str, Any]] = [{"$project": {"trashed": 0}}, {"$set": {"trashed": trashed}}, _NAME_GONE]
@@ -94,13 +103,16 @@ def counted(collections: Collections, ids: Sequence[Any], delete: Callable[[], i
         raise Unconfirmed(f"{len(ids)} files of {collections.name} may be deleted, or not: {error}") from error
 
 
-def staying(versions: Versions, files: Sequence[StoredFile]) -> Sequence[str]:
-    """Return the names of *files* of which there are other versions."""
+def staying(versions: Versions, files: Sequence[StoredFile]) -> dict[str, list[Any]]:
+    """Return the ``_id`` of the newest other versions of each name of *files* that has any."""
     names = list({file.filename for file in files if file.named})
     others = {"filename": {"$in": names}, "_id": {"$nin": [file.id for file in files]}}
-    collection = versions.collections.primary.files
-    found = retry(collection, lambda: collection.distinct("filename", others))
-    return [name for name in found if isinstance(name, str)]
+    collection, order = versions.collections.primary.files, [("filename", DESCENDING), ("uploadDate", DESCENDING)]
+    limit = _MAX_STAYING * len(names)
+    found = retry(collection, lambda: list(collection.find(others, {"filename": 1}, sort=order, limit=limit)))
+    known = (one for one in found if type(one["filename"]) is str and is_utf8(one["_id"]))
+    groups = groupby(known, key=itemgetter("filename"))
+    return {name: [one["_id"] for one in islice(group, _MAX_STAYING)] for name, group in groups}
 
 
 def together(versions: Versions, ids: Sequence[Any]) -> list[_Group]:
@@ -169,7 +181,8 @@ def _restore_free(versions: Versions, groups: list[_Group]) -> dict[int, StoredF
     free = {name: number for number, name in known if found.get(name) == []}
     several = [number for number in free.values() if len(groups[number]) > 1]
     # If this breaks off between the newest versions and the others, these are restored as a part of what is there.
-    write(files, [UpdateMany(_own(groups[number][:-1]), {"$set": {"trashed.part": True}}) for number in several])
+    marks = [(_own(groups[number][:-1]), groups[number][-1]["_id"]) for number in several]
+    write(files, [UpdateMany(others, {"$set": {"trashed.part": [newest]}}) for others, newest in marks])
     refused = write(files, [_take(groups[number], name, place(name, None)) for name, number in free.items()])
     taken = {name: number for order, (name, number) in enumerate(free.items()) if order not in refused}
     found = versions.of_many(taken)
@@ -243,15 +256,16 @@ def _changes(
     if there is None:
         claim = place(name, None)
         return claim, [_take(group, name, claim), *([_follow(group[:-1], name)] if group[1:] else [])]
-    first = next(iter(versions.in_order(name, ASCENDING, 0, 1, versions.collections.primary.files)), there)
-    if trashed is not None and trashed.part and first.upload_date <= trashed.at:  # versions of the same file stayed
+    files = versions.collections.primary.files
+    same = {"filename": name, "_id": {"$in": list(trashed.part) if trashed else []}}
+    if retry(files, lambda: files.find_one(same, {"_id": 1})) is not None:
         if newest.upload_date <= there.upload_date:
             return None, [_follow(group, name)]
         claim = place(name, there.id)
         return claim, [_take(group, name, claim), *([_follow(group[:-1], name)] if group[1:] else [])]
     if not merge:
         raise FileExistsError(f"{versions.collections.name} has a file {name!r}")
-    return None, _before(group, name, first)
+    return None, _before(group, name, next(iter(versions.in_order(name, ASCENDING, 0, 1, files)), there))
 
 
 def _before(group: _Group, name: str, first: StoredFile) -> list[UpdateOne | UpdateMany]:

@@ -94,6 +94,28 @@ def test_a_version_comes_back_to_its_place(bin: Bucket, number: int) -> None:
     assert history(bin, "a.txt") == [b"one", b"two", b"three", b"four"]
 
 
+def test_a_version_comes_back_only_to_its_own_file(bin: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(bin, "other", b"other")
+    for data in (b"one", b"two", b"three"):
+        put(bin, "a.txt", data)
+    files = [version.file for version in bin.versions("a.txt")]
+    old = iter(datetime(2020, 1, day, tzinfo=UTC) for day in range(1, 30))
+    with monkeypatch.context() as patch:
+        patch.setattr(bin.collections.clock, "now", lambda: next(old))  # a clock that went back
+        for file in files[:2]:
+            assert bin.delete_versions([file]) == 1
+    bin.rename("a.txt", "b.txt")
+    bin.rename("other", "a.txt")
+    with pytest.raises(FileExistsError):
+        bin.restore(files[0].id)
+    assert history(bin, "a.txt") == [b"other"]
+    bin.rename("a.txt", "other")
+    bin.rename("b.txt", "a.txt")
+    for file in files[:2]:
+        bin.restore(file.id)
+    assert history(bin, "a.txt") == [b"one", b"two", b"three"]
+
+
 def test_a_name_that_another_file_has_is_taken(bin: Bucket) -> None:
     put(bin, "b.txt", b"older than the deletion")
     for data in (b"one", b"two"):
