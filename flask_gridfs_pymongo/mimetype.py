@@ -163,7 +163,7 @@ class Types:
     """A set of media types: ``"image/png" in Types(["image/*"])``.
 
     :param patterns: media types, or ``image/*`` for all that begin so
-    :raises TypeError: for one str in place of a list
+    :raises TypeError: for one str in place of a list, or a list of something else
     :raises ValueError: for an invalid pattern
 
     Aliases are what they mean: ``"image/jpg" in Types(["image/jpeg"])``.
@@ -173,7 +173,9 @@ class Types:
         if isinstance(patterns, str) or not isinstance(patterns, Collection):
             raise TypeError(f"types must be a list of media types, not one {type(patterns).__name__}")
         for pattern in patterns:
-            if not isinstance(pattern, str) or not re.fullmatch(r"[a-z0-9.+_-]+/([a-z0-9.+_-]+|\*)|\*/\*", pattern):
+            if not isinstance(pattern, str):
+                raise TypeError(f"types must be a list of str, not of {type(pattern).__name__}")
+            if not re.fullmatch(r"[a-z0-9.+_-]+/([a-z0-9.+_-]+|\*)|\*/\*", pattern):
                 raise ValueError(f"types: {pattern!r} is not a media type such as 'image/png' or 'image/*'")
         self._patterns = frozenset(map(meaning, patterns))
 
