@@ -27,10 +27,11 @@ from .strict import check_name
 from .usage import Taken
 from .variants import Variants
 from .writing.batches import NewFile, Ready, commit_many, save_many
-from .writing.changes import finish, prepend, rename
+from .writing.changes import prepend, rename
 from .writing.claims import Claims
 from .writing.commit import Check, Saved
 from .writing.deletes import delete_all_many, delete_versions
+from .writing.marks import finish
 from .writing.metadata import update_metadata
 from .writing.renames import rename_many
 from .writing.sources import Readable, blocks

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from flask_gridfs_pymongo.store.writing import changes
+from flask_gridfs_pymongo.store.writing import changes, marks
 
 
 def break_off(patched: pytest.MonkeyPatch, *, early: bool) -> None:
@@ -20,4 +20,7 @@ def break_off(patched: pytest.MonkeyPatch, *, early: bool) -> None:
     def gone(versions: Any, file: Any, *older: Any, **options: Any) -> Any:
         return lost() if older else finish(versions, file, **options)
 
-    patched.setattr(changes, "finish" if early else "unmark", gone if early else lost)
+    if early:
+        patched.setattr(changes, "finish", gone)
+    else:
+        patched.setattr(marks, "unmark", lost)

@@ -31,8 +31,8 @@ from ..integrity import NUMBERS, SIZE, SIZES, ChunkAudit, Problem
 from ..resumable.uploads import ResumableUploads
 from ..retry import is_transient, reason, retry, while_known
 from ..versions import Versions
-from ..writing.changes import finish
 from ..writing.claims import Claims, build_index
+from ..writing.marks import finish
 from .walk import those_of, walk
 
 ORPHAN_AGE = timedelta(hours=1)

@@ -23,7 +23,7 @@ from ..model import StoredFile
 from ..strict import DATED, IN_TRASH, NOT_IN_TRASH
 from ..versions import Versions
 from ..writing.batches import batches
-from ..writing.changes import with_older
+from ..writing.marks import with_older
 from ..writing.trash import remove
 
 RETENTION_GRACE = timedelta(hours=1)

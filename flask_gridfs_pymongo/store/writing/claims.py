@@ -76,7 +76,7 @@ class Claims:
     def sweep(self) -> list[dict[str, Any]]:
         """Remove old claims, at most once a minute: writers call this after each commit.
 
-        :return: versions whose rename broke off before that, and which keep their claims: :func:`.changes.finish`
+        :return: versions whose rename broke off before that, and which keep their claims: :func:`.marks.finish`
         """
         if self._swept is not None and time.monotonic() - self._swept < _SWEEP_INTERVAL:
             return []

@@ -25,9 +25,10 @@ from ..model import StoredFile, unless_expired
 from ..retry import RetryBudget, is_outage, is_unconfirmed, reason, retry
 from ..strict import NOT_IN_TRASH
 from ..versions import Versions
-from .changes import expire_older, finish, finish_claiming
+from .changes import expire_older
 from .claims import Claims, place
 from .content import Content, document_of
+from .marks import finish, finish_claiming
 from .pipeline import CHUNK_SIZE
 from .watch import Watch
 

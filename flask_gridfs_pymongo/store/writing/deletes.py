@@ -16,7 +16,7 @@ from ..collections import Collections
 from ..model import TYPE_FIELDS, StoredFile
 from ..variants import Variants
 from ..versions import Versions, up_to
-from .changes import finish_renames_of, with_older
+from .marks import finish_renames_of, with_older
 from .trash import Deletion, counted, into_trash, staying
 
 _BATCH = 100  # files

@@ -21,8 +21,9 @@ from ..retry import duplicates, retry
 from ..strict import check_name
 from ..versions import Versions, newest_in
 from .batches import Attempts, batches
-from .changes import as_claim, left_behind, mark, rename, unmark
+from .changes import rename
 from .claims import NO_CLAIM, Claims, place
+from .marks import as_claim, left_behind, mark, unmark
 
 _BATCH = 500  # names
 _Check = Callable[[StoredFile], None]

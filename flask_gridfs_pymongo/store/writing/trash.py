@@ -31,8 +31,9 @@ from ..strict import IN_TRASH, NOT_IN_TRASH
 from ..variants import Variants
 from ..versions import Versions
 from .batches import Attempts, batches
-from .changes import as_claim, finish, finish_claiming, free_name
+from .changes import free_name
 from .claims import NO_CLAIM, Claims, place
+from .marks import as_claim, finish, finish_claiming
 from .renames import is_first, write
 
 _ATTEMPTS = 20

@@ -22,7 +22,7 @@ from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile, Sweep
-from flask_gridfs_pymongo.store.writing import commit
+from flask_gridfs_pymongo.store.writing import changes, commit, marks
 
 from ...conftest import BIG, JSON, ROOT, Client, put
 
@@ -158,7 +158,7 @@ class TestRename:
     def test_what_broke_off_is_completed(self, real_store: Bucket, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """After each write; the database is gone, or the process was killed."""
         ids = [put(real_store, "a", str(number).encode()).id for number in range(4)]
-        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes._BATCH", 1)
+        monkeypatch.setattr(marks, "_BATCH", 1)
         with self.breaking(monkeypatch, after) if after < 5 else nullcontext():
             real_store.rename("a", "b")
         if after:
@@ -213,7 +213,8 @@ class TestRename:
                 left.pop()()
             return operation()
 
-        monkeypatch.setattr("flask_gridfs_pymongo.store.writing.changes.retry", retry)
+        for module in (changes, marks):
+            monkeypatch.setattr(module, "retry", retry)
 
     def test_an_upload_whose_claim_is_gone_was_faster(
         self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
@@ -263,7 +264,7 @@ class TestRename:
             put(store, "a", b"%d" % number)
         code = (
             "import sys, pymongo; from flask_gridfs_pymongo.store import Bucket\n"
-            "from flask_gridfs_pymongo.store.writing import changes; changes._BATCH = 1\n"
+            "from flask_gridfs_pymongo.store.writing import marks; marks._BATCH = 1\n"
             "store = Bucket(pymongo.MongoClient(sys.argv[1]).get_default_database())\n"
             "print('ready', flush=True); store.rename('a', 'b')"
         )
@@ -296,8 +297,9 @@ class TestRename:
             return operation()
 
         with monkeypatch.context() as broken:
-            broken.setattr("flask_gridfs_pymongo.store.writing.changes._BATCH", 1)
-            broken.setattr("flask_gridfs_pymongo.store.writing.changes.retry", retry)
+            broken.setattr(marks, "_BATCH", 1)
+            for module in (changes, marks):
+                broken.setattr(module, "retry", retry)
             with pytest.raises(AutoReconnect):
                 yield
 
