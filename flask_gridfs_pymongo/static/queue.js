@@ -14,6 +14,7 @@ export class Queue {
   jobs = new Set();
   saved = []; // what the server says of the files that are stored
   renamed = [];
+  sent = new Set(); // names, by a link
 
   constructor(form, texts) {
     this.form = form;
@@ -63,7 +64,7 @@ export class Queue {
     const name = (upload) => (upload.folder + upload.file.name).normalize("NFC");
     const names = await this.names(uploads.map(name));
     const taken = uploads.filter((upload) => names.has(name(upload)) && this.accepts(upload.file) && upload.file.size <= this.maxSize);
-    const choice = taken.length && (await this.tray.ask(taken.map(name)));
+    const choice = names === this.sent ? "both" : taken.length && (await this.tray.ask(taken.map(name)));
     if (choice === "skip") return uploads.filter((upload) => !taken.includes(upload));
     for (const upload of uploads) names.add(name(upload));
     for (const upload of taken) {
@@ -79,8 +80,8 @@ export class Queue {
   async names(wanted) {
     const stems = wanted.map((name) => name.replace(/\.[^./]*$/, ""));
     const shared = (one, other) => [...one].slice(0, [...one].findIndex((character, place) => character !== [...other][place]) >>> 0).join("");
+    if (!this.form.dataset.index) return this.sent; // who came by a link learns of no others
     const found = new Set();
-    if (!this.form.dataset.index) return found; // who came by a link learns of none
     let url = new URL(this.form.dataset.index, location.href);
     url.search = new URLSearchParams({ prefix: stems.reduce(shared), limit: 1000 });
     try {

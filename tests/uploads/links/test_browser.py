@@ -57,15 +57,19 @@ def test_a_stranger_with_a_phone(browser: Browser, app: Flask, real: PyMongo, tm
             assert page.evaluate(_OVERFLOW) == 0
             assert {name for name, ratio in contrasts(page).items() if ratio < 4.5} == set()
             assert page.evaluate("JSON.stringify(localStorage)") == "{}"
+            page.locator("input[type=file]").first.set_input_files(
+                tmp_path / "cv.txt"
+            )  # all photos of an iPhone: image.jpg
+            expect(received).to_contain_text(["", "", "cv (2).txt"])
             names = [row.file.filename for row in store.list().rows]
-            assert [name.split("/")[2] for name in names] == ["big.bin", "cv.txt"]
+            assert [name.split("/")[2] for name in names] == ["big.bin", "cv (2).txt", "cv.txt"]
             assert len({name.split("/")[1] for name in names}) == 1
             (inbox,) = store.links.list("inbox/")
             change = {"$set": {"revoked": store.collections.clock.now()}}
             store.collections.links.update_one({"_id": inbox.id}, change)
-            for name in ("cv.txt", "big.bin"):
+            for name, numbered in (("cv.txt", "cv (3).txt"), ("big.bin", "big (2).bin")):
                 page.locator("input[type=file]").first.set_input_files(tmp_path / name)
-                expect(page.locator(".queue [data-state=failed]", has_text=name)).to_contain_text("was revoked.")
+                expect(page.locator(".queue [data-state=failed]", has_text=numbered)).to_contain_text("was revoked.")
             store.collections.links.update_one({"_id": inbox.id}, {"$set": {"revoked": None}})
         with browser.new_context(viewport=PHONE, java_script_enabled=False) as context:
             page = context.new_page()
@@ -77,7 +81,7 @@ def test_a_stranger_with_a_phone(browser: Browser, app: Flask, real: PyMongo, tm
             expect(page.locator(".receipt li")).to_have_count(1)
         owner.reload()
         owner.goto(f"{address}/u/?links&folder=inbox/")
-        expect(owner.locator(".links li")).to_contain_text(["3 of 4"])
+        expect(owner.locator(".links li")).to_contain_text(["4 of 4"])
         owner.get_by_role("button", name="Revoke").click()
         expect(owner.get_by_role("status")).to_contain_text("The link was revoked.")
         owner.goto(link)
