@@ -100,7 +100,7 @@ def _rename_batch(
     conflicts = write(files, [_take(one, note and note(one.old)) for one in plain])
     taken = [one for place, one in enumerate(plain) if place not in conflicts]
     found = versions.of_many([one.new for one in taken], ["previous"])
-    placed = [one for one in taken if is_first(one.newest["_id"], one.new, found.get(one.new, []))]
+    placed = [one for one in taken if is_first(one.newest["_id"], one.new, _others(one, found.get(one.new, [])))]
     write(files, [_give_back(one) for one in taken if one not in placed])
     write(files, [change for one in placed for change in _follow(one)], ordered=True)
     return {one.old: _renamed(versions, one) for one in placed} | refused
@@ -135,6 +135,12 @@ def _take(one: _Rename, note: Mapping[str, Any] | None) -> UpdateOne:
     if one.older:
         fields = mark(one.newest["_id"], one.older, one.old, one.new)
     return UpdateOne(own, as_claim(fields, note))
+
+
+def _others(one: _Rename, there: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *there* without older versions: a writer to the new name may have completed the rename already."""
+    older = {repr(document["_id"]) for document in one.older}
+    return [document for document in there if repr(document["_id"]) not in older]
 
 
 def is_first(file_id: Any, name: str, there: list[dict[str, Any]]) -> bool:

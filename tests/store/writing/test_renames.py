@@ -16,6 +16,7 @@ from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, StoredFile
+from flask_gridfs_pymongo.store.writing import renames
 
 from ...conftest import Commands, put
 from ...helpers.kills import killed_at_each_write
@@ -253,6 +254,24 @@ def test_uploads_to_the_new_names_come_first_or_follow(store: Bucket, racing: Ca
         else:
             assert isinstance(outcomes[name], FileExistsError)
             assert (there[name], there[f"new/{name}"], seen) == (versions, [uploaded], None)
+
+
+def test_an_upload_that_completes_a_rename_under_way_follows_it(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes when the newest version has its new name, and before that is looked at again."""
+    before, write = filled(store, 4), renames.write
+
+    def written(*arguments: Any, **options: Any) -> Any:
+        refused = write(*arguments, **options)
+        monkeypatch.undo()
+        put(store, "new/000", b"upload")
+        return refused
+
+    monkeypatch.setattr(renames, "write", written)
+    outcomes = store.rename_many({name: f"new/{name}" for name in before})
+    assert {type(outcome) for outcome in outcomes.values()} == {StoredFile}
+    there = ids(store)
+    assert (there["new/000"][:-1], len(there["new/000"])) == (before["000"], 4)
+    assert not there.keys() & before.keys()
 
 
 def test_renames_and_deletes_of_the_same_names(store: Bucket, racing: Callable[..., list[Any]]) -> None:
