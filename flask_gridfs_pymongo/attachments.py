@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 from .http.filenames import clean
 from .service.options import options_of
 from .signals import file_deleted, trashed
-from .store import Bucket, FileReader, StoredFile, check_type, ids, is_outage, reason
+from .store import Bucket, FileReader, IndexConflict, StoredFile, check_type, ids, is_outage, reason
 
 _FIELD = re.compile(r"(?!_id(\.|\Z))[^.$\0][^.\0]*(\.[^.$\0][^.\0]*)*")
 _logger = logging.getLogger("flask_gridfs_pymongo")
@@ -138,8 +138,9 @@ class Attachment:
             file = None if file_id is None or file_id == but else bucket.get(file_id)
             if file is None or not bucket.delete_many([file.id]):
                 return False
-        except PyMongoError as error:
-            _logger.warning("the file %s, which %s named, was not deleted: %a", file_id, self._field, reason(error))
+        except (PyMongoError, IndexConflict) as error:
+            text = reason(error) if isinstance(error, PyMongoError) else str(error)
+            _logger.warning("the file %s, which %s named, was not deleted: %a", file_id, self._field, text)
             return False
         file_deleted.send(self._app(), file=file, versions=1, **trashed(bucket))
         return True

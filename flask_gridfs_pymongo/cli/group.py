@@ -23,7 +23,7 @@ from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
 
 from ..connection import AppState
-from ..store import Bucket, Unsupported, reason
+from ..store import Bucket, IndexConflict, Unsupported, reason
 
 _MODULES = (
     "cache",
@@ -126,7 +126,7 @@ def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
         yield state.connection.bucket(state.settings.dbname, name)
     except PyMongoError as error:
         raise Failure(f"{state.settings.dbname}.{name}: {reason(error)}") from None
-    except Unsupported as error:
+    except (IndexConflict, Unsupported) as error:
         raise Failure(f"{state.settings.dbname}.{name}: {error}") from None
     except BrokenPipeError:  # the reader has enough
         raise

@@ -360,3 +360,33 @@ def test_dates_are_the_servers(app: Flask, uri: str) -> None:
         assert row.file.trashed is not None
         assert abs(row.file.trashed.at - mongo.bucket().collections.clock.now()) < timedelta(minutes=5)
     mongo.cx.close()
+
+
+@with_trash
+def test_a_unique_index_of_the_application_is_told_by_every_door(app: Flask, mongo: PyMongo, client: Client) -> None:
+    http, store = client(authorize=everyone), mongo.bucket()
+    app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, {"/dav": mongo.webdav_app(rules=app.blueprints["uploads"])}
+    )
+    for name in ("a", "b"):
+        put(store, name, b"content")
+    store.files.create_index("filename", unique=True)
+    store.delete("a")
+    file = store.find("b")
+    assert file is not None
+    mongo.db.users.insert_one({"_id": 1, "avatar": file.id})
+    assert Drive(http).status("DELETE", "b") == 409
+    told = [
+        http.delete("/uploads/b").json["detail"],
+        http.post("/uploads/?delete", data={"id": [file.key]}).json["detail"],
+    ]
+    with app.app_context():
+        assert mongo.attachment("users", "avatar").purge(1) is False
+        for command in ("rm --yes b", "unowned --refs others.file --older-than 0s --delete"):
+            mongo.db.others.replace_one({}, {"file": store.trash().rows[0].file.id}, upsert=True)
+            result = app.test_cli_runner().invoke(args=["gridfs", *command.split()])
+            if command.startswith("rm"):
+                assert result.exit_code == 2
+                told.append(result.output)
+    assert all("partialFilterExpression" in text for text in told)
+    assert store.find("b") is not None

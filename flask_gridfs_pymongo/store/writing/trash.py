@@ -235,6 +235,8 @@ def _restore(versions: Versions, claims: Claims, group: _Group, *, merge: bool) 
             finish(versions, there)
         claim, changes = _changes(versions, group, newest, there, merge=merge)
         refused = write(files, changes, ordered=True)
+        if refused and not claim:
+            raise IndexConflict(f"a unique index of {files.name} refuses another version of {name!r}")
         if refused and claim:  # an upload came first, a rename broke off, or a claim was left behind
             finish_claiming(versions, claim)
             claims.release(claim, later=versions.after(name, there))

@@ -183,6 +183,11 @@ def test_a_unique_index_of_the_application(bin: Bucket, fields: list[str]) -> No
     with pytest.raises(IndexConflict, match=f"unique index on {', '.join(fields)} .*partialFilterExpression"):
         bin.delete("b")
     assert history(bin, "b") == [b"b"]
+    if fields == ["filename"]:
+        put(bin, "a", b"other")
+        with pytest.raises(IndexConflict, match="refuses another version of 'a'"):
+            bin.restore(ids_in_trash(bin)[0], merge=True)
+        assert bin.delete("a", for_good=True) == 1
     bin.files.drop_index("theirs")
     bin.files.create_index(fields, unique=True, partialFilterExpression={"filename": {"$exists": True}})
     assert bin.delete("b") == 1
