@@ -266,7 +266,8 @@ def _changes(
             return None, [_follow(group, name)]
         claim = place(name, there.id)
         return claim, [_take(group, name, claim), *([_follow(group[:-1], name)] if group[1:] else [])]
-    if not merge:
+    same_folder = newest.marks_folder and there.marks_folder
+    if not merge and not same_folder:
         raise FileExistsError(f"{versions.collections.name} has a file {name!r}")
     return None, _before(group, name, next(iter(versions.in_order(name, ASCENDING, 0, 1, files)), there))
 

@@ -134,6 +134,19 @@ def test_a_name_that_another_file_has_is_taken(bin: Bucket) -> None:
     assert dates == sorted(set(dates), reverse=True)
 
 
+def test_a_folder_that_was_made_again_takes_back_its_files(bin: Bucket) -> None:
+    for name in ("docs/", "docs/a.txt"):
+        put(bin, name, b"")
+    bin.delete_all_many([file for name in ("docs/", "docs/a.txt") if (file := bin.find(name))])
+    put(bin, "docs/", b"")
+    assert [type(outcome) for _, outcome in bin.restore_many(ids_in_trash(bin))] == [StoredFile] * 2
+    assert [row.file.filename for row in bin.list().rows] == ["docs/", "docs/a.txt"]
+    bin.delete("docs/")
+    put(bin, "docs/", b"a file with such a name")
+    with pytest.raises(FileExistsError):
+        bin.restore(ids_in_trash(bin)[0])
+
+
 def test_a_new_file_begins_anew(bin: Bucket) -> None:
     bin.save("a.txt", [b"old"], fields={"metadata": {"title": "Old"}})
     bin.delete("a.txt")
