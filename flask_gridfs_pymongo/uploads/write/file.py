@@ -78,14 +78,14 @@ def upload(options: Options, request: Request, target: Target) -> BaseResponse:
 
 def store_form(options: Options, request: Request, target: Target) -> list[StoredFile]:
     """Store the files of a form where its URL says."""
-    name = None if target.name is None else clean_or_400(target.name)
+    name, top = None if target.name is None else clean_or_400(target.name), folder(target) or ""
     check = None if name is None else partial(check_preconditions, request.method, request.headers)
     try:
-        saved = save_form(request, options, filename=name, folder=folder(target) or "", check=check)
+        saved = save_form(request, options, filename=name, folder=top, check=check)
     except PartlyStored as partly:
         for file in partly.files:
             send(file_saved, file=file)
-        names = ", ".join(repr(file.filename) for file in partly.files)
+        names = ", ".join(repr(file.filename.removeprefix(top)) for file in partly.files)  # as they were sent
         abort(503, Message("The database failed after only these files were stored: %(names)s.", names=names))
     for file in saved:
         after_save(options, file)

@@ -19,8 +19,10 @@ from werkzeug.routing import BuildError
 from werkzeug.test import TestResponse
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.service import receive
+from flask_gridfs_pymongo.service.receive import PartlyStored
 from flask_gridfs_pymongo.signals import file_saved
-from flask_gridfs_pymongo.store import Bucket, IndexConflict, Link, Unconfirmed, Writer
+from flask_gridfs_pymongo.store import Bucket, IndexConflict, Link, Saved, Unconfirmed, Writer
 from flask_gridfs_pymongo.store.clock import Clock
 
 from ...conftest import HTML, JSON, form, put
@@ -345,6 +347,22 @@ class TestUploadLink:
         statuses = [begin(client, link, 5).status_code for _ in range(12)]
         assert statuses == [201] * 11 + [429]
         assert begin(client, other, 5).status_code == 201
+
+    def test_a_form_of_which_the_database_stored_only_a_part(
+        self, make: Make, mongo: PyMongo, store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(bucket: Bucket, uploads: Any) -> None:
+            (saved,) = bucket.commit_many(uploads[:1])
+            assert isinstance(saved, Saved)
+            raise PartlyStored([saved.file])
+
+        monkeypatch.setattr(receive, "_commit", fail)
+        client, link = make(), mongo.upload_link("inbox/", max_files=2)
+        answer = client.post(link, data=form((b"1", "a"), (b"2", "b")))
+        assert (answer.status_code, "these files were stored: 'a'." in answer.text) == (503, True)
+        assert "inbox" not in answer.text
+        (left,) = store.links.list()
+        assert (left.files, left.status) == (1, "valid")  # the place of the other was given back
 
     def test_may_use_is_asked_before_the_body_and_at_the_commit(
         self, make: Make, mongo: PyMongo, store: Bucket
