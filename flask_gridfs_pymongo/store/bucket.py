@@ -34,8 +34,9 @@ from .writing.deletes import delete_all_many, delete_versions
 from .writing.marks import finish
 from .writing.metadata import update_metadata
 from .writing.renames import rename_many
+from .writing.restore import restore_many
 from .writing.sources import Readable, blocks
-from .writing.trash import Deletion, remove, restore_many, together
+from .writing.trash import Deletion, remove, together
 from .writing.writer import Writer
 
 if TYPE_CHECKING:
