@@ -44,6 +44,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
+def seeds(count: int) -> list[Any]:
+    """Parameters of a random test, of which all but the first are slow."""
+    return [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, count))]
+
+
 def missing(reason: str) -> NoReturn:
     """Skip on a user's machine; in CI nothing may be missing."""
     if os.environ.get("CI"):

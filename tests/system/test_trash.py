@@ -340,6 +340,7 @@ def test_a_resumable_upload_that_is_deleted(mongo: PyMongo, client: Client) -> N
     assert http.get("/uploads/film").data == b"content"
 
 
+@pytest.mark.slow
 def test_dates_are_the_servers(app: Flask, uri: str) -> None:
     """A process whose clock is a year ahead restores and removes at the same time as others."""
     ahead = faketime(365) or missing("install libfaketime (Debian: apt-get install libfaketime)")

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from flask_gridfs_pymongo import PyMongo, Variant
 
-from ..conftest import HTML, JSON
+from ..conftest import HTML, JSON, seeds
 from ..helpers.visibility import NAMES, by_id, document, folders_of, listings, named, told
 
 
@@ -20,7 +20,7 @@ def nobody(action: str, filename: str | None) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2))
 def test_each_answers_as_if_what_is_hidden_did_not_exist(uri: str, seed: int) -> None:
     rng = random.Random(seed)
     hidden = set(rng.sample(NAMES, len(NAMES) // 2))

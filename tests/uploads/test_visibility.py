@@ -20,7 +20,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.service.options import Authorize
 from flask_gridfs_pymongo.store.listing import by_value as orders
 
-from ..conftest import HTML, JSON, Commands
+from ..conftest import HTML, JSON, Commands, seeds
 from ..helpers.visibility import NAMES, document, folders_of
 
 VALUES: dict[str, tuple[str | None, ...]] = {
@@ -84,7 +84,7 @@ def names(client: FlaskClient, url: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(6))
 def test_no_answer_differs_from_that_of_a_bucket_without_it(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -20,7 +20,7 @@ from flask_gridfs_pymongo.store import Bucket, Check, IndexConflict, Mirror, Sto
 from flask_gridfs_pymongo.store.versions import Versions
 from flask_gridfs_pymongo.store.writing import trash as writing
 
-from ...conftest import Commands, put, read
+from ...conftest import Commands, put, read, seeds
 from ...helpers.kills import killed_at_each_write
 
 DAY = 86_400
@@ -318,6 +318,7 @@ def test_a_sweep_removes_what_is_too_old(bin: Bucket, monkeypatch: pytest.Monkey
     assert [gone.file.filename for gone in Sweep(bin).run()] == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["delete", "restore", "restore_one", "merge"])
 def test_a_kill_loses_nothing_and_a_repetition_completes_it(bin: Bucket, uri: str, change: str) -> None:
     names = {"a": 2, "b": 1}
@@ -362,6 +363,7 @@ def test_a_kill_loses_nothing_and_a_repetition_completes_it(bin: Bucket, uri: st
     assert runs > 1
 
 
+@pytest.mark.slow
 def test_a_kill_while_the_trash_is_emptied_leaves_whole_files(bin: Bucket, uri: str) -> None:
     put(bin, "a", b"x")
     bin.delete("a")
@@ -418,7 +420,7 @@ def test_nothing_takes_more_round_trips_than_without_a_trash(uri: str, commands:
     assert [kind for kind in TRIPS if counts[DAY][kind] > counts[0][kind]] == []
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_deletes_restores_uploads_and_emptying_at_the_same_time(mongo: PyMongo, seed: int) -> None:
     """Nothing is lost but what was emptied; each name has one order; and nobody is stuck afterwards."""
     stores = [Bucket(mongo.db, trash=1 if number == 3 else DAY) for number in range(4)]
