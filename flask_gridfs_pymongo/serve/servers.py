@@ -14,7 +14,7 @@ _MAX_BODY = 2**40  # bytes; waitress would refuse more than 1 GiB
 
 
 def choose() -> Callable[[Flask, socket.socket], None]:
-    """Return the function that serves an application on a socket until it is told to stop.
+    """Return the function that serves an application on a socket until it is stopped.
 
     :raises ImportError: with the remedy, if there is no server
     """

@@ -125,7 +125,7 @@ def check_renames(options: Rules, renames: Iterable[tuple[str, str]]) -> None:
 
 
 def told(options: Rules, folder: str) -> Quota | None:
-    """Return the quota of a folder if the client may add files and may know it; None: there is none to tell.
+    """Return the quota of a folder if the client may add files and may know it, else None.
 
     :param folder: with a slash at its end; empty: the top
     """
@@ -133,7 +133,7 @@ def told(options: Rules, folder: str) -> Quota | None:
         return None
     try:
         found = _asked(options, folder)
-    except HTTPException:  # nothing may be stored there, which an upload is told
+    except HTTPException:  # an upload gets this answer; a page is shown without a quota
         return None
     if found is None or not folder.startswith(found[0]):
         return None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache import Memory
 from .arguments import check_types
+from .collections import Collections
 from .dav import Dav
 from .links import Links
 from .listing.trashed import TrashKey, TrashPage, trashed
@@ -26,6 +27,7 @@ from .resumable.uploads import ResumableUploads
 from .strict import check_name
 from .usage import Taken
 from .variants import Variants
+from .versions import Versions
 from .writing.batches import NewFile, Ready, commit_many, save_many
 from .writing.changes import prepend, rename
 from .writing.claims import Claims
@@ -44,7 +46,16 @@ if TYPE_CHECKING:
 
 
 class Bucket(ReadOnlyBucket):
-    """One GridFS bucket; the parameters are those of ``ReadOnlyBucket``."""
+    """One GridFS bucket.
+
+    :param database: the database, of the driver or of mongomock
+    :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
+    :param streams: how many more exhaust cursors the client may open; None: use none
+    :param memory: keeps the content of small files; None: do not keep any
+    :param types: keeps content types that were found by a file's first bytes; None: do not keep any
+    :param disk: keeps content on local disk; None: do not keep any
+    :param trash: seconds that deleted files stay in the trash; 0: they are deleted for good
+    """
 
     def __init__(
         self,
@@ -57,7 +68,12 @@ class Bucket(ReadOnlyBucket):
         *,
         trash: int = 0,
     ) -> None:
-        super().__init__(database, base, streams, memory, types, disk, trash=trash)
+        self.collections = Collections(database, base, disk, trash)
+        self.files, self.chunks = self.collections.files, self.collections.chunks
+        self._versions = Versions(self.collections, memory)
+        self._streams, self._disk = streams, disk
+        self.accel = disk is not None and disk.accel is not None
+        self.types = types or Memory(0)
         self._claims = Claims(self.collections)
         self.uploads = ResumableUploads(self._versions, self._claims)
         self.variants = Variants(self.collections)

@@ -185,7 +185,7 @@ def collation_of(there: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def collation_problem(collation: Mapping[str, Any]) -> str:
-    """Return what is wrong with a default collation; an empty string if there is none."""
+    """Return what is wrong with a default collation; empty if nothing is."""
     if not collation:
         return ""
     ignored = {1: " and ignores accents and case", 2: " and ignores case"}.get(collation["strength"], "")

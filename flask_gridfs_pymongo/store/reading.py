@@ -2,7 +2,7 @@
 
 ::
 
-    bucket = ReadOnlyBucket(client["shop"])
+    bucket = Bucket(client["shop"])
     b"".join(bucket.read(bucket.find("notes.txt")))
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache import Entry, Memory
 from .arguments import check_types
-from .collections import Collections
+from .collections import Collections, Documents
 from .listing.by_value import ORDERS, walk
 from .listing.in_folder import in_folder
 from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first, pattern_of
@@ -36,35 +36,17 @@ _PAGE = 1000  # names
 
 
 class ReadOnlyBucket:
-    """One GridFS bucket; :class:`.Bucket` also changes it.
+    """The part of :class:`.Bucket` that reads; its attributes are set there."""
 
-    :param database: the database, of the driver or of mongomock
-    :param base: the bucket's name; its collections are ``base.files`` and ``base.chunks``
-    :param streams: how many more exhaust cursors the client may open; None: use none
-    :param memory: keeps the content of small files; None: do not keep any
-    :param types: keeps content types that were found by a file's first bytes; None: do not keep any
-    :param disk: keeps content on local disk; None: do not keep any
-    :param trash: seconds that deleted files stay in the trash; 0: they are deleted for good
-    """
-
-    def __init__(
-        self,
-        database: Any,
-        base: str = "fs",
-        streams: Semaphore | None = None,
-        memory: Memory | None = None,
-        types: Memory | None = None,
-        disk: Disk | None = None,
-        *,
-        trash: int = 0,
-    ) -> None:
-        self.collections = Collections(database, base, disk, trash)
-        self.files, self.chunks = self.collections.files, self.collections.chunks
-        self._versions = Versions(self.collections, memory)
-        self._streams, self._disk = streams, disk
-        self.accel = disk is not None and disk.accel is not None
-        """whether a web server may send files of the file cache: see :meth:`handed_over`"""
-        self.types = types or Memory(0)
+    collections: Collections
+    files: Documents
+    chunks: Documents
+    accel: bool
+    """whether a web server may send files of the file cache: see :meth:`handed_over`"""
+    types: Memory
+    _versions: Versions
+    _streams: Semaphore | None
+    _disk: Disk | None
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         """Return a version of *filename*, or None.
