@@ -117,7 +117,7 @@ class Collections:
         """Ping the database if the driver knows no server that can answer.
 
         :param once: only if this client has never reached one: there is nothing to wait for
-        :raises pymongo.errors.PyMongoError: if it does not answer within a second
+        :raises pymongo.errors.PyMongoError: if no server is found within a second
         """
         client = self.files.database.client
         if self._is_mock or (once and client in _reached):
@@ -125,8 +125,12 @@ class Collections:
         if is_reachable(self.files):
             _reached.add(client)
             return
-        with pymongo.timeout(_PING):
-            self.files.database.command("ping", read_preference=self.files.read_preference)
+        try:
+            with pymongo.timeout(_PING):
+                self.files.database.command("ping", read_preference=self.files.read_preference)
+        except PyMongoError:
+            if not is_reachable(self.files):  # else it is there, but slow
+                raise
         _reached.add(client)
 
     def delete_chunks(self, ids: Sequence[Any]) -> None:

