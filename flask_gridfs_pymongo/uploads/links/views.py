@@ -73,13 +73,13 @@ def _answer(options: Options, current: Request, token: str) -> Response:
     if "asset" in current.args and current.method in ("GET", "HEAD"):
         return index.asset(options, current, target)
     link = _find(options, current, token)
-    if link.status != "valid" and (link.status != "used up" or target.upload is None):
+    if link.status != "valid" and (link.status != "used up" or target.kind is not Kind.UPLOAD):
         abort(410, ENDED[link.status])
     check_use(options, link)
     use = _USES["file" if link.kind == "share" and share.is_file(link.path) else link.kind]
     by = use.options(options, link)
     answer_by(str(current.blueprint), by)
-    if target.upload is None:
+    if target.kind is not Kind.UPLOAD or not by.resumable:
         retarget(current, use.target(by, current, target))
     return answer_by_table(by, use.table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -223,6 +224,20 @@ class TestUploadLink:
         }
         assert len({name.split("/")[1] for name in names(store)}) == 6  # a request each
         assert all(store.count(name) == 1 for name in names(store))
+
+    @pytest.mark.parametrize("resumable", [True, False])
+    def test_no_query_leads_to_a_name_that_its_user_chooses(
+        self, make: Make, mongo: PyMongo, store: Bucket, resumable: bool
+    ) -> None:
+        client, links = make(resumable=resumable), [mongo.upload_link(""), mongo.upload_link("inbox/")]
+        put(store, "inbox/a.txt", b"old")
+        for link, query in itertools.product(links, ("upload=x", "upload", "upload=x&visit=1", "folder=inbox/&upload")):
+            for name in ("inbox/a.txt", "a.txt"):
+                receipt(client.put(f"{link}/{name}?{query}", data=b"new"))
+                begin(client, f"{link}/{name}?{query}", 0)
+                begin(client, f"{link}/inbox/?{query}", 0, "a.txt")
+        assert (store.count("inbox/a.txt"), store.count("a.txt")) == (1, 0)
+        assert {bare(name).partition("*")[0] for name in names(store)} == {"", "inbox/", "inbox/a.txt"}
 
     def test_a_visit_of_the_page_has_one_folder(self, make: Make, mongo: PyMongo, store: Bucket) -> None:
         client, link = make(), mongo.upload_link("", max_size=10, types=["text/*"])

@@ -227,6 +227,7 @@ def test_a_file_is_its_newest_version_alone(make: Make, mongo: PyMongo) -> None:
         f"{link}?id={new.key}",
         f"{link}/x",
         link.replace("b%20c", "other"),
+        f"{link.rpartition('/')[0]}/{quote(name)}?upload=x&version=0",
     ):
         assert web.get(url).status_code == 404, url
     for query in ("?versions", "?details", "?zip", "?q=o"):
