@@ -86,7 +86,6 @@ class WebDAV:
         locks = LockStorage(options)
         self._provider = Provider(options, locks)
         self._bare_environ = {"wsgidav.provider": self._provider}  # for look-ups without a client's fields
-        properties = PropertyManager(lambda: options.bucket().dav, lambda url: self._provider.ref_url_to_path(url)[1:])
         logger = logging.getLogger("wsgidav")
         if logger.level in (logging.NOTSET, logging.INFO):  # as its import sets it; it logs refusals as errors
             logger.setLevel(logging.CRITICAL)
@@ -95,7 +94,7 @@ class WebDAV:
                 "provider_mapping": {"/": self._provider},
                 "middleware_stack": [RequestResolver],
                 "lock_storage": locks,
-                "property_manager": properties,
+                "property_manager": PropertyManager(options),
                 "http_authenticator": {"accept_basic": False},
                 "logging": {"enable": False},
                 "verbose": 0,

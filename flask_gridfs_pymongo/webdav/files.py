@@ -63,14 +63,6 @@ class File(Resource, DAVNonCollection):
     def get_content_length(self) -> int:
         return self.stored.length
 
-    def get_content_type(self) -> str:
-        return media_type(self.stored.media_type, None if self.stored.sha256 else "utf-8")[1]
-
-    def get_creation_date(self) -> float:
-        return self.stored.upload_date.timestamp()
-
-    get_last_modified = get_creation_date
-
     def get_etag(self) -> str | None:
         return self.file.etag if self.file else None
 
@@ -93,12 +85,12 @@ class File(Resource, DAVNonCollection):
         return _Put(self)
 
 
-# Other than WsgiDAV's, an entity tag has quotes (RFC 4918 section 15.6), and a date is that of a GET (section 15.7).
+# Unlike in WsgiDAV, an entity tag has quotes (RFC 4918 section 15.6), and a date is that of a GET (section 15.7).
 _LIVE: Mapping[str, Callable[[File], str]] = {
-    "{DAV:}creationdate": lambda file: get_rfc3339_time(file.get_creation_date()),
+    "{DAV:}creationdate": lambda file: get_rfc3339_time(file.stored.upload_date.timestamp()),
     "{DAV:}displayname": lambda file: file.get_display_name(),
     "{DAV:}getcontentlength": lambda file: str(file.get_content_length()),
-    "{DAV:}getcontenttype": lambda file: file.get_content_type(),
+    "{DAV:}getcontenttype": lambda file: media_type(file.stored.media_type, None if file.stored.sha256 else "utf-8")[1],
     "{DAV:}getetag": lambda file: f'"{file.stored.etag}"',
     "{DAV:}getlastmodified": lambda file: http_date(last_modified(file.stored.upload_date)),
     "{DAV:}resourcetype": lambda file: "",

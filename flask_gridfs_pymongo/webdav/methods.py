@@ -1,13 +1,6 @@
-"""The methods that are answered without WsgiDAV; PROPFIND is in :mod:`.propfind`.
+"""Methods answered without WsgiDAV: DELETE, COPY and MOVE, by :mod:`.changes`, UNLOCK, and GET of a folder.
 
-The order of calls::
-
-    change(request, found)
-        delete, transfer        in :mod:`.changes`
-    repeated_move(request, environ)
-        moved_before            in :mod:`.changes`
-    unlock(request, member)
-    page(request, folder)
+PROPFIND is in :mod:`.propfind`.
 """
 
 from __future__ import annotations

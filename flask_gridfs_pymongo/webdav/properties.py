@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
-from ..store import Dav
+from ..service.options import Rules
 
 _CACHE = "flask_gridfs_pymongo.properties"
 
@@ -14,13 +15,10 @@ class PropertyManager:
     """The storage of properties that clients set; WsgiDAV asks for them by URL.
 
     WsgiDAV asks for them one by one, so they are read before and given to :meth:`know`.
-
-    :param dav: returns the :class:`.Dav` of the bucket
-    :param path_of: returns the path for a URL
     """
 
-    def __init__(self, dav: Callable[[], Dav], path_of: Callable[[str], str]) -> None:
-        self._dav, self._path_of = dav, path_of
+    def __init__(self, options: Rules) -> None:
+        self._options = options
 
     def know(self, properties: Mapping[str, Mapping[str, bytes]], environ: dict[str, Any]) -> None:
         """Use these properties, by path and name, for the rest of the request."""
@@ -41,17 +39,22 @@ class PropertyManager:
     def write_property(self, url: str, name: str, value: bytes, dry_run: bool, environ: dict[str, Any]) -> None:
         """Set a property; also delete a few properties whose files are gone."""
         if not dry_run:
-            self._dav().set_property(self._path_of(url), name, value)
-            self._dav().sweep()
+            dav = self._options.bucket().dav
+            dav.set_property(_path_of(url), name, value)
+            dav.sweep()
 
     def remove_property(self, url: str, name: str, dry_run: bool, environ: dict[str, Any]) -> None:
         """Delete a property, if it exists."""
         if not dry_run:
-            self._dav().remove_property(self._path_of(url), name)
+            self._options.bucket().dav.remove_property(_path_of(url), name)
 
     def copy_properties(self, *arguments: Any) -> None:
         """Do nothing: WsgiDAV only checks that this method exists."""
 
     def _of(self, url: str, environ: dict[str, Any]) -> Mapping[str, bytes]:
-        found: Mapping[str, bytes] = environ[_CACHE].get(self._path_of(url), {})
+        found: Mapping[str, bytes] = environ[_CACHE].get(_path_of(url), {})
         return found
+
+
+def _path_of(url: str) -> str:
+    return unquote(url).lstrip("/")
