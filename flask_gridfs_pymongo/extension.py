@@ -178,7 +178,6 @@ class PyMongo:
         check_type("cache_for", cache_for, int)
         check_type("as_attachment", as_attachment, bool, NoneType)
         check_type("download_name", download_name, str, NoneType)
-        _check_bucket(base, db)
         if cache_for < 0:
             raise ValueError(f"cache_for must be 0 seconds or more, not {cache_for}")
         bucket = self.bucket(base, db)
@@ -238,7 +237,6 @@ class PyMongo:
         """
         if reserved := sorted({"chunk_size", *OWN_FIELDS} & fields.keys()):
             raise TypeError(f"save_file() sets {', '.join(reserved)} itself; store your own value under another name")
-        _check_bucket(base, db)
         options: dict[str, Any] = {
             "content_type": content_type,
             "types": types,

@@ -306,7 +306,7 @@ def _seconds(argument: str, value: Any) -> None:
 
 def _function(parameters: str) -> _Check:
     def check(argument: str, value: Any) -> None:
-        if not callable(value):
+        if value is not None and not callable(value):
             raise TypeError(f"{argument} must be a function of {parameters}, not {value!r}")
 
     return check
@@ -339,20 +339,20 @@ _Check = Callable[[str, Any], object]
 _CHECKS: dict[str, _Check] = {
     "base": _or_tenant(lambda argument, value: check_type(argument, value, str)),
     "db": _or_tenant(lambda argument, value: check_type(argument, value, str, NoneType)),
-    "authorize": _or_none(_function("(action, filename)")),
+    "authorize": _function("(action, filename)"),
     "max_size": _or_none(_whole(0)),
-    "quota": _or_none(_function("(filename)")),
+    "quota": _function("(filename)"),
     "types": _or_none(lambda argument, value: Types(value)),
     "upload_timeout": _or_none(_seconds),
     "metadata": lambda argument, value: Keys(value),
     "keep_versions": _or_none(_whole(1)),  # the newest one always stays
     "expire_after": _or_none(_seconds),
-    "inspect": _or_none(_function("(file, read)")),
+    "inspect": _function("(file, read)"),
     "inspect_timeout": _seconds,
-    "client_of": _or_none(_function("(request)")),
-    "user_of": _or_none(_function("(request)")),
+    "client_of": _function("(request)"),
+    "user_of": _function("(request)"),
     "rules": _or_none(_uploads),
-    "authenticate": _or_none(_function("(user, password)")),
+    "authenticate": _function("(user, password)"),
     "max_request_size": _or_none(_whole(0)),
     "max_form_parts": _whole(1),
     "max_form_memory_size": _whole(128 * 1024),
@@ -363,7 +363,7 @@ _CHECKS: dict[str, _Check] = {
     "inline_types": lambda argument, value: check_inline_types(value),
     "send_timeout": _or_none(_seconds),
     "share": _or_none(_whole(1)),
-    "may_use": _or_none(_function("(link)")),
+    "may_use": _function("(link)"),
     "variants": _or_none(_variants),
     "upload_expires": _seconds,
     "max_uploads": _whole(1),

@@ -60,10 +60,7 @@ def save_body(
         raise too_large(max_size)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         abort(415, "Content-Encoding is not supported: send the body without it.")
-    try:
-        digests = expected(request.headers)
-    except ValueError as error:
-        abort(400, Message("%(error)s; nothing was stored.", error=error))
+    digests = or_400(expected, request.headers)
     fields = fields_of(or_400(options.keys.of_fields, request.headers), request.content_type)
     _check_early(request, bucket, filename, check)
     limit = limit_of(options, filename, length)
