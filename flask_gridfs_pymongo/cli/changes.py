@@ -99,7 +99,6 @@ def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
       1  a file is missing, or its new name is taken
       2  the command line is wrong, or the database does not answer
     """
-
     with transferring(prefix, bucket) as transfers:
         pairs = _with_new_names(transfers, sources, destination, is_move=True)
         for batch in batches(pairs, key=lambda pair: pair[0].file.filename):
@@ -123,7 +122,6 @@ def cp_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
       1  a file is missing or damaged
       2  the command line is wrong, or the database does not answer
     """
-
     with transferring(prefix, bucket) as transfers:
         pairs = _with_new_names(transfers, sources, destination)
         for batch in batches(pairs, weight=lambda pair: pair[0].file.length):

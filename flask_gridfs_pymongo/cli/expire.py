@@ -13,10 +13,8 @@ from ..store import Sweep
 from .group import bucket_options, gridfs, open_bucket
 
 
-def age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
-    """Read the value of an option: a number and a unit."""
-    if value is None:
-        return None
+def age(value: str) -> timedelta:
+    """Read a number and a unit: the type of a click option."""
     match = re.fullmatch("([0-9]{1,5})([smhdw])", value)
     if match is None:
         raise click.BadParameter(f"{value!r} is not a number and a unit: 90s, 15m, 12h, 30d or 4w")
@@ -27,9 +25,7 @@ def age(context: click.Context, parameter: click.Parameter, value: str | None) -
 @gridfs.command("expire")
 @bucket_options
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the N newest versions of each name.")
-@click.option(
-    "--older-than", callback=age, metavar="AGE", help="Also treat versions of this age as expired: 12h, 30d, 4w."
-)
+@click.option("--older-than", type=age, metavar="AGE", help="Also treat versions of this age as expired: 12h, 30d, 4w.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def expire_command(

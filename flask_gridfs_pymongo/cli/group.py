@@ -25,21 +25,7 @@ from pymongo.errors import PyMongoError
 from ..connection import AppState
 from ..store import Bucket, IndexConflict, Unsupported, reason
 
-_MODULES = (
-    "cache",
-    "changes",
-    "check",
-    "copy",
-    "expire",
-    "export",
-    "indexes",
-    "links",
-    "listing",
-    "sync",
-    "transfers",
-    "trash",
-    "unowned",
-)
+_MODULES = "cache changes check copy expire export indexes links listing sync transfers trash unowned".split()
 
 
 def _prepare() -> None:

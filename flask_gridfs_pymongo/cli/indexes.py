@@ -12,10 +12,6 @@ from ..store import ORDERS, Collections, Index, build_index, index_problem
 from .group import bucket_options, gridfs, open_bucket, plain
 
 
-def _listed(context: click.Context, parameter: click.Parameter, queries: tuple[str, ...]) -> tuple[Index, ...]:
-    return tuple(_index_for(query) for query in queries)
-
-
 def _index_for(query: str) -> Index:
     if query in ORDERS:
         field, direction, _ = ORDERS[query]
@@ -26,7 +22,7 @@ def _index_for(query: str) -> Index:
 
 
 @gridfs.command("index")
-@click.argument("queries", nargs=-1, metavar="[newest|size|type|metadata.KEY]...", callback=_listed)
+@click.argument("queries", nargs=-1, metavar="[newest|size|type|metadata.KEY]...", type=_index_for)
 @bucket_options
 def index_command(queries: tuple[Index, ...], bucket: str, prefix: str | None) -> None:
     """Create the indexes of a bucket.

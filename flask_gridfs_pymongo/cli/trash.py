@@ -23,7 +23,7 @@ _PAGE = 500  # rows
 @click.option("--restore", "names", multiple=True, type=name_given, metavar="NAME", help="Restore a file, or FOLDER/.")
 @click.option("--merge", is_flag=True, help="With --restore: as older versions, if there is another file by now.")
 @click.option("--empty", is_flag=True, help="Delete what is in the trash for good.")
-@click.option("--older-than", callback=age, metavar="AGE", help="With --empty: what was deleted so long ago: 12h, 7d.")
+@click.option("--older-than", type=age, metavar="AGE", help="With --empty: what was deleted so long ago: 12h, 7d.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @bucket_options
 def trash_command(

@@ -24,7 +24,7 @@ from .group import Failure, bucket_options, gridfs, open_bucket, plain
 )
 @click.option(
     "--older-than",
-    callback=age,
+    type=age,
     default="1d",
     show_default=True,
     metavar="AGE",
