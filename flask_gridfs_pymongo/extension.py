@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from . import config
 from .attachments import Attachment
-from .cli import gridfs
+from .cli.group import gridfs
 from .connection import AppState, app_of, state_of
 from .converters import BSONObjectIdConverter
 from .http.filenames import clean
@@ -31,8 +31,7 @@ from .service.inspection import check_accepted
 from .service.options import Drive, Options, Rules, options_of
 from .signals import file_saved
 from .store import OWN_FIELDS, Bucket, FileTooLarge, StoredFile, check_type
-from .uploads import uploads_blueprint
-from .uploads.blueprint import UploadsBlueprint
+from .uploads.blueprint import UploadsBlueprint, uploads_blueprint
 from .uploads.links import manage, share, signed
 from .uploads.read import links
 from .wrappers import Database, MongoClient

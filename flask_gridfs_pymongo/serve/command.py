@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 from pymongo.errors import PyMongoError
@@ -15,7 +16,7 @@ from pymongo.errors import PyMongoError
 from ..store import reason
 from . import servers
 from .app import create_app, in_url
-from .demo import database
+from .mongod import running
 from .users import Users
 
 
@@ -40,7 +41,7 @@ def main(
     writable = writable or demo
     with ExitStack() as stack:
         if uri is None and demo:
-            uri = stack.enter_context(database())
+            uri = stack.enter_context(_demo_database())
         if uri is None or not _parts(uri)[1]:
             raise click.ClickException("name a database, as mongodb://HOST/DATABASE, or try --demo")
         with _failures(uri):
@@ -66,6 +67,17 @@ def main(
         click.echo(f"At {url} {who} may {what} files{drive}. Ctrl-C ends it.")
         sys.stdout.flush()
         run(app, listener)
+
+
+@contextmanager
+def _demo_database() -> Iterator[str]:
+    """Run a MongoDB server of its own, whose files are deleted at the end; yields the URI of a database."""
+    with (
+        TemporaryDirectory(prefix="gridfs-demo-") as folder,
+        running(Path(folder), "--wiredTigerCacheSizeGB", "0.25") as port,
+    ):
+        click.echo("A MongoDB server of its own has the files, until the demo ends.")
+        yield f"mongodb://127.0.0.1:{port}/demo"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from flask import Request
+from flask import Request, request
 
 _KEY = "flask_gridfs_pymongo.target"
 
@@ -90,8 +90,6 @@ def target_of(request: Request) -> Target:
 
 def remember(endpoint: str | None, values: Mapping[str, Any] | None) -> None:
     """Parse the URL of the current request: a ``url_value_preprocessor``."""
-    from flask import request
-
     request.environ[_KEY] = parse((values or {}).get("filename"), request.args)
 
 

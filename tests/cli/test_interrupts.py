@@ -17,7 +17,7 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from flask_gridfs_pymongo import PyMongo
-from flask_gridfs_pymongo.cli import gridfs
+from flask_gridfs_pymongo.cli.group import gridfs
 from flask_gridfs_pymongo.cli.interrupts import Interrupts
 from flask_gridfs_pymongo.cli.report import Report
 from flask_gridfs_pymongo.store import Bucket
