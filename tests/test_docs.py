@@ -156,7 +156,8 @@ class Play:
 def environ() -> dict[str, str]:
     """Where ``flask``, ``python`` and this package are."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **plain}
 
 
 @pytest.fixture
