@@ -63,4 +63,9 @@ class Clock:
         except NotImplementedError:  # mongomock
             now = datetime.now(UTC)
             return now.replace(microsecond=now.microsecond // 1000 * 1000)
-        return now if now.tzinfo else now.replace(tzinfo=UTC)
+        return aware(now)
+
+
+def aware(date: datetime) -> datetime:
+    """Return a date of the database with its time zone, UTC, which mongomock and some clients leave out."""
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -28,7 +28,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from .collections import Collections
 from .errors import QuotaExceeded
-from .listing.names import parent_of, successor
+from .listing.names import beginning_with, parent_of, successor
 from .locks import LOCKS, Lock, Locks, locked
 from .model import StoredFile, upload_date
 from .retry import duplicates, missing_right, retry
@@ -358,4 +358,4 @@ def _by_path(found: list[dict[str, Any]]) -> dict[str, dict[str, bytes]]:
 
 
 def _below(prefix: str) -> dict[str, Any]:
-    return {"_id": {"$gte": prefix, "$lt": successor(prefix)}}
+    return {"_id": beginning_with(prefix)}

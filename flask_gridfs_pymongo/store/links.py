@@ -20,15 +20,16 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from .clock import aware
 from .collections import Collections
 from .indexes import Index
-from .listing.names import successor
+from .listing.names import beginning_with
 from .retry import retry
 
 TAKEN_TTL = timedelta(minutes=10)
@@ -160,8 +161,7 @@ class Links:
         :param limit: how many, at most
         """
         valid: dict[str, Any] = {"expires": {"$gt": self._clock.now()}, "revoked": None, "kind": {"$ne": "put"}}
-        below = {"$gte": path, **({"$lt": end} if (end := successor(path)) else {})}
-        found = {**valid, "path": path if exact else below}
+        found = {**valid, "path": path if exact else beginning_with(path)}
         order = [("path", ASCENDING), ("created", ASCENDING)]
         documents = retry(self._collection, lambda: [*self._collection.find(found).sort(order).limit(limit)])
         return [self._link(document) for document in documents]
@@ -215,7 +215,7 @@ class Links:
     def _resolve_old(self, document: Mapping[str, Any]) -> bool:
         """Resolve the places that processes left behind; return whether there were any."""
         before = self._clock.now() - TAKEN_TTL
-        old = [place["id"] for place in document["taken"] if _aware(place["at"]) < before]
+        old = [place["id"] for place in document["taken"] if aware(place["at"]) < before]
         self.resolve(document["_id"], old)
         return bool(old)
 
@@ -256,13 +256,13 @@ class Links:
         return retry(self._collection, lambda: self._collection.find_one({"_id": link_id}))
 
     def _link(self, document: Mapping[str, Any]) -> Link:
-        expires = _aware(document["expires"])
+        expires = aware(document["expires"])
         return Link(
             id=document["_id"],
             kind=document["kind"],
             path=document["path"],
             blueprint=document["blueprint"],
-            created=_aware(document["created"]),
+            created=aware(document["created"]),
             expires=expires,
             max_size=document["max_size"],
             max_files=document["max_files"],
@@ -283,7 +283,3 @@ class Links:
 def id_of(token: str) -> str:
     """Return the id of the link with this *token*."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def _aware(date: datetime) -> datetime:
-    return date if date.tzinfo else date.replace(tzinfo=UTC)  # mongomock

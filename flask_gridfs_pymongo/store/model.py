@@ -22,6 +22,7 @@ from .. import mimetype
 from ..pixels import stored_size
 from . import ids
 from .charset import is_charset, join, split
+from .clock import aware
 from .errors import CorruptFile
 from .integrity import document_error, is_utf8, whole
 
@@ -168,7 +169,7 @@ class StoredFile:
     def expires_at(self) -> datetime | None:
         """When the file expires, in UTC: ``metadata.expiresAt``; None: never."""
         date = self.metadata.get("expiresAt")
-        return _aware(date) if isinstance(date, datetime) else None
+        return aware(date) if isinstance(date, datetime) else None
 
     @property
     def renamed_from(self) -> str | None:
@@ -182,8 +183,8 @@ class StoredFile:
         if not is_trashed(self.document):
             return None
         at, until, by, part = (self.document["trashed"].get(name) for name in Trashed._fields)
-        until = _aware(until) if isinstance(until, datetime) else _aware(at)
-        return Trashed(_aware(at), until, by if isinstance(by, str) else None, part if isinstance(part, list) else [])
+        until = aware(until) if isinstance(until, datetime) else aware(at)
+        return Trashed(aware(at), until, by if isinstance(by, str) else None, part if isinstance(part, list) else [])
 
     @property
     def expired(self) -> bool:
@@ -255,15 +256,11 @@ def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> s
     return None
 
 
-def _aware(date: datetime) -> datetime:
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
-
-
 def upload_date(document: Mapping[str, Any]) -> datetime:
     """The date of a files document in UTC; if it has none, when its ObjectId was made, else 1970."""
     date = document.get("uploadDate")
     if isinstance(date, datetime):
-        return _aware(date)
+        return aware(date)
     identity = document["_id"]
     return identity.generation_time if isinstance(identity, ObjectId) else datetime.fromtimestamp(0, UTC)
 

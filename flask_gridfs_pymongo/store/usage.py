@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .collections import Collections, Documents
 from .integrity import MAX_INT64
-from .listing.names import successor
+from .listing.names import beginning_with
 from .retry import retry
 from .strict import IN_TRASH, NO_ARRAY
 
@@ -44,9 +44,7 @@ def usage(collections: Collections, path: str) -> Usage:
     :param path: a folder, with a trailing slash; the name of a file; or empty for everything
     """
     files = collections.files
-    named: dict[str, Any] = {"$eq": path, **NO_ARRAY}
-    if path.endswith("/"):
-        named = {"$gte": path, "$lt": successor(path)}
+    named: dict[str, Any] = beginning_with(path) if path.endswith("/") else {"$eq": path, **NO_ARRAY}
     live, *trashed = _selections(collections, named) if path else [{}]
 
     def one(*stages: Mapping[str, Any], chosen: Mapping[str, Any] = live) -> Mapping[str, Any]:
@@ -114,9 +112,7 @@ class Taken:
                 self._kept[prefix] = kept._replace(bytes=kept.bytes + length)
 
     def _measure(self, prefix: str) -> int:
-        end = successor(prefix)
-        named = {"$gte": prefix, **({"$lt": end} if end else {})}
-        below = _selections(self._collections, named) if prefix else [{}]
+        below = _selections(self._collections, beginning_with(prefix)) if prefix else [{}]
         unfinished = {"state": "open", "expires": {"$gt": self._collections.clock.now()}, **below[0]}
         opened = _sum(self._collections.uploads, unfinished, {"$ifNull": ["$length", "$offset"]})
         return opened + sum(_sum(self._collections.primary.files, selection, _LENGTH) for selection in below)

@@ -22,10 +22,11 @@ from pymongo import ASCENDING, DESCENDING
 
 from ..cache import Memory
 from . import ids
+from .clock import aware
 from .collections import Collections, Documents
 from .documents import NEWEST_FIRST, DocumentFinder
 from .integrity import is_utf8
-from .listing.names import octets, successor
+from .listing.names import beginning_with, octets
 from .model import StoredFile, is_trashed, unless_expired, upload_date
 from .retry import retry
 from .strict import DATED, Strict, check_name, named
@@ -89,7 +90,10 @@ class Versions:
         return self._strict.at(filename, version, files) if newest else None
 
     def _expired(self, document: Mapping[str, Any]) -> bool:
-        return StoredFile.from_document(document, now=self.collections.clock.now).expired
+        """Whether the ``expiresAt`` of a version has passed."""
+        metadata = document.get("metadata")
+        date = metadata.get("expiresAt") if isinstance(metadata, Mapping) else None
+        return isinstance(date, datetime) and aware(date) <= self.collections.clock.now()
 
     def _keys(self, files: Documents, filename: str) -> list[dict[str, Any]] | None:
         """The names and dates of all versions, the oldest first; None if too many, or dates do not settle the order."""
@@ -223,14 +227,13 @@ class Versions:
 
     def dates(self, prefix: str, limit: int) -> tuple[list[tuple[str, datetime]], str | None]:
         """See :meth:`.Bucket.dates`."""
-        files, now, end = self.collections.files, self.collections.clock.now(), successor(prefix)
-        wanted = {"filename": {"$gte": prefix, **({"$lt": end} if end else {})}}
+        files, wanted = self.collections.files, {"filename": beginning_with(prefix)}
         order: dict[str, Any] = {"sort": [("filename", ASCENDING)], "limit": limit, "batch_size": limit + 1}
         found = retry(files, lambda: list(files.find(wanted, _DATES, **order)))
         dates = [
             (one["filename"], upload_date(one))
             for one in found
-            if type(one["filename"]) is str and not _has_passed(one.get("metadata"), now)
+            if type(one["filename"]) is str and not self._expired(one)
         ]
         return dates, str(found[-1]["filename"]) if len(found) == limit else None
 
@@ -314,12 +317,6 @@ def _is_newest(found: list[dict[str, Any]], filename: str) -> bool:
 def _is_dated(document: Mapping[str, Any], filename: str) -> bool:
     """Whether it is a version of this name with a date; queries also match elements of arrays."""
     return document["filename"] == filename and isinstance(document.get("uploadDate"), datetime)
-
-
-def _has_passed(metadata: Any, now: datetime) -> bool:
-    """Whether the ``expiresAt`` of a version has passed."""
-    date = metadata.get("expiresAt") if isinstance(metadata, Mapping) else None
-    return isinstance(date, datetime) and date <= now
 
 
 def _share_second(*neighbours: Mapping[str, Any]) -> bool:

@@ -37,6 +37,12 @@ def successor(prefix: str) -> str:
     return stem[:-1] + chr(0xE000 if code == 0xD800 else code)
 
 
+def beginning_with(prefix: str) -> dict[str, str]:
+    """Return a condition for texts that begin with *prefix*."""
+    end = successor(prefix)
+    return {"$gte": prefix, **({"$lt": end} if end else {})}
+
+
 class Edge(NamedTuple):
     """A place between two names, at which a walk through the names continues."""
 

@@ -17,7 +17,7 @@ from ..indexes import TRASH
 from ..model import in_order
 from ..strict import IN_TRASH
 from ..versions import Versions
-from .names import octets, successor
+from .names import beginning_with, octets
 from .page import Budget, Row
 
 _SORTING = TRASH.keys[:2]
@@ -68,10 +68,7 @@ def trashed(
 
 
 def _stretches(prefix: str, after: TrashKey | None, at: datetime | None) -> list[dict[str, Any]]:
-    names: dict[str, Any] = {}
-    if prefix:
-        end = successor(prefix)
-        names["trashed.name"] = {"$gte": prefix, **({"$lt": end} if end else {})}
+    names: dict[str, Any] = {"trashed.name": beginning_with(prefix)} if prefix else {}
     everything = {**IN_TRASH, **names} if at is None else {**IN_TRASH, **names, "trashed.at": at}
     if after is None:
         return [everything]

@@ -22,12 +22,13 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from bson.objectid import ObjectId
 from pymongo import ASCENDING
 
+from ..clock import aware
 from ..indexes import INDEXES, PLACES, Index
 from ..retry import retry
 from ..versions import Versions
@@ -248,9 +249,7 @@ def _hashed(token: str) -> str:
 
 
 def _upload(document: Mapping[str, Any], now: datetime) -> Upload:
-    expires = document["expires"]
-    if expires.tzinfo is None:
-        expires = expires.replace(tzinfo=UTC)
+    expires = aware(document["expires"])
     return Upload(
         id=document["_id"],
         filename=document["filename"],
@@ -261,5 +260,5 @@ def _upload(document: Mapping[str, Any], now: datetime) -> Upload:
         state=document["state"] if expires > now else "gone",
         ended=document["state"] != "open",
         details=document["details"],
-        leased=document["busy"].replace(tzinfo=UTC) != GIVEN_BACK,
+        leased=aware(document["busy"]) != GIVEN_BACK,
     )
