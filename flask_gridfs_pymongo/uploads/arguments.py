@@ -18,6 +18,7 @@ from ..service.texts import Message
 from ..store import Bucket, StoredFile, ids
 from .target import Target
 
+MAX_SELECTED = 1000  # things
 _MAX_LENGTHS = {"q": 100, "prefix": 1000}  # characters
 
 
@@ -59,6 +60,19 @@ def files_of(texts: Iterable[str], bucket: Bucket) -> list[StoredFile]:
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     found = bucket.get_many([file_id(text, "id", bucket) for text in places])
     return sorted(found, key=lambda file: places.get(file.key or "", len(places)))
+
+
+def outer_folders(texts: Iterable[str]) -> list[str]:
+    """Return the folders that the ``folder`` fields of a form name, without those below others of them."""
+    outer: list[str] = []
+    for path in sorted(set(texts)):
+        if not path.endswith("/") or len(path) > 1000 or "\0" in path:
+            abort(400, "A folder must end with a slash, and have at most 1000 characters, none of them NUL.")
+        if not outer or not path.startswith(outer[-1]):
+            outer.append(path)
+    if len(outer) > MAX_SELECTED:
+        abort(400, Message("Select at least one file, and not more than %(count)s.", count=MAX_SELECTED))
+    return outer
 
 
 def folder(target: Target) -> str | None:

@@ -23,7 +23,7 @@ from ...service.reads import Tell, Told, teller
 from ...service.rights import permit, visibility_of
 from ...service.texts import Message
 from ...store import Bucket, StoredFile, damaged
-from ..arguments import files_of, folder
+from ..arguments import files_of, folder, outer_folders
 from ..target import Target
 from .listing import filters
 from .zip_stream import Entry, size, stream
@@ -46,7 +46,7 @@ def of_selection(options: Options, request: Request, target: Target) -> Response
     if target.name is not None:
         abort(404, "Archives are made at the root: POST /?zip.")
     form = small_form(request)
-    ids, folders = dict.fromkeys(form.getlist("id")), dict.fromkeys(form.getlist("folder"))
+    ids, folders = dict.fromkeys(form.getlist("id")), outer_folders(form.getlist("folder"))
     if not ids and not folders:
         abort(400, "Send a form with an id field for each file of the archive, or a folder field for each folder.")
     if len(ids) > MAX_FILES:

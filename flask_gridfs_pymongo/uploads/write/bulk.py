@@ -24,7 +24,7 @@ from ...service.rights import may, permit, visibility_of
 from ...service.texts import Message, gettext, ngettext
 from ...signals import tell_deleted
 from ...store import StoredFile, parent_of
-from ..arguments import files_of
+from ..arguments import MAX_SELECTED, files_of, outer_folders
 from ..pages import flash, urls
 from ..pages import render as pages
 from ..read.listing import listing_query
@@ -32,7 +32,6 @@ from ..selection import may_know
 from ..target import Target
 from .file import clean_or_400
 
-MAX_SELECTED = 1000  # things
 MAX_FILES = 10_000
 MAX_URL_LENGTH = 3000  # characters: gunicorn accepts a request line of 4,094
 
@@ -71,10 +70,8 @@ def select_many(options: Options, action: str, ids: Sequence[str], folders: Sequ
     named = [file for file in files_of(ids, bucket) if file.named]
     files = {file.filename: file for file in named if may_know(options, action, file.filename)}
     tops = {name: parent_of(name) for name in files}
-    shown, outer = visibility_of(options), [one for one in folders if not one.startswith(tuple({*folders} - {one}))]
+    shown, outer = visibility_of(options), outer_folders(folders)
     for folder in outer:
-        if not folder.endswith("/") or len(folder) > 1000 or "\0" in folder:
-            abort(400, "A folder must end with a slash, and have at most 1000 characters, none of them NUL.")
         permit(options, "list", folder)
         for page in bucket.pages(prefix=folder, shown=shown):
             files |= {row.file.filename: row.file for row in page.rows if row.file.named}
@@ -180,7 +177,7 @@ def question(options: Options, request: Request, target: Target) -> Response:
 
 
 def _of_form(options: Options, action: str, form: MultiDict[str, str]) -> _Selected:
-    return select_many(options, action, form.getlist("id"), list(dict.fromkeys(form.getlist("folder"))))
+    return select_many(options, action, form.getlist("id"), form.getlist("folder"))
 
 
 def _where_to(

@@ -21,13 +21,13 @@ from ...service.rights import may, permit
 from ...service.texts import Message, gettext, ngettext
 from ...signals import file_saved, send
 from ...store import Bucket, StoredFile
-from ..arguments import file_id, following
+from ..arguments import MAX_SELECTED, file_id, following
 from ..pages import flash, urls
 from ..pages import render as pages
 from ..read.trash import with_trash
 from ..selection import may_know
 from ..target import Target
-from .bulk import MAX_FILES, MAX_SELECTED, MAX_URL_LENGTH
+from .bulk import MAX_FILES, MAX_URL_LENGTH
 
 _PAGE_SIZE = 1000  # names
 

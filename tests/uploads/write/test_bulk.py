@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from flask_gridfs_pymongo import PyMongo
+from flask_gridfs_pymongo.store import Bucket
 
 from ...conftest import HTML, JSON, Client, everyone
 
@@ -89,6 +90,10 @@ def test_moving_and_copying(
         ("delete", {"folder": "\0/"}, 400),
         ("delete", {"folder": "x" * 1001 + "/"}, 400),
         ("zip", {"folder": "none/"}, 404),
+        ("zip", {"folder": ""}, 400),  # the whole listing, which is a right of its own
+        ("zip", {"folder": "a"}, 400),
+        ("zip", {"folder": [f"{number}/" for number in range(1001)]}, 400),
+        ("delete", {"folder": [f"{number}/" for number in range(1001)]}, 400),
         ("copy", {}, 400),
     ],
 )
@@ -113,6 +118,18 @@ def test_only_what_the_client_may_see_is_touched_and_counted(client: Client, sto
     assert uploads.post("/uploads/?delete", data={"folder": "a/b/"}, headers=JSON).status_code == 403
     assert uploads.post("/uploads/?delete", data={"folder": "a/"}, headers=JSON).status_code == 204
     assert names(stored) == {"a/b/2.txt", "c/1.txt", "top.txt"}
+
+
+def test_a_folder_is_listed_once_if_those_below_it_are_selected_too(
+    client: Client, stored: PyMongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    pages = Bucket.pages
+    monkeypatch.setattr(Bucket, "pages", lambda bucket, **more: listed.append(more["prefix"]) or pages(bucket, **more))
+    uploads, fields = client(authorize=everyone), {"folder": ["a/b/", "a/", "a/b/c/", "a/"]}
+    assert len(zipfile.ZipFile(io.BytesIO(uploads.post("/uploads/?zip", data=fields).data)).namelist()) == 2
+    assert uploads.post("/uploads/?delete", data=fields).status_code == 204
+    assert listed == ["a/", "a/"]
 
 
 def test_an_archive_and_a_count(client: Client, stored: PyMongo) -> None:
