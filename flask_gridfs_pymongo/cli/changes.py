@@ -49,6 +49,7 @@ def rm_command(
                 raise Failure("the standard input is closed, so nobody can answer; --yes does not ask")
             what = "all versions" if all_versions else "the newest version"
             click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
+        folders = [folder(name) for name in wanted if folder(name) and is_folder(store, name)]
         for batch in batches(_once(stored_files(store, wanted, report))):
             files = [one.file for one in batch]
             with transfers.interrupts.deferred():
@@ -57,6 +58,7 @@ def rm_command(
                 if count:
                     tell_deleted(store, file, count)
             report.advance(len(batch))
+        store.dav.drop_folders(folders)
 
 
 def _once(matches: Iterable[StoredMatch]) -> Iterator[StoredMatch]:
@@ -100,11 +102,14 @@ def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
       2  the command line is wrong, or the database does not answer
     """
     with transferring(prefix, bucket) as transfers:
+        store = transfers.bucket
+        moved = [name for one in sources if folder(name := spelled(store, one)) and is_folder(store, name)]
         pairs = _with_new_names(transfers, sources, destination, is_move=True)
         for batch in batches(pairs, key=lambda pair: pair[0].file.filename):
             with transfers.interrupts.deferred():
-                renamed = transfers.bucket.rename_many({one.file.filename: new for one, new in batch})
+                renamed = store.rename_many({one.file.filename: new for one, new in batch})
             _tell(transfers.report, batch, list(renamed.values()), file_changed)
+        store.dav.move_folders(dict(_paths(name, destination) for name in moved))
 
 
 @gridfs.command("cp")
@@ -161,9 +166,14 @@ def _takes_own_names(bucket: Bucket, name: str, destination: str) -> bool:
 
     Then shorter names go first.
     """
-    old = folder(name)
-    new = folder(destination) + ("" if name.endswith("/") else old[old.rfind("/", 0, -1) + 1 :])
+    old, new = _paths(name, destination)
     return old.startswith(new) and bool(bucket.list(prefix=old + old.removeprefix(new), limit=1).rows)
+
+
+def _paths(name: str, destination: str) -> tuple[str, str]:
+    """Return the path of the folder *name*, and the one that it gets at *destination*."""
+    old = folder(name)
+    return old, folder(destination) + ("" if name.endswith("/") else old[old.rfind("/", 0, -1) + 1 :])
 
 
 def _tell(

@@ -161,6 +161,34 @@ class Dav:
                 self._retry(lambda: self._collection.bulk_write(changes))
             self.locks.end(locks, {*names, *names.values()})
 
+    def drop_folders(self, folders: Iterable[str]) -> None:
+        """Forget *folders* whose files were deleted or renamed, and what is kept in them; not if a file is left."""
+        with self._logging():
+            if gone := tuple(folder for folder in folders if self._is_emptied(folder)):
+                within = [kept for folder in gone for kept in (_FOLDER + folder, _PROPERTY + folder, _key(folder))]
+                self._retry(lambda: self._collection.delete_many({"$or": list(map(_below, within))}))
+                locks = self.locks.all()
+                self.locks.end(locks, {name for name in map(locked, locks) if f"{name}/".startswith(gone)})
+
+    def move_folders(self, names: Mapping[str, str]) -> None:
+        """Move empty folders and the properties of folders after the files in them; not if a file is left.
+
+        :param names: the new path of each old one
+        """
+        with self._logging():
+            for old, new in names.items():
+                if self._is_emptied(old):
+                    found = {one["_id"]: one for one in self._find(_below(_FOLDER + old))}
+                    paths = {key.removeprefix(_FOLDER): new + key[len(_FOLDER + old) :] for key in found}
+                    self._insert([{**found[_FOLDER + one], "_id": _FOLDER + paths[one]} for one in paths])
+                    self.copy_properties({old: new, **paths})
+        self.drop_folders(names)
+
+    def _is_emptied(self, folder: str) -> bool:
+        """Whether no file is in a *folder* any more, if anything may be kept of it."""
+        selection = {"filename": _below(folder)["_id"]}
+        return self.in_use() and retry(self._files, lambda: self._files.find_one(selection, {"_id": 1})) is None
+
     @contextmanager
     def _logging(self) -> Iterator[None]:
         """Log an error: the files are deleted or renamed, which is what counts."""

@@ -148,6 +148,62 @@ def test_the_lock_of_a_folder_stays_if_a_file_of_its_name_goes(doors: Doors) -> 
     assert doors.status("PUT", "/dav/a/1", b"x") == 423
 
 
+FOLDER_DELETES: dict[str, Way] = {
+    "a selection": lambda doors: doors.status("POST", "/u/?delete", {"folder": "f/", "sure": "1"}),
+    "rm -r": lambda doors: doors.command("rm", "-r", "--all-versions", "--yes", "f"),
+}
+FOLDER_MOVES: dict[str, Way] = {
+    "a selection": lambda doors: doors.status("POST", "/u/?move=g", {"folder": "f/"}),
+    "a new name": lambda doors: doors.status("POST", "/u/?move=g", {"folder": "f/", "name": "h"}),
+    "mv": lambda doors: doors.command("mv", "f", "g"),
+    "mv of what is in it": lambda doors: doors.command("mv", "f/", "g/h"),
+}
+
+
+def filled_folder(doors: Doors) -> None:
+    """Two folders, an empty one, properties and a lock."""
+    for folder in ("f", "f/sub", "f/empty", "other"):
+        assert doors.status("MKCOL", f"/dav/{folder}/") == 201
+        assert doors.status("PROPPATCH", f"/dav/{folder}/", PROPERTY) == 207
+    for name in ("f/a", "f/sub/b", "other/c"):
+        assert doors.status("PUT", f"/u/{name}", b"x") == 201
+
+
+@pytest.mark.parametrize("way", FOLDER_DELETES)
+def test_a_folder_that_is_deleted_goes_with_all_that_is_kept_of_it(doors: Doors, way: str) -> None:
+    filled_folder(doors)
+    assert doors.status("LOCK", "/dav/f/", LOCK) == 200
+    FOLDER_DELETES[way](doors)
+    assert [*doors.bucket.dav.folders("", 9)] == ["other/"]
+    assert doors.bucket.dav.locks.all() == []
+    assert doors.status("PROPFIND", "/dav/f/") == 404
+    for name in ("f/a", "f/sub/b"):
+        assert doors.status("PUT", f"/u/{name}", b"x") == 201
+    assert [has_property(doors, f"/dav/{folder}/") for folder in ("f", "f/sub", "other")] == [False, False, True]
+
+
+@pytest.mark.parametrize("way", FOLDER_MOVES)
+def test_a_folder_that_is_moved_takes_along_what_is_kept_of_it(doors: Doors, way: str) -> None:
+    filled_folder(doors)
+    FOLDER_MOVES[way](doors)
+    new = "g/f/" if way in ("a selection", "mv") else "g/h/"
+    assert {*doors.bucket.dav.folders("", 9)} == {new, f"{new}sub/", f"{new}empty/", "other/"}
+    assert doors.status("PROPFIND", "/dav/f/") == 404
+    assert all(has_property(doors, f"/dav/{folder}") for folder in (new, f"{new}sub/", f"{new}empty/"))
+
+
+def test_a_folder_stays_if_a_file_is_left_in_it(doors: Doors) -> None:
+    filled_folder(doors)
+    assert doors.command("rm", "-r", "--yes", "f/sub", "f/a") == 0
+    doors.status("PUT", "/u/f/sub/b", b"1")
+    doors.status("PUT", "/u/f/sub/b", b"2")
+    assert doors.command("rm", "-r", "--yes", "f") == 0  # the newest version
+    doors.status("PUT", "/u/g/sub/b", b"taken")
+    assert doors.status("POST", "/u/?move=g", {"folder": "f/sub/"}) == 200
+    assert {*doors.bucket.dav.folders("", 9)} == {"f/", "f/empty/", "other/"}
+    assert has_property(doors, "/dav/f/")
+
+
 def test_a_failure_leaves_the_file_deleted(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(doors)
 

@@ -96,6 +96,7 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     for file, count in zip(files, bucket.delete_all_many(files, act), strict=True):
         if count:
             tell_deleted(bucket, file, count)
+    bucket.dav.drop_folders(folder for folder in selected.folders if may(options, "delete", folder))
     if not pages.is_browser():
         return pages.empty(204)
     if act:
@@ -124,6 +125,7 @@ def move(options: Options, request: Request, target: Target) -> Response:
     for file in files:
         inspect_renamed(options, file, targets[file.filename])
     outcomes = rename_many(options, [(file, targets[file.filename]) for file in files])
+    options.bucket().dav.move_folders(_folders(options, selected, targets))
     return _answer(
         request,
         selected,
@@ -238,6 +240,16 @@ def _targets(selected: _Selected, to: str, new: str | None) -> Mapping[str, str]
             rest = f"{clean_or_400(new)}{slash}{deeper}"
         targets[name] = clean_or_400(f"{to}/{rest}", file)
     return targets
+
+
+def _folders(options: Options, selected: _Selected, targets: Mapping[str, str]) -> dict[str, str]:
+    """Return the new path of each folder whose files were moved, if the client may change both paths."""
+    found = {}
+    for name, new in targets.items():
+        first, slash, deeper = name[len(selected.tops[name]) :].partition("/")
+        if slash and new.endswith(deeper):
+            found[f"{selected.tops[name]}{first}/"] = new.removesuffix(deeper)
+    return {old: new for old, new in found.items() if may(options, "delete", old) and may(options, "write", new)}
 
 
 def _answer(
