@@ -276,7 +276,7 @@ def options_of(blueprint: str | None) -> Options:
 
 def _checked(name: Any, most: int = 64) -> str:
     """Return the name of a tenant's bucket or database; abort with 404 if it cannot be one."""
-    if not isinstance(name, str) or not _TENANT.fullmatch(name) or len(name) > most or name in _RESERVED:
+    if not isinstance(name, str) or not _TENANT.fullmatch(name) or len(name) > most or name.lower() in _RESERVED:
         abort(404, "There is no such file or version.")
     return name
 

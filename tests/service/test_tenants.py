@@ -68,7 +68,7 @@ def test_reading_creates_nothing(asked: FlaskClient, mongo: PyMongo) -> None:
     assert collections(mongo) == set()
 
 
-NO_TENANTS = (None, 5, b"ann", "", "a.b", "../x", "a/b", "system", "admin", "local", "a" * 65, "$", "a$b", "\u00e4")
+NO_TENANTS = (None, 5, b"ann", "", "a.b", "../x", "a/b", "system", "Admin", "LOCAL", "a" * 65, "$", "a$b", "\u00e4")
 
 
 def test_what_is_no_tenant_is_a_404(app: Flask, mongo: PyMongo) -> None:
