@@ -37,7 +37,6 @@ TAKEN_TTL = timedelta(minutes=10)
 KEPT = timedelta(days=7)
 """how long a link is known to have existed after it has expired"""
 LINK_INDEXES = (Index("links", [("expires", ASCENDING)], {"expireAfterSeconds": int(KEPT.total_seconds())}),)
-_MAX_LISTED = 1000
 _TOKEN_BYTES = 24
 Kind = Literal["upload", "share", "put"]
 """``upload``: adds files to a folder; ``share``: reads a folder or a file; ``put``: stores one file under one name"""
@@ -155,10 +154,10 @@ class Links:
             document = self._read(link_id)
         return self._link(document) if document else None
 
-    def list(self, path: str = "", *, exact: bool = False, limit: int = _MAX_LISTED) -> Sequence[Link]:
+    def list(self, path: str = "", *, exact: bool = False, limit: int = 0) -> Sequence[Link]:
         """Return the valid links to what begins with *path*, or with *exact* to *path* itself, in order of their paths.
 
-        :param limit: how many, at most
+        :param limit: how many, at most; 0: all
         """
         valid: dict[str, Any] = {"expires": {"$gt": self._clock.now()}, "revoked": None, "kind": {"$ne": "put"}}
         found = {**valid, "path": path if exact else beginning_with(path)}

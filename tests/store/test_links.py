@@ -125,6 +125,11 @@ def test_listing_and_the_command(app: Flask, mongo: PyMongo, store: Bucket) -> N
     assert cli.invoke(args=["gridfs", "links", "--revoke", "unknown"]).exit_code == 2
     (left,) = json.loads(cli.invoke(args=["gridfs", "links", "inbox/", "--json"]).output)
     assert (left["id"], left["max_files"], left["files"]) == (below.id, None, 0)
+    document = store.collections.links.find_one({"_id": below.id})
+    assert document is not None
+    store.collections.links.insert_many({**document, "_id": str(number)} for number in range(1000))
+    assert len(cli.invoke(args=["gridfs", "links", "inbox/"]).output.splitlines()) == 1001
+    assert len(store.links.list("inbox/", limit=5)) == 5
 
 
 def test_in_mongomock() -> None:

@@ -26,6 +26,7 @@ from ..target import Target
 _MAX_BYTES = 180  # of a folder: the names of files below it need some, too
 _LIFETIME = 7 * 86_400  # seconds
 _MAX_LIFETIME = 366 * 86_400
+_MAX_LISTED = 1000
 
 
 def url_of(blueprint: str, token: str, **variables: Any) -> str:
@@ -137,7 +138,8 @@ def revoke(options: Options, request: Request, target: Target) -> Response:
 
 
 def _page(options: Options, request: Request, top: str, made: Any = None) -> Response:
-    found = [link.facts() for link in options.bucket().links.list(top) if _is_own(options, request, link)]
+    links = options.bucket().links.list(top, limit=_MAX_LISTED)
+    found = [link.facts() for link in links if _is_own(options, request, link)]
     return pages.page("links.html", {"folder": top, "links": found}, made=made)
 
 
