@@ -89,14 +89,14 @@ def _turned(size: Size, orientation: int) -> Size:
 def orientation_of(exif: bytes) -> int:
     """Return how EXIF, without its prefix, says that a picture is to be turned (TIFF 6.0): from 1, as it is, to 8.
 
-    Browsers turn no picture for a value of another type than SHORT.
+    Browsers turn no picture for a value of another type than one SHORT, and pass over what means nothing.
     """
     try:
         order = {b"II*\0": "<", b"MM\0*": ">"}[exif[:4]]
         start = struct.unpack_from(f"{order}I", exif, 4)[0]
         for number in range(struct.unpack_from(f"{order}H", exif, start)[0]):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * number)
-            if (tag, kind) == (_ORIENTATION, _SHORT):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * number)
+            if (tag, kind, count) == (_ORIENTATION, _SHORT, 1) and 1 <= value <= 8:
                 return int(value)
     except (struct.error, KeyError):
         pass
@@ -140,8 +140,16 @@ def _png() -> _Parser:
 
 
 def _gif() -> _Parser:
-    width, height = struct.unpack("<HH", (yield 4, 4))
-    return width, height
+    """As browsers show it: as large as its first frame needs."""
+    width, height, flags = struct.unpack("<HHB", (yield 4, 5))
+    skip = 2 + (6 << (flags & 7) if flags & 0x80 else 0)  # the palette
+    while (kind := (yield skip, 1)) == b"!":
+        length = (yield 1, 1)[0]
+        while length:
+            length = (yield length, 1)[0]
+        skip = 0
+    left, top, across, down = struct.unpack("<4H", (yield 0, 8)) if kind == b"," else (0, 0, 0, 0)
+    return max(width, left + across), max(height, top + down)
 
 
 def _bmp() -> _Parser:

@@ -57,6 +57,8 @@ def prepare(source: bytes) -> Prepared:
 _SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _APPLICATION, _COMMENT = range(0xE0, 0xF0), 0xFE
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_RESTARTS = 0xDD  # the segment that says how often a scan has such a marker
+_BETWEEN_SCANS = {0xC4, 0xCC, _SCAN, 0xDB, 0xDC, _RESTARTS, _COMMENT, *_APPLICATION}
 _BASELINE = (0xC0, 0xC1)
 _NEEDED = ((0xE0, b"JFIF\0"), (0xE1, b"Exif\0\0"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe"))
 
@@ -64,13 +66,20 @@ _NEEDED = ((0xE0, b"JFIF\0"), (0xE1, b"Exif\0\0"), (0xE2, b"ICC_PROFILE\0"), (0x
 def _jpeg(source: bytes) -> Prepared:
     """Up to the end of the first image: cameras put films and other pictures behind it."""
     kept, scans, limit, has_exif, position = [source[:2]], 0, "pixels", False, 2
+    components, has_restarts, is_broken = 0, False, False  # components: of a baseline, that no scan has had yet
     for count, (marker, start, end) in enumerate(_segments(source), start=1):
         check("segments", count)
+        is_over = marker not in _BETWEEN_SCANS or (limit == "baseline" and components <= 0)
+        if is_broken := scans > 0 and is_over and not has_restarts:
+            break  # libjpeg would refuse it all for a wrong byte in a scan; after a restart marker it goes on
         position = end
         scans += marker == _SCAN
         check("scans", scans)
+        has_restarts = has_restarts or marker == _RESTARTS
         if marker in _BASELINE:
-            limit = "baseline"
+            limit, components = "baseline", source[start + 9] if start + 9 < end else 0
+        elif marker == _SCAN and start + 4 < end:
+            components -= source[start + 4]
         if marker == _COMMENT or marker in _APPLICATION:
             is_exif = marker == 0xE1
             if (is_exif and has_exif) or not any(
@@ -79,7 +88,7 @@ def _jpeg(source: bytes) -> Prepared:
                 continue
             has_exif = has_exif or is_exif
         kept.append(source[start:end])
-    is_cut = b"\xff\xd9" not in source[position : position + 100]
+    is_cut = not is_broken and b"\xff\xd9" not in source[position : position + 100]
     return Prepared(b"".join([*kept, b"\xff\xd9"]), limit=limit, is_cut=is_cut)
 
 
@@ -129,6 +138,9 @@ def _png(source: bytes) -> Prepared:
         elif not data and kind in _SHOWN | _COLOURS | _ANIMATION:
             kept.setdefault(kind, content)
         position += 12 + length
+    if (grey := kept.get(b"tRNS", b"")) and kept.get(b"IHDR", b"")[8:10] in (b"\2\0", b"\4\0"):
+        scale = 255 // ((1 << kept[b"IHDR"][8]) - 1)  # Pillow compares it with grey of 8 bits
+        kept[b"tRNS"] = (int.from_bytes(grey[:2]) * scale & 0xFFFF).to_bytes(2)
     chunks = [_chunk(kind, content) for kind, content in kept.items() if kind in _SHOWN]
     if profile := _profile(kept):
         chunks.insert(1, _chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile)))
@@ -189,10 +201,16 @@ def _tiff(source: bytes) -> Prepared:
     return Prepared(source, tile[_TILE[0]] * tile[_TILE[1]])
 
 
+# WebP (RFC 9649)
+_IS_ANIMATION, _HAS_ALPHA = 0x02, 0x10
+
+
 def _webp(source: bytes) -> Prepared:
     """With zeros for what is missing, up to three quarters; libwebp takes memory for the canvas at once."""
     width, height = webp_size(source[12:16], source[20:30].ljust(10, b"\0"))
     promised = min(8 + int.from_bytes(source[4:8], "little"), 4 * len(source))
+    if source[12:16] == b"VP8X" and source[20:21] and source[20] & _IS_ANIMATION:  # around its first frame
+        source = source[:20] + bytes([source[20] | _HAS_ALPHA]) + source[21:]
     return Prepared(source.ljust(promised, b"\0"), width * height)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..images import JPEG, PNG, WEBP, Variant
 from ..pixels import orientation_of
-from . import bitmaps, containers, limits
+from . import bitmaps, containers, limits, partial
 from .errors import Undecodable
 
 if TYPE_CHECKING:
@@ -122,29 +122,34 @@ def _orientation(image: Image) -> int:
 
 def _loaded(image: Image) -> Image:
     """The picture, as far as it can be decoded; what is missing is transparent."""
+    file, passes = cast("ImageFile", image), partial.passes_of(image)
+    extent = getattr(image, "dispose_extent", None) or (0, 0, *image.size)  # a GIF's first frame may be smaller
     try:
         image.load()
-        extent = getattr(image, "dispose_extent", None)  # the first frame of a GIF may be smaller than the rest
     except OSError:
-        cast("ImageFile", image).tile = []
+        file.tile = []
         image.load()  # raises it again if nothing was decoded
-        if (found := image.getbbox()) is None:
+        if passes:
+            extent = partial.interlaced(image, passes, extent)
+        elif (found := image.getbbox()) is None:
             raise
-        extent = (0, found[1], image.width, found[3])
-    return image if extent in (None, (0, 0, *image.size)) else _cut(image, extent)
+        else:
+            extent = (0, found[1], image.width, found[3])
+    return image if extent == (0, 0, *image.size) else _cut(image, extent)
 
 
 def _without_grey(image: Image, scale: float) -> Image:
     """The beginning of a JPEG, without the grey that libjpeg puts in place of the rest.
+
+    Pillow inverts CMYK, so that there it is 127 as well as 128.
 
     :param scale: the height of the picture as a fraction of that of the file
     """
     from PIL import ImageChops
     from PIL.Image import new
 
-    if image.mode not in ("L", "RGB"):
-        return image
-    found = ImageChops.difference(image, new(image.mode, image.size, (128,) * len(image.getbands()))).getbbox()
+    grey = new(image.mode, image.size, (128,) * len(image.getbands()))
+    found = ImageChops.difference(image, grey).point(lambda value: value > 1 and 255).getbbox()
     if found is None or found[3] == image.height:
         return image
     last = max(1, found[3] - math.ceil(_BLOCK * scale))  # its last row of blocks is incomplete

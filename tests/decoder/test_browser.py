@@ -21,7 +21,7 @@ from flask_gridfs_pymongo.decoder.pictures import load, make
 from flask_gridfs_pymongo.images import PNG, Variant
 
 from ..helpers import bitmaps
-from ..helpers.pictures import chunk, encoded
+from ..helpers.pictures import adam7, chunk, encoded
 
 pytestmark = pytest.mark.slow
 SIDE = 64
@@ -94,6 +94,14 @@ def samples() -> Iterator[tuple[str, str, bytes]]:
     yield "BMP, half", "image/bmp", bmp[: len(bmp) // 2]
     gif = encoded(image, "GIF", interlace=0)
     yield "GIF, half", "image/gif", gif[: len(gif) // 2]
+    for name, kind, interlaced in (("GIF", "image/gif", encoded(image, "GIF")), ("PNG", "image/png", adam7(image))):
+        for share in (0.2, 0.4, 0.8):
+            yield f"{name} interlaced, {share}", kind, interlaced[: int(len(interlaced) * share)]
+    cmyk = encoded(image.convert("CMYK"), "JPEG")
+    yield "JPEG CMYK, half", "image/jpeg", cmyk[: len(cmyk) // 2]
+    broken = bytearray(jpeg)
+    broken[len(jpeg) // 2 : len(jpeg) // 2 + 4] = b"\xff\x0d\0\2"
+    yield "JPEG, wrong bytes", "image/jpeg", bytes(broken)
     for options in ({"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 2}, {"quality": 30}):
         yield f"JPEG {options}", "image/jpeg", encoded(image, "JPEG", **options)  # type: ignore[arg-type]
     yield "WEBP lossless", "image/webp", encoded(alpha, "WEBP", lossless=True)

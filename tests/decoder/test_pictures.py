@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms, ImageDraw, features
 
+from flask_gridfs_pymongo.decoder import containers
 from flask_gridfs_pymongo.decoder.errors import Undecodable
 from flask_gridfs_pymongo.decoder.pictures import Picture, load, make
 from flask_gridfs_pymongo.images import JPEG, LIMITS, PNG, WEBP, Variant
 
 from ..helpers import bitmaps
-from ..helpers.pictures import BLUE, GREEN, RED, WHITE, chunk, corners, encoded, png
+from ..helpers.pictures import BLUE, GREEN, RED, WHITE, adam7, chunk, corners, encoded, png
 
 BOX = Variant(64, 64)
 load()
@@ -372,6 +373,39 @@ class TestWhatDoesNotCount:
             if rows < 42 and form != "WEBP" and not options.get("progressive"):
                 assert cut.getpixel((30, 41)) == (0, 0, 0, 0)
 
+    @pytest.mark.parametrize("form", ["PNG", "GIF"])
+    @pytest.mark.parametrize("transparent", [False, True])
+    @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+    def test_an_interlaced_picture_gets_its_other_pixels_from_those_before(
+        self, form: str, transparent: bool, share: float
+    ) -> None:
+        """GIF is interlaced unless one says otherwise."""
+        picture = self.WHOLE.resize((160, 104)).quantize(64)
+        options = {"transparency": 63} if transparent else {}
+        source = encoded(picture, "GIF", **options) if form == "GIF" else adam7(picture.convert("RGB"))
+        parts = (image.tobytes() for image in (shown(source[: int(len(source) * share)]), shown(source)))
+        assert statistics.mean(abs(a - b) for a, b in zip(*parts, strict=True)) < 20
+
+    def test_cmyk(self) -> None:
+        source = encoded(self.WHOLE.convert("CMYK"), "JPEG")
+        assert shown(source[: len(source) // 2], Variant(64, 64)).getpixel((30, 41)) == (0, 0, 0, 0)
+
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+    def test_wrong_bytes_in_a_scan(self, options: dict[str, Any]) -> None:
+        """libjpeg refuses a picture for a marker that does not belong there, after it has decoded it."""
+        source = bytearray(encoded(self.WHOLE, "JPEG", **options))
+        half = (source.index(b"\xff\xda") + len(source)) // 2
+        source[half : half + 4] = b"\xff\x0d\0\2"
+        made, whole = shown(bytes(source), Variant(64, 64)), shown(encoded(self.WHOLE, "JPEG"), Variant(64, 64))
+        parts = (image.convert("L").crop((0, 0, 64, 16)).tobytes() for image in (made, whole))
+        assert statistics.mean(abs(a - b) for a, b in zip(*parts, strict=True)) < 12
+
+    def test_scans_of_a_baseline_that_have_a_component_each(self) -> None:
+        source = encoded(Image.new("RGB", (64, 64), BLUE), "JPEG", subsampling=0)
+        scans = b"".join(b"\xff\xda\0\x08\1%c\0\0\x3f\0x" % number for number in (1, 2, 3, 1))
+        prepared = containers.prepare(source[: source.index(b"\xff\xda")] + scans + b"\xff\xd9")
+        assert prepared.source.count(b"\xff\xda") == 3
+
     def test_the_beginning_of_a_bmp_is_its_lower_end(self) -> None:
         source = encoded(corners(), "BMP")
         cut = shown(source[: len(source) * 3 // 4])
@@ -394,9 +428,14 @@ class TestAsInBrowsers:
         sources = [encoded(corners(), form, exif=exif) for form in ("WEBP", "JPEG", "PNG")]
         short = struct.pack(">HHIH", 0x0112, 3, 1, 6)
         assert all(short in source for source in sources[1:])
-        long = struct.pack(">HHIH", 0x0112, 4, 1, 6)
-        for source in (sources[0], *(source.replace(short, long) for source in sources[1:])):
-            assert opened(make(source, BOX, PNG)).size == (64, 32)
+        for other in (struct.pack(">HHIH", 0x0112, 4, 1, 6), struct.pack(">HHIH", 0x0112, 3, 2, 6)):
+            for source in (sources[0], *(source.replace(short, other) for source in sources[1:])):
+                assert opened(make(source, BOX, PNG)).size == (64, 32)
+
+    def test_an_orientation_that_means_nothing_is_passed_over(self) -> None:
+        exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2)
+        exif += b"".join(struct.pack(">HHIHH", 0x0112, 3, 1, value, 0) for value in (9, 6)) + bytes(4)
+        assert opened(make(encoded(corners(), "JPEG", exif=exif), BOX, PNG)).size == (32, 64)
 
     @pytest.mark.parametrize("form", ["AVIF", "HEIF"])
     def test_code_points_of_colours(self, form: str) -> None:
@@ -436,6 +475,15 @@ class TestAsInBrowsers:
         made = shown(source[:33] + chunk(b"tRNS", struct.pack(">H", 4242)) + source[33:])
         assert (made.getpixel((5, 5))[3], made.getpixel((50, 5))[3]) == (0, 255)  # type: ignore[index]
         assert near(made.getpixel((50, 5)), (233, 233, 233, 255))
+
+    @pytest.mark.parametrize("bits", [1, 2, 4])
+    def test_a_transparent_grey_of_few_bits(self, bits: int) -> None:
+        """As tools that make PNGs smaller write it."""
+        rows = (b"\0" + b"\x55" * 4 + b"\0" * 4) * 8  # the left half of 01, 0101, or of 0 and 1
+        head = struct.pack(">IIBBBBB", 64 // bits, 8, bits, 0, 0, 0, 0)
+        source = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", bytes((0, 5 if bits == 4 else 1)))
+        made = shown(source + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""), Variant(200, 200))
+        assert [made.getpixel((x, 4))[3] for x in (1, made.width - 1)] == [0, 255]  # type: ignore[index]
 
     @pytest.mark.parametrize(
         ("gamma", "srgb", "grey"), [(100_000, False, 188), (45_455, False, 128), (100_000, True, 128), (0, False, 128)]
@@ -479,6 +527,16 @@ class TestAsInBrowsers:
         source[6:10] = struct.pack("<HH", 60, 40)  # the canvas
         made = shown(bytes(source))
         assert made.size == (60, 40)
+        assert near(made.getpixel((10, 10)), (*RED, 255))
+        assert made.getpixel((50, 10)) == made.getpixel((10, 30)) == (0, 0, 0, 0)
+
+    def test_a_first_frame_of_a_webp_that_is_smaller_than_the_rest(self) -> None:
+        picture = encoded(Image.new("RGB", (40, 20), RED), "WEBP")[12:]
+        sizes = [(side - 1).to_bytes(3, "little") for side in (60, 40, 40, 20)]
+        frame = bytes(6) + sizes[2] + sizes[3] + bytes(4) + picture
+        body = b"WEBPVP8X" + struct.pack("<IB3x", 10, 2) + sizes[0] + sizes[1]
+        body += b"ANIM" + struct.pack("<IIH", 6, 0xFF00FF00, 0) + b"ANMF" + struct.pack("<I", len(frame)) + frame
+        made = shown(b"RIFF" + struct.pack("<I", len(body)) + body)
         assert near(made.getpixel((10, 10)), (*RED, 255))
         assert made.getpixel((50, 10)) == made.getpixel((10, 30)) == (0, 0, 0, 0)
 

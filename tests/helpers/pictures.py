@@ -15,6 +15,7 @@ PNG = bytes.fromhex(
 )
 
 
+_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -41,6 +42,18 @@ def chunk(kind: bytes, content: bytes, crc: int = 0) -> bytes:
 def png(width: int, height: int, data: bytes, colour: int = 2) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def adam7(image: Image.Image) -> bytes:
+    """An interlaced PNG of an RGB picture, which Pillow does not write; not compressed."""
+    pixels, data = image.load(), bytearray()
+    for left, top, across, down in _ADAM7:
+        for y in range(top, image.height, down):
+            row = bytes(value for x in range(left, image.width, across) for value in pixels[x, y])  # type: ignore
+            data += b"\0" + row if row else b""
+    head = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 1)
+    content = chunk(b"IDAT", zlib.compress(data, 0))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + content + chunk(b"IEND", b"")
 
 
 def picture() -> bytes:
