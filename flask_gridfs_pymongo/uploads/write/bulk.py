@@ -34,6 +34,8 @@ from .file import clean_or_400
 
 MAX_FILES = 10_000
 MAX_URL_LENGTH = 3000  # characters: gunicorn accepts a request line of 4,094
+_Names = Mapping[str, str]  # the new names by the old ones
+_Outcomes = Mapping[str, StoredFile | Exception]  # by the old names
 
 
 class _Selected(NamedTuple):
@@ -60,6 +62,10 @@ class _Selected(NamedTuple):
     def by_id(self) -> list[StoredFile]:
         """The files that were selected themselves."""
         return [file for name, file in self.files.items() if not name.startswith(tuple(self.folders))]
+
+    def leaving(self, targets: _Names) -> list[StoredFile]:
+        """The files whose new names are others."""
+        return [file for name, file in self.files.items() if targets[name] != name]
 
 
 def select_many(options: Options, action: str, ids: Sequence[str], folders: Sequence[str]) -> _Selected:
@@ -108,12 +114,28 @@ def delete(options: Options, request: Request, target: Target) -> Response:
 
 def move(options: Options, request: Request, target: Target) -> Response:
     """Move what was selected into a folder, files under the last part of their names; names taken there stay."""
+    return _transfer(options, request, "move", _move)
+
+
+def copy(options: Options, request: Request, target: Target) -> Response:
+    """Copy the newest versions of what was selected into a folder; a name that is taken there is no target."""
+    return _transfer(options, request, "copy", _copy)
+
+
+def _transfer(
+    options: Options, request: Request, action: str, transfer: Callable[[Options, _Selected, _Names], _Outcomes]
+) -> Response:
+    """Move or copy what the form names; ask a browser that does not say where to, or looks into another folder."""
     form = small_form(request)
-    selected = _of_form(options, "delete", form)
-    if (question := _where_to(options, request, selected, form, "move")) is not None:
-        return question
-    targets = _targets(selected, request.args["move"] or form.get("to", ""), form.get("name"))
-    files = [file for name, file in selected.files.items() if targets[name] != name]
+    selected = _of_form(options, "read" if action == "copy" else "delete", form)
+    if not request.args[action] and ("to" not in form or "in" in form) and pages.is_browser():
+        return _ask(options, request, selected, action, form.get("in"))
+    targets = _targets(selected, request.args[action] or form.get("to", ""), form.get("name"))
+    return _answer(request, action, selected, targets, transfer(options, selected, targets))
+
+
+def _move(options: Options, selected: _Selected, targets: _Names) -> _Outcomes:
+    files = selected.leaving(targets)
     for file in files:
         for action, name in (("read", file.filename), ("delete", file.filename), ("write", targets[file.filename])):
             permit(options, action, name)
@@ -126,23 +148,11 @@ def move(options: Options, request: Request, target: Target) -> Response:
         inspect_renamed(options, file, targets[file.filename])
     outcomes = rename_many(options, [(file, targets[file.filename]) for file in files])
     options.bucket().dav.move_folders(_folders(options, selected, targets))
-    return _answer(
-        request,
-        selected,
-        targets,
-        outcomes,
-        lambda count: ngettext("%(num)s file was moved.", "%(num)s files were moved.", count),
-    )
+    return outcomes
 
 
-def copy(options: Options, request: Request, target: Target) -> Response:
-    """Copy the newest versions of what was selected into a folder; a name that is taken there is no target."""
-    form = small_form(request)
-    selected = _of_form(options, "read", form)
-    if (question := _where_to(options, request, selected, form, "copy")) is not None:
-        return question
-    targets = _targets(selected, request.args["copy"] or form.get("to", ""), form.get("name"))
-    files = [file for name, file in selected.files.items() if targets[name] != name]
+def _copy(options: Options, selected: _Selected, targets: _Names) -> _Outcomes:
+    files = selected.leaving(targets)
     for file in files:
         permit(options, "read", file.filename)
         permit(options, "write", targets[file.filename])
@@ -156,14 +166,7 @@ def copy(options: Options, request: Request, target: Target) -> Response:
     for copied in copies:
         if isinstance(copied, StoredFile):
             after_save(options, copied)
-    outcomes = {file.filename: copied for file, copied in zip(files, copies, strict=True)}
-    return _answer(
-        request,
-        selected,
-        targets,
-        outcomes,
-        lambda count: ngettext("%(num)s file was copied.", "%(num)s files were copied.", count),
-    )
+    return {file.filename: copied for file, copied in zip(files, copies, strict=True)}
 
 
 def question(options: Options, request: Request, target: Target) -> Response:
@@ -180,16 +183,6 @@ def question(options: Options, request: Request, target: Target) -> Response:
 
 def _of_form(options: Options, action: str, form: MultiDict[str, str]) -> _Selected:
     return select_many(options, action, form.getlist("id"), form.getlist("folder"))
-
-
-def _where_to(
-    options: Options, request: Request, selected: _Selected, form: MultiDict[str, str], action: str
-) -> Response | None:
-    """Ask a browser that does not say where to, or looks into another folder first."""
-    unsaid = "to" not in form or "in" in form
-    if request.args[action] or not unsaid or not pages.is_browser():
-        return None
-    return _ask(options, request, selected, action, form.get("in"))
 
 
 def _ask(options: Options, request: Request, selected: _Selected, action: str, place: str | None = None) -> Response:
@@ -223,7 +216,7 @@ def _question(
     return pages.page("place.html", {**data, "in": place, "children": children}, kept=kept, action=action)
 
 
-def _targets(selected: _Selected, to: str, new: str | None) -> Mapping[str, str]:
+def _targets(selected: _Selected, to: str, new: str | None) -> _Names:
     """Return the new name of each file.
 
     :param new: the name of the one thing that was selected
@@ -242,7 +235,7 @@ def _targets(selected: _Selected, to: str, new: str | None) -> Mapping[str, str]
     return targets
 
 
-def _folders(options: Options, selected: _Selected, targets: Mapping[str, str]) -> dict[str, str]:
+def _folders(options: Options, selected: _Selected, targets: _Names) -> dict[str, str]:
     """Return the new path of each folder whose files were moved, if the client may change both paths."""
     found = {}
     for name, new in targets.items():
@@ -252,13 +245,7 @@ def _folders(options: Options, selected: _Selected, targets: Mapping[str, str]) 
     return {old: new for old, new in found.items() if may(options, "delete", old) and may(options, "write", new)}
 
 
-def _answer(
-    request: Request,
-    selected: _Selected,
-    targets: Mapping[str, str],
-    outcomes: Mapping[str, StoredFile | Exception],
-    said: Callable[[int], str],
-) -> Response:
+def _answer(request: Request, action: str, selected: _Selected, targets: _Names, outcomes: _Outcomes) -> Response:
     done = [outcome for outcome in outcomes.values() if isinstance(outcome, StoredFile)]
     taken = [targets[name] for name, outcome in outcomes.items() if isinstance(outcome, FileExistsError)]
     lost = [name for name, outcome in outcomes.items() if isinstance(outcome, FileNotFoundError)]
@@ -269,7 +256,10 @@ def _answer(
         abort(404, "The file was deleted meanwhile.")
     if not pages.is_browser():
         return pages.json_of({"files": [pages.describe(file) for file in done], "taken": taken})
-    text = said(len(done))
+    if action == "move":
+        text = ngettext("%(num)s file was moved.", "%(num)s files were moved.", len(done))
+    else:
+        text = ngettext("%(num)s file was copied.", "%(num)s files were copied.", len(done))
     if taken:
         names = ", ".join([*taken[:10], *(["…"] if len(taken) > 10 else [])])
         text += " " + gettext("These names are taken: %(names)s.", names=names)
