@@ -367,7 +367,8 @@ class PyMongo:
         """
         check_type("filename", filename, str)
         options = options_of(name)
-        manage.check_limits(options, expires_in, max_size, types=types)
+        manage.check_made(expires_in)
+        manage.check_limits(options, max_size, None, types)
         if not filename or clean(filename) != filename:
             raise ValueError(
                 f"filename must be one that an upload keeps, such as {clean(filename)!r}, not {filename!r}"

@@ -32,8 +32,6 @@ _LISTED = (Kind.ROOT, Kind.FOLDER, Kind.UPLOAD)  # without resumable uploads ?up
 _ONE = (Kind.FILE, Kind.ID)
 _ALL = (*_LISTED, *_ONE)
 _BY_PATH = (*_LISTED, Kind.FILE)  # ?id would mean nothing
-
-
 _WITH_HEAD = {"GET": ["GET", "HEAD"]}
 
 

@@ -52,18 +52,11 @@ def check_made(expires_in: int, maker: str | None = None) -> None:
         raise ValueError(f"expires_in must be 1 to {_MAX_LIFETIME} seconds, not {expires_in}")
 
 
-def check_limits(
-    options: Options,
-    expires_in: int,
-    max_size: int | None = None,
-    max_files: int | None = None,
-    types: Collection[str] | None = None,
-) -> None:
+def check_limits(options: Options, max_size: int | None, max_files: int | None, types: Collection[str] | None) -> None:
     """Check the limits of a new link.
 
     :raises TypeError, ValueError: naming the argument that is wrong
     """
-    check_made(expires_in)
     for name, value, least in (("max_size", max_size, 0), ("max_files", max_files, 1)):
         check_type(name, value, int, NoneType)
         if value is not None and not least <= value < 2**63:
@@ -90,12 +83,12 @@ def make(
     :raises TypeError, ValueError: naming the argument that is wrong
     """
     check_type("folder", top, str)
-    check_type("maker", maker, str, NoneType)
+    check_made(expires_in, maker)
     if top and (not clean(top) or f"{clean(top)}/" != top or len(top.encode()) > _MAX_BYTES):
         raise ValueError(
             f"folder must be '' or a clean path of at most {_MAX_BYTES} bytes that ends with /, not {top!r}"
         )
-    check_limits(options, expires_in, max_size, max_files, types)
+    check_limits(options, max_size, max_files, types)
     limits: dict[str, Any] = {"max_size": max_size, "max_files": max_files, "types": types}
     return options.bucket().links.create("upload", top, blueprint, lifetime=expires_in, maker=maker, **limits)
 
@@ -103,8 +96,7 @@ def make(
 def of_folder(options: Options, request: Request, target: Target) -> Response:
     """Answer with the links to a folder, and to those below it."""
     pages.check_reachable(options)
-    top = _folder(options, target)
-    return _page(options, request, top)
+    return _page(options, request, _folder(options, target))
 
 
 def add(options: Options, request: Request, target: Target) -> Response:
@@ -118,10 +110,8 @@ def add(options: Options, request: Request, target: Target) -> Response:
         abort(400, f"{str(error)[:1].upper()}{str(error)[1:]}.")
     data = {"url": url_of(blueprint, link.token), **link.facts()}
     if not pages.is_browser():
-        return pages.created(data, None)
-    page = _page(options, request, top, made={**data, "address": urljoin(request.url_root, data["url"])})
-    page.status_code = 201
-    return page
+        return pages.created(data)
+    return _page(options, request, top, made={**data, "address": urljoin(request.url_root, data["url"])})
 
 
 def revoke(options: Options, request: Request, target: Target) -> Response:
@@ -140,7 +130,7 @@ def revoke(options: Options, request: Request, target: Target) -> Response:
 def _page(options: Options, request: Request, top: str, made: Any = None) -> Response:
     links = options.bucket().links.list(top, limit=_MAX_LISTED)
     found = [link.facts() for link in links if _is_own(options, request, link)]
-    return pages.page("links.html", {"folder": top, "links": found}, made=made)
+    return pages.page("links.html", {"folder": top, "links": found}, status=201 if made else 200, made=made)
 
 
 def _folder(options: Options, target: Target) -> str:

@@ -114,21 +114,19 @@ def _page(options: Options, request: Request, target: Target) -> Response:
 
 def _add(options: Options, request: Request, target: Target) -> Response:
     """Store the files of a form."""
-    told = _receipt(options, store_form(options, request, target))
+    receipt = _receipt(options, store_form(options, request, target))
     if not pages.is_browser():
-        return pages.created(told, None)
-    page = pages.page("link.html", told, visit=secrets.token_urlsafe(12))
-    page.status_code = 201
-    return page
+        return pages.created(receipt)
+    return pages.page("link.html", receipt, status=201, visit=secrets.token_urlsafe(12))
 
 
 def _put(options: Options, request: Request, target: Target) -> Response:
     """Store the body."""
-    return pages.created(_receipt(options, [store_body(options, request, target).file]), None)
+    return pages.created(_receipt(options, [store_body(options, request, target).file]))
 
 
 def _receipt(options: Options, files: Sequence[StoredFile]) -> dict[str, Any]:
-    """Tell what was stored, by the names that its sender gave: neither where, nor whether a name was taken."""
+    """Return what was stored, by the names that its sender gave: neither where, nor whether a name was taken."""
     link = _link(options)
     start = len(link.path) + _VISIT if link.kind == "upload" else 0
     return {

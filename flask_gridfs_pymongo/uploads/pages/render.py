@@ -92,7 +92,7 @@ def page(
     return _answer(body, "text/html; charset=utf-8", status, sources=sources)
 
 
-def created(data: Mapping[str, Any], location: str | None) -> Response:
+def created(data: Mapping[str, Any], location: str | None = None) -> Response:
     """Answer 201 with *data*."""
     response = _answer(json.dumps(data), "application/json", 201)
     if location is not None:
