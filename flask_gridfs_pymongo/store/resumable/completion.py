@@ -18,7 +18,7 @@ from ..model import StoredFile
 from ..reader import Reader
 from ..retry import retry
 from ..writing.commit import Check, Commit
-from ..writing.content import Content, preview
+from ..writing.content import Content
 from ..writing.pipeline import CHUNK_SIZE, Digest
 from .append import UploadWriter
 
@@ -46,9 +46,9 @@ def finish(
             file = writer.versions.stored(document)
         else:
             content = _content(writer, tail)
-            if inspect is not None:
-                inspect(preview(writer.versions, writer.filename, content, content_type, fields))
             commit = Commit(writer.versions, writer.claims, writer.filename, content, content_type, fields, check)
+            if inspect is not None:
+                inspect(commit.preview())
             file = commit.run().file
     first = writer.lease.end("stored")
     if not first:
@@ -77,8 +77,7 @@ def _content(writer: UploadWriter, tail: bytes) -> Content:
         file = StoredFile(file_id, writer.filename, length, CHUNK_SIZE, now, mimetype.UNKNOWN, None)
         for piece in Reader(writer.versions.collections.primary.chunks, file, 0, length):
             digest.update(piece)
-    is_utf8, pixels = digest.utf8.valid(), digest.pixels.size
-    return Content(file_id, length, digest.sha256.hexdigest(), digest.head, is_utf8, pixels)
+    return Content(file_id, length, digest)
 
 
 def _remove_chunks(writer: UploadWriter) -> None:

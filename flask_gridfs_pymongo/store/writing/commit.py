@@ -2,7 +2,7 @@
 
 ::
 
-    Commit(versions, claims, "notes.txt", Content(file_id, length, sha256, head, is_utf8)).run()
+    Commit(versions, claims, "notes.txt", Content(file_id, length, digest)).run()
 
 It may be repeated, even by another process: the same content is committed once.
 """
@@ -28,7 +28,7 @@ from ..versions import Versions
 from .changes import expire_older
 from .claims import Claims, place
 from .content import Content, document_of
-from .marks import finish, finish_claiming
+from .marks import NOW, finish, finish_claiming
 from .pipeline import CHUNK_SIZE
 from .watch import Watch
 
@@ -101,9 +101,13 @@ class Commit:
         self._files, self._chunks = versions.collections.primary
         self._document, self._check = document_of(filename, content, content_type, fields), check
         self._watch = content.watch or Watch(versions.collections, late=True)
-        self._id, self._filename = content.id, filename
+        self._id, self.filename = content.id, filename
         self._newest: StoredFile | None = None  # what it followed in the last attempt
         self._state = _State.NEW
+
+    def preview(self) -> StoredFile:
+        """Return the file that :meth:`run` will make; only its date will differ."""
+        return self._versions.stored(self._versions.collections.as_read(self._document))
 
     def run(self) -> Saved:
         """Commit, and return the stored file; if the same content was committed before, return that version.
@@ -124,11 +128,10 @@ class Commit:
                         raise
                 if self.is_placed:
                     self._sweep()
-                    file = self._versions.stored(self._versions.collections.as_read(self._document))
-                    return Saved(file, unless_expired(self._newest))
+                    return Saved(self.preview(), unless_expired(self._newest))
                 time.sleep(random.uniform(0, min(attempt / 1000, _PAUSE)))  # noqa: S311  so that they do not race again
             raise IndexConflict(
-                f"{self._filename!r} could not be stored as the newest version: the unique index on previous "
+                f"{self.filename!r} could not be stored as the newest version: the unique index on previous "
                 f"refused it {_ATTEMPTS} times; nothing was stored"
             )
         except PyMongoError as error:
@@ -148,11 +151,6 @@ class Commit:
                 _logger.info("%a: its rename is completed later: %a", document["filename"], reason(error))
 
     @property
-    def filename(self) -> str:
-        """The name."""
-        return self._filename
-
-    @property
     def is_placed(self) -> bool:
         """Whether the document is stored in the right place."""
         return self._state is _State.PLACED
@@ -161,7 +159,7 @@ class Commit:
         """Return what to raise if nothing more can be done after *error*."""
         if self._state is _State.NEW:
             return error
-        return Unconfirmed(f"{self._filename!r} may be stored, or not: {error}")
+        return Unconfirmed(f"{self.filename!r} may be stored, or not: {error}")
 
     def _step(self) -> None:
         if self._state is _State.MISPLACED:
@@ -199,14 +197,14 @@ class Commit:
         self._verify_place()
 
     def _verify_place(self) -> None:
-        follows = self._claims.follows(self._filename, self._id, self._newest, self._later)
+        follows = self._claims.follows(self.filename, self._id, self._newest, self._later)
         self._state = _State.PLACED if follows else _State.MISPLACED
 
     def _move(self) -> None:
         """Move the document after the newest version: inserted again, it could lose its chunks to a late delete."""
         self._look()
         place = {name: self._document[name] for name in ("previous", "uploadDate")}
-        change = {"$set": place, "$currentDate": {"previousAt": {"$type": "timestamp"}}}
+        change = {"$set": place, "$currentDate": NOW}
         try:
             own = {"_id": self._id, **NOT_IN_TRASH}
             moved = retry(self._files, lambda: self._files.update_one(own, change))
@@ -218,14 +216,14 @@ class Commit:
         elif self._is_stored():  # in the trash
             self._state = _State.PLACED
         else:
-            raise ContentDeleted(f"{self._filename!r} was deleted while it was uploaded; nothing was stored")
+            raise ContentDeleted(f"{self.filename!r} was deleted while it was uploaded; nothing was stored")
 
     @property
     def _later(self) -> dict[str, Any]:
-        return self._versions.after(self._filename, self._newest)
+        return self._versions.after(self.filename, self._newest)
 
     def _look(self) -> None:
-        self.follow(self._versions.newest(self._filename, self._id if self._state is _State.MISPLACED else None))
+        self.follow(self._versions.newest(self.filename, self._id if self._state is _State.MISPLACED else None))
 
     def follow(self, newest: StoredFile | None) -> None:
         """Ask *check* about the version to follow, claim the place after it, and choose a date after its date."""
@@ -238,7 +236,7 @@ class Commit:
             expire_older(self._versions, self._newest)
         now = self._versions.collections.clock.now()
         self._document |= {
-            **self._claims.make(self._filename, self._newest),
+            **self._claims.make(self.filename, self._newest),
             "uploadDate": _date_after(self._newest, now),
         }
 
@@ -254,10 +252,10 @@ class Commit:
         if list(index) != ["previous"]:
             fields = ", ".join(index)
             raise IndexConflict(
-                f"the unique index on {fields} of {self._files.name} refuses {self._filename!r}: another "
+                f"the unique index on {fields} of {self._files.name} refuses {self.filename!r}: another "
                 f"document has the same {fields}; nothing was stored"
             ) from error
-        claimed = place(self._filename, self._newest and self._newest.id)
+        claimed = place(self.filename, self._newest and self._newest.id)
         finish_claiming(self._versions, claimed)
         self._claims.release(claimed, later=self._later)
 
@@ -267,7 +265,7 @@ class Commit:
         found = retry(self._chunks, lambda: self._chunks.count_documents({"files_id": self._id}))
         if found != wanted:
             self._take_back()
-            raise ContentDeleted(f"chunks of {self._filename!r} vanished while it was uploaded; nothing was stored")
+            raise ContentDeleted(f"chunks of {self.filename!r} vanished while it was uploaded; nothing was stored")
 
     def _take_back(self) -> None:
         retry(self._files, lambda: self._files.delete_one({"_id": self._id}))

@@ -25,7 +25,7 @@ from ..retry import is_reachable, retry
 from ..versions import Versions
 from .claims import Claims
 from .commit import Check, Commit, Saved
-from .content import Content, preview
+from .content import Content
 from .pipeline import ChunkPipeline, Chunks, Digest
 from .watch import Watch
 
@@ -126,14 +126,12 @@ class Writer:
     def _whole(self) -> Content:
         if self._content is None:
             self.finish()
-            digest = self._digest
-            hashed, is_utf8, pixels = digest.sha256.hexdigest(), digest.utf8.valid(), digest.pixels.size
-            self._content = Content(self.id, self.length, hashed, digest.head, is_utf8, pixels, self._watch)
+            self._content = Content(self.id, self.length, self._digest, self._watch)
         return self._content
 
     def preview(self, content_type: str | None = None, fields: Mapping[str, Any] | None = None) -> StoredFile:
         """Return the file that :meth:`commit` will make, after all of it was written."""
-        return preview(self._versions, self.filename, self._whole(), content_type, fields)
+        return Commit(self._versions, self._claims, self.filename, self._whole(), content_type, fields).preview()
 
     def commit(
         self, content_type: str | None = None, fields: Mapping[str, Any] | None = None, check: Check | None = None

@@ -15,6 +15,7 @@ from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, ContentDeleted, IndexConflict, StoredFile
 from flask_gridfs_pymongo.store.writing import commit
 from flask_gridfs_pymongo.store.writing.claims import Claims
+from flask_gridfs_pymongo.store.writing.pipeline import Digest
 
 from ...conftest import everyone, put, read
 
@@ -177,7 +178,7 @@ def test_a_file_that_is_deleted_before_its_place_is_sure_does_not_come_back(
 def test_a_commit_of_a_deleted_file_does_not_bring_it_back(store: Bucket) -> None:
     saved = put(store, "a", b"content")
     store.delete(id=saved.id)
-    content = commit.Content(saved.id, 7, saved.sha256 or "", b"content")
+    content = commit.Content(saved.id, 7, Digest())
     with pytest.raises(ContentDeleted):
         commit.Commit(store._versions, store._claims, "a", content).run()
     assert store.files.count_documents({}) == 0

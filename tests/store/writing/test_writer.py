@@ -154,6 +154,6 @@ def test_a_repeated_commit_finds_that_it_was_done(store: Bucket) -> None:
     with store.writer("a.txt") as writer:
         writer.write(b"once")
         first, _ = writer.commit()
-    content = Content(first.id, 4, first.sha256 or "", b"once")
+        content = Content(first.id, 4, writer._digest)
     assert Commit(store._versions, store._claims, "a.txt", content).run().file == first
     assert store.count("a.txt") == 1
