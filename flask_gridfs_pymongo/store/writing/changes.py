@@ -110,21 +110,27 @@ def prepend(versions: Versions, newest: StoredFile, first: StoredFile) -> None:
 
     If it is interrupted, the others keep their name, among them *newest*.
     """
-    files, end = versions.collections.primary.files, first.upload_date
+    files = versions.collections.primary.files
     changes: list[UpdateOne] = []
-    for document in reversed(with_older(versions, newest)):
-        change: dict[str, Any] = {"$set": {"filename": first.filename}, **NO_CLAIM}
+    for document, fields in before(first, with_older(versions, newest)):
+        change = {"$set": fields, **NO_CLAIM}
         if document["_id"] == newest.id:
             # With a claim of a place that nobody wants the note stays as long as claims do.
-            claim = place(first.filename, ObjectId())
-            change = {"$set": {"filename": first.filename, "previous": claim}, "$currentDate": NOW}
-        if isinstance(document.get("uploadDate"), datetime) and upload_date(document) >= end:
-            end -= _MILLISECOND
-            change["$set"]["uploadDate"] = end
+            change = {"$set": {**fields, "previous": place(first.filename, ObjectId())}, "$currentDate": NOW}
         changes.append(UpdateOne({"_id": {"$eq": document["_id"]}, "filename": newest.filename}, change))
-    changes.reverse()
     for start in range(0, len(changes), _BATCH):
         retry(files, partial(files.bulk_write, changes[start : start + _BATCH]))
+
+
+def before(first: StoredFile, documents: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return *documents*, each with the fields by which they become versions before *first*: some get new dates."""
+    end, found = first.upload_date, list[tuple[dict[str, Any], dict[str, Any]]]()
+    for document in reversed(documents):
+        fields: dict[str, Any] = {"filename": first.filename}
+        if isinstance(document.get("uploadDate"), datetime) and upload_date(document) >= end:
+            fields["uploadDate"] = end = end - _MILLISECOND
+        found.append((document, fields))
+    return found[::-1]
 
 
 def _renamed_before(versions: Versions, filename: str, new: str, there: StoredFile | None) -> int:

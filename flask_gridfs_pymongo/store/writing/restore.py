@@ -11,25 +11,23 @@ the place that it takes, so that of an upload and a restore at the same time one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from pymongo import ASCENDING, UpdateMany, UpdateOne
 
 from ..errors import IndexConflict
-from ..model import StoredFile, upload_date
+from ..model import StoredFile
 from ..retry import retry
 from ..versions import Versions
 from .batches import Attempts, batches
-from .changes import free_name
+from .changes import before, free_name
 from .claims import NO_CLAIM, Claims, place
 from .marks import as_claim, finish, finish_claiming
 from .renames import is_first, write
 from .trash import BATCH, Group, together
 
 _ATTEMPTS = 20
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def restore_many(
@@ -160,19 +158,9 @@ def _changes(
     same_folder = newest.marks_folder and there.marks_folder
     if not merge and not same_folder:
         raise FileExistsError(f"{versions.collections.name} has a file {name!r}")
-    return None, _before(group, name, next(iter(versions.in_order(name, ASCENDING, 0, 1, files)), there))
-
-
-def _before(group: Group, name: str, first: StoredFile) -> list[UpdateOne | UpdateMany]:
-    """The changes that put a group before *first*: versions that are not older get dates just before it."""
-    end, changes = first.upload_date, list[UpdateOne | UpdateMany]()
-    for document in reversed(group):
-        change: dict[str, Any] = {"$set": {"filename": name}, "$unset": {"trashed": ""}}
-        if isinstance(document.get("uploadDate"), datetime) and upload_date(document) >= end:
-            end -= _MILLISECOND
-            change["$set"]["uploadDate"] = end
-        changes.append(UpdateOne(_own([document]), change))
-    return changes[::-1]
+    first = next(iter(versions.in_order(name, ASCENDING, 0, 1, files)), there)
+    changes = ((document, {"$set": fields, "$unset": {"trashed": ""}}) for document, fields in before(first, group))
+    return None, [UpdateOne(_own([document]), change) for document, change in changes]
 
 
 def _found(versions: Versions, newest: StoredFile) -> StoredFile:
