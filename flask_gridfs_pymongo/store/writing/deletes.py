@@ -16,8 +16,9 @@ from ..collections import Collections
 from ..model import TYPE_FIELDS, StoredFile
 from ..variants import Variants
 from ..versions import Versions, up_to
+from .batches import batches
 from .marks import finish_renames_of, with_older
-from .trash import Deletion, counted, into_trash, staying
+from .trash import Deletion, counted, drop_content, into_trash, staying
 
 _BATCH = 100  # files
 
@@ -50,8 +51,7 @@ def delete_all_many(
     :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
     """
     counts: list[int] = []
-    for start in range(0, len(newest), _BATCH):
-        batch = newest[start : start + _BATCH]
+    for batch in batches(newest, _BATCH):
         found: dict[str, list[dict[str, Any]]] = {}
         if len(batch) > 1:
             finish_renames_of(versions, batch)
@@ -76,21 +76,17 @@ def _delete(
     kept: Mapping[str, Sequence[Any]] | None = None,
 ) -> int:
     deleted = 0
-    for start in range(0, len(documents), _BATCH):
-        batch = documents[start : start + _BATCH]
-        if deletion is not None:
+    for batch in batches(documents, _BATCH):
+        if deletion is None:
+            deleted += _delete_batch(collections, variants, batch)
+        else:
             deleted += into_trash(collections, batch, deletion, kept)
-            continue
-        pictures = [one["_id"] for one in batch if variants.may_exist(one)]
-        deleted += _delete_batch(collections, variants, [one["_id"] for one in batch], pictures)
     return deleted
 
 
-def _delete_batch(collections: Collections, variants: Variants, ids: Sequence[Any], pictures: Sequence[Any]) -> int:
-    selection = {"_id": {"$in": ids}}
-    deleted = counted(collections, ids, lambda: int(collections.files.delete_many(selection).deleted_count))
+def _delete_batch(collections: Collections, variants: Variants, documents: Sequence[Mapping[str, Any]]) -> int:
+    ids = [one["_id"] for one in documents]
+    deleted = counted(collections, ids, lambda: int(collections.files.delete_many({"_id": {"$in": ids}}).deleted_count))
     if deleted:
-        collections.delete_chunks(ids)
-        if pictures:
-            variants.forget(*pictures)
+        drop_content(collections, variants, documents)
     return deleted

@@ -148,11 +148,16 @@ def remove(
         left = {repr(one["_id"]) for one in retry(files, partial(_ids, files, {"_id": {"$in": ids}}))}
         gone = [one for one in batch if repr(one["_id"]) not in left]
         if gone:
-            collections.delete_chunks([one["_id"] for one in gone])
-        if pictures := [one["_id"] for one in gone if variants.may_exist(one)]:
-            variants.forget(*pictures)
+            drop_content(collections, variants, gone)
         removed += gone
     return removed
+
+
+def drop_content(collections: Collections, variants: Variants, documents: Sequence[Mapping[str, Any]]) -> None:
+    """Delete the chunks and variants of files whose *documents* were deleted."""
+    collections.delete_chunks([one["_id"] for one in documents])
+    if pictures := [one["_id"] for one in documents if variants.may_exist(one)]:
+        variants.forget(*pictures)
 
 
 def _ids(files: Documents, selection: Mapping[str, Any]) -> list[dict[str, Any]]:
