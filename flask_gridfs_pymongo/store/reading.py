@@ -44,6 +44,8 @@ class ReadOnlyBucket:
     accel: bool
     """whether a web server may send files of the file cache: see :meth:`handed_over`"""
     types: Memory
+    _folder = ""
+    """the folder of the bucket that this is, for :class:`.Within`"""
     _versions: Versions
     _streams: Semaphore | None
     _disk: Disk | None
@@ -122,8 +124,10 @@ class ReadOnlyBucket:
             raise ValueError(f"order must be name, {', '.join(ORDERS)}, or '-' and one of them, not {order!r}")
         if any(isinstance(values, str) for values in (metadata or {}).values()):
             raise TypeError("metadata must have a list of values for each key, such as {'tags': ['red']}")
-        options: dict[str, Any] = {"prefix": prefix, "pattern": pattern_of(part), "having": Having(metadata or {})}
-        return first(walk(self._versions, shown, order, after, limit, folded=folded, **options), limit)
+        names = {"prefix": self._folder + prefix, "pattern": pattern_of(part, len(self._folder)), "folded": folded}
+        options: dict[str, Any] = {**names, "having": Having(metadata or {})}
+        rows = walk(self._versions, self._outside(shown), order, self._after(after), limit, **options)
+        return self._page(first(rows, limit))
 
     def folder(
         self,
@@ -140,8 +144,19 @@ class ReadOnlyBucket:
         The parameters are those of :meth:`list`; None if more than 5,000 names are in it.
         """
         check_types(order=order, limit=limit, metadata=metadata)
-        having = Having(metadata or {})
-        return in_folder(self._versions, shown, order, after, limit, prefix=folder, having=having)
+        options: dict[str, Any] = {"prefix": self._folder + folder, "having": Having(metadata or {})}
+        page = in_folder(self._versions, self._outside(shown), order, self._after(after), limit, **options)
+        return None if page is None else self._page(page)
+
+    def _outside(self, shown: Visibility) -> Visibility:
+        """Return *shown* for names as they are stored, which :class:`.Within` calls otherwise."""
+        return shown
+
+    def _after(self, key: Key | None) -> Key | None:
+        return key
+
+    def _page(self, page: Page) -> Page:
+        return page
 
     def pages(self, **options: Any) -> Iterator[Page]:
         """Iterate over all pages of :meth:`list`, with these *options*."""

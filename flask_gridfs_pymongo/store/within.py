@@ -9,14 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from .bucket import Bucket
-from .listing.by_value import walk
-from .listing.in_folder import in_folder
-from .listing.page import EVERYTHING, Having, Key, Page, Row, Visibility, first, pattern_of
+from .listing.page import Key, Page, Row, Visibility
 from .model import StoredFile
 from .reader import Reader
 from .versions import Version
@@ -31,7 +29,7 @@ class Within(Bucket):
     def __init__(self, bucket: Bucket, folder: str) -> None:
         self.collections, self.files, self.chunks = bucket.collections, bucket.files, bucket.chunks
         self.variants, self.types, self.accel = bucket.variants, bucket.types, bucket.accel
-        self._bucket, self._folder = bucket, folder
+        self._bucket, self._folder, self._versions = bucket, folder, bucket._versions
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         return self._inside(self._bucket.find(self._folder + filename, version, first_chunk=first_chunk))
@@ -52,37 +50,6 @@ class Within(Bucket):
         found = self._bucket.versions(self._folder + filename, before, limit)
         return [Version(number, self._renamed(file)) for number, file in found]
 
-    def list(
-        self,
-        order: str = "name",
-        after: Key | None = None,
-        limit: int = 100,
-        *,
-        prefix: str = "",
-        part: str = "",
-        folded: bool = False,
-        metadata: Mapping[str, Sequence[Any]] | None = None,
-        shown: Visibility = EVERYTHING,
-    ) -> Page:
-        names = {"prefix": self._folder + prefix, "pattern": pattern_of(part, len(self._folder))}
-        options: dict[str, Any] = {**names, "having": Having(metadata or {}), "folded": folded}
-        rows = walk(self._bucket._versions, self._outside(shown), order, self._after(after), limit, **options)
-        return self._page(first(rows, limit))
-
-    def folder(
-        self,
-        folder: str = "",
-        order: str = "name",
-        after: Key | None = None,
-        limit: int = 100,
-        *,
-        metadata: Mapping[str, Sequence[Any]] | None = None,
-        shown: Visibility = EVERYTHING,
-    ) -> Page | None:
-        options: dict[str, Any] = {"prefix": self._folder + folder, "having": Having(metadata or {})}
-        page = in_folder(self._bucket._versions, self._outside(shown), order, self._after(after), limit, **options)
-        return None if page is None else self._page(page)
-
     def read(self, file: StoredFile, start: int = 0, stop: int | None = None, *, keep: bool = True) -> Reader:
         return self._bucket.read(file, start, stop, keep=keep)
 
@@ -102,7 +69,6 @@ class Within(Bucket):
         return _called(file, file.filename[len(self._folder) :])
 
     def _outside(self, shown: Visibility) -> Visibility:
-        """Return *shown* for names as they are stored."""
         start = len(self._folder)
 
         def file(name: str) -> bool:
