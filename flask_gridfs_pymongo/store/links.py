@@ -1,6 +1,6 @@
 """Links, in ``base.links``: who has one uses a folder or a file without a login, within its limits.
 
-The database has the hash of a link's token, so that nobody can use what it tells::
+The database has the hash of a link's token, so that nobody can use what is read there::
 
     link = bucket.links.create("upload", "inbox/", "uploads", lifetime=86_400, max_files=5)
     bucket.links.find(link.token).status  # "valid"
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from .clock import aware
@@ -38,6 +38,7 @@ KEPT = timedelta(days=7)
 """how long a link is known to have existed after it has expired"""
 LINK_INDEXES = (Index("links", [("expires", ASCENDING)], {"expireAfterSeconds": int(KEPT.total_seconds())}),)
 _TOKEN_BYTES = 24
+_FIELDS = ("kind", "path", "blueprint", "created", "expires", "max_size", "max_files", "types", "maker")
 Kind = Literal["upload", "share", "put"]
 """``upload``: adds files to a folder; ``share``: reads a folder or a file; ``put``: stores one file under one name"""
 Status = Literal["valid", "revoked", "expired", "used up"]
@@ -48,7 +49,7 @@ class Link:
     """A link."""
 
     id: str
-    """by which it is revoked; it does not tell the token"""
+    """by which it is revoked; the token cannot be found from it"""
     kind: Kind
     path: str
     """a folder with a slash at its end, or the name of a file; empty: the top"""
@@ -167,10 +168,7 @@ class Links:
 
     def revoke(self, link_id: str) -> bool:
         """Make a link useless from now on; return False if there is none with this id."""
-        change = {"$set": {"revoked": self._clock.now()}}
-        return bool(
-            retry(self._collection, lambda: self._collection.update_one({"_id": link_id}, change)).matched_count
-        )
+        return self._changed({"_id": link_id}, {"$set": {"revoked": self._clock.now()}})
 
     def take(self, link: Link, ids: Sequence[Any]) -> bool:
         """Take places for the files *ids*, which are about to be committed: all of them or none.
@@ -180,10 +178,8 @@ class Links:
         if link.kind == "put":
             self._store(link)
         now, wanted = self._clock.now(), len(ids)
-        free = {
-            **{"_id": link.id, "revoked": None, "expires": {"$gt": now}},
-            **{"left": {"$gte": wanted}, "taken.id": {"$nin": [*ids]}},
-        }
+        usable = {"_id": link.id, "revoked": None, "expires": {"$gt": now}}
+        free = {**usable, "left": {"$gte": wanted}, "taken.id": {"$nin": [*ids]}}
         places = [{"id": file_id, "at": now} for file_id in ids]
         change = {"$inc": {"left": -wanted}, "$push": {"taken": {"$each": places}}}
         if self._changed(free, change):
@@ -219,32 +215,14 @@ class Links:
         return bool(old)
 
     def _changed(self, selection: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
-        found = retry(
-            self._collection,
-            lambda: self._collection.find_one_and_update(
-                selection, change, {"_id": 1}, return_document=ReturnDocument.AFTER
-            ),
-        )
-        return found is not None
+        return bool(retry(self._collection, lambda: self._collection.update_one(selection, change)).matched_count)
 
     def _store(self, link: Link) -> None:
         """Store a link unless it is there already."""
         self._indexes.ensure(LINK_INDEXES)
-        document = {
-            "kind": link.kind,
-            "path": link.path,
-            "blueprint": link.blueprint,
-            "created": link.created,
-            "expires": link.expires,
-            "revoked": None,
-            "max_size": link.max_size,
-            "max_files": link.max_files,
-            "types": link.types,
-            "maker": link.maker,
-            "files": 0,
-            "left": math.inf if link.max_files is None else link.max_files,
-            "taken": [],
-        }
+        left = math.inf if link.max_files is None else link.max_files
+        fields = {name: getattr(link, name) for name in _FIELDS}
+        document = {**fields, "revoked": None, "files": 0, "left": left, "taken": []}
         with suppress(DuplicateKeyError):  # another request stored it at this moment
             retry(
                 self._collection,
@@ -255,21 +233,10 @@ class Links:
         return retry(self._collection, lambda: self._collection.find_one({"_id": link_id}))
 
     def _link(self, document: Mapping[str, Any]) -> Link:
-        expires = aware(document["expires"])
-        return Link(
-            id=document["_id"],
-            kind=document["kind"],
-            path=document["path"],
-            blueprint=document["blueprint"],
-            created=aware(document["created"]),
-            expires=expires,
-            max_size=document["max_size"],
-            max_files=document["max_files"],
-            types=None if document["types"] is None else tuple(document["types"]),
-            maker=document["maker"],
-            files=document["files"],
-            status=self._status(document, expires),
-        )
+        fields = {name: document[name] for name in (*_FIELDS, "files")}
+        fields |= {name: aware(document[name]) for name in ("created", "expires")}
+        fields["types"] = None if document["types"] is None else tuple(document["types"])
+        return Link(document["_id"], **fields, status=self._status(document, fields["expires"]))
 
     def _status(self, document: Mapping[str, Any], expires: datetime) -> Status:
         if document["revoked"] is not None:
