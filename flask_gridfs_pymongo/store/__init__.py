@@ -34,12 +34,11 @@ from .maintenance.mirror import Mirror, pages
 from .maintenance.retention import Sweep, trim
 from .maintenance.unowned import Unowned
 from .model import NOTE, OWN_FIELDS, StoredFile, Trashed
-from .reader import Reader
+from .reader import FileReader, Reader
 from .resumable import completion
 from .resumable.append import UploadWriter
 from .resumable.uploads import Upload
 from .retry import DISK_FULL, NO_PLAN, codes, is_outage, missing_right, reason
-from .stream import FileReader
 from .variants import FailedVariant, StoredVariant
 from .versions import Version
 from .within import Within

@@ -23,8 +23,7 @@ from .listing.by_value import ORDERS, walk
 from .listing.in_folder import in_folder
 from .listing.page import EVERYTHING, Having, Key, Page, Visibility, first, pattern_of
 from .model import StoredFile, unless_expired
-from .reader import Reader
-from .stream import FileReader
+from .reader import FileReader, Reader
 from .usage import Usage, bytes_of, usage
 from .versions import Version, Versions
 from .writing.batches import prefetched

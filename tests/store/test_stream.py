@@ -1,4 +1,4 @@
-"""store/stream.py: a stored file as a file object."""
+"""store/reader.py: a stored file as a file object."""
 
 from __future__ import annotations
 
