@@ -35,7 +35,7 @@ request_refused = _signals.signal("request-refused")
 """A request was refused; arguments: *status*, *reason*, and *filename*, which is None at the root."""
 
 
-def tell_deleted(bucket: Bucket, file: StoredFile, versions: int) -> None:
+def send_deleted(bucket: Bucket, file: StoredFile, versions: int) -> None:
     """Send :data:`file_deleted` for the current application: *file* went into the trash of *bucket* if that has one."""
     send(file_deleted, file=file, versions=versions, **trashed(bucket))
 

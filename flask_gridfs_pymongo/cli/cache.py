@@ -25,7 +25,7 @@ _VARYING = {"set-cookie"}
 
 @gridfs.command("cache")
 @click.option("--clear", is_flag=True, help="Remove all files.")
-@click.option("--test", "url", metavar="URL", help="Fetch a file through nginx, and tell what its configuration lacks.")
+@click.option("--test", "url", metavar="URL", help="Fetch a file through nginx, and show what its configuration lacks.")
 @prefix_option
 def cache_command(clear: bool, url: str | None, prefix: str | None) -> None:
     """Show the files, bytes and hits of the file cache on this machine.

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import click
 from blinker import Signal
 
-from ..signals import file_changed, file_saved, send, tell_deleted
+from ..signals import file_changed, file_saved, send, send_deleted
 from ..store import Bucket, StoredFile
 from .batches import batches
 from .group import Failure, bucket_options, gridfs, plain
@@ -56,7 +56,7 @@ def rm_command(
                 counts = store.delete_all_many(files) if all_versions else _delete(store, files)
             for file, count in zip(files, counts, strict=True):
                 if count:
-                    tell_deleted(store, file, count)
+                    send_deleted(store, file, count)
             report.advance(len(batch))
         store.dav.drop_folders(folders)
 
@@ -108,7 +108,7 @@ def mv_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
         for batch in batches(pairs, key=lambda pair: pair[0].file.filename):
             with transfers.interrupts.deferred():
                 renamed = store.rename_many({one.file.filename: new for one, new in batch})
-            _tell(transfers.report, batch, list(renamed.values()), file_changed)
+            _finish(transfers.report, batch, list(renamed.values()), file_changed)
         store.dav.move_folders(dict(_paths(name, destination) for name in moved))
 
 
@@ -132,7 +132,7 @@ def cp_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: 
         for batch in batches(pairs, weight=lambda pair: pair[0].file.length):
             with transfers.interrupts.deferred() if len(batch) > 1 else nullcontext():  # one alone may be large
                 copied = transfers.bucket.copy_many((one.file, new) for one, new in batch)
-            _tell(transfers.report, batch, copied, file_saved)
+            _finish(transfers.report, batch, copied, file_saved)
 
 
 def _with_new_names(
@@ -176,7 +176,7 @@ def _paths(name: str, destination: str) -> tuple[str, str]:
     return old, folder(destination) + ("" if name.endswith("/") else old[old.rfind("/", 0, -1) + 1 :])
 
 
-def _tell(
+def _finish(
     report: Report, batch: Sequence[tuple[StoredMatch, str]], outcomes: Sequence[StoredFile | Exception], signal: Signal
 ) -> None:
     """Report the errors of single files, and send the *signal* of the others; another error ends the command."""

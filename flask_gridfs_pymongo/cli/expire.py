@@ -52,7 +52,7 @@ def expire_command(
         for file, reason in sweep.run():
             counts[reason] = counts.get(reason, 0) + 1
             counts["bytes"] += file.length
-            if not dry_run and reason != "trashed":  # which was told when it was deleted
+            if not dry_run and reason != "trashed":  # whose signal was sent when it was deleted
                 send(file_deleted, file=file, versions=1)
     if as_json:
         click.echo(json.dumps({"bucket": store.collections.name, **counts, "waiting": sweep.waiting}))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import click
 
-from ..signals import tell_deleted
+from ..signals import send_deleted
 from ..store import StoredFile, Unowned, ids
 from .expire import age
 from .group import Failure, bucket_options, gridfs, open_bucket, plain
@@ -59,7 +59,7 @@ def unowned_command(
                         )
                     count, size = count + 1, size + file.length
                     if delete:
-                        tell_deleted(store, file, 1)
+                        send_deleted(store, file, 1)
         except LookupError as error:
             raise Failure(str(error)) from None
     if as_json:

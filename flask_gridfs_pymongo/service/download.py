@@ -20,7 +20,7 @@ from ..http.digests import is_wanted, repr_digest
 from ..http.headers import Caching, content_headers
 from ..http.response import Representation, hand_over, may_hand_over, respond
 from ..store import Bucket, StoredFile
-from .reads import Told, teller
+from .reads import Counted, reporter
 
 
 def send(
@@ -78,17 +78,17 @@ def send(
 def _answer(
     request: Request, bucket: Bucket, file: StoredFile, representation: Representation, url: str | None
 ) -> Response:
-    """Answer with the representation, or let nginx do so by its *url*, and tell the application what is read."""
+    """Answer with the representation, or let nginx do so by its *url*, and report to the application what is read."""
     response_class: type[Response] = current_app.response_class
-    tell = teller(bucket) if request.method == "GET" else None
+    report = reporter(bucket) if request.method == "GET" else None
     if url is not None:
         answer = hand_over(representation, url, response_class)
-        if tell is not None:
-            answer.call_on_close(partial(tell, file, None))
+        if report is not None:
+            answer.call_on_close(partial(report, file, None))
         return answer
     answer = respond(request, representation, response_class)
-    if tell is not None and answer.status_code in (200, 206):
-        answer.response = Told(cast("Iterable[bytes]", answer.response), file, tell)
+    if report is not None and answer.status_code in (200, 206):
+        answer.response = Counted(cast("Iterable[bytes]", answer.response), file, report)
     return answer
 
 

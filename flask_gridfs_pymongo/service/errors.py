@@ -111,7 +111,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def log_failure(failure: Failure, error: Exception) -> None:
-    """Log one line, in ASCII: the error may quote a name that contains line breaks. Tell of a bug as Flask does."""
+    """Log one line, in ASCII: the error may quote a name that contains line breaks. A bug goes to Flask's signal."""
     text = reason(error) if isinstance(error, PyMongoError) else str(error)
     unknown = None if isinstance(error, FAILURES) else error
     current_app.logger.error("%d %s: %a", failure.status, type(error).__name__, text, exc_info=unknown)

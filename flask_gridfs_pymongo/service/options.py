@@ -65,7 +65,7 @@ class Rules:
     quota: Quota | None = None
     """``quota(filename)`` returns a beginning of *filename*, such as ``ann/``, and the bytes that all versions of all
     names with this beginning may have together, or None: no limit. What does not fit is a 507, before its body if that
-    has a length, else as soon as it passes the limit. Pages that tell what is left ask with the path of a folder, with
+    has a length, else as soon as it passes the limit. Pages that show what is left ask with the path of a folder, with
     a slash at its end; empty: the top. None: no limits"""
     types: Collection[str] | None = None
     """the media types that files may have, such as ``image/png`` or ``image/*``; None: all. They apply to the type that

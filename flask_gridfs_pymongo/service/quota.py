@@ -124,7 +124,7 @@ def check_renames(options: Rules, renames: Iterable[tuple[str, str]]) -> None:
         count(options, quota.prefix, length)
 
 
-def told(options: Rules, folder: str) -> Quota | None:
+def quota_for(options: Rules, folder: str) -> Quota | None:
     """Return the quota of a folder if the client may add files and may know it, else None.
 
     :param folder: with a slash at its end; empty: the top

@@ -30,14 +30,14 @@ from wsgidav.util import get_uri_parent
 from ..service.operations import complete_rename, deletion, give_history, inspect_renamed, rename, rename_many
 from ..service.quota import check_renames, check_space
 from ..service.rights import may, permit
-from ..signals import file_deleted, send, tell_deleted
+from ..signals import file_deleted, send, send_deleted
 from ..store import Deletion, QuotaExceeded, StoredFile, folders_of, is_outage, parent_of
 from .copies import Arrived, batches, copy_files
 from .errors import as_dav_error
 from .files import File
 from .folders import Folder, Member
 from .names import storable
-from .saves import heir, note, renamed_from
+from .saves import followed_by, note, renamed_from
 
 Errors = dict[Member, DAVError]
 
@@ -180,7 +180,7 @@ def _clear(target: Member, kept: set[str]) -> None:
 
 
 def _remove(members: list[Member], errors: Errors) -> None:
-    """Delete *members*, folders after their members: files in batches, those that may have an heir one by one."""
+    """Delete *members*, folders after their members: files in batches, but one by one if their history may stay."""
     old = {file: renamed_from(file.stored, file.dav) for file in members if isinstance(file, File)}
     renamed = {name for name in old.values() if name is not None}
     taken = members[0].dav.there(renamed) if renamed else set()
@@ -191,7 +191,7 @@ def _remove(members: list[Member], errors: Errors) -> None:
         counts = bucket.delete_all_many([file.stored for file in batch], act)
         for file, count in zip(batch, counts, strict=True):
             if count:
-                tell_deleted(bucket, file.stored, count)
+                send_deleted(bucket, file.stored, count)
     others = set(members).difference(files)
     removed = _attempt([member for member in members if member in others], partial(_remove_one, act=act), errors)
     _forget([*files, *removed])
@@ -208,14 +208,14 @@ def _remove_one(member: Member, *, act: Deletion | None = None, is_moved: bool =
         if member.marker is not None:
             bucket.delete_all(member.marker, act)
         return
-    first = heir(bucket, member.stored)
+    first = followed_by(bucket, member.stored)
     if first is not None and may(member.options, "write", first.filename):
         give_history(member.options, member.stored, first)
     elif deleted := bucket.delete_all(member.stored, act, for_good=is_moved):
         if is_moved:
             send(file_deleted, file=member.stored, versions=deleted)
         else:
-            tell_deleted(bucket, member.stored, deleted)
+            send_deleted(bucket, member.stored, deleted)
 
 
 def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, *, overwrite: bool) -> None:

@@ -18,7 +18,7 @@ from wsgidav.dav_provider import DAVCollection
 from ..service.inspection import inspect
 from ..service.operations import after_save, check_preconditions
 from ..service.options import Rules
-from ..service.quota import Quota, told
+from ..service.quota import Quota, quota_for
 from ..service.receive import with_expiry
 from ..service.rights import may, permit, visibility_of
 from ..store import QuotaExceeded, StoredFile, folders_of
@@ -143,7 +143,7 @@ class Folder(Resource, DAVCollection):
     # The methods below are called by WsgiDAV.
 
     def get_property_value(self, name: str) -> Any:
-        if name in _QUOTA and self._within is None and (quota := told(self.options, self.stored_name)) is not None:
+        if name in _QUOTA and self._within is None and (quota := quota_for(self.options, self.stored_name)) is not None:
             return str(_QUOTA[name](quota))
         return super().get_property_value(name)
 

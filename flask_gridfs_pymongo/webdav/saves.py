@@ -8,7 +8,7 @@ As long as it has a claim, the document of a version that was made over the driv
     made = note(dav)
     saved, before = save_body(request, options, name, check=check, note=made)
     filled(before, made)  # the version to delete, if any
-    heir(bucket, file)  # the file whose older versions those of a deleted file become, if any
+    followed_by(bucket, file)  # the file whose older versions those of a deleted file become, if any
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def renamed_from(file: StoredFile, dav: Dav) -> str | None:
     return old if isinstance(old, str) and old != file.filename else None
 
 
-def heir(bucket: Bucket, file: StoredFile) -> StoredFile | None:
+def followed_by(bucket: Bucket, file: StoredFile) -> StoredFile | None:
     """Return the version that the versions of *file*, which is to be deleted, will precede; None: they are deleted.
 
     They become older versions of another file if this user renamed *file* away from there, and then put or moved there

@@ -26,7 +26,7 @@ def upload_target(endpoint: str, folder: str = "") -> dict[str, Any]:
     return {
         "largest": options.largest_file(current_app.config["MAX_CONTENT_LENGTH"]),
         "slice": options.slice(current_app.config["MAX_CONTENT_LENGTH"]),
-        "quota": quota.told(options, folder),
+        "quota": quota.quota_for(options, folder),
         "accept": ",".join(options.types or ()),
         "may_write": not options.read_only and may(options, "write", folder),
     }

@@ -19,7 +19,7 @@ from ...http.filenames import common_folder, unpackable
 from ...http.headers import NO_STORE, content_headers
 from ...service.bodies import small_form
 from ...service.options import Options
-from ...service.reads import Tell, Told, teller
+from ...service.reads import Counted, Report, reporter
 from ...service.rights import permit, visibility_of
 from ...service.texts import Message
 from ...store import Bucket, StoredFile, damaged
@@ -78,13 +78,13 @@ def _send(options: Options, request: Request, files: list[StoredFile], top: str)
     if not files:
         abort(404, "There are no files for an archive.")
     bucket = options.bucket()
-    tell = teller(bucket)
+    report = reporter(bucket)
     broken = damaged(bucket.chunks, files)
     *names, missing = unpackable([*(_path(file, top) for file in files), "MISSING.txt"])
     entries = [
         Entry(name, 0, file.upload_date, lambda: ())
         if file.marks_folder
-        else Entry(name, file.length, file.upload_date, partial(_content, bucket, file, tell))
+        else Entry(name, file.length, file.upload_date, partial(_content, bucket, file, report))
         for name, file in zip(names, files, strict=True)
         if file not in broken
     ]
@@ -108,7 +108,7 @@ def _path(file: StoredFile, top: str) -> str:
     return name if file.marks_folder else name.rstrip("/")
 
 
-def _content(bucket: Bucket, file: StoredFile, tell: Tell | None) -> Iterator[bytes]:
+def _content(bucket: Bucket, file: StoredFile, report: Report | None) -> Iterator[bytes]:
     pieces = bucket.read(file)
-    with closing(pieces if tell is None else Told(pieces, file, tell)) as content:
+    with closing(pieces if report is None else Counted(pieces, file, report)) as content:
         yield from content

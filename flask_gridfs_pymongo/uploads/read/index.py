@@ -17,7 +17,7 @@ from ...http.headers import IMMUTABLE, NO_STORE
 from ...mimetype import guess
 from ...service.multipart import no_name_left
 from ...service.options import Options
-from ...service.quota import told
+from ...service.quota import quota_for
 from ...service.rights import may, permit, visibility_of
 from ...store import ORDERS, is_descending
 from ..arguments import folder
@@ -64,7 +64,7 @@ def get(options: Options, request: Request, target: Target) -> BaseResponse:
     args = _remembered(request) if pages.is_browser() else request.args
     data = listing.build(options.bucket(), args, target, options.keys, visibility_of(options), sort=pages.is_browser())
     if pages.prefers_json():
-        quota = told(options, top)
+        quota = quota_for(options, top)
         return pages.page("listing.html", data if quota is None else {**data, "quota": quota._asdict()})
     template = "listing.html" if pages.is_browser() else "index.html"
     carried = listing_query({**args, "folder": data["folder"] or "" if data["q"] else ""})

@@ -22,7 +22,7 @@ from ...service.quota import check_renames, check_space
 from ...service.receive import save_copies
 from ...service.rights import may, permit, visibility_of
 from ...service.texts import Message, gettext, ngettext
-from ...signals import tell_deleted
+from ...signals import send_deleted
 from ...store import StoredFile, parent_of
 from ..arguments import MAX_SELECTED, files_of, outer_folders
 from ..pages import flash, urls
@@ -101,7 +101,7 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     act = deletion(options)
     for file, count in zip(files, bucket.delete_all_many(files, act), strict=True):
         if count:
-            tell_deleted(bucket, file, count)
+            send_deleted(bucket, file, count)
     bucket.dav.drop_folders(folder for folder in selected.folders if may(options, "delete", folder))
     if not pages.is_browser():
         return pages.empty(204)

@@ -18,7 +18,7 @@ from ...service.quota import check_space
 from ...service.receive import PartlyStored, save_body, save_copy, save_form
 from ...service.rights import permit
 from ...service.texts import Message, gettext, ngettext
-from ...signals import file_saved, send, tell_deleted
+from ...signals import file_saved, send, send_deleted
 from ...store import Deletion, Saved, StoredFile, folders_of
 from ..arguments import folder, following
 from ..pages import flash, urls
@@ -63,7 +63,7 @@ def _delete(options: Options, request: Request, target: Target) -> Deletion | No
     deleted = bucket.delete_versions([file], act) if target.is_version else bucket.delete_all(file, act)
     if not deleted:
         abort(404, "The file was deleted meanwhile.")
-    tell_deleted(bucket, file, deleted)
+    send_deleted(bucket, file, deleted)
     return act
 
 

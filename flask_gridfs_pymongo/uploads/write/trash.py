@@ -113,7 +113,7 @@ def _restore(
         if isinstance(outcome, Exception) and not isinstance(outcome, (FileExistsError, FileNotFoundError)):
             raise outcome
     if pages.is_browser() and (restored or taken):
-        return _told(restored, taken, form, after)
+        return _restored(restored, taken, form, after)
     if taken and not restored:
         names = ", ".join([*(repr(file.filename) for file in taken[:10]), *(["…"] if len(taken) > 10 else [])])
         abort(
@@ -129,7 +129,7 @@ def _restore(
     return pages.json_of({"files": files, "taken": [file.filename for file in taken]})
 
 
-def _told(restored: list[StoredFile], taken: list[StoredFile], form: Mapping[str, str], after: str) -> Response:
+def _restored(restored: list[StoredFile], taken: list[StoredFile], form: Mapping[str, str], after: str) -> Response:
     """Say what was restored; with 409 ask what is to be done with files whose names are taken."""
     text = ""
     if restored:
