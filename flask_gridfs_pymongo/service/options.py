@@ -112,8 +112,9 @@ class Rules:
         return self.open_bucket(base, db)
 
     def _tenant(self) -> tuple[str, str | None]:
-        """Ask once in each request, so that all of it is about one bucket."""
-        key, environ = f"flask_gridfs_pymongo.tenant.{id(self)}", request.environ if has_request_context() else {}
+        """Ask once in each request, so that all of it is about one bucket, also by the options of a link."""
+        key = f"flask_gridfs_pymongo.tenant.{id(self.base)}.{id(self.db)}"
+        environ = request.environ if has_request_context() else {}
         if key not in environ:
             base = _checked(self.base()) if callable(self.base) else self.base
             environ[key] = base, _checked(self.db(), _MAX_DB) if callable(self.db) else self.db

@@ -213,6 +213,27 @@ def test_the_function_is_asked_once_in_a_request(app: Flask, mongo: PyMongo) -> 
             mongo.cx.drop_database(f"{mongo.db.name}-{end}")
 
 
+def test_so_it_is_in_a_request_by_a_link(app: Flask, mongo: PyMongo) -> None:
+    asked = list[str]()
+
+    def base() -> str:
+        asked.append(request.path)
+        return "first" if len(asked) == 1 else "another"
+
+    app.secret_key = "tests"
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/u", base=base, authorize=lambda action, name: False))
+    client, links = app.test_client(), list[str]()
+    for make in (lambda: mongo.upload_link(""), lambda: mongo.upload_url("a.txt"), lambda: mongo.share_link("")):
+        asked.clear()
+        with app.test_request_context():
+            links.append(make())
+    for method, url in (("PUT", f"{links[0]}/b.txt"), ("PUT", links[1]), ("GET", f"{links[2]}a.txt")):
+        asked.clear()
+        assert client.open(url, method=method, data=b"1").status_code in (200, 201), url
+        assert len(asked) == 1
+    assert mongo.db.another.files.count_documents({}) == 0
+
+
 def test_a_variable_of_the_prefix(app: Flask, mongo: PyMongo) -> None:
     app.register_blueprint(
         mongo.uploads_blueprint(url_prefix="/<shop>/u", base=lambda: (request.view_args or {})["shop"])
