@@ -118,7 +118,7 @@ def choices(options: Options, data: Mapping[str, Any]) -> dict[str, Any]:
 def _shows_trash(options: Options, may_delete: bool, *, is_empty: bool) -> bool:
     """Whether a listing leads to the trash: if the client may delete something of it, or it is empty, of the trash."""
     bucket = options.bucket()
-    if not bucket.collections.trash or options.read_only or not is_empty:
+    if not bucket.collections.trash or options.read_only or options.via is not None or not is_empty:
         return bool(bucket.collections.trash) and may_delete
     try:
         return bool(bucket.trash(limit=1, shown=partial(may, options, "delete")).rows)

@@ -185,6 +185,20 @@ def test_nothing_of_what_is_elsewhere_is_in_any_answer(make: Make, mongo: PyMong
     assert [*mongo.db.fs.files.find()] == before
 
 
+def test_a_folder_that_is_empty_by_now_leads_to_no_trash(app: Flask, uri: str) -> None:
+    mongo = PyMongo(app, uri=uri, trash=60)
+    app.register_blueprint(mongo.uploads_blueprint(url_prefix="/u", authorize=lambda action, name: True))
+    web, bucket = app.test_client(), mongo.bucket()
+    put(bucket, f"{FOLDER}a.txt", b"1")
+    bucket.delete(f"{FOLDER}a.txt")
+    with app.test_request_context():
+        links = [mongo.share_link(FOLDER), mongo.share_link("")]
+    for link in links:
+        page = web.get(link, headers=HTML)
+        assert (page.status_code, "trash" in page.text) == (200, False)
+    mongo.cx.close()
+
+
 def test_every_method_that_changes_something_is_refused(make: Make, mongo: PyMongo) -> None:
     fill(mongo)
     web, bucket = make(metadata=["x"], upload_links=True), mongo.bucket()
