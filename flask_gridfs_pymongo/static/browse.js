@@ -29,10 +29,9 @@ export async function go(url, body = null, step = "pushState") {
   const answer = await fetch(url, { ...how, headers: { Accept: "text/html" } }).catch(() => null);
   if (!body && asked !== latest) return; // the visitor went elsewhere meanwhile
   const isHtml = answer?.headers.get("Content-Type")?.startsWith("text/html");
-  if (!isHtml) return body ? tell(panel.dataset.failed, false, true) : location.assign(url);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.querySelector(".fgp-panel");
-  if (!fresh) return location.assign(url);
+  const page = isHtml && new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page && page.querySelector(".fgp-panel");
+  if (!fresh) return fail(answer, url, body);
   const asks = fresh.querySelector(".card");
   if (body && asks && !answer.ok && !asks.querySelector("form")) return tell(asks.querySelector("p").textContent, false, true);
   const isFile = !asks && !fresh.querySelector(".listing");
@@ -44,6 +43,14 @@ export async function go(url, body = null, step = "pushState") {
   exchange(fresh);
   if (step && answer.url !== listed) scrollTo(0, 0);
   listed = answer.url;
+}
+
+/** Nothing came, or a page of a proxy or a login. What the visitor typed and selected stays. */
+function fail(answer, url, body) {
+  const { failed, ended } = panel.dataset;
+  if (!answer || answer.status >= 500) tell(failed, false, true);
+  else if (body) tell(ended, false, true);
+  else location.assign(url);
 }
 
 /** Whether nothing is lost if what is open is closed; viewer.js asks. */

@@ -176,6 +176,7 @@ document.addEventListener("keydown", (event) => {
     a: () => (event.ctrlKey || event.metaKey) && target.closest(".listing") && boxes(listing).length && (select(listing, true), true),
     z: () => (event.ctrlKey || event.metaKey) && undo && (undo.click(), true),
     "/": () => panelOf(listing).querySelector("[type=search]")?.focus() ?? true,
+    " ": () => target.matches(".name") && row && (row.querySelector(".pick")?.click(), true),
     F2: () => box && (rename(box), true),
     Delete: () => {
       if (box) box.checked = true;

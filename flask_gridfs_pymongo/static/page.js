@@ -13,15 +13,16 @@ function known(tag) {
   } catch {}
 }
 
-function makeStatus() {
+function makeStatus(place = document.querySelector(".fgp")) {
   const made = element("p", { className: "status", role: "status" });
-  document.querySelector(".fgp")?.append(made);
+  place?.append(made);
   return made;
 }
 
 /** Announce a text, or what a status of the server has, and show it until the next one; *quietly*: what the page shows by itself; *failed*: in the colour for that. */
 export function tell(what, quietly = false, failed = false) {
-  const status = document.querySelector(".fgp dialog.over[open]:not(.asks) .status") ?? ours; // what is below is not seen
+  const open = document.querySelector(".fgp dialog.over[open]"); // what is below is not seen
+  const status = open ? (open.querySelector(".status") ?? makeStatus(open)) : ours;
   status.replaceChildren(...(what.childNodes ?? [what]));
   status.classList.toggle("failed", failed);
   status.classList.toggle("unseen", quietly);
@@ -166,8 +167,8 @@ document.addEventListener("click", async ({ target }) => {
   const headers = { Accept: "application/json", ...(token && { "X-CSRFToken": token }) };
   const url = button.dataset.share + (button.dataset.id ? `&id=${encodeURIComponent(button.dataset.id)}` : "");
   const answer = await fetch(url, { method: "POST", headers }).catch(() => null);
-  if (!answer?.ok) return tell(button.dataset.failed, false, true);
-  const shared = await answer.json();
+  const shared = await answer?.json().catch(() => null); // of a proxy or a login
+  if (!shared?.url) return tell(shared?.detail ?? button.dataset.failed, false, true);
   const time = new Date(shared.expires).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
   const link = new URL(shared.url, location.href).href;
   try {

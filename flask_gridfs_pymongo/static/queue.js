@@ -175,7 +175,7 @@ export class Queue {
       }
     };
     const files = uploads.map(({ file }) => file);
-    return sendForm(files, { action, token: this.token, failed: this.texts.failed }, { progress, signal });
+    return sendForm(files, { action, token: this.token, texts: this.texts }, { progress, signal });
   }
 
   sendLarge({ file, folder, row }, { abort: { signal } }) {
@@ -183,7 +183,7 @@ export class Queue {
     const endpoint = new URL(index ?? this.form.action, location.href);
     if (folder) endpoint.searchParams.set("folder", folder);
     const key = index && `upload ${endpoint} ${file.name} ${file.size} ${file.lastModified}`;
-    const target = { endpoint, key, slice: this.slice, token: this.token, failed: this.texts.failed };
+    const target = { endpoint, key, slice: this.slice, token: this.token, texts: this.texts };
     return sendSlices(file, target, {
       resumed: (offset) => row.begin(offset),
       progress: (sent) => row.progress(sent),

@@ -9,12 +9,12 @@ const KEPT = 7 * 86400; // seconds for which this browser knows an upload's addr
 
 /** What the server said no to; its message is for people. */
 class Refused extends Error {
-  constructor(request, failed) {
+  constructor(request, { failed, ended }) {
     let detail = "";
     try {
       detail = JSON.parse(request.responseText).detail;
-    } catch {} // a proxy's own page
-    super(detail || `${failed} (${request.status})`);
+    } catch {} // a page of a proxy or a login
+    super(detail || (request.status < 300 ? ended : `${failed} (${request.status})`));
     this.status = request.status;
   }
 }
@@ -52,14 +52,14 @@ function ask(method, url, { fields = {}, body = null, progress = () => {}, signa
 /**
  * Send *files* in one form, which stores all of them or none; returns what the server says of each.
  *
- * @param target action: where to; token: a CSRF token or undefined; failed: the word for a failure without a reason
+ * @param target action: where to; token: a CSRF token or undefined; texts: those of the form
  */
 export async function sendForm(files, target, { progress, signal }) {
   const body = new FormData();
   if (target.token) body.append("csrf_token", target.token);
   for (const file of files) body.append("file", file, file.name);
   const request = await ask("POST", target.action, { fields: { Accept: "application/json" }, body, progress, signal });
-  if (request.status !== 201) throw new Refused(request, target.failed);
+  if (request.status !== 201) throw new Refused(request, target.texts);
   return JSON.parse(request.responseText).files;
 }
 
@@ -91,8 +91,8 @@ export async function sendSlices(file, target, { resumed, progress, trouble, sig
     const request = known
       ? await ask("PATCH", address, { fields: { ...patch, "Upload-Offset": offset }, body, progress: sent, signal })
       : await ask("HEAD", address, { fields, signal });
-    if (request.status >= 300) throw new Refused(request, target.failed);
-    const told = Number(request.getResponseHeader("Upload-Offset"));
+    const told = Number(request.getResponseHeader("Upload-Offset") ?? NaN);
+    if (request.status >= 300 || isNaN(told)) throw new Refused(request, target.texts);
     if (told > offset) failures = 0;
     if (!known) resumed(told);
     [offset, known] = [told, true];
@@ -107,7 +107,7 @@ export async function sendSlices(file, target, { resumed, progress, trouble, sig
     } catch (error) {
       if (signal.aborted) throw error;
       if (!retriable(error)) {
-        forget(target.key);
+        if (error.status >= 300 && error.status !== 401) forget(target.key); // else it goes on after a login
         if (known || ![404, 410].includes(error.status)) throw error;
         [address, offset, known] = [null, 0, true]; // what this browser remembered no longer exists
         continue;
@@ -127,7 +127,7 @@ async function create(file, target, fields, signal) {
   const told = [`filename ${encoded(file.name)}`, ...(file.type ? [`filetype ${encoded(file.type)}`] : [])];
   const length = { "Upload-Length": file.size, "Upload-Metadata": told.join(",") };
   const request = await ask("POST", target.endpoint, { fields: { ...fields, ...length }, signal });
-  if (request.status !== 201) throw new Refused(request, target.failed);
+  if (request.status !== 201) throw new Refused(request, target.texts);
   return request.getResponseHeader("Location");
 }
 

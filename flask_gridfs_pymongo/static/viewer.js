@@ -67,7 +67,7 @@ function enlarges(picture, nav) {
   const open = () => {
     Object.assign(full, { src: picture.dataset.original || picture.src, alt: picture.alt });
     dialog.showModal();
-    history.replaceState(null, "", FULL);
+    history.replaceState(null, "", location.pathname + location.search + FULL); // a layout may have a base
   };
   button.addEventListener("click", open);
   dialog.addEventListener("cancel", (event) => event.stopPropagation());

@@ -96,6 +96,10 @@ def test_details_of_errors_are_translated_for_people_alone(
     answer = client.post("/uploads/", data=form((b"x" * 11, "b.txt")), headers=JSON)
     assert answer.json is not None
     assert answer.json["detail"] == "A file may have at most 10 bytes; nothing was stored."
+    languages = {**JSON, "Accept-Language": "de"}  # as a browser sends it for our scripts; locale_selector decides
+    answer = client.post("/uploads/", data=form((b"x" * 11, "b.txt")), headers=languages)
+    assert answer.json is not None
+    assert (german if locale == "de" else english)[2] in answer.json["detail"]
     with caplog.at_level(logging.WARNING):
         client.post("/uploads/", data=form((b"x" * 11, "b.txt")), headers=HTML)
     assert "A file may have at most 10 bytes" in caplog.messages[-1]

@@ -125,7 +125,8 @@ def problem(
         body = render_template(f"{_TEMPLATES}/error.html", status=status, reason=title, detail=translated(detail))
         response = _answer(body, "text/html; charset=utf-8", status)
     else:
-        data = {"type": "about:blank", "title": title, "status": status, "detail": detail, **(members or {})}
+        shown = translated(detail) if request.accept_languages else detail  # browsers name some
+        data = {"type": "about:blank", "title": title, "status": status, "detail": shown, **(members or {})}
         response = _answer(json.dumps(data), "application/problem+json", status)
     if status in _OUR_PHRASES:
         response.status = f"{status} {title}"

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from PIL import Image
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from flask_gridfs_pymongo import PyMongo
 
@@ -64,7 +64,7 @@ def options() -> dict[str, Any]:
 
 @pytest.fixture
 def provoked() -> str:
-    return "40[49]"
+    return "40[49]|502|ERR_FAILED"
 
 
 def test_an_archive_holds_what_the_page_counts(client: Client, mongo: PyMongo) -> None:
@@ -260,6 +260,60 @@ def test_what_is_open_asks_before_what_was_typed_is_lost(page: Page, site: Site)
     assert [site.metadata(name)["title"] for name in ("a.txt", "b.txt")] == ["new", "old"]
 
 
+UNREACHABLE = "The server cannot be reached. Try again in a moment."
+SIGNED_OUT = "You were signed out, or this page has expired. Sign in in another tab, or reload the page."
+FITS: dict[str, Callable[[Route], None]] = {
+    UNREACHABLE: lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad Gateway</h1>"),
+    SIGNED_OUT: lambda route: route.fulfill(content_type="text/html", body="<h1>Log in</h1>"),
+}
+
+
+@pytest.mark.parametrize("said", FITS)
+def test_what_one_typed_stays_if_a_proxy_or_a_login_answers(page: Page, site: Site, said: str) -> None:
+    for name in ("a.txt", "b.txt"):
+        site.save(name, title="old")
+    page.goto(f"{site.address}/files/")
+    page.get_by_role("checkbox", name="Select b.txt").check()
+    page.route("**/?move=*", FITS[said])
+    page.get_by_role("button", name="Move…").click()
+    expect(page.get_by_role("status")).to_have_text(said)
+    expect(page.locator(".selected-count")).to_have_text("1 selected")
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("dialog").wait_for()
+    page.route("**/?delete=*", FITS[said])
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text(said)  # where one looks
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="a.txt", exact=True).click()
+    field = page.get_by_role("dialog").get_by_label("Title", exact=True)
+    field.fill("new")
+    page.route("**/*metadata", FITS[said])
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text(said)
+    expect(field).to_have_value("new")
+    page.unroute("**/*metadata")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Saved.")
+    assert site.metadata("a.txt") == {"title": "new"}
+
+
+def test_without_a_connection_one_stays_where_one_is(page: Page, site: Site) -> None:
+    site.save("a.txt")
+    page.goto(f"{site.address}/files/")
+    page.route("**/a.txt?details*", lambda route: route.abort())
+    page.get_by_role("link", name="a.txt", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text(UNREACHABLE)
+    listed(page, "a.txt")
+
+
+def test_a_name_without_a_visible_character_can_be_clicked(page: Page, site: Site) -> None:
+    site.save("  ")
+    for view in ("tiles", "table"):
+        page.goto(f"{site.address}/files/?view={view}")
+        page.get_by_role("link", name="(no name)").click()
+        expect(page.locator(".over h1")).to_have_text("(no name)")
+
+
 def test_without_script_a_picture_that_is_broken_is_an_icon(browser: Browser, site: Site) -> None:
     site.save("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(500))
     with browser.new_context(java_script_enabled=False) as context:
@@ -323,6 +377,17 @@ def test_the_viewer_on_a_phone(page: Page, site: Site) -> None:
     expect(dialog.get_by_role("img", name="b.png")).to_be_visible()
     page.evaluate(swipe, [300, 100])
     expect(dialog.get_by_role("img", name="c.png")).to_be_visible()
+
+
+def test_a_picture_in_full_in_a_layout_with_a_base(browser: Browser, site: Site) -> None:
+    site.save("a.png", encoded(Image.effect_noise((90, 70), 90)))
+    with browser.new_context(bypass_csp=True) as context:
+        page = context.new_page()
+        page.goto(f"{site.address}/files/")
+        page.evaluate("document.head.append(Object.assign(document.createElement('base'), {href: '/shop/'}))")
+        page.locator("a.thumb").click()
+        page.get_by_role("button", name="Enlarge a.png").click()
+        expect(page).to_have_url(f"{site.address}/files/a.png?details#full")
 
 
 def conflict(page: Page) -> None:

@@ -208,6 +208,10 @@ def test_by_keyboard(opened: Open, site: Site) -> None:
     page.go_back()
     listed(page, "papers/", "a.png", "file 2.txt", "notes.txt")
     on("papers/")  # download several
+    press("Space")
+    expect(page.locator(".selected-count")).to_have_text("1 selected")
+    press("Space")
+    expect(page.locator(".selection")).to_be_hidden()
     press("Control+a")
     expect(page.locator(".selected-count")).to_have_text("4 selected")
     with page.expect_download() as download:

@@ -98,6 +98,19 @@ def test_small_files_go_many_to_a_form_and_one_that_is_refused_stops_no_other(
     assert {site.store.count(name) for name in ("a.txt", "b.txt")} == {1}
 
 
+def test_an_upload_goes_on_after_a_login(context: BrowserContext, site: Site) -> None:
+    """The session ends after the first slice, and what the server answers then is a page to log in."""
+    page, signed_out = context.new_page(), ["now"]
+    site.fit = lambda method: "<h1>Log in</h1>" if site.seen.count("PATCH") > 1 and signed_out else None
+    choose(page, site, ("film.bin", DATA))
+    expect(page.locator(".queue .state")).to_contain_text("You were signed out")
+    assert site.seen == ["POST", "PATCH", "PATCH"]
+    signed_out.clear()
+    page.get_by_role("button", name="Retry").click()
+    is_stored(page, site)
+    assert site.seen.count("POST") == 1
+
+
 def test_a_file_is_chosen_before_the_scripts_are_there(context: BrowserContext, site: Site) -> None:
     page = context.new_page()
     held: list[Route] = []
