@@ -27,8 +27,8 @@ from .errors import CorruptFile
 from .integrity import document_error, is_utf8, whole
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write if they do not know the type
-TYPE_FIELDS = ("contentType", "metadata.contentType", "metadata._contentType", "metadata.mimetype")
-"""where tools write the content type"""
+TYPE_FIELDS = ("metadata.contentType", "metadata._contentType", "metadata.mimetype", "contentType")
+"""where the drivers and most others, Meteor, Spring, and old drivers write the content type"""
 _SHA256 = re.compile("[0-9a-f]{64}")
 OWN_FIELDS = frozenset(
     "_id filename length chunkSize uploadDate contentType charset sha256 pictureSize".split()
@@ -248,9 +248,9 @@ def unless_expired(file: StoredFile | None) -> StoredFile | None:
 
 
 def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
-    """The first type found in the fields where tools write it: the drivers and most others, Spring, and Meteor."""
-    nested = [metadata.get(name) for name in ("contentType", "_contentType", "mimetype")]
-    for value in (*nested, document.get("contentType")):
+    """The first type in one of :data:`TYPE_FIELDS`."""
+    for path in TYPE_FIELDS:
+        value = (metadata if "." in path else document).get(path.removeprefix("metadata."))
         if type(value) is str and value.partition(";")[0].strip().lower() not in _UNKNOWN and is_utf8(value):
             return value
     return None
