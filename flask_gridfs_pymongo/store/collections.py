@@ -109,8 +109,7 @@ class Collections:
 
     def of(self, index: Index) -> Documents:
         """Return the collection that *index* belongs to, read from the primary."""
-        beside = {"uploads": self.uploads, "variants": self.variants, "links": self.links}
-        found: Documents = {**self.primary._asdict(), **beside}[index.collection]
+        found: Documents = getattr(self.primary if index.collection in Primary._fields else self, index.collection)
         return found
 
     def check_reachable(self, *, once: bool = False) -> None:
@@ -122,15 +121,13 @@ class Collections:
         client = self.files.database.client
         if self._is_mock or (once and client in _reached):
             return
-        if is_reachable(self.files):
-            _reached.add(client)
-            return
-        try:
-            with pymongo.timeout(_PING):
-                self.files.database.command("ping", read_preference=self.files.read_preference)
-        except PyMongoError:
-            if not is_reachable(self.files):  # else it is there, but slow
-                raise
+        if not is_reachable(self.files):
+            try:
+                with pymongo.timeout(_PING):
+                    self.files.database.command("ping", read_preference=self.files.read_preference)
+            except PyMongoError:
+                if not is_reachable(self.files):  # else it is there, but slow
+                    raise
         _reached.add(client)
 
     def delete_chunks(self, ids: Sequence[Any]) -> None:

@@ -152,7 +152,7 @@ class Indexes:
         self._report(refused)
 
     def _read(self, collection: Collection[Any]) -> Mapping[str, Any] | None:
-        """Return the indexes of a collection; None if the server refuses to tell them."""
+        """Return the indexes of a collection; None if the server does not let the user list them."""
         try:
             found: Mapping[str, Any] = retry(collection, collection.index_information)
         except OperationFailure as error:
@@ -192,18 +192,17 @@ def collation_problem(collation: Mapping[str, Any]) -> str:
     return f"collation {collation['locale']!r} of the files sorts names otherwise than here{ignored}"
 
 
+def _topology(collection: Collection[Any]) -> Any:
+    topology = getattr(collection.database.client, "topology_description", None)  # mongomock has none
+    return topology and topology.topology_type_name
+
+
 def impossible(collection: Collection[Any], index: Index) -> str:
     """Return why the server can never have a unique *index*: for its collection's shard key; else an empty string."""
-    client = collection.database.client
-    topology = getattr(client, "topology_description", None)  # mongomock has none
-    if (
-        not index.options.get("unique")
-        or not topology
-        or topology.topology_type_name not in ("Sharded", "LoadBalanced")
-    ):
+    if not index.options.get("unique") or _topology(collection) not in ("Sharded", "LoadBalanced"):
         return ""
     try:
-        sharded = client["config"]["collections"].find_one({"_id": collection.full_name}) or {}
+        sharded = collection.database.client["config"]["collections"].find_one({"_id": collection.full_name}) or {}
     except OperationFailure:  # the user may not read it
         return ""
     key = sharded.get("key", {})
@@ -234,10 +233,7 @@ def create_index(collection: Collection[Any], index: Index, seconds: float | Non
     """
     model = IndexModel(index.keys, **index.options)
     limit: dict[str, Any] = {} if seconds is None else {"maxTimeMS": max(1, int(seconds * 1000))}
-    topology = getattr(collection.database.client, "topology_description", None)  # mongomock has none
-    quorum: dict[str, Any] = (
-        {} if topology and topology.topology_type_name == "Single" else {"commitQuorum": "majority"}
-    )
+    quorum: dict[str, Any] = {} if _topology(collection) == "Single" else {"commitQuorum": "majority"}
 
     def create() -> OperationFailure | None:
         try:

@@ -20,16 +20,13 @@ from pymongo.errors import ExecutionTimeout
 from ..versions import Versions
 from .by_name import TooMany, by_name, is_same, unnamed
 from .by_value import ORDERS, position
-from .page import ANYTHING, OTHERS, Having, Key, Page, Row, Visibility, first
+from .page import ANYTHING, OTHERS, Having, Item, Key, Page, Row, Visibility, first
 
 MAX_SORTED = 5000
 """names in a folder that is sorted"""
 _MAX_READ = 400 * 128  # documents: older versions, and at least 128 to step over a large folder in this one
 _MIN_SIZE = 128  # documents in a query
 _MAX_CHARACTERS = 1024  # of a name
-
-
-_Item = tuple[Key, "Row | str"]
 
 
 def in_folder(
@@ -73,7 +70,7 @@ def natural(name: str) -> tuple[Any, ...]:
     return [*(int(part) if place % 2 else f"{part}0" for place, part in enumerate(parts)), end], name
 
 
-def _placed(item: _Item, order: str) -> _Item:
+def _placed(item: Item, order: str) -> Item:
     """Give an item the key of its place in an order."""
     key, row = item
     order = order.removeprefix("-")
@@ -81,11 +78,11 @@ def _placed(item: _Item, order: str) -> _Item:
     return key._replace(value=position(order, value)), row
 
 
-def _sorted(items: list[_Item], order: str, prefix: str) -> list[_Item]:
+def _sorted(items: list[Item], order: str, prefix: str) -> list[Item]:
     order, backwards = order.removeprefix("-"), order.startswith("-")
     items = sorted(items, key=_by_name, reverse=backwards)
-    files: list[_Item] = []
-    folders: list[_Item] = []
+    files: list[Item] = []
+    folders: list[Item] = []
     for item in items:
         (folders if "/" in (item[0].filename or "")[len(prefix) :] else files).append(item)
     if order == "name":
@@ -95,7 +92,7 @@ def _sorted(items: list[_Item], order: str, prefix: str) -> list[_Item]:
     return [*sorted(folders, key=_by_name), *files]
 
 
-def _by_name(item: _Item) -> Any:
+def _by_name(item: Item) -> Any:
     return natural(item[0].filename or "")
 
 
@@ -106,12 +103,12 @@ def _rank(value: Any, descending: bool) -> tuple[int, Any]:
     return 1, float(str(value)) if isinstance(value, Decimal128) else value
 
 
-def _after(items: list[_Item], order: str, after: Key | None, prefix: str) -> list[_Item]:
+def _after(items: list[Item], order: str, after: Key | None, prefix: str) -> list[Item]:
     """Sort *items*, and return those after a key, whose own row may be gone."""
     if after is None or after.filename is None:
         return _sorted(items, order, prefix)
     slash = after.filename.find("/", len(prefix))
     name = after.filename if slash < 0 else after.filename[: slash + 1]
-    edge: _Item = after._replace(filename=name), name
+    edge: Item = after._replace(filename=name), name
     found = _sorted([*(item for item in items if item[0].filename != name), edge], order, prefix)
     return found[found.index(edge) + 1 :]

@@ -97,8 +97,9 @@ class Having(NamedTuple):
 
 
 ANYTHING = Having()
-Walk = Iterator[tuple[Key, "Row | str"]]
-"""The rows that may be shown, with their keys; for a folder its path"""
+Item = tuple[Key, "Row | str"]
+"""A row that may be shown, or the path of a folder, with its key"""
+Walk = Iterator[Item]
 
 
 class Budget:

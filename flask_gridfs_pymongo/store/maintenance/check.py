@@ -263,15 +263,12 @@ class Check:
         """The chunks of those of *suspects* that have no file; the files are looked up last."""
         if not suspects:
             return
-        chosen = {
-            "$match": {"$or": [{"files_id": {"$eq": value}} for value in suspects.values()]}
-        }  # in $in a pattern would match many
+        # In $in a pattern would match many.
+        chosen = {"$match": {"$or": [{"files_id": {"$eq": value}} for value in suspects.values()]}}
         summed: dict[str, Any] = {"count": {"$sum": 1}, "bytes": {"$sum": SIZE}, "newest": {"$max": "$_id"}}
         grouped = [chosen, {"$group": {"_id": "$files_id", **summed}}]
-        client = self._chunks.database.client
-        groups = retry(
-            self._chunks, lambda: list(while_known(self._chunks.aggregate(grouped, batchSize=_BATCH), client))
-        )
+        chunks, client = self._chunks, self._chunks.database.client
+        groups = retry(chunks, lambda: list(while_known(chunks.aggregate(grouped, batchSize=_BATCH), client)))
         missing = suspects.keys() - those_of(self._files, *suspects.values())
         yield from (found for found in groups if repr(found["_id"]) in missing)
 
