@@ -73,6 +73,14 @@ class Attempts:
                 self.failure = error
             return error
 
+    def make_rest(
+        self, done: Mapping[Any, T | Exception] | Exception, key: Any, change: Callable[[], T]
+    ) -> T | Exception:
+        """Return the outcome of *key* in *done*, the attempt for many, or if it has none that of *change*."""
+        if isinstance(done, Exception):
+            return done
+        return done[key] if key in done else self.make(change)
+
 
 def save_many(
     versions: Versions, begin: Callable[[str], Writer], uploads: Iterable[NewFile]

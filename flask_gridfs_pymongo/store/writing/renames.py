@@ -27,6 +27,7 @@ from .marks import as_claim, left_behind, mark, unmark
 
 _BATCH = 500  # names
 _Check = Callable[[StoredFile], None]
+_Note = Callable[[str], Mapping[str, Any]]
 
 
 class _Rename(NamedTuple):
@@ -43,7 +44,7 @@ def rename_many(
     claims: Claims,
     names: Mapping[str, str],
     check: _Check | None = None,
-    note: Callable[[str], Mapping[str, Any]] | None = None,
+    note: _Note | None = None,
 ) -> dict[str, StoredFile | Exception]:
     """Rename all versions of several names, each as :func:`.changes.rename` does, and with the same promises.
 
@@ -59,21 +60,15 @@ def rename_many(
     for batch in batches(names.items(), _BATCH):
         done = attempts.make(partial(_rename_batch, versions, batch, check, note))
         for old, new in batch:
-            if isinstance(done, Exception):
-                outcomes[old] = done
-            elif old in done:
-                outcomes[old] = done[old]
-            else:
-                outcomes[old] = attempts.make(
-                    partial(_rename_one, versions, claims, old, new, check, note and note(old))
-                )
+            alone = partial(_rename_one, versions, claims, old, new, check, note)
+            outcomes[old] = attempts.make_rest(done, old, alone)
     return outcomes
 
 
 def _rename_one(
-    versions: Versions, claims: Claims, old: str, new: str, check: _Check | None, note: Mapping[str, Any] | None
+    versions: Versions, claims: Claims, old: str, new: str, check: _Check | None, note: _Note | None
 ) -> StoredFile:
-    rename(versions, claims, old, new, check, note)
+    rename(versions, claims, old, new, check, note and note(old))
     renamed = versions.newest(new)
     if renamed is None:
         raise FileNotFoundError(f"{new!r} was deleted meanwhile")
@@ -84,7 +79,7 @@ def _rename_batch(
     versions: Versions,
     names: Sequence[tuple[str, str]],
     check: _Check | None,
-    note: Callable[[str], Mapping[str, Any]] | None,
+    note: _Note | None,
 ) -> dict[str, StoredFile | Exception]:
     """Rename those that nothing stands in the way of; return them, and what *check* raised for others."""
     files = versions.collections.primary.files

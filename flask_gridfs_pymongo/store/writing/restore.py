@@ -41,24 +41,10 @@ def restore_many(
     outcomes: list[tuple[StoredFile, StoredFile | Exception]] = []
     for batch in batches(ids, BATCH):
         groups = together(versions, batch)
-        restored = _restore_batch(versions, claims, attempts, groups, merge=merge)
-        outcomes += zip((versions.stored(group[-1]) for group in groups), restored, strict=True)
-    return outcomes
-
-
-def _restore_batch(
-    versions: Versions, claims: Claims, attempts: Attempts, groups: list[Group], *, merge: bool
-) -> list[StoredFile | Exception]:
-    """Restore those whose names are free together, then the others one by one."""
-    done = attempts.make(partial(_restore_free, versions, groups)) if len(groups) > 1 else {}
-    outcomes: list[StoredFile | Exception] = []
-    for number, group in enumerate(groups):
-        if isinstance(done, Exception):
-            outcomes.append(done)
-        elif number in done:
-            outcomes.append(done[number])
-        else:
-            outcomes.append(attempts.make(partial(_restore, versions, claims, group, merge=merge)))
+        done = attempts.make(partial(_restore_free, versions, groups)) if len(groups) > 1 else {}
+        for number, group in enumerate(groups):
+            restored = attempts.make_rest(done, number, partial(_restore, versions, claims, group, merge=merge))
+            outcomes.append((versions.stored(group[-1]), restored))
     return outcomes
 
 
