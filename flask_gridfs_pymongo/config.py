@@ -157,7 +157,7 @@ def _seconds(setting: str, value: Any) -> int:
 
 def _seconds_from_now(setting: str, value: Any) -> int:
     seconds = _seconds(setting, value)
-    if seconds > _MAX_SECONDS:  # a date past the year 9999 is none
+    if seconds > _MAX_SECONDS:  # so that no date is past the year 9999
         raise ValueError(f"{setting} must be at most {_MAX_SECONDS:,} seconds, not {seconds:,}")
     return seconds
 
@@ -217,7 +217,6 @@ def read(
         ``MongoClient``
     :raises TypeError, ValueError: naming the setting that is wrong
     """
-
     take = partial(_take, config, prefix)
     arguments = arguments or {}
     if take(_WITHOUT_EFFECT):

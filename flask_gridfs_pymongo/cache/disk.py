@@ -31,7 +31,7 @@ _MAX_FETCHED = 64 * 1024 * 1024  # bytes of a file that is fetched whole as a ra
 _MAX_AT_ONCE = 256 * 1024 * 1024  # bytes of a file that is verified while somebody waits
 _MAX_JOBS = 16
 PINNED = 600
-"""seconds that a file which a web server was told to send is not evicted"""
+"""seconds that a file which a web server was asked to send is not evicted"""
 _KNOWN_SIZE = 16 * 1024 * 1024  # bytes
 _SWEEP_PERIOD = 3600  # seconds
 _LOG_PERIOD = 60  # seconds between two lines about the same kind of error
@@ -179,7 +179,7 @@ class Disk:
         return None
 
     def _write(self, part: Part, data: bytes, is_last: bool, digest: hashlib._Hash, key: str, entry: Entry) -> bool:
-        """Write *data*, and after the last of it commit; return whether to go on."""
+        """Write *data*, and after the last of it commit; return whether to continue."""
         with self._logging():
             part.write(data)
             digest.update(data)
@@ -233,7 +233,7 @@ class Disk:
 
     @contextmanager
     def _logging(self) -> Iterator[None]:
-        """Log an error of the disk, and go on after the block."""
+        """Log an error of the disk, and continue after the block."""
         try:
             yield
         except OSError as error:

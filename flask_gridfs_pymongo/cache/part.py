@@ -19,7 +19,7 @@ from contextlib import suppress
 OPEN = os.O_NOFOLLOW | os.O_NONBLOCK
 """flags; nonblocking, as a pipe may stand in a file's place"""
 _GROUP_MAY_READ = 0o640  # and so may a web server in the folder's group
-_PATIENCE = 60  # seconds that a file may take to be written, and a second for each:
+_WRITE_TIMEOUT = 60  # seconds to write a file, and one more for each:
 _SLOWEST = 4 * 1024 * 1024  # bytes
 
 
@@ -46,7 +46,7 @@ class Part:
             try:
                 self._fd = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._shard)
             except FileExistsError:
-                if is_written(self._name, self._shard, _PATIENCE + length / _SLOWEST):
+                if is_written(self._name, self._shard, _WRITE_TIMEOUT + length / _SLOWEST):
                     return False
                 unlink(self._name, self._shard)
             else:
@@ -103,8 +103,8 @@ class Part:
         return os.path.samestat(there, os.fstat(self._fd))
 
 
-def is_written(name: str, shard: int, patience: float | None = None) -> bool:
-    """Whether a process is writing a part, and began no more than *patience* seconds ago; None: whenever it began."""
+def is_written(name: str, shard: int, timeout: float | None = None) -> bool:
+    """Whether a process is writing a part, and began no more than *timeout* seconds ago; None: whenever it began."""
     try:
         fd = os.open(name, os.O_RDONLY | OPEN, dir_fd=shard)
     except OSError:
@@ -112,7 +112,7 @@ def is_written(name: str, shard: int, patience: float | None = None) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return patience is None or time.time() - os.fstat(fd).st_atime <= patience
+        return timeout is None or time.time() - os.fstat(fd).st_atime <= timeout
     finally:
         os.close(fd)
     return False

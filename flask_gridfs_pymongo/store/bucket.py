@@ -283,7 +283,7 @@ class Bucket(ReadOnlyBucket):
         Versions that were uploaded since *newest* was found stay. If a rename of the name broke off, it is completed
         first, and nothing is left to delete under the old name.
 
-        :param deletion: as in :meth:`delete_versions`, and *for_good*, too
+        :param deletion: like *for_good*, as in :meth:`delete_versions`
         """
         return self.delete_all_many([newest], deletion, for_good=for_good)[0]
 
@@ -292,7 +292,7 @@ class Bucket(ReadOnlyBucket):
     ) -> Sequence[int]:
         """Delete the *newest* versions of some names with all older ones, as :meth:`delete_all` does, in batches.
 
-        :param deletion: as in :meth:`delete_versions`, and *for_good*, too
+        :param deletion: like *for_good*, as in :meth:`delete_versions`
         :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
         """
         self.collections.indexes.ensure()
@@ -306,7 +306,7 @@ class Bucket(ReadOnlyBucket):
 
         After a retry all of them count, as the first attempt may have deleted them.
 
-        :param deletion: as in :meth:`delete_versions`, and *for_good*, too
+        :param deletion: like *for_good*, as in :meth:`delete_versions`
         :raises Unconfirmed: if the server does not confirm that their documents are deleted
         """
         check_types(ids=ids)

@@ -9,7 +9,7 @@ The database has the hash of a link's token, so that nobody can use what is read
         bucket.links.settle(link, [file_id])
 
 What is taken is counted when its files are stored, and given back when they are not. If a process dies in between,
-:data:`TAKEN_TTL` later whoever needs a place looks which of the two it was.
+:data:`TAKEN_TTL` later the next one who needs a place looks whether its files are stored.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from .retry import retry
 
 TAKEN_TTL = timedelta(minutes=10)
 """how long a commit may take; afterwards its files are stored, or never will be"""
-KEPT = timedelta(days=7)
-"""how long a link is known to have existed after it has expired"""
-LINK_INDEXES = (Index("links", [("expires", ASCENDING)], {"expireAfterSeconds": int(KEPT.total_seconds())}),)
+EXPIRED_TTL = timedelta(days=7)
+"""how long an expired link is remembered"""
+LINK_INDEXES = (Index("links", [("expires", ASCENDING)], {"expireAfterSeconds": int(EXPIRED_TTL.total_seconds())}),)
 _TOKEN_BYTES = 24
 _FIELDS = ("kind", "path", "blueprint", "created", "expires", "max_size", "max_files", "types", "maker")
 Kind = Literal["upload", "share", "put"]

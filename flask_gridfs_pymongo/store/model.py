@@ -28,7 +28,7 @@ from .integrity import document_error, is_utf8, whole
 
 _UNKNOWN = frozenset({"", mimetype.UNKNOWN, "binary/octet-stream"})  # what tools write if they do not know the type
 TYPE_FIELDS = ("metadata.contentType", "metadata._contentType", "metadata.mimetype", "contentType")
-"""where the drivers and most others, Meteor, Spring, and old drivers write the content type"""
+"""where the drivers and most others, Spring, Meteor, and old drivers write the content type"""
 _SHA256 = re.compile("[0-9a-f]{64}")
 OWN_FIELDS = frozenset(
     "_id filename length chunkSize uploadDate contentType charset sha256 pictureSize".split()

@@ -31,7 +31,7 @@ class Owned(NamedTuple):
     """A file with its chunks, or chunks without a file."""
 
     document: Mapping[str, Any] | None
-    """of the file; None: there is none"""
+    """of the file; None if it is missing"""
     file_id: Any
     """the ``files_id`` of the chunks"""
     chunks: Iterable[Mapping[str, Any]] = ()

@@ -32,8 +32,7 @@ def finish(versions: Versions, file: StoredFile, older: Sequence[Any] | None = N
     It may be repeated, and done by several at once.
 
     :param older: the ``_id`` values of these versions, if they are known
-    :param forget: keep no claim of the old name: it tells the client that began the rename, and repeats it, that it is
-        complete
+    :param forget: keep no claim of the old name, from which a client that repeats the rename would see that it is done
     :return: whether the file is marked
     """
     files, old = versions.collections.primary.files, file.renamed_from

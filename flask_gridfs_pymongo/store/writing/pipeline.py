@@ -60,7 +60,7 @@ class ChunkPipeline:
 
     :param file_id: the ``_id`` of the file
     :param store: called in the thread with whole chunks, the offset after all bytes so far, and the tail
-    :param clock: by which the ``_id`` of a chunk tells its age
+    :param clock: of the time in the ``_id`` of each chunk
     :param offset: of the next byte
     :param tail: the bytes before the offset that do not fill a chunk yet
     """

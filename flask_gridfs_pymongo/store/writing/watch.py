@@ -1,4 +1,4 @@
-"""Tells whether an upload was quick and without errors, so that its result need not be verified.
+"""Whether an upload was quick and without errors, so that its result need not be verified.
 
 An upload relies on its claim, and on chunks without a files document: nobody removes these in the first ten minutes. So
 after an upload of less than a minute, without an error, nobody need check that they are still there::
