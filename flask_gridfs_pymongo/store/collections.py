@@ -45,13 +45,7 @@ class Primary(NamedTuple):
 
 
 class Collections:
-    """``base.files`` and ``base.chunks``, and the package's own collections.
-
-    :param database: the database, of the driver or of mongomock
-    :param base: the bucket's name
-    :param disk: the file cache
-    :param trash: seconds that deleted files stay in the trash; 0: they are deleted for good
-    """
+    """``base.files`` and ``base.chunks``, and the package's own collections; see :class:`.Bucket`."""
 
     def __init__(self, database: Any, base: str = "fs", disk: Disk | None = None, trash: int = 0) -> None:
         options: dict[str, Any] = {}

@@ -39,10 +39,7 @@ class Usage(NamedTuple):
 
 
 def usage(collections: Collections, path: str) -> Usage:
-    """Return how much is stored, also in the trash: what was deleted in a folder counts there, but is no name.
-
-    :param path: a folder, with a trailing slash; the name of a file; or empty for everything
-    """
+    """See :meth:`.Bucket.usage`; what is in the trash counts where it was deleted, but not as a name."""
     files = collections.files
     named: dict[str, Any] = beginning_with(path) if path.endswith("/") else {"$eq": path, **NO_ARRAY}
     live, *trashed = _selections(collections, named) if path else [{}]

@@ -69,13 +69,7 @@ def rename(
     the name is taken; if it comes later, it is the next version. Until the others have followed, the newest one is
     marked, so that the next writer completes what broke off: it has the old name in ``renamedFrom``, which one who
     writes to the new name sees, and claims the places where one who writes to the old name would put a version.
-
-    :param check: called with the newest version just before it is renamed; what it raises ends this
-    :param note: the field :data:`.NOTE` for the newest version
-    :return: how many versions were renamed, now or by the same call before, if that broke off
-    :raises FileNotFoundError: if there is no such file
-    :raises FileExistsError: if *new* is taken, unless by a version that has expired
-    :raises ValueError: if *new* is empty
+    The parameters, the result and the errors are those of :meth:`.Bucket.rename`.
     """
     check_name(new)
     if not new:

@@ -81,10 +81,7 @@ class Commit:
     After a transient error the step is repeated. Any other error ends the commit: if *check* refuses, a misplaced
     document is removed; if the server does not answer, :class:`.Unconfirmed` is raised.
 
-    :param content_type: guessed from the name and the first bytes if None
-    :param fields: further fields of the files document
-    :param check: called with the version that this one will follow (None for the first one), and again if another
-        upload came first; what it raises ends the commit, and nothing is stored
+    The other parameters, and what is raised, are those of :meth:`.Bucket.save`.
     """
 
     def __init__(
@@ -110,12 +107,7 @@ class Commit:
         return self._versions.stored(self._versions.collections.as_read(self._document))
 
     def run(self) -> Saved:
-        """Commit, and return the stored file; if the same content was committed before, return that version.
-
-        :raises ContentDeleted: if chunks are missing
-        :raises IndexConflict: if a unique index of the application refuses the document
-        :raises Unconfirmed: if the server does not confirm whether it stored the document
-        """
+        """Commit, and return the stored file; if the same content was committed before, return that version."""
         budget = RetryBudget(self._files)
         try:
             for attempt in range(_ATTEMPTS):

@@ -26,13 +26,9 @@ _BATCH = 100  # files
 def delete_versions(
     versions: Versions, variants: Variants, files: Sequence[StoredFile], deletion: Deletion | None = None
 ) -> int:
-    """Delete versions with their content and variants; return how many.
-
-    Renames that broke off are completed first. After a retry all versions count, as the first attempt may have deleted
-    them.
+    """Delete versions with their content and variants: see :meth:`.Bucket.delete_many`.
 
     :param deletion: by which they go into the trash; None: delete them for good
-    :raises Unconfirmed: if the server does not confirm that their documents are deleted
     """
     if files:
         finish_renames_of(versions, files)
@@ -43,12 +39,11 @@ def delete_versions(
 def delete_all_many(
     versions: Versions, variants: Variants, newest: Sequence[StoredFile], deletion: Deletion | None = None
 ) -> list[int]:
-    """Delete the *newest* versions of some names, and every older version of these; what was uploaded since then stays.
+    """Delete the *newest* versions of some names, and all older ones: see :meth:`.Bucket.delete_all_many`.
 
-    A rename that broke off is completed first. Of files without a name only the version itself is deleted.
+    Of files without a name only the version itself is deleted.
 
     :param deletion: as in :func:`delete_versions`
-    :return: how many were deleted of each; those that somebody else deletes at this moment may count, too
     """
     counts: list[int] = []
     for batch in batches(newest, _BATCH):

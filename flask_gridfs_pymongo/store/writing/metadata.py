@@ -19,12 +19,9 @@ from ..versions import Versions
 
 
 def update_metadata(versions: Versions, file: StoredFile, changes: Mapping[str, Any]) -> StoredFile | None:
-    """Set keys of a version's metadata one by one, so that concurrent changes to other keys are kept.
+    """Set keys one by one, so that concurrent changes to others are kept: see :meth:`.Bucket.update_metadata`.
 
-    :param changes: new values; None removes a key
     :return: the changed version; None if it was deleted meanwhile
-    :raises ValueError: for a key that is empty, holds a dot or NUL, or begins with ``$``
-    :raises TypeError: if another tool stored something other than a mapping
     """
     for key in changes:
         if not isinstance(key, str) or not key or key.startswith("$") or "." in key or "\0" in key:

@@ -46,13 +46,7 @@ def rename_many(
     check: _Check | None = None,
     note: _Note | None = None,
 ) -> dict[str, StoredFile | Exception]:
-    """Rename all versions of several names, each as :func:`.changes.rename` does, and with the same promises.
-
-    :param names: the new name for each old one
-    :param check: called with each newest version just before it is renamed; what it raises ends this rename
-    :param note: for each old name the field :data:`.NOTE` for the newest version
-    :return: for each old name its newest version under the new name, or the error
-    """
+    """Rename all versions of several names: see :meth:`.Bucket.rename_many`."""
     for name in (*names, *names.values()):
         check_name(name)
     attempts = Attempts()

@@ -33,10 +33,7 @@ _ATTEMPTS = 20
 def restore_many(
     versions: Versions, claims: Claims, ids: Sequence[Any], *, merge: bool = False
 ) -> list[tuple[StoredFile, StoredFile | Exception]]:
-    """Restore what is in the trash with these ``_id``, and the versions that were deleted together with each.
-
-    :return: the newest version of each that was in the trash, and as it is restored, or the error of it
-    """
+    """Restore what is in the trash: see :meth:`.Bucket.restore_many`."""
     attempts = Attempts()
     outcomes: list[tuple[StoredFile, StoredFile | Exception]] = []
     for batch in batches(ids, BATCH):
