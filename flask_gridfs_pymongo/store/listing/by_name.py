@@ -2,7 +2,7 @@
 
 ::
 
-    page = first(by_name(versions, EVERYTHING, None, size=128, prefix="photos/", folded=True), 100)
+    page = first(by_name(versions, EVERYTHING, None, size=128, prefix="photos/", having=Having({})), 100)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..model import unless_expired
 from ..strict import CALENDAR
 from ..versions import Versions, newest_in, of_many
 from .names import Edge
-from .page import ANYTHING, MAX_COUNTED, Budget, Having, Key, Row, Visibility, Walk, named
+from .page import MAX_COUNTED, Budget, Having, Key, Row, Visibility, Walk, named
 
 
 def by_name(
@@ -29,7 +29,7 @@ def by_name(
     prefix: str = "",
     pattern: str = "",
     folded: bool = False,
-    having: Having = ANYTHING,
+    having: Having,
     backwards: bool = False,
     size: int,
     growing: int = 0,
@@ -199,7 +199,7 @@ def row_of(versions: Versions, filename: str, documents: list[dict[str, Any]], l
 
 
 def unnamed(
-    versions: Versions, shown: Visibility, after: Key | None, *, having: Having = ANYTHING, backwards: bool = False
+    versions: Versions, shown: Visibility, after: Key | None, *, having: Having, backwards: bool = False
 ) -> Walk:
     """Walk the files without a name by ``_id``: each is a row."""
     files, budget = versions.collections.files, Budget()

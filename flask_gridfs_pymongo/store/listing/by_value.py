@@ -2,7 +2,8 @@
 
 ::
 
-    page = first(ordered(versions, EVERYTHING, "newest", None, size=128, prefix="photos/"), 100)
+    options = {"prefix": "photos/", "pattern": "", "folded": False, "having": Having({})}
+    page = first(walk(versions, EVERYTHING, "newest", None, 100, **options), 100)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..strict import CALENDAR, NO_ARRAY
 from ..versions import Versions
 from .by_name import by_name, is_same, newest_of, row_of, unnamed
 from .names import Edge
-from .page import ANYTHING, OTHERS, Budget, Having, Key, Row, Visibility, Walk, named
+from .page import OTHERS, Budget, Having, Key, Row, Visibility, Walk, named
 
 _SCAN = 128  # documents in one batch, at least
 _CANDIDATES = 1002  # documents in one query
@@ -135,10 +136,10 @@ def ordered(
     order: str,
     after: Key | None,
     *,
-    prefix: str = "",
-    pattern: str = "",
-    having: Having = ANYTHING,
-    backwards: bool = False,
+    prefix: str,
+    pattern: str,
+    having: Having,
+    backwards: bool,
     size: int,
 ) -> Walk:
     """Walk the names after *after* in one of the :data:`ORDERS`; equal values are sorted by name.

@@ -3,7 +3,7 @@
 All names of the folder are read and sorted here, which no index can do; a folder with too many is left to
 :mod:`.by_name`::
 
-    page = in_folder(versions, EVERYTHING, "size", None, 100, prefix="photos/")
+    page = in_folder(versions, EVERYTHING, "size", None, 100, prefix="photos/", having=Having({}))
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pymongo.errors import ExecutionTimeout
 from ..versions import Versions
 from .by_name import TooMany, by_name, is_same, unnamed
 from .by_value import ORDERS, position
-from .page import ANYTHING, OTHERS, Having, Item, Key, Page, Row, Visibility, first
+from .page import OTHERS, Having, Item, Key, Page, Row, Visibility, first
 
 MAX_SORTED = 5000
 """names in a folder that is sorted"""
@@ -30,14 +30,7 @@ _MAX_CHARACTERS = 1024  # of a name
 
 
 def in_folder(
-    versions: Versions,
-    shown: Visibility,
-    order: str,
-    after: Key | None,
-    limit: int,
-    *,
-    prefix: str,
-    having: Having = ANYTHING,
+    versions: Versions, shown: Visibility, order: str, after: Key | None, limit: int, *, prefix: str, having: Having
 ) -> Page | None:
     """Return a page of the folder *prefix*; the parameters are those of :meth:`.Bucket.folder`.
 

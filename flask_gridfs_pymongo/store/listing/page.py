@@ -2,7 +2,7 @@
 
 A walk yields rows that may be shown, in order; a page is the first of them::
 
-    page = first(by_name(versions, Visibility(may_read, may_list), None, size=128, prefix="photos/"), 100)
+    page = first(by_name(versions, Visibility(may_read, may_list), None, size=128, prefix="", having=Having({})), 100)
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ EVERYTHING = Visibility()
 class Having(NamedTuple):
     """The metadata that a name's newest version must have: for each key values that it equals or contains."""
 
-    metadata: Mapping[str, Sequence[Any]] = {}
+    metadata: Mapping[str, Sequence[Any]]
 
     def selection(self) -> dict[str, Any]:
         """Return a query for versions that have it; values are never operators."""
@@ -96,7 +96,6 @@ class Having(NamedTuple):
         )
 
 
-ANYTHING = Having()
 Item = tuple[Key, "Row | str"]
 """A row that may be shown, or the path of a folder, with its key"""
 Walk = Iterator[Item]
