@@ -210,8 +210,8 @@ class Check:
         if marked:
             time.sleep(_PAUSE)
         for document in marked:
-            own = {name: document[name] for name in ("_id", "renamedFrom")}
-            found = retry(self._files, partial(self._files.find_one, {name: {"$eq": own[name]} for name in own}))
+            own = {name: {"$eq": document[name]} for name in ("_id", "renamedFrom")}
+            found = retry(self._files, partial(self._files.find_one, own))
             file = found and self._versions.stored(found)
             if not file or file.renamed_from is None:
                 continue

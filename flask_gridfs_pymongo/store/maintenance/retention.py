@@ -135,9 +135,7 @@ class Sweep:
         if newest and newest.id == file.id:
             found = versions.documents_up_to(newest) if self.dry_run else with_older(versions, newest)
             older = [document["_id"] for document in found if document["_id"] != file.id]
-            for start in range(0, len(older), _BATCH):
-                selection = {"_id": {"$in": older[start : start + _BATCH]}}
-                yield [versions.stored(document) for document in versions.collections.primary.files.find(selection)]
+            yield from map(versions.of_ids, batches(older, _BATCH))
         yield [file]
 
     def _crowded(self, files: Documents) -> Iterator[str]:

@@ -15,7 +15,9 @@ from flask.testing import FlaskClient
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_deleted
 from flask_gridfs_pymongo.store import Bucket, StoredFile
+from flask_gridfs_pymongo.store.maintenance import retention
 from flask_gridfs_pymongo.store.maintenance.retention import Sweep, trim
+from flask_gridfs_pymongo.store.writing.marks import with_older
 
 from ...conftest import BIG, JSON, Client, everyone, form, put
 
@@ -273,6 +275,22 @@ class TestSweep:
         assert left[-1][0] == files[3].id or dry_run
         assert [found for _, found in left] == [None] * 4
         assert len(contents(real_store)) == (4 if dry_run else 0)
+
+    def test_what_is_deleted_meanwhile_stays_in_the_trash(
+        self, real_store: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with_trash = Bucket(real_store.files.database, trash=86_400)
+        older, newest = history(with_trash, 3, 2)
+        expire(with_trash, newest, 1)
+
+        def late(*arguments: Any) -> list[dict[str, Any]]:
+            found = with_older(*arguments)
+            with_trash.delete(id=older.id)
+            return found
+
+        monkeypatch.setattr(retention, "with_older", late)
+        assert [gone.file.id for gone in Sweep(with_trash).run()] == [newest.id]
+        assert with_trash.restore(older.id).id == older.id
 
     def test_an_older_one_that_expired_goes_alone(self, real_store: Bucket) -> None:
         files = history(real_store, 9, 8, 7)
