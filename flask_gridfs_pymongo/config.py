@@ -21,7 +21,7 @@ from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.read_preferences import ReadPreference, _ServerMode
 from pymongo.uri_parser import parse_uri, split_hosts
 
-_MODES = {
+_MODES: dict[str, _ServerMode] = {
     spelling: getattr(ReadPreference, name)
     for name in ("PRIMARY", "PRIMARY_PREFERRED", "SECONDARY", "SECONDARY_PREFERRED", "NEAREST")
     for spelling in (name, getattr(ReadPreference, name).mongos_mode)
@@ -129,8 +129,7 @@ def _read_preference(setting: str, value: Any) -> _ServerMode:
         return value
     if not isinstance(value, str) or value not in _MODES:
         raise ValueError(f"{setting} must be a pymongo.ReadPreference or one of {', '.join(_MODES)}, not {value!r}")
-    mode: _ServerMode = _MODES[value]
-    return mode
+    return _MODES[value]
 
 
 def _document_class(setting: str, value: Any) -> Any:

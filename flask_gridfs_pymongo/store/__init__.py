@@ -20,7 +20,7 @@ from .errors import (
     UploadBusy,
     UploadEnded,
 )
-from .indexes import INDEXES, Index, index_problem
+from .indexes import Index, index_problem
 from .integrity import is_utf8
 from .links import Link, Links
 from .listing.by_value import ORDERS, is_descending, key_of, position
@@ -51,7 +51,6 @@ from .writing.writer import Writer
 
 __all__ = [
     "DISK_FULL",
-    "INDEXES",
     "MAX_PROPERTIES",
     "MAX_READ",
     "NOTE",
