@@ -42,12 +42,12 @@ def cache_command(clear: bool, url: str | None, prefix: str | None) -> None:
     if disk is None:
         raise Failure("there is no file cache: set MONGO_FILE_CACHE, or PyMongo(file_cache=...)")
     try:
-        if url is None:
-            click.echo(plain(_shown(disk, clear)))
-            return
-        problems = list(_problems(disk, url))
+        shown, problems = (_shown(disk, clear), []) if url is None else (None, list(_problems(disk, url)))
     except OSError as error:
         raise Failure(f"{disk.folder.path}: {error.strerror or error}") from None
+    if shown is not None:
+        click.echo(plain(shown))
+        return
     for problem in problems:
         click.echo(plain(problem), err=True)
     if not problems:

@@ -17,6 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from ..http.filenames import numbered, shortened, unpackable
 from ..store import Bucket, StoredFile, pages
 from .group import Failure, bucket_options, gridfs, open_bucket
+from .paths import local_path
 from .report import Report
 
 _CONTENT, _DOCUMENTS, _SUMS = "files", "files.jsonl", "SHA256SUMS"
@@ -26,9 +27,9 @@ _MAX_PATH = 2048  # bytes below DIR: Linux has 4096 for all
 
 @gridfs.command("export")
 @bucket_options
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=local_path)
 @click.option("--dry-run", is_flag=True, help="Only count what would be exported.")
-def export_command(bucket: str, prefix: str | None, folder: Path, dry_run: bool) -> None:
+def export_command(bucket: str, prefix: str | None, folder: str, dry_run: bool) -> None:
     """Write every version of every file into DIR, which must be empty or new.
 
     files/ has the content, under the names that are stored; another version has a number. files.jsonl has a line for
@@ -46,7 +47,7 @@ def export_command(bucket: str, prefix: str | None, folder: Path, dry_run: bool)
             sizes = [file.length for file, _ in found]
             report.line(f"{store.collections.name}: {len(sizes):,} versions ({sum(sizes):,} bytes) to export")
             return
-        count = _export(store, found, folder, report)
+        count = _export(store, found, Path(folder), report)
         report.line(f"{store.collections.name}: {count:,} versions exported to {folder}")
     sys.exit(report.status)
 

@@ -44,6 +44,16 @@ class _Commands(AppGroup):
         self._load()
         return super().get_command(ctx, cmd_name)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader has enough
+            raise
+        except OSError as error:  # those of a single file are reported with it, and have its name
+            if error.strerror is None or error.filename is not None:
+                raise
+            raise Failure(f"the standard output: {error.strerror}") from None
+
     def _load(self) -> None:
         for name in _MODULES:
             import_module(f".{name}", __package__)
@@ -114,7 +124,3 @@ def open_bucket(prefix: str | None, name: str) -> Iterator[Bucket]:
         raise Failure(f"{state.settings.dbname}.{name}: {reason(error)}") from None
     except (IndexConflict, Unsupported) as error:
         raise Failure(f"{state.settings.dbname}.{name}: {error}") from None
-    except BrokenPipeError:  # the reader has enough
-        raise
-    except OSError as error:  # those of a single file are reported with it
-        raise Failure(f"the standard output: {error.strerror}") from None

@@ -6,15 +6,16 @@ import json
 
 import click
 
-from .group import Failure, bucket_options, gridfs, open_bucket, plain
+from .group import Failure, bucket_options, ensure_output, gridfs, open_bucket, plain
+from .paths import TOP, name_given
 
 
 @gridfs.command("links")
-@click.argument("path", default="")
+@click.argument("path", required=False, type=name_given)
 @click.option("--revoke", metavar="ID", help="Make the link with this id useless, also for uploads that are under way.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @bucket_options
-def links_command(path: str, revoke: str | None, as_json: bool, bucket: str, prefix: str | None) -> None:
+def links_command(path: str | None, revoke: str | None, as_json: bool, bucket: str, prefix: str | None) -> None:
     """List the valid links to files and folders whose names begin with PATH; without it, all.
 
     A line has the id, the kind, the path, when it expires, and how many files came through it, of how many. The URL of
@@ -25,12 +26,14 @@ def links_command(path: str, revoke: str | None, as_json: bool, bucket: str, pre
       0  done
       2  the command line is wrong, the database does not answer, or there is no link with this ID
     """
+    if revoke is None:
+        ensure_output()
     with open_bucket(prefix, bucket) as store:
         if revoke is not None:
             if not store.links.revoke(revoke):
                 raise Failure(f"{store.collections.name}: there is no link with the id {revoke!r}")
             return
-        found = store.links.list(path)
+        found = store.links.list("" if path in (None, *TOP) else path)
     if as_json:
         click.echo(json.dumps([link.facts() for link in found]))
         return

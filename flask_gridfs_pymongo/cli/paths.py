@@ -31,6 +31,13 @@ def name_given(value: str) -> str:
         raise click.BadParameter(f"{value!r}: {error}") from None
 
 
+def local_path(value: str) -> str:
+    """Read an argument that is a path on this machine: the type of a click argument."""
+    if not value:
+        raise click.BadParameter("it is empty; . is the current folder")
+    return value
+
+
 def new_name(value: str) -> str:
     """Read an argument that is the name of something new in the store, as :func:`name_given`."""
     return compose(name_given(value))

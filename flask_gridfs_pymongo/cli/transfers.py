@@ -26,6 +26,7 @@ from .paths import (
     ensure_named,
     is_folder,
     local_files,
+    local_path,
     name_given,
     name_into,
     name_of,
@@ -215,7 +216,7 @@ def get_command(sources: tuple[str, ...], destination: str, bucket: str, prefix:
 
 
 @gridfs.command("put")
-@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.argument("sources", nargs=-1, required=True, type=local_path, metavar="SRC...")
 @click.argument("destination", type=new_name, metavar="DST")
 @bucket_options
 def put_command(sources: tuple[str, ...], destination: str, bucket: str, prefix: str | None) -> None:

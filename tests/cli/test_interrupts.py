@@ -113,7 +113,11 @@ def test_sync_goes_on_where_it_was_ended(app: Flask, uri: str, real: PyMongo, tm
         ("get a /dev/stdout", "stdout __stdout__", 1, "a: Bad file descriptor: '/dev/stdout'"),
         ("get no /dev/null", "stderr", 1, ""),
         ("cat a", "", 1, "a: No space left on device"),
-        ("ls", "", 2, "Error: the standard output: No space left on device"),
+        *(
+            (command, "", 2, "Error: the standard output: No space left on device")
+            for command in ("ls", "check", "check --json", "expire", "expire --json", "links --json")
+        ),
+        ("links", "stdout", 2, "Error: the standard output is closed"),
     ],
 )
 def test_a_stream_that_is_closed_or_full(
