@@ -61,6 +61,7 @@ class FormFiles:
                 if storage.filename:
                     disposition = storage.headers.get("Content-Disposition", "")
                     part = self._start(filename_of(disposition, storage.filename), storage.content_type)
+                    storage.stream.seek(0)  # the application may have read it, for a hash
                     while block := storage.stream.read(READ_SIZE):
                         part.write(block)
                     part.seek(0)

@@ -16,7 +16,7 @@ from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 
 from ..cache import Memory
-from .arguments import check_types
+from .arguments import check_type, check_types
 from .collections import Collections
 from .dav import Dav
 from .links import Links
@@ -285,6 +285,7 @@ class Bucket(ReadOnlyBucket):
 
         :param deletion: like *for_good*, as in :meth:`delete_versions`
         """
+        check_type("newest", newest, StoredFile)
         return self.delete_all_many([newest], deletion, for_good=for_good)[0]
 
     def delete_all_many(

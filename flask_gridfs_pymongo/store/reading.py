@@ -17,7 +17,7 @@ from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 
 from ..cache import Entry, Memory
-from .arguments import check_types
+from .arguments import check_type, check_types
 from .collections import Collections, Documents
 from .listing.by_value import ORDERS, walk
 from .listing.in_folder import in_folder
@@ -121,6 +121,8 @@ class ReadOnlyBucket:
         check_types(order=order, limit=limit, prefix=prefix, part=part, metadata=metadata)
         if order.removeprefix("-") not in ("name", *ORDERS):
             raise ValueError(f"order must be name, {', '.join(ORDERS)}, or '-' and one of them, not {order!r}")
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
         if any(isinstance(values, str) for values in (metadata or {}).values()):
             raise TypeError("metadata must have a list of values for each key, such as {'tags': ['red']}")
         names = {"prefix": self._folder + prefix, "pattern": pattern_of(part, len(self._folder)), "folded": folded}
@@ -185,6 +187,7 @@ class ReadOnlyBucket:
         :raises CorruptFile: if the file is damaged
         """
         check_types(start=start, stop=stop)
+        check_type("file", file, StoredFile)
         stop, cached = file.length if stop is None else stop, None
         if self._disk is not None and file.first_chunk is None:
             cached = partial(self._disk.read if keep else self._disk.peek, self._entry(file))

@@ -19,6 +19,7 @@ READERS: dict[str, Callable[[], Any]] = {
     "form": lambda: request.form,
     "values": lambda: request.values,
     "files": lambda: request.files,
+    "content of files": lambda: [file.read() for file in request.files.values()],
     "data and form": lambda: (request.get_data(), request.form),
 }
 

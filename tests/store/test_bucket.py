@@ -110,6 +110,9 @@ WRONG: dict[str, tuple[Callable[[Bucket], Any], type[Exception]]] = {
     "bare bytes": (lambda store: store.save("a", b"x"), TypeError),
     "a text": (lambda store: store.save("a", "x"), TypeError),  # type: ignore[arg-type]
     "a date that is none": (lambda store: store.save("a", [b"x"], expires_at="later"), TypeError),  # type: ignore[arg-type]
+    "a name in place of a file": (lambda store: store.read("a"), TypeError),  # type: ignore[arg-type]
+    "a name to delete": (lambda store: store.delete_all("a"), TypeError),  # type: ignore[arg-type]
+    "an empty page": (lambda store: store.list(limit=0), ValueError),
     "an order": (lambda store: store.list("colour"), ValueError),
     "a text for a list": (lambda store: store.list(metadata={"tags": "red"}), TypeError),
     "a key that is a number": (lambda store: store.update_metadata("a", {5: 1}), ValueError),  # type: ignore[dict-item]
