@@ -72,7 +72,7 @@ def check_replaceable(path: str) -> None:
 
 
 def _replaceable(path: str) -> int | None:
-    """Return the mode of the regular file at *path*; None if nothing is there, and an OSError for anything else."""
+    """Return the mode of the regular file at *path*; None if nothing is there. Raise an OSError for anything else."""
     there = _mode(path, follow_symlinks=False)
     if there is not None and not stat.S_ISREG(there):
         kind = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}.get(stat.S_IFMT(there), "not a regular file")

@@ -100,7 +100,7 @@ def check_inline_types(types: Collection[str]) -> None:
             raise ValueError(f"inline_types: {given!r} is not a media type such as 'application/pdf'")
 
 
-def is_shown(stored_type: str, inline_types: Collection[str] = ()) -> bool:
+def is_shown(stored_type: str, inline_types: Collection[str]) -> bool:
     """Whether browsers may show a file of this type, rather than save it.
 
     :param inline_types: types to show in addition to :data:`INLINE_TYPES`

@@ -19,7 +19,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-def allowed(method: str, headers: Fields, host: str, trusted: Collection[str] = ()) -> bool:
+def allowed(method: str, headers: Fields, host: str, trusted: Collection[str]) -> bool:
     """Whether a request comes from a page of this site, or from a client that is not a browser.
 
     The algorithm is that of Go's ``net/http.CrossOriginProtection``: Sec-Fetch-Site decides if the browser sends it,

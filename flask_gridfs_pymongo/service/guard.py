@@ -29,7 +29,7 @@ def check_encoding(request: Request) -> None:
         abort(400, "The URL is not UTF-8.")
 
 
-def is_same_origin(request: Request, trusted: Collection[str] = (), method: str | None = None) -> bool:
+def is_same_origin(request: Request, trusted: Collection[str], method: str | None = None) -> bool:
     """Whether the request comes from a page of this origin or a *trusted* one, or not from a page at all (CSRF).
 
     :param method: replaces the request's own

@@ -3,7 +3,7 @@
 ::
 
     file, followed = save_body(request, options, "notes.txt", check=check)
-    files = save_form(request, options, filename=None, folder="photos/")
+    files = save_form(request, options, filename=None, folder="photos/", check=None)
 """
 
 from __future__ import annotations
@@ -145,12 +145,7 @@ def save_copies(
 
 
 def save_form(
-    request: Request,
-    options: Rules,
-    *,
-    filename: str | None,
-    folder: str = "",
-    check: _Check | None = None,
+    request: Request, options: Rules, *, filename: str | None, folder: str, check: _Check | None
 ) -> list[StoredFile]:
     """Save every file of a form, all of them or none; if neither succeeds, :class:`PartlyStored` says which are stored.
 

@@ -78,9 +78,7 @@ class WebDAV:
     :param user_of: ``user_of(request)``, without *authenticate*
     """
 
-    def __init__(
-        self, app: Flask, options: Rules, authenticate: Authenticate | None, user_of: ClientOf | None = None
-    ) -> None:
+    def __init__(self, app: Flask, options: Rules, authenticate: Authenticate | None, user_of: ClientOf | None) -> None:
         self._app, self._options, self._authenticate, self._user_of = app, options, authenticate, user_of
         self._warned = False
         locks = LockStorage(options)
@@ -204,7 +202,7 @@ class WebDAV:
         return self._provider.get_resource_inst(current.path, self._bare_environ)
 
     def _without_secrets(self, error: Exception) -> Exception:
-        """Keep only URLs in the error's list of conflicting locks of which the client may know."""
+        """Remove from the error's list of conflicting locks what the client may not know."""
         if isinstance(error, DAVError) and error.err_condition:
             paths, environ = map(self._provider.ref_url_to_path, error.err_condition.hrefs), self._bare_environ
             try:

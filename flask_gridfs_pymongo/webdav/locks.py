@@ -51,7 +51,7 @@ class LockStorage:
     ) -> list[dict[str, Any]]:
         """Return the locks on *path* (*include_root*), and those below it (*include_children*).
 
-        Locks on what is gone end: other tools delete files without ending them.
+        Locks on deleted files and folders end: other tools delete files without ending them.
         """
         root = normalize_lock_root(path)
         found = list(self._by_root.get(root, ())) if include_root else []
@@ -111,7 +111,7 @@ class LockStorage:
         return found
 
     def release(self, urls: Iterable[str]) -> None:
-        """Remove the locks on files and folders that are gone."""
+        """Remove the locks on files and folders that were deleted."""
         roots = {normalize_lock_root(url) for url in urls}
         if any(lock["root"] in roots for lock in self._locks()):
             self._change(lambda locks: [lock for lock in locks if lock["root"] not in roots])

@@ -50,7 +50,7 @@ def change(current: Request, found: Member) -> Response:
 
 
 def repeated_move(current: Request, environ: dict[str, Any]) -> bool:
-    """Complete a MOVE that broke off when its source was gone, and is repeated; return whether there was one."""
+    """Complete a MOVE that broke off when its source was deleted, and is repeated; return whether there was one."""
     if not (name := spelled(current.path)):
         return False
     try:
@@ -60,7 +60,7 @@ def repeated_move(current: Request, environ: dict[str, Any]) -> bool:
 
 
 def unlock(current: Request, member: Member) -> Response:
-    """Remove a lock (RFC 4918 section 9.11); if its file is gone, so is the lock, and that is no error."""
+    """Remove a lock (RFC 4918 section 9.11); if its file was deleted, so was the lock, which is no error."""
     token, locks = current.headers.get("Lock-Token", "").strip(" <>"), member.provider.lock_manager
     if not token:
         abort(400, "Lock-Token is missing.")

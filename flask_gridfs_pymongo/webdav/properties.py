@@ -37,7 +37,7 @@ class PropertyManager:
         return self._of(url, environ).get(name)
 
     def write_property(self, url: str, name: str, value: bytes, dry_run: bool, environ: dict[str, Any]) -> None:
-        """Set a property; also delete a few properties whose files are gone."""
+        """Set a property; also delete a few properties whose files were deleted."""
         if not dry_run:
             dav = self._options.bucket().dav
             dav.set_property(_path_of(url), name, value)

@@ -110,7 +110,7 @@ class Resource:
         )
 
     def _lockdiscovery(self) -> Any:
-        """The locks on this and, other than WsgiDAV's, those on a folder above that include it (section 15.8)."""
+        """The locks on this and, unlike in WsgiDAV, those on a folder above that include it (section 15.8)."""
         element = etree.Element("{DAV:}lockdiscovery")
         if self.provider.locks.known == []:
             return element

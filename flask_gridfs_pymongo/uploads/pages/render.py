@@ -3,7 +3,7 @@
 ::
 
     return page("versions.html", versions(bucket, file))
-    return problem(404, "There is no such file or version.")
+    return problem(404, "There is no such file or version.", {})
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ def empty(status: int, headers: Mapping[str, str] | None = None) -> Response:
     return response
 
 
-def problem(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, members: Mapping[str, Any] | None = None
-) -> Response:
+def problem(status: int, detail: str, headers: Mapping[str, str], members: Mapping[str, Any] | None = None) -> Response:
     """Answer with an error: problem details (RFC 9457) for programs, a readable page for people.
 
     :param headers: further header fields
@@ -130,7 +128,7 @@ def problem(
         response = _answer(json.dumps(data), "application/problem+json", status)
     if status in _OUR_PHRASES:
         response.status = f"{status} {title}"
-    response.headers.update(headers or {})
+    response.headers.update(headers)
     return response
 
 

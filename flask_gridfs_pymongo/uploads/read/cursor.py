@@ -1,8 +1,8 @@
-"""The place where a page of a listing starts, in a query string.
+"""Where a page of a listing starts, in a query string.
 
 ``cursor`` is the key of the row before: the BSON, in base64url, of the name's bytes and the value by which the order
 sorts, or of null and the ``_id`` of a file without a name. It means the same for everybody, and grants nothing. As
-servers limit the length of URLs, ``after_file`` replaces a long one: the id of a version in this place.
+servers limit the length of URLs, ``after_file`` replaces a long one: the id of a version of this name.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def listing_query(args: Mapping[str, str]) -> dict[str, Any]:
 
 
 def build(
-    bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys, shown: Visibility, *, sort: bool = False
+    bucket: Bucket, args: MultiDict[str, str], target: Target, keys: Keys, shown: Visibility, *, sort: bool
 ) -> dict[str, Any]:
     """Return one page of a listing, as JSON and pages need it.
 
@@ -167,10 +167,10 @@ def _next(
     query = listing_query(args) | {name: args.get(name) for name in ("folder", "format", "limit", "unsorted")}
     query |= {f"metadata.{key}": values for key, values in metadata.items()}
 
-    def url(place: Mapping[str, Any]) -> str:
-        return urls.file(own, {**query, **place}) if own else urls.index({**query, **place})
+    def url(after: Mapping[str, Any]) -> str:
+        return urls.file(own, {**query, **after}) if own else urls.index({**query, **after})
 
-    place = cursor.write(bucket, page.next)
-    if not place["cursor"] or len(url(place)) > _MAX_URL_LENGTH:
-        place = cursor.write_short(bucket, page.next) or place
-    return url(place)
+    after = cursor.write(bucket, page.next)
+    if not after["cursor"] or len(url(after)) > _MAX_URL_LENGTH:
+        after = cursor.write_short(bucket, page.next) or after
+    return url(after)

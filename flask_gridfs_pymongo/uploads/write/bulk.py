@@ -197,7 +197,7 @@ def _question(
 ) -> Response:
     """Show the page that asks.
 
-    :param place: the folder that one looks into for a place; None: the folder of the listing
+    :param place: the folder whose folders are offered; None: that of the listing
     """
     kept = listing_query(request.args)
     data = {
