@@ -14,11 +14,8 @@ import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from flask import current_app
-from itsdangerous import BadData
-
 from ...store import Bucket, Link
-from ..read.links import expiry, serializer
+from ..read.links import expiry, loads, serializer
 
 _SALT = "flask-gridfs-pymongo.upload.v1"
 
@@ -37,12 +34,8 @@ def sign(
 
 def verify(bucket: Bucket, blueprint: str, token: str) -> Link | None:
     """Return what *token* grants, used up or not; None if it was not made here."""
-    if not current_app.secret_key:
+    signed = loads(bucket, blueprint, _SALT, token)
+    if signed is None:
         return None
-    try:
-        signed_bucket, nonce, name, expires, max_size, types = serializer(blueprint, _SALT).loads(token)
-    except BadData:
-        return None
-    if signed_bucket != bucket.files.full_name:
-        return None
+    nonce, name, expires, max_size, types = signed
     return bucket.links.signed(nonce, name, blueprint, datetime.fromtimestamp(expires, UTC), max_size, types)

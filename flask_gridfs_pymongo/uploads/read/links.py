@@ -73,18 +73,23 @@ def share(options: Options, request: Request, target: Target) -> Response:
 
 def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
     """Return what *token* grants; abort with 404 if it was not made here, with 410 if it has expired."""
-    if not current_app.secret_key:
+    signed = loads(bucket, blueprint, _SALT, token)
+    if signed is None:
         abort(404, "This link is not valid.")
-    try:
-        signed_bucket, key, as_attachment, expires = serializer(blueprint, _SALT).loads(token)
-    except BadData:
-        abort(404, "This link is not valid.")
-    if signed_bucket != bucket.files.full_name:
-        abort(404, "This link is not valid.")
+    key, as_attachment, expires = signed
     left = expires - expiry(bucket, 0)
     if left <= 0:
         abort(410, "This link has expired.")
     return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, left)
+
+
+def loads(bucket: Bucket, blueprint: str, salt: str, token: str) -> list[Any] | None:
+    """Return what :func:`serializer` has signed after the name of this bucket; None if *token* was not made here."""
+    try:
+        name, *signed = serializer(blueprint, salt).loads(token)
+    except (BadData, RuntimeError):  # without a SECRET_KEY none was made
+        return None
+    return signed if name == bucket.files.full_name else None
 
 
 def serializer(blueprint: str, salt: str) -> URLSafeSerializer:
