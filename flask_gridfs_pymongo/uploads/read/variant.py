@@ -130,9 +130,8 @@ def _make(
     arguments = {**asdict(variant), "content_type": wanted}
     answer, data = decoder.perform("picture", arguments, bucket.read(file), file.length)
     content_type, pixels = answer.get("content_type"), stored_size(answer.get("pixels"))
-    if (
-        content_type not in (JPEG, PNG, WEBP) or pixels is None
-    ):  # a decoder that a picture has taken over may say anything
+    # A decoder that a picture has taken over may say anything.
+    if content_type not in (JPEG, PNG, WEBP) or pixels is None:
         raise Undecodable("undecodable")
     return StoredVariant(content_type, data), pixels
 
