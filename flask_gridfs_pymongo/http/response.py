@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -144,11 +145,8 @@ def _multipart(
     def body() -> Generator[bytes, None, None]:
         for head, part in zip(heads, parts, strict=True):
             yield head
-            pieces = representation.read(*part)
-            try:
+            with closing(representation.read(*part)) as pieces:
                 yield from pieces
-            finally:
-                pieces.close()
         yield end
 
     return response_class(body(), 206, headers, direct_passthrough=True)

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from threading import Event, Thread
 from typing import Any
 
@@ -76,8 +76,5 @@ class _Pieces:
 
 def _shut_down(connection: Any) -> None:
     # Not the connection's own method: SSLSocket's waits for the client, and gevent's raises while the server sends.
-    twin = _socket.socket(fileno=os.dup(connection.fileno()))
-    try:
+    with closing(_socket.socket(fileno=os.dup(connection.fileno()))) as twin:
         twin.shutdown(_socket.SHUT_RDWR)
-    finally:
-        twin.close()

@@ -151,7 +151,7 @@ def uploads_blueprint(options: Options) -> UploadsBlueprint:
 
     blueprint.add_url_rule("/", "index", uploads, strict_slashes=False, **rules)
     blueprint.add_url_rule("/<path:filename>", "file", uploads, **rules)
-    blueprint.record(lambda state: links.add_converters(state.app.url_map))
+    blueprint.record(lambda state: state.app.url_map.converters.update(links.CONVERTERS))
     blueprint.add_url_rule("/~<uploads_token:link_token>/", "index", strict_slashes=False, **rules)
     blueprint.add_url_rule("/~<uploads_token:link_token>/<uploads_below:filename>", "file", **rules)
     blueprint.record(_any_method)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from flask import Request, abort, request
-from werkzeug.routing import BaseConverter, Map, PathConverter
+from werkzeug.routing import BaseConverter, PathConverter
 from werkzeug.wrappers import Response
 
 from ...http import cors
@@ -51,9 +51,7 @@ class Below(PathConverter):
     part_isolating = False
 
 
-def add_converters(url_map: Map) -> None:
-    """Let rules of *url_map* have tokens."""
-    url_map.converters.update({"uploads_token": Token, "uploads_below": Below})
+CONVERTERS = {"uploads_token": Token, "uploads_below": Below}
 
 
 def answer(options: Options, token: str) -> Response:

@@ -34,8 +34,9 @@ def get(options: Options, request: Request, target: Target) -> Response:
     found = bucket.trash(prefix, _after(bucket, request.args), _PAGE_SIZE, shown=partial(may, options, "delete"))
     following = None
     if found.next is not None:
-        query = {"trash": "", "prefix": prefix or None, "format": request.args.get("format")}
-        following = urls.index({**query, "cursor": ids.to_text(list(found.next), _options(bucket), _MAX_LENGTH)})
+        cursor = ids.to_text(list(found.next), bucket.collections.codec_options, _MAX_LENGTH)
+        format = request.args.get("format")
+        following = urls.index({"trash": "", "prefix": prefix or None, "format": format, "cursor": cursor})
     return pages.page("trash.html", {"files": [_describe(options, row) for row in found.rows], "next": following})
 
 
@@ -66,13 +67,9 @@ def _after(bucket: Bucket, args: Mapping[str, str]) -> TrashKey | None:
     if "cursor" not in args:
         return None
     try:
-        match ids.from_text(args["cursor"], _options(bucket), _MAX_LENGTH):
+        match ids.from_text(args["cursor"], bucket.collections.codec_options, _MAX_LENGTH):
             case [datetime() as at, str() as name] if is_utf8(name):
                 return TrashKey(at, name)
     except ValueError:
         pass
     abort(400, Message("?cursor is not one of this listing: start it again, and take the URL in its next."))
-
-
-def _options(bucket: Bucket) -> Any:
-    return bucket.collections.codec_options
