@@ -152,7 +152,8 @@ _ALIASES = {
     }.items()
     for alias in aliases.split()
 }
-_SHOWN_MEDIA = frozenset(media_type for media_type in INLINE_TYPES if not media_type.startswith("text/"))
+SHOWN_MEDIA = frozenset(media_type for media_type in INLINE_TYPES if not media_type.startswith("text/"))
+"""Images, audio and video that browsers show"""
 _NOT_MEDIA = re.compile(
     r"text/|image/svg|application/(?:.*xml|json|pdf|zip|(?:x-)?javascript|x-dosexec|vnd\.microsoft\.portable-executable"
     r"|x-(?:pie-)?executable|x-sharedlib|x-object|x-mach-binary|x-java-applet|java-archive|x-shockwave-flash)\Z"
@@ -225,7 +226,7 @@ def guess(filename: str | None, head: bytes = b"") -> str:
     by_name = _TYPES.get(extension)
     if extension == "ts" and len(head) > 188 and set(head[:1024:188]) == {0x47}:  # packets of MPEG, not TypeScript
         return "video/mp2t"
-    if by_name is not None and by_name not in _SHOWN_MEDIA:
+    if by_name is not None and by_name not in SHOWN_MEDIA:
         return by_name
     by_bytes = _sniff(head[:SNIFF_BYTES]) if head else UNKNOWN
     if by_name is not None and not _NOT_MEDIA.match(by_bytes):
@@ -242,11 +243,6 @@ def by_name(filename: str) -> str | None:
 def is_passive(media_type: str) -> bool:
     """Whether it is known that no script can run in a file of this type, even if a proxy drops our policies."""
     return media_type.partition(";")[0].strip().lower() in _PASSIVE
-
-
-def is_shown_media(media_type: str) -> bool:
-    """Whether browsers show *media_type* as an image, audio or video."""
-    return media_type in _SHOWN_MEDIA
 
 
 def _load() -> Callable[[bytes], str]:

@@ -45,9 +45,10 @@ def send(
     """
     file.ensure_sound()
     content_type = file.media_type
-    if _is_untyped(file) and (sniffed := _sniffed(request, bucket, file)):
+    # Another tool stored it, and neither its document nor its name gives a type.
+    if file.content_type == mimetype.UNKNOWN and file.sha256 is None and (sniffed := _sniffed(request, bucket, file)):
         content_type = sniffed
-        if as_attachment is None and not mimetype.is_shown_media(content_type):
+        if as_attachment is None and content_type not in mimetype.SHOWN_MEDIA:
             as_attachment = True
     name = file.filename if download_name is None else download_name
     guard = content_headers(
@@ -98,11 +99,6 @@ def bounded(caching: Caching, file: StoredFile) -> Caching:
         return caching
     left = file.expires_at - file.now()
     return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))
-
-
-def _is_untyped(file: StoredFile) -> bool:
-    """Whether another tool stored it, and neither its document nor its name gives a type."""
-    return file.content_type == mimetype.UNKNOWN and file.sha256 is None
 
 
 def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from flask import Request, abort, redirect
-from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from ...service.bodies import small_form
@@ -92,7 +91,7 @@ def select_many(options: Options, action: str, ids: Sequence[str], folders: Sequ
 def delete(options: Options, request: Request, target: Target) -> Response:
     """Delete all versions of the files that the form names; all are permitted before the first one is deleted."""
     bucket, form = options.bucket(), small_form(request)
-    selected = _of_form(options, "delete", form)
+    selected = select_many(options, "delete", form.getlist("id"), form.getlist("folder"))
     files = list(selected.files.values())
     for file in files:
         permit(options, "delete", file.filename)
@@ -109,7 +108,8 @@ def delete(options: Options, request: Request, target: Target) -> Response:
         text = ngettext("%(num)s file was moved to the trash.", "%(num)s files were moved to the trash.", len(files))
     else:
         text = ngettext("%(num)s file was deleted.", "%(num)s files were deleted.", len(files))
-    return flash.redirect(_listing(request), text + selected.lost(len(selected.by_id)), act and act.at)
+    text += selected.lost(len(selected.by_id))
+    return flash.redirect(urls.index(listing_query(request.args)), text, act and act.at)
 
 
 def move(options: Options, request: Request, target: Target) -> Response:
@@ -127,7 +127,8 @@ def _transfer(
 ) -> Response:
     """Move or copy what the form names; ask a browser that does not say where to, or looks into another folder."""
     form = small_form(request)
-    selected = _of_form(options, "read" if action == "copy" else "delete", form)
+    right = "read" if action == "copy" else "delete"
+    selected = select_many(options, right, form.getlist("id"), form.getlist("folder"))
     if not request.args[action] and ("to" not in form or "in" in form) and pages.is_browser():
         return _ask(options, request, selected, action, form.get("in"))
     targets = _targets(selected, request.args[action] or form.get("to", ""), form.get("name"))
@@ -179,10 +180,6 @@ def question(options: Options, request: Request, target: Target) -> Response:
         for name in selected.files:
             permit(options, "delete", name)
     return _question(options, request, selected, action, request.args.get("in"))
-
-
-def _of_form(options: Options, action: str, form: MultiDict[str, str]) -> _Selected:
-    return select_many(options, action, form.getlist("id"), form.getlist("folder"))
 
 
 def _ask(options: Options, request: Request, selected: _Selected, action: str, place: str | None = None) -> Response:
@@ -266,8 +263,4 @@ def _answer(request: Request, action: str, selected: _Selected, targets: _Names,
     if stay := len(selected.files) - len(outcomes):
         text += " " + ngettext("%(num)s file is there already.", "%(num)s files are there already.", stay)
     text += selected.lost(len([file for file in selected.by_id if file.filename not in lost]))
-    return flash.redirect(_listing(request), text)
-
-
-def _listing(request: Request) -> str:
-    return urls.index(listing_query(request.args))
+    return flash.redirect(urls.index(listing_query(request.args)), text)
