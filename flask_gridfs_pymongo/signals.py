@@ -5,6 +5,7 @@ See https://flask.palletsprojects.com/signals/.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from blinker import Namespace, Signal
@@ -35,9 +36,14 @@ request_refused = _signals.signal("request-refused")
 """A request was refused; arguments: *status*, *reason*, and *filename*, which is None at the root."""
 
 
-def send_deleted(bucket: Bucket, file: StoredFile, versions: int) -> None:
-    """Send :data:`file_deleted` for the current application: *file* went into the trash of *bucket* if that has one."""
-    send(file_deleted, file=file, versions=versions, **trashed(bucket))
+def send_deleted(bucket: Bucket, files: Iterable[StoredFile], counts: Iterable[int]) -> None:
+    """Send :data:`file_deleted` for each of *files* that were deleted, into the trash if *bucket* has one.
+
+    :param counts: the number of deleted versions of each, which may be 0
+    """
+    for file, count in zip(files, counts, strict=True):
+        if count:
+            send(file_deleted, file=file, versions=count, **trashed(bucket))
 
 
 def trashed(bucket: Bucket) -> dict[str, Any]:

@@ -54,9 +54,7 @@ def rm_command(
             files = [one.file for one in batch]
             with transfers.interrupts.deferred():
                 counts = store.delete_all_many(files) if all_versions else _delete(store, files)
-            for file, count in zip(files, counts, strict=True):
-                if count:
-                    send_deleted(store, file, count)
+            send_deleted(store, files, counts)
             report.advance(len(batch))
         store.dav.drop_folders(folders)
 

@@ -59,7 +59,7 @@ def unowned_command(
                         )
                     count, size = count + 1, size + file.length
                     if delete:
-                        send_deleted(store, file, 1)
+                        send_deleted(store, [file], [1])
         except LookupError as error:
             raise Failure(str(error)) from None
     if as_json:

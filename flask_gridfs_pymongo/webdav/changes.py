@@ -188,10 +188,8 @@ def _remove(members: list[Member], errors: Errors) -> None:
     act = deletion(members[0].options) if members else None
     for batch in batches(files):
         bucket = batch[0].options.bucket()
-        counts = bucket.delete_all_many([file.stored for file in batch], act)
-        for file, count in zip(batch, counts, strict=True):
-            if count:
-                send_deleted(bucket, file.stored, count)
+        stored = [file.stored for file in batch]
+        send_deleted(bucket, stored, bucket.delete_all_many(stored, act))
     others = set(members).difference(files)
     removed = _attempt([member for member in members if member in others], partial(_remove_one, act=act), errors)
     _forget([*files, *removed])
@@ -215,7 +213,7 @@ def _remove_one(member: Member, *, act: Deletion | None = None, is_moved: bool =
         if is_moved:
             send(file_deleted, file=member.stored, versions=deleted)
         else:
-            send_deleted(bucket, member.stored, deleted)
+            send_deleted(bucket, [member.stored], [deleted])
 
 
 def _move(members: list[Member], targets: Mapping[Member, str], errors: Errors, *, overwrite: bool) -> None:

@@ -98,9 +98,7 @@ def delete(options: Options, request: Request, target: Target) -> Response:
     if pages.is_browser() and "sure" not in form:
         return _ask(options, request, selected, "delete")
     act = deletion(options)
-    for file, count in zip(files, bucket.delete_all_many(files, act), strict=True):
-        if count:
-            send_deleted(bucket, file, count)
+    send_deleted(bucket, files, bucket.delete_all_many(files, act))
     bucket.dav.drop_folders(folder for folder in selected.folders if may(options, "delete", folder))
     if not pages.is_browser():
         return pages.empty(204)

@@ -63,7 +63,7 @@ def _delete(options: Options, request: Request, target: Target) -> Deletion | No
     deleted = bucket.delete_versions([file], act) if target.is_version else bucket.delete_all(file, act)
     if not deleted:
         abort(404, "The file was deleted meanwhile.")
-    send_deleted(bucket, file, deleted)
+    send_deleted(bucket, [file], [deleted])
     return act
 
 
