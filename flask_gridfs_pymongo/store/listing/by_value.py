@@ -151,10 +151,8 @@ def ordered(
     """
     field = ORDERS[order][0]
     budget = Budget()
-
-    def stretches(after: Key | None) -> list[_Stretch]:
-        return _stretches(order, having.selection(), partial(named, prefix=prefix, pattern=pattern), after, backwards)
-
+    names = partial(named, prefix=prefix, pattern=pattern)
+    stretches = partial(_stretches, order, having.selection(), names, backwards)
     candidates = _candidates(versions, order, stretches, after, size, budget)
     rows: dict[str, Row | None] = {}  # None: hidden, gone, or already shown
     while batch := list(islice(candidates, size)):
@@ -175,9 +173,8 @@ def ordered(
             if latest and position(order, latest.document.get(field)) != key.value:
                 continue
             if filename not in rows:
-                rows[filename] = (
-                    row_of(versions, filename, documents[filename], latest) if shown.named(filename) else None
-                )
+                visible = shown.named(filename)
+                rows[filename] = row_of(versions, filename, documents[filename], latest) if visible else None
             found = rows[filename]
             if found is None or not having.matches(found.file):
                 continue
@@ -233,8 +230,8 @@ def _stretches(
     order: str,
     selection: Mapping[str, Any],
     names: Callable[[Edge | None], dict[str, Any]],
-    after: Key | None,
     backwards: bool,
+    after: Key | None,
 ) -> list[_Stretch]:
     """Return what comes after *after*: the rest of its stretch, and the stretches that follow.
 
