@@ -221,16 +221,13 @@ class Commit:
         """Ask *check* about the version to follow, claim the place after it, and choose a date after its date."""
         self._newest = newest
         if self._check is not None:
-            self._check(unless_expired(self._newest))
-        if self._newest is not None:
-            finish(self._versions, self._newest)
-        if self._newest is not None and self._newest.expired:
-            expire_older(self._versions, self._newest)
-        now = self._versions.collections.clock.now()
-        self._document |= {
-            **self._claims.make(self.filename, self._newest),
-            "uploadDate": _date_after(self._newest, now),
-        }
+            self._check(unless_expired(newest))
+        if newest is not None:
+            finish(self._versions, newest)
+            if newest.expired:
+                expire_older(self._versions, newest)
+        date = _date_after(newest, self._versions.collections.clock.now())
+        self._document |= {**self._claims.make(self.filename, newest), "uploadDate": date}
 
     def _is_stored(self) -> bool:
         stored = retry(self._files, lambda: self._files.find_one({"_id": self._id}))

@@ -128,22 +128,19 @@ def _changes(
 ) -> tuple[Mapping[str, Any] | None, list[UpdateOne | UpdateMany]]:
     """Return the claim, if one is needed, and the changes that restore a group beside *there*, the newest version."""
     name, trashed = newest.filename, newest.trashed
-    if there is None:
-        claim = place(name, None)
-        return claim, [_take(group, name, claim), *([_follow(group[:-1], name)] if group[1:] else [])]
-    files = versions.collections.primary.files
-    same = {"filename": name, "_id": {"$in": list(trashed.part) if trashed else []}}
-    if retry(files, lambda: files.find_one(same, {"_id": 1})) is not None:
+    if there is not None:
+        files = versions.collections.primary.files
+        same = {"filename": name, "_id": {"$in": list(trashed.part) if trashed else []}}
+        if retry(files, lambda: files.find_one(same, {"_id": 1})) is None:
+            if not merge and not (newest.marks_folder and there.marks_folder):
+                raise FileExistsError(f"{versions.collections.name} has a file {name!r}")
+            first = next(iter(versions.in_order(name, ASCENDING, 0, 1, files)), there)
+            change = {"$unset": {"trashed": ""}}
+            return None, [UpdateOne(_own([one]), {**change, "$set": fields}) for one, fields in before(first, group)]
         if newest.upload_date <= there.upload_date:
             return None, [_follow(group, name)]
-        claim = place(name, there.id)
-        return claim, [_take(group, name, claim), *([_follow(group[:-1], name)] if group[1:] else [])]
-    same_folder = newest.marks_folder and there.marks_folder
-    if not merge and not same_folder:
-        raise FileExistsError(f"{versions.collections.name} has a file {name!r}")
-    first = next(iter(versions.in_order(name, ASCENDING, 0, 1, files)), there)
-    changes = ((document, {"$set": fields, "$unset": {"trashed": ""}}) for document, fields in before(first, group))
-    return None, [UpdateOne(_own([document]), change) for document, change in changes]
+    claim = place(name, there and there.id)
+    return claim, [_take(group, name, claim), *([_follow(group[:-1], name)] if group[1:] else [])]
 
 
 def _found(versions: Versions, newest: StoredFile) -> StoredFile:
