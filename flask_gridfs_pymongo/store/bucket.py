@@ -70,7 +70,7 @@ class Bucket(ReadOnlyBucket):
     ) -> None:
         self.collections = Collections(database, base, disk, trash)
         self.files, self.chunks = self.collections.files, self.collections.chunks
-        self._versions = Versions(self.collections, memory)
+        self._versions = self._listed = Versions(self.collections, memory)
         self._streams, self._disk = streams, disk
         self.accel = disk is not None and disk.accel is not None
         self.types = types or Memory(0)

@@ -46,6 +46,8 @@ class ReadOnlyBucket:
     _folder = ""
     """the folder of the bucket that this is, for :class:`.Within`"""
     _versions: Versions
+    _listed: Versions
+    """what :meth:`list` walks: also in :class:`.Within`, which has no others"""
     _streams: Semaphore | None
     _disk: Disk | None
 
@@ -127,7 +129,7 @@ class ReadOnlyBucket:
             raise TypeError("metadata must have a list of values for each key, such as {'tags': ['red']}")
         names = {"prefix": self._folder + prefix, "pattern": pattern_of(part, len(self._folder)), "folded": folded}
         options: dict[str, Any] = {**names, "having": Having(metadata or {})}
-        rows = walk(self._versions, self._outside(shown), order, self._after(after), limit, **options)
+        rows = walk(self._listed, self._outside(shown), order, self._after(after), limit, **options)
         return self._page(first(rows, limit))
 
     def folder(
@@ -146,7 +148,7 @@ class ReadOnlyBucket:
         """
         check_types(order=order, limit=limit, metadata=metadata)
         options: dict[str, Any] = {"prefix": self._folder + folder, "having": Having(metadata or {})}
-        page = in_folder(self._versions, self._outside(shown), order, self._after(after), limit, **options)
+        page = in_folder(self._listed, self._outside(shown), order, self._after(after), limit, **options)
         return None if page is None else self._page(page)
 
     def _outside(self, shown: Visibility) -> Visibility:

@@ -21,7 +21,7 @@ from .versions import Version
 
 
 class Within(Bucket):
-    """A folder of a bucket, for the methods here alone: it lacks what others need.
+    """A folder of a bucket, for reading: it lacks what other methods need, which fail.
 
     :param folder: with a slash at its end; empty: the whole bucket
     """
@@ -29,7 +29,7 @@ class Within(Bucket):
     def __init__(self, bucket: Bucket, folder: str) -> None:
         self.collections, self.files, self.chunks = bucket.collections, bucket.files, bucket.chunks
         self.variants, self.types, self.accel = bucket.variants, bucket.types, bucket.accel
-        self._bucket, self._folder, self._versions = bucket, folder, bucket._versions
+        self._bucket, self._folder, self._listed = bucket, folder, bucket._versions
 
     def find(self, filename: str, version: int = -1, *, first_chunk: bool = False) -> StoredFile | None:
         return self._inside(self._bucket.find(self._folder + filename, version, first_chunk=first_chunk))

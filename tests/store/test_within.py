@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -97,3 +97,19 @@ def test_a_file_is_found_by_its_name_and_id_only_if_it_is_inside(
     assert within.find("") is None
     with pytest.raises(AttributeError):
         within.save("a", [b""])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda folder: folder.newest("a"),
+        lambda folder: folder.dates("", 1),
+        lambda folder: folder.delete("a"),
+        lambda folder: folder.delete_many([1]),
+        lambda folder: folder.rename("a", "b"),
+        lambda folder: folder.save("a", [b""]),
+    ],
+)
+def test_what_would_leave_the_folder_fails(buckets: tuple[Bucket, Bucket], use: Callable[[Bucket], Any]) -> None:
+    with pytest.raises(AttributeError):
+        use(buckets[0])
