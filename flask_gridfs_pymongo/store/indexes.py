@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import Timer
 from typing import Any, Literal, NamedTuple
 
@@ -201,8 +202,9 @@ def impossible(collection: Collection[Any], index: Index) -> str:
     """Return why the server can never have a unique *index*: for its collection's shard key; else an empty string."""
     if not index.options.get("unique") or _topology(collection) not in ("Sharded", "LoadBalanced"):
         return ""
+    find = partial(collection.database.client["config"]["collections"].find_one, {"_id": collection.full_name})
     try:
-        sharded = collection.database.client["config"]["collections"].find_one({"_id": collection.full_name}) or {}
+        sharded = retry(collection, find) or {}
     except OperationFailure:  # the user may not read it
         return ""
     key = sharded.get("key", {})

@@ -192,16 +192,16 @@ class RetryBudget:
 
     def __init__(self, collection: Collection[Any]) -> None:
         self._collection = collection
-        lost: tuple[int, float] | None = getattr(_thread, "lost", None)
+        lost: tuple[int, float, str] | None = getattr(_thread, "lost", None)
         if lost is not None and lost[0] == id(collection.database.client):
             if time.monotonic() - lost[1] < _OUTAGE_MEMORY and not is_reachable(collection):
-                self._note_outage()
-                raise AutoReconnect(f"{collection.full_name}: no server is reachable, as a moment ago")
+                self._note_outage(lost[2])
+                raise AutoReconnect(lost[2])
             _thread.lost = None
         self.renew()
 
-    def _note_outage(self) -> None:
-        _thread.lost = id(self._collection.database.client), time.monotonic()
+    def _note_outage(self, why: str) -> None:
+        _thread.lost = id(self._collection.database.client), time.monotonic(), why
 
     def renew(self) -> None:
         """Start the time again, after a success."""
@@ -218,7 +218,7 @@ class RetryBudget:
         since = self._failed if reachable else self._asked
         if now - since >= self._collection.database.client.options.server_selection_timeout:
             if not reachable:
-                self._note_outage()
+                self._note_outage(reason(error))
             return False
         time.sleep(_PAUSE)
         return True

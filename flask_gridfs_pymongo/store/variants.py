@@ -114,18 +114,20 @@ class Variants:
 
     def count(self, file_id: Any) -> int:
         """Return the number of variants of a file."""
-        return int(self._collection.count_documents({"file": {"$eq": file_id}}))
+        own = {"file": {"$eq": file_id}}
+        return int(retry(self._collection, lambda: self._collection.count_documents(own)))
 
     def unowned(self) -> Iterator[Any]:
         """Yield the ``_id`` of each deleted file that still has variants."""
         grouped: list[dict[str, Any]] = [{"$sort": {"file": 1}}, {"$group": {"_id": "$file"}}]
-        with self._collection.aggregate(grouped, allowDiskUse=True) as found:
+        with retry(self._collection, lambda: self._collection.aggregate(grouped, allowDiskUse=True)) as found:
             for group in found:
                 if not self._exists(group["_id"]):
                     yield group["_id"]
 
     def _exists(self, file_id: Any) -> bool:
-        return self._files.find_one({"_id": {"$eq": file_id}}, {"_id": 1}) is not None
+        own = {"_id": {"$eq": file_id}}
+        return retry(self._files, lambda: self._files.find_one(own, {"_id": 1})) is not None
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

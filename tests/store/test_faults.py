@@ -26,7 +26,7 @@ from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.signals import file_saved
-from flask_gridfs_pymongo.store import Bucket, StoredFile, retry
+from flask_gridfs_pymongo.store import Bucket, Check, StoredFile, retry
 from flask_gridfs_pymongo.store.writing import commit
 from flask_gridfs_pymongo.store.writing.pipeline import CHUNK_SIZE
 
@@ -295,6 +295,15 @@ class TestRefusedWrites:
         if command == "getMore":
             fail({"times": times}, failCommands=[command], **failure)
         assert client.get("/uploads/a").data == LARGE[: 9 * CHUNK_SIZE]
+
+    @pytest.mark.parametrize("command", ["listIndexes", "find", "aggregate"])
+    def test_a_check_waits_for_what_passes(self, refused: Any, app: Flask, command: str) -> None:
+        client, fail = refused
+        client.put("/uploads/a", data=b"x")
+        check = Check(app.extensions["pymongo"]["MONGO"].connection.bucket("refused", "fs").collections)
+        check.collections.clock.now()  # so that the check asks nothing else first
+        fail({"times": 3}, failCommands=[command], errorCode=24)
+        assert (list(check.findings()), check.files) == ([], 1)
 
     @pytest.mark.parametrize("code", [43, 175, 237])  # CursorNotFound, QueryPlanKilled, CursorKilled
     def test_a_cursor_that_is_gone_is_opened_again(self, refused: Any, code: int) -> None:

@@ -13,7 +13,7 @@ from flask_gridfs_pymongo.store import retry as retries
 from flask_gridfs_pymongo.store.resumable import lease
 from flask_gridfs_pymongo.store.resumable.completion import finish
 
-from ..helpers.doors import EXPECTED, LARGE, OPERATIONS, Doors, fill, opened, rename_many
+from ..helpers.doors import DATE, EXPECTED, LARGE, OPERATIONS, Doors, fill, opened, rename_many
 from ..helpers.mongos import Command, Fault, mongos
 from ..helpers.tus import TUS, patch
 
@@ -54,6 +54,20 @@ def overwrite_and_withdraw(bucket: Bucket) -> None:
     with pytest.raises(LeaseLost):
         append_without_lease(bucket, upload)
     assert bucket.chunks.count_documents({"files_id": upload.id}) == 0
+
+
+def test_an_upload_that_is_removed_in_parts_names_the_shard_key(uri: str) -> None:
+    with mongos(uri) as (proxy, address), opened(address) as doors:
+        bucket = doors.bucket
+        upload = bucket.uploads.create("x", len(LARGE))
+        with bucket.uploads.open_for_append(upload) as writer:
+            writer.write(LARGE)
+        bucket.uploads.collection.update_one({"_id": upload.id}, {"$set": {"expires": DATE}})
+        for left in (2, 0):
+            [expired] = bucket.uploads.expired()
+            bucket.uploads.remove(expired, 2)
+            assert bucket.chunks.count_documents({"files_id": upload.id}) == left
+        assert not any(scatters(command) for command in proxy.commands)
 
 
 def append_without_lease(bucket: Bucket, upload: Upload) -> None:

@@ -111,7 +111,8 @@ class Check:
             collection, fields = self.collections.of(index), ", ".join(field for field, _ in index.keys)
             if index.collection not in there:
                 try:
-                    there[index.collection] = collection.index_information()  # empty if it does not exist yet
+                    # empty if it does not exist yet
+                    there[index.collection] = retry(collection, collection.index_information)
                 except OperationFailure as refused:
                     if is_transient(refused):
                         raise
@@ -126,7 +127,8 @@ class Check:
                 note = f"{why}; so {index.loss}"
                 yield Finding("index", fields, collection.full_name, [Problem("impossible", 1)], note=note)
                 continue
-            if "partialFilterExpression" in index.options and not self._files.find_one(WITH_PREVIOUS):
+            claimed = partial(self._files.find_one, WITH_PREVIOUS)
+            if "partialFilterExpression" in index.options and not retry(self._files, claimed):
                 continue
             error = build_index(self.collections, index) if self.repair else ""
             repaired = self.repair and not error

@@ -208,14 +208,14 @@ class ResumableUploads:
 
     def unfinished(self, ids: list[Any]) -> set[ObjectId]:
         """Return those of *ids* that belong to unfinished uploads, whose chunks have no file yet."""
-        found = self.collection.find({"_id": {"$in": ids}, "state": "open"}, {"_id": 1})
-        return {document["_id"] for document in found}
+        own = {"_id": {"$in": ids}, "state": "open"}
+        return {one["_id"] for one in retry(self.collection, lambda: list(self.collection.find(own, {"_id": 1})))}
 
     def expired(self, limit: int = 0) -> Iterator[Upload]:
         """Iterate over uploads that have expired, at most *limit* (0: all)."""
         now = self._clock.now()
         selection = {"state": {"$in": _STATES}, "expires": {"$lte": now}, "busy": {"$lte": now}}
-        for document in self.collection.find(selection, _FIELDS).limit(limit):
+        for document in retry(self.collection, lambda: list(self.collection.find(selection, _FIELDS, limit=limit))):
             yield _upload(document, now)
 
     def remove(self, upload: Upload, limit: int = 0) -> None:
@@ -234,7 +234,7 @@ class ResumableUploads:
         if current["state"] != "stored" and not collections.files.find_one({"_id": upload.id}, {"_id": 1}):
             own: dict[str, Any] = {"files_id": upload.id}
             if limit:
-                own = {"_id": {"$in": [one["_id"] for one in collections.chunks.find(own, {"_id": 1}).limit(limit)]}}
+                own["_id"] = {"$in": [one["_id"] for one in collections.chunks.find(own, {"_id": 1}).limit(limit)]}
             if collections.chunks.delete_many(own).deleted_count == limit != 0:
                 return
         if was is None:
