@@ -141,10 +141,11 @@ class Dav:
             self._delete([{"_id": one["_id"]} for one in properties if _path_and_name(one["_id"])[0] in gone])
             self.locks.end(locks, gone)
 
-    def move(self, names: Mapping[str, str]) -> None:
+    def move(self, names: Mapping[str, str], *, late: bool = False) -> None:
         """Move the properties of files that were renamed, and end their locks (RFC 4918 section 9.9).
 
         :param names: the new name of each old one
+        :param late: the rename broke off a while ago: locks stay, and the properties of new names, as they may be new
         """
         with self._logging():
             if not names or not self.in_use():
@@ -156,10 +157,13 @@ class Dav:
                 if path in names:
                     key = {"_id": _key(names[path]) + name}
                     moved[key["_id"]] = ReplaceOne(key, {**key, "value": one["value"]}, upsert=True)
-            others = [DeleteOne({"_id": one["_id"]}) for one in properties if one["_id"] not in moved]
+            gone = {*names} if late else {*names, *names.values()}
+            rest = [one["_id"] for one in properties if one["_id"] not in moved]
+            others = [DeleteOne({"_id": key}) for key in rest if _path_and_name(key)[0] in gone]
             if changes := [*moved.values(), *others]:
                 self._retry(lambda: self._collection.bulk_write(changes))
-            self.locks.end(locks, {*names, *names.values()})
+            if not late:
+                self.locks.end(locks, gone)
 
     def drop_folders(self, folders: Iterable[str]) -> None:
         """Forget *folders* whose files were deleted or renamed, and what is kept in them; not if a file is left."""

@@ -11,10 +11,12 @@ from pymongo.errors import AutoReconnect
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import NewFile, Sweep
+from flask_gridfs_pymongo.store.locks import locked
 
 from ..conftest import Commands
 from ..helpers.doors import PROPERTY, Doors, opened
 from ..helpers.drive import LOCK
+from ..helpers.renames import break_off
 
 NAME, NEW, FOLDER = "f/a b.txt", "g/n\xe9w?.txt", "?folder=f/"
 
@@ -102,6 +104,24 @@ def test_they_go_with_a_renamed_file(doors: Doors, way: str) -> None:
     assert has_property(doors, "/dav/g/n%C3%A9w%3F.txt")
     assert not has_property(doors, "/dav/f/a%20b.txt")
     assert has_property(doors, "/dav/g/other" if way == "rename_many" else "/dav/f/other")
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("name", [NAME, NEW])
+def test_properties_go_with_a_file_whose_rename_the_next_write_completes(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch, early: bool, name: str
+) -> None:
+    prepared(doors)
+    with monkeypatch.context() as patched:
+        break_off(patched, early=early)
+        with pytest.raises(AutoReconnect):
+            doors.bucket.rename(NAME, NEW)
+    doors.http.open("/dav/g/n%C3%A9w%3F.txt", method="LOCK", data=LOCK)
+    doors.bucket.save(name, [b"another file"])
+    doors.bucket.save(NAME, [b"one more"])
+    assert has_property(doors, "/dav/g/n%C3%A9w%3F.txt")
+    assert not has_property(doors, "/dav/f/a%20b.txt")
+    assert [locked(lock) for lock in doors.bucket.dav.locks.all()] == [NAME, NEW]
 
 
 @pytest.mark.parametrize("way", ["PUT", "save_many", "MOVE", "COPY"])

@@ -16,6 +16,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 from .. import ids
+from ..dav import Dav
 from ..model import NOTE, StoredFile
 from ..retry import retry
 from ..versions import Versions
@@ -29,20 +30,24 @@ _BATCH = 1000  # documents
 def finish(versions: Versions, file: StoredFile, older: Sequence[Any] | None = None, *, forget: bool = False) -> bool:
     """Complete the rename of a marked *file*: give the versions before it its name, too, then remove the mark.
 
-    It may be repeated, and done by several at once.
+    It may be repeated, and done by several at once. The drive's properties of the file move, too, unless this is the
+    end of the rename itself.
 
-    :param older: the ``_id`` values of these versions, if they are known
+    :param older: the ``_id`` values of these versions, if this is the end of the rename itself
     :param forget: keep no claim of the old name, from which a client that repeats the rename would see that it is done
     :return: whether the file is marked
     """
     files, old = versions.collections.primary.files, file.renamed_from
     if old is None:
         return False
+    broke_off = older is None
     if older is None:
         older = versions.up_to(replace(file, filename=old))
     for start in range(0, len(older), _BATCH):
         batch = {"_id": {"$in": older[start : start + _BATCH]}, "filename": old}
         retry(files, partial(files.update_many, batch, {"$set": {"filename": file.filename}}))
+    if broke_off:
+        Dav(versions.collections).move({old: file.filename}, late=True)
     last = unmark(file.id, old, file.filename, None if forget else file.id)
     retry(files, lambda: files.bulk_write(last))
     return True
