@@ -16,6 +16,7 @@ from .clients import user_of
 from .inspection import inspect
 from .options import Rules
 from .quota import count
+from .rights import permit
 from .texts import Message
 
 
@@ -94,7 +95,7 @@ def rename(
     bucket = options.bucket()
 
     def check_newest(newest: StoredFile) -> None:
-        inspect_renamed(options, newest, new)
+        _check_renamed(options, newest, new)
         check(newest)
 
     bucket.rename(file.filename, new, check_newest, note)
@@ -138,6 +139,12 @@ def inspect_renamed(options: Rules, newest: StoredFile, new: str) -> None:
             before = number
 
 
+def _check_renamed(options: Rules, newest: StoredFile, new: str) -> None:
+    inspect_renamed(options, newest, new)
+    permit(options, "delete", newest.filename, again=True)  # an inspection may take a minute
+    permit(options, "write", new, again=True)
+
+
 def rename_many(
     options: Rules, renames: Sequence[tuple[StoredFile, str]], note: Callable[[str], Mapping[str, Any]] | None = None
 ) -> Mapping[str, StoredFile | Exception]:
@@ -149,7 +156,7 @@ def rename_many(
     names = {file.filename: new for file, new in renames}
 
     def check(newest: StoredFile) -> None:
-        inspect_renamed(options, newest, names[newest.filename])
+        _check_renamed(options, newest, names[newest.filename])
 
     outcomes = options.bucket().rename_many(names, check, note)
     for outcome in outcomes.values():

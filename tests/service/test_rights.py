@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import abort
+from flask import Flask, abort
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.http.metadata import PATCH_TYPE
@@ -145,6 +146,26 @@ class TestAuthorize:
         before = list(mongo.db.fs.files.find())
         assert client(authorize=authorize, metadata=["x"]).open(url, method=method, **sent()).status_code == 403
         assert (list(mongo.db.fs.files.find()), mongo.db.fs.chunks.count_documents({})) == (before, 1)
+
+    @pytest.mark.parametrize("way", ["a?move=d", "?move=d/", "drive"])
+    @pytest.mark.parametrize("right", ["delete", "write"])
+    def test_a_right_that_is_taken_back_during_an_inspection_ends_a_rename(
+        self, app: Flask, client: Client, mongo: PyMongo, way: str, right: str
+    ) -> None:
+        taken_back: list[str] = []
+        web = client(
+            authorize=lambda action, filename: action not in taken_back,
+            inspect=lambda file, read: taken_back.append(right),
+        )
+        drive = mongo.webdav_app(rules=app.blueprints["uploads"])
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/dav": drive})  # type: ignore[method-assign]
+        file_id = mongo.save_file("a", io.BytesIO(b"x"))
+        if way == "drive":
+            answer = web.open("/dav/a", method="MOVE", headers={"Destination": "http://localhost/dav/d"})
+        else:
+            answer = web.post(f"/uploads/{way}", data={"id": str(file_id)})
+        assert answer.status_code == 403
+        assert mongo.db.fs.files.distinct("filename") == ["a"]
 
     @pytest.mark.parametrize("accept", [JSON, HTML])
     def test_the_page_before_deleting_shows_what_deleting_needs(
