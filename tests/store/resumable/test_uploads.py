@@ -360,6 +360,11 @@ class TestCrashes:
 class TestOvertaken:
     """Something happens to one who thinks that it is its turn."""
 
+    @pytest.fixture(autouse=True)
+    def _asleep(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A process that stands still does not renew its lease either."""
+        monkeypatch.setattr("flask_gridfs_pymongo.store.resumable.lease.RENEWAL", 60)
+
     def test_while_it_looks_what_is_in_its_way(self, store: Bucket) -> None:
         token, upload = begin(store, 5 * CHUNK_SIZE)
         store.chunks.insert_one({"files_id": upload.id, "n": 0, "data": b"of one that crashed"})
