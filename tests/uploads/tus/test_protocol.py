@@ -603,7 +603,10 @@ class TestRefusals:
         url = create(http, 3)
         assert patch(http, url, 0, b"abc").status_code == 204
 
-    def test_of_two_who_finish_it_one_tells(self, app: Flask, mongo: PyMongo, client: Client) -> None:
+    def test_of_two_who_finish_it_one_tells(
+        self, app: Flask, mongo: PyMongo, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("flask_gridfs_pymongo.store.resumable.lease.RENEWAL", 60)  # as one that sleeps
         told: list[str] = []
 
         def note(sender: Any, file: Any) -> None:
@@ -612,7 +615,7 @@ class TestRefusals:
         def inspect(file: Any, read: Callable[[], Any]) -> None:
             urls = [url] * (not told)
             if urls:
-                lapse(Bucket(mongo.db))  # as one that sleeps
+                lapse(Bucket(mongo.db))
                 told.append("inspected")
                 assert offset_of(app.test_client(), urls[0]) == 3
 
