@@ -146,11 +146,9 @@ class Attachment:
         return True
 
     def _name(self, document_id: Any, fileobj: Any) -> str:
-        given = (
-            fileobj
-            if isinstance(fileobj, PathLike)
-            else getattr(fileobj, "filename", None) or getattr(fileobj, "name", None)
-        )
+        given = getattr(fileobj, "filename", None) or getattr(fileobj, "name", None)
+        if isinstance(fileobj, PathLike):
+            given = fileobj
         last = PurePath(given).name if isinstance(given, str | PathLike) else ""
         # Files of two fields are no versions of one name: phones call each picture the same.
         folder = f"{self._documents().name}/{document_id}/{self._field}/"

@@ -24,11 +24,9 @@ _MAX_LENGTHS = {"q": 100, "prefix": 1000}  # characters
 
 def text(args: Mapping[str, str], name: str) -> str:
     """Read ``?q`` or ``?prefix``: what names contain, or begin with; empty if there is none."""
-    value, limit = args.get(name, ""), _MAX_LENGTHS[name]
-    if len(value) > limit or "\0" in value:
-        abort(
-            400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=limit)
-        )
+    value, most = args.get(name, ""), _MAX_LENGTHS[name]
+    if len(value) > most or "\0" in value:
+        abort(400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=most))
     return value
 
 
@@ -91,7 +89,7 @@ def folder(target: Target) -> str | None:
 
 
 def following(args: Mapping[str, str]) -> str | None:
-    """Return the page to go on to, which is one of this site: ``?next``."""
+    """Return the page that comes next, which is one of this site: ``?next``."""
     place = args.get("next")
     if place is not None and not origin.is_local(place):
         abort(400, "?next must be a path of this site, such as /profile.")

@@ -242,7 +242,9 @@ class WebDAV:
         except Forbidden:
             others = (("write", f"{name}/"), ("read", name), ("list", f"{name}/"))
             if not any(may(self._options, *other) for other in others):
-                abort(404, "There is no such file.") if current.method == "PROPPATCH" else abort(403)
+                if current.method == "PROPPATCH":
+                    abort(404, "There is no such file.")
+                abort(403)
 
     def _check_locked(self, file: File, token: str) -> None:
         """Remove a new lock again if the preconditions, on which its client relies, no longer hold."""

@@ -24,8 +24,8 @@ from ..pages import render as pages
 from ..target import Target
 
 _MAX_BYTES = 180  # of a folder: the names of files below it need some, too
-_LIFETIME = 7 * 86_400  # seconds
-_MAX_LIFETIME = 366 * 86_400
+_TTL = 7 * 86_400  # seconds
+_MAX_TTL = 366 * 86_400
 _MAX_LISTED = 1000
 
 
@@ -48,8 +48,8 @@ def check_made(expires_in: int, maker: str | None = None) -> None:
     """
     check_type("maker", maker, str, NoneType)
     check_type("expires_in", expires_in, int)
-    if not 0 < expires_in <= _MAX_LIFETIME:
-        raise ValueError(f"expires_in must be 1 to {_MAX_LIFETIME} seconds, not {expires_in}")
+    if not 0 < expires_in <= _MAX_TTL:
+        raise ValueError(f"expires_in must be 1 to {_MAX_TTL} seconds, not {expires_in}")
 
 
 def check_limits(options: Options, max_size: int | None, max_files: int | None, types: Collection[str] | None) -> None:
@@ -72,7 +72,7 @@ def make(
     blueprint: str,
     top: str,
     *,
-    expires_in: int = _LIFETIME,
+    expires_in: int = _TTL,
     max_size: int | None = None,
     max_files: int | None = None,
     types: Collection[str] | None = None,

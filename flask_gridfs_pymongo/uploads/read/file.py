@@ -79,11 +79,9 @@ def confirmation(options: Options, request: Request, target: Target) -> Response
     if options.read_only:
         abort(403, "Nothing can be deleted here: the application made it read_only.")
     file = select(options, request, target, "delete")
-    single = target.is_version
-    versions = 1 if single else options.bucket().count(file.filename)
-    return pages.page(
-        "delete.html", pages.identify(file, versions=versions, single=single), kept=listing_query(request.args)
-    )
+    versions = 1 if target.is_version else options.bucket().count(file.filename)
+    data = pages.identify(file, versions=versions, single=target.is_version)
+    return pages.page("delete.html", data, kept=listing_query(request.args))
 
 
 def signed(options: Options, request: Request, target: Target) -> Response:

@@ -49,10 +49,9 @@ def build(
     :raises werkzeug.exceptions.NotFound: for the URL of a folder in which nothing may be shown
     """
     order = args.get("order", "name")
-    if order.removeprefix("-") not in ("name", *ORDERS):
-        abort(
-            400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(["name", *ORDERS]))
-        )
+    orders = ("name", *ORDERS)
+    if order.removeprefix("-") not in orders:
+        abort(400, Message("?order must be one of %(orders)s, or - and one of them.", orders=", ".join(orders)))
     top = _folder(args, target)
     wanted = filters(args, top, keys)
     limit, page = _limit(args, order), None
