@@ -141,12 +141,9 @@ class Disk:
         return False
 
     def _verify_later(self, key: str, name: str, entry: Entry) -> None:
-        fd = self.folder.open(name)
-        if fd is not None:
-            try:
+        if (fd := self.folder.open(name)) is not None:
+            with open(fd, "rb"):  # which closes it
                 self._verify(key, name, fd, entry)
-            finally:
-                os.close(fd)
 
     def _stored(self, fd: int, start: int, stop: int, fetch: Fetch) -> Generator[bytes, None, None]:
         try:

@@ -34,7 +34,7 @@ _BATCH = 1000  # documents
 def expire_older(versions: Versions, expired: StoredFile) -> None:
     """Make the versions before *expired* expire, too, so that they stay hidden when a new version follows.
 
-    What the drive keeps of the expired file goes.
+    Its properties and locks on the network drive are deleted.
     """
     files = versions.collections.primary.files
     takes_keys = {"$or": [{"metadata": {"$exists": False}}, {"metadata": {"$type": "object", **NO_ARRAY}}]}

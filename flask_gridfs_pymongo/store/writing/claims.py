@@ -68,7 +68,7 @@ class Claims:
     def release(self, *places: Mapping[str, Any], later: Mapping[str, Any]) -> None:
         """Free *places* whose claims belong to versions that are not among the *later* ones.
 
-        They are not if another tool changed their name or date. Those that are have won the race, and keep the places.
+        Later versions have won the race, and keep the places. Others lost their name or date to another tool.
         """
         holders = {"previous": {"$in": places}, "$nor": [later]}
         retry(self._files, lambda: self._files.update_many(holders, NO_CLAIM))

@@ -1,5 +1,4 @@
-"""Deletion: into the trash, or for good: first the files documents, then the chunks and variants, which nobody finds
-without them.
+"""Deletion, into the trash or for good: files documents first, as nobody finds chunks and variants without them.
 
 ::
 

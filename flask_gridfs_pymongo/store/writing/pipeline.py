@@ -5,7 +5,7 @@
     pipeline = ChunkPipeline(file_id, store, collections.clock)
     pipeline.write(data)
     pipeline.settle()
-    chunks, tail = pipeline.cut()
+    chunks, offset, tail = pipeline.cut()
 """
 
 from __future__ import annotations
