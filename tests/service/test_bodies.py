@@ -1,4 +1,4 @@
-"""uploads/bodies.py: a refusal gets through to a client that is still sending, directly and behind a real nginx."""
+"""service/bodies.py: a refusal gets through to a client that is still sending, directly and behind a real nginx."""
 
 from __future__ import annotations
 

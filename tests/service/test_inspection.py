@@ -1,4 +1,4 @@
-"""uploads/inspection.py: the application looks at an upload before anybody else can see it."""
+"""service/inspection.py: the application looks at an upload before anybody else can see it."""
 
 from __future__ import annotations
 

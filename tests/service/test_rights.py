@@ -1,4 +1,4 @@
-"""uploads/rights.py: what the application's authorize function decides."""
+"""service/rights.py: what the application's authorize function decides."""
 
 from __future__ import annotations
 

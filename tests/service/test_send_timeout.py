@@ -1,4 +1,4 @@
-"""uploads/stalls.py: a client that takes nothing is not waited for, one that is slow is."""
+"""service/send_timeout.py: a client that takes nothing is not waited for, one that is slow is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""uploads/urls.py: what a client writes into a query stays there, and a url_prefix may have variables of any name."""
+"""uploads/pages/urls.py: what a client writes into a query stays, and a url_prefix has variables of any name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""store/lifetime.py: what has expired is gone at once, and what nobody may still be reading is deleted."""
+"""store/maintenance/retention.py: what has expired is gone at once, and what nobody may still be reading is deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""store/resumable.py and the rooms below it: uploads that go on, whoever dies, sleeps or comes in between."""
+"""store/resumable: uploads that continue, whoever dies, sleeps or comes in between."""
 
 # ruff: noqa: PT012 (what raises within a turn is more than one statement)
 

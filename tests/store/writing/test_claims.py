@@ -1,4 +1,4 @@
-"""store/claims.py: writers agree on an order while they write, and documents at rest are plain GridFS."""
+"""store/writing/claims.py: writers agree on an order while they write, and documents at rest are plain GridFS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""store/commit.py: a commit is done once, refused, or given up; nothing half of it stays."""
+"""store/writing/commit.py: a commit is done once, refused, or given up; nothing half of it stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""store/writer.py: uploads into the store, and what refuses them."""
+"""store/writing/writer.py: uploads into the store, and what refuses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""uploads/archive.py: ZIP archives of folders and of chosen files."""
+"""uploads/read/archive.py: ZIP archives of folders and of chosen files."""
 
 from __future__ import annotations
 

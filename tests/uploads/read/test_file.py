@@ -1,4 +1,4 @@
-"""uploads/reading.py and selection.py: files, listings and pages."""
+"""uploads/read/file.py and selection.py: files, listings and pages."""
 
 from __future__ import annotations
 

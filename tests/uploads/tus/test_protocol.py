@@ -1,4 +1,4 @@
-"""uploads/resuming.py: what a tus client sends and gets, and every error."""
+"""uploads/tus: what a tus client sends and gets, and every error."""
 
 from __future__ import annotations
 

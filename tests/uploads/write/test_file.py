@@ -1,4 +1,4 @@
-"""uploads/writing.py and receive.py: PUT, forms, their limits, and DELETE."""
+"""uploads/write/file.py and receive.py: PUT, forms, their limits, and DELETE."""
 
 from __future__ import annotations
 
