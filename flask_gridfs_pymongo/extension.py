@@ -33,7 +33,7 @@ from .signals import file_saved
 from .store import OWN_FIELDS, Bucket, FileTooLarge, StoredFile, check_type
 from .uploads.blueprint import UploadsBlueprint, uploads_blueprint
 from .uploads.links import manage, share, signed
-from .uploads.read import links
+from .uploads.read.signed_links import expiry, signed_url
 from .wrappers import Database, MongoClient
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ class PyMongo:
         file = bucket.find(filename, version)
         if file is None:
             abort(404, "There is no such file or version.")
-        return links.signed_url(bucket, name, file, links.expiry(bucket, expires_in), as_attachment, **variables)
+        return signed_url(bucket, name, file, expiry(bucket, expires_in), as_attachment, **variables)
 
     def upload_url(
         self,

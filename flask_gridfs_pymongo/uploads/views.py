@@ -20,7 +20,7 @@ from ..service.guard import check_encoding, check_origin
 from ..service.options import Options
 from .links import manage
 from .pages import render as pages
-from .read import archive, index, links, variant
+from .read import archive, index, signed_links, variant
 from .read import file as read
 from .read import trash as trashed
 from .target import Kind, Target, target_of
@@ -66,7 +66,7 @@ ROUTES = (
     Route("GET", _ONE, "variant", variant.get, False),
     Route("GET", _ONE, None, read.get, False),
     Route("POST", _BY_PATH, "zip", archive.of_selection, False),
-    Route("POST", _ALL, "share", links.share, False),
+    Route("POST", _ALL, "share", signed_links.share, False),
     Route("POST", _LISTED, "trash", trash.change),
     Route("POST", _LISTED, "links", manage.add),
     Route("POST", _LISTED, "revoke", manage.revoke),

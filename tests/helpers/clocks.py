@@ -15,7 +15,7 @@ from werkzeug.http import http_date
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Check
-from flask_gridfs_pymongo.uploads.read import links
+from flask_gridfs_pymongo.uploads.read import signed_links
 
 
 def faketime(days: int) -> dict[str, str] | None:
@@ -41,7 +41,7 @@ def link(app: Flask, mongo: PyMongo, filename: str, expires_in: int) -> str:
     file = store.find(filename)
     assert file is not None
     with app.test_request_context():
-        return links.signed_url(store, "uploads", file, links.expiry(store, expires_in), None)
+        return signed_links.signed_url(store, "uploads", file, signed_links.expiry(store, expires_in), None)
 
 
 def conditional(http: FlaskClient, name: str, date: datetime) -> list[int]:

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from ...store import Bucket, Link
-from ..read.links import expiry, loads, serializer
+from ..read.signed_links import expiry, loads, serializer
 
 _SALT = "flask-gridfs-pymongo.upload.v1"
 

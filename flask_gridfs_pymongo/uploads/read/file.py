@@ -17,7 +17,7 @@ from ..arguments import number
 from ..pages import render as pages
 from ..selection import select
 from ..target import Target
-from . import links
+from . import signed_links
 from .index import redirect_to_slash
 from .listing import listing_query
 
@@ -87,7 +87,7 @@ def confirmation(options: Options, request: Request, target: Target) -> Response
 def signed(options: Options, request: Request, target: Target) -> Response:
     """Answer with the file of a signed link; the signature takes the place of ``authorize``."""
     bucket = options.bucket()
-    link = links.verify(bucket, str(request.blueprint), request.args["signed"])
+    link = signed_links.verify(bucket, str(request.blueprint), request.args["signed"])
     file = bucket.get(link.file_id, first_chunk=sends_all(request))
     if file is None or target.name not in (None, file.filename):
         abort(404, "There is no such file or version.")

@@ -24,7 +24,7 @@ from ..target import Target
 _SALT = "flask-gridfs-pymongo.link.v1"
 
 
-class Link(NamedTuple):
+class SignedLink(NamedTuple):
     """What a link grants; *as_attachment* is as in :meth:`.PyMongo.send_file`."""
 
     file_id: Any
@@ -71,7 +71,7 @@ def share(options: Options, request: Request, target: Target) -> Response:
     return pages.json_of({"url": url, "expires": datetime.fromtimestamp(expires, UTC).isoformat()})
 
 
-def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
+def verify(bucket: Bucket, blueprint: str, token: str) -> SignedLink:
     """Return what *token* grants; abort with 404 if it was not made here, with 410 if it has expired."""
     signed = loads(bucket, blueprint, _SALT, token)
     if signed is None:
@@ -80,7 +80,7 @@ def verify(bucket: Bucket, blueprint: str, token: str) -> Link:
     left = expires - expiry(bucket, 0)
     if left <= 0:
         abort(410, "This link has expired.")
-    return Link(ids.from_text(key, bucket.collections.codec_options), as_attachment, left)
+    return SignedLink(ids.from_text(key, bucket.collections.codec_options), as_attachment, left)
 
 
 def loads(bucket: Bucket, blueprint: str, salt: str, token: str) -> list[Any] | None:

@@ -1,4 +1,4 @@
-"""Signed links: who has one reads that revision until it expires, and nothing else."""
+"""Signed links: who has one reads that version until it expires, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store.clock import Clock
-from flask_gridfs_pymongo.uploads.read import links
+from flask_gridfs_pymongo.uploads.read import signed_links
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ class TestLinks:
     def test_another_purpose_of_the_same_key_is_no_link(
         self, client: FlaskClient, mongo: PyMongo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(links, "_SALT", "session")
+        monkeypatch.setattr(signed_links, "_SALT", "session")
         url = mongo.uploads_url("a/b.txt")
         monkeypatch.undo()
         assert client.get(url).status_code == 404
