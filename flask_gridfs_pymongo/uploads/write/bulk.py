@@ -8,6 +8,7 @@ sent to a page that asks: ``GET /?delete&selected=ID,ID&folders=photos/``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -42,8 +43,8 @@ class _Selected(NamedTuple):
 
     files: dict[str, StoredFile]
     """by their names"""
-    tops: dict[str, str]
-    """for each name the folder in which it, or the folder that was selected, is"""
+    inside: dict[str, str]
+    """for each name below a folder that was selected that folder"""
     folders: list[str]
     ids: list[str]
 
@@ -60,7 +61,11 @@ class _Selected(NamedTuple):
     @property
     def by_id(self) -> list[StoredFile]:
         """The files that were selected themselves."""
-        return [file for name, file in self.files.items() if not name.startswith(tuple(self.folders))]
+        return [file for name, file in self.files.items() if name not in self.inside]
+
+    def top(self, name: str) -> str:
+        """The folder in which this file, or the folder that was selected, is."""
+        return parent_of(self.inside.get(name, name))
 
     def leaving(self, targets: _Names) -> list[StoredFile]:
         """The files whose new names are others."""
@@ -74,18 +79,18 @@ def select_many(options: Options, action: str, ids: Sequence[str], folders: Sequ
         abort(400, Message("Select at least one file, and not more than %(count)s.", count=MAX_SELECTED))
     named = [file for file in files_of(ids, bucket) if file.named]
     files = {file.filename: file for file in named if may_know(options, action, file.filename)}
-    tops = {name: parent_of(name) for name in files}
+    inside: dict[str, str] = {}
     shown, outer = visibility_of(options), outer_folders(folders)
     for folder in outer:
         permit(options, "list", folder)
         for page in bucket.pages(prefix=folder, shown=shown):
             files |= {row.file.filename: row.file for row in page.rows if row.file.named}
-            tops |= {row.file.filename: parent_of(folder) for row in page.rows}
+            inside |= {row.file.filename: folder for row in page.rows}
             if len(files) > MAX_FILES:
                 abort(413, Message("At most %(count)s files can be changed at once.", count=MAX_FILES))
     if not files:
         abort(404, "There is no such file or version.")
-    return _Selected(files, tops, outer, list(ids))
+    return _Selected(files, inside, outer, list(ids))
 
 
 def delete(options: Options, request: Request, target: Target) -> Response:
@@ -194,13 +199,10 @@ def _question(
 
     :param place: the folder whose folders are offered; None: that of the listing
     """
-    kept = listing_query(request.args)
+    kept, counts = listing_query(request.args), Counter(selected.inside.values())
     data = {
         "files": [pages.identify(file, key=file.key) for file in selected.by_id],
-        "folders": [
-            {"name": folder, "count": sum(name.startswith(folder) for name in selected.files)}
-            for folder in selected.folders
-        ],
+        "folders": [{"name": folder, "count": counts[folder]} for folder in selected.folders],
     }
     if action == "delete":
         return pages.page("selected.html", data, kept=kept)
@@ -222,7 +224,7 @@ def _targets(selected: _Selected, to: str, new: str | None) -> _Names:
         abort(400, "A folder cannot be put into itself.")
     targets = {}
     for name, file in selected.files.items():
-        rest = name[len(selected.tops[name]) :]
+        rest = name[len(selected.top(name)) :]
         if new is not None:
             _, slash, deeper = rest.partition("/") if selected.folders else (rest, "", "")
             rest = f"{clean_or_400(new)}{slash}{deeper}"
@@ -234,9 +236,8 @@ def _folders(options: Options, selected: _Selected, targets: _Names) -> dict[str
     """Return the new path of each folder whose files were moved, if the client may change both paths."""
     found = {}
     for name, new in targets.items():
-        first, slash, deeper = name[len(selected.tops[name]) :].partition("/")
-        if slash and new.endswith(deeper):
-            found[f"{selected.tops[name]}{first}/"] = new.removesuffix(deeper)
+        if (folder := selected.inside.get(name)) and new.endswith(name[len(folder) :]):
+            found[folder] = new.removesuffix(name[len(folder) :])
     return {old: new for old, new in found.items() if may(options, "delete", old) and may(options, "write", new)}
 
 

@@ -132,6 +132,15 @@ def test_a_folder_is_listed_once_if_those_below_it_are_selected_too(
     assert listed == ["a/", "a/"]
 
 
+def test_a_question_names_each_file_that_its_folder_does_not_list(client: Client, stored: PyMongo) -> None:
+    uploads = client(authorize=lambda action, name: (action, name) != ("read", "a/b/2.txt"))
+    file = stored.bucket().find("a/b/2.txt")
+    assert file is not None
+    asked = uploads.get(f"/uploads/?delete&selected={file.key}&folders=a/", headers=JSON).json
+    assert [one["filename"] for one in asked["files"]] == ["a/b/2.txt"]
+    assert asked["folders"] == [{"name": "a/", "count": 1}]
+
+
 def test_an_archive_and_a_count(client: Client, stored: PyMongo) -> None:
     uploads = client(read_only=True)
     fields = {"folder": ["a/", "c/"], "id": key_of(uploads, "top.txt")}
