@@ -26,6 +26,8 @@ from .folders import Folder, Member
 
 _MAX_NAMES_LENGTH = 4000  # characters of all names together: each of perhaps 10,000 files repeats them
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>'
+# A response without a status is not valid (RFC 4918 section 14.24).
+_NOTHING = "<D:propstat><D:prop/><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"
 _QUERIES = {"{DAV:}allprop": "allprop", "{DAV:}propname": "name", "{DAV:}prop": "named"}
 _LIVE = {
     f"{{DAV:}}{name}"
@@ -72,7 +74,8 @@ def propfind(found: Member) -> Response:
         size += sum(len(name) for name, _ in properties) + (len(lacking) if bare else 0)
         if size > MAX_READ:
             raise QuotaExceeded(f"the answer would have more than {MAX_READ} bytes: ask for fewer properties")
-        responses.append(response(member.get_href(), _propstats(properties) + (lacking if bare else "")))
+        found_or_not = _propstats(properties) + (lacking if bare else "")
+        responses.append(response(member.get_href(), found_or_not or _NOTHING))
     return multistatus(responses)
 
 

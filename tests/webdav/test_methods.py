@@ -1227,6 +1227,7 @@ REPORTS: list[tuple[str, str, str, bytes, dict[str, str], int, str]] = [
         "lockentry",
     ),
     ("owncloud/core#34394", "PROPFIND", "", asking("<prop><supportedlock/></prop>"), {"Depth": "0"}, 207, "!lockentry"),
+    ("RFC 4918 section 14.24", "PROPFIND", "f/1", asking("<prop/>"), {}, 207, "<D:propstat><D:prop ?/>.*200 OK"),
     ("emersion/go-webdav#146", "PROPFIND", "f/1", asking("<propname/>"), {}, 207, "<D:getcontentlength ?/>.*200 OK"),
     (
         "RFC 4918 section 9.1.6",
