@@ -146,5 +146,10 @@ def _check_enabled(options: Options) -> None:
 
 
 def _is_own(options: Options, request: Request, link: Link) -> bool:
-    """Whether the client may see a link and revoke it: who may write in its folder could make the same."""
-    return link.blueprint == request.blueprint and may(options, "write", link.path)
+    """Whether the client may see a link and revoke it: who may write there, and read what it shows."""
+    shows = "read" if link.path.rpartition("/")[2] else "list"
+    return (
+        link.blueprint == request.blueprint
+        and may(options, "write", link.path)
+        and (link.kind == "upload" or may(options, shows, link.path or None))
+    )

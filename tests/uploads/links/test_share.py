@@ -392,3 +392,21 @@ def test_links_are_listed_and_revoked_in_their_folder(make: Make, app: Flask, mo
     (others,) = mongo.bucket().links.list("bob/")
     assert web.post(f"/u/ann/?revoke={others.id}", headers=JSON).status_code == 404
     assert [link.path for link in mongo.bucket().links.list()] == ["ann/a", "ann/deep/", "bob/"]
+
+
+def test_who_may_only_add_files_learns_of_no_link_for_reading(make: Make, mongo: PyMongo) -> None:
+    rights = {"write"}
+    web = make(authorize=lambda action, name: action in rights, upload_links=True)
+    put(mongo.bucket(), "in/secret.txt", b"1")
+    mongo.upload_link("in/")
+    mongo.share_link("in/")
+    mongo.share_link("in/secret.txt")
+    links = mongo.bucket().links.list()
+    for more, kinds in ((set(), {"upload"}), ({"list"}, {"upload", "share"}), ({"list", "read"}, {"upload", "share"})):
+        rights |= more
+        told = web.get("/u/in/?links", headers=JSON).json["links"]
+        assert {link["kind"] for link in told} == kinds
+        assert ("in/secret.txt" in {link["path"] for link in told}) == ("read" in rights)
+        if "read" not in rights:
+            (hidden,) = (link for link in links if link.path == "in/secret.txt")
+            assert web.post(f"/u/?revoke={hidden.id}").status_code == 404
