@@ -44,12 +44,9 @@ def send(
     :raises CorruptFile: if its document is invalid, as header fields would be wrong, too
     """
     file.ensure_sound()
-    content_type = file.media_type
-    # Another tool stored it, and neither its document nor its name gives a type.
-    if file.content_type == mimetype.UNKNOWN and file.sha256 is None and (sniffed := _sniffed(request, bucket, file)):
-        content_type = sniffed
-        if as_attachment is None and content_type not in mimetype.SHOWN_MEDIA:
-            as_attachment = True
+    content_type = shown_type(request, bucket, file)
+    if content_type != file.media_type and as_attachment is None and content_type not in mimetype.SHOWN_MEDIA:
+        as_attachment = True
     name = file.filename if download_name is None else download_name
     guard = content_headers(
         content_type,
@@ -99,6 +96,15 @@ def bounded(caching: Caching, file: StoredFile) -> Caching:
         return caching
     left = file.expires_at - file.now()
     return caching._replace(max_age=max(0, min(caching.max_age, int(left.total_seconds()))))
+
+
+def shown_type(request: Request, bucket: Bucket, file: StoredFile) -> str:
+    """Return the media type of a file.
+
+    If another tool stored it, and neither its document nor its name gives a type, its first bytes do.
+    """
+    is_untyped = file.content_type == mimetype.UNKNOWN and file.sha256 is None
+    return (_sniffed(request, bucket, file) if is_untyped else None) or file.media_type
 
 
 def _sniffed(request: Request, bucket: Bucket, file: StoredFile) -> str | None:

@@ -248,10 +248,13 @@ def unless_expired(file: StoredFile | None) -> StoredFile | None:
 
 
 def _content_type(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
-    """The first type in one of :data:`TYPE_FIELDS`."""
+    """The first type in one of :data:`TYPE_FIELDS`; other tools also write ``jpg``, which says nothing."""
     for path in TYPE_FIELDS:
         value = (metadata if "." in path else document).get(path.removeprefix("metadata."))
-        if type(value) is str and value.partition(";")[0].strip().lower() not in _UNKNOWN and is_utf8(value):
+        if type(value) is not str:
+            continue
+        bare = value.partition(";")[0].strip().lower()
+        if bare not in _UNKNOWN and mimetype.parse(bare) and is_utf8(value):
             return value
     return None
 

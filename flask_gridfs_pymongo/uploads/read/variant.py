@@ -24,7 +24,7 @@ from ...http.negotiation import picture_type
 from ...http.response import Representation, respond
 from ...images import HEIF, JPEG, LARGE, LIMITS, PNG, TYPES, WEBP, Variant
 from ...pixels import Size, stored_size
-from ...service.download import bounded
+from ...service.download import bounded, shown_type
 from ...service.errors import RETRY_AFTER
 from ...service.options import Options
 from ...service.texts import Message, number, size
@@ -68,8 +68,9 @@ def get(options: Options, request: Request, target: Target) -> Response:
     if variant is None:
         names = ", ".join(sorted(options.all_variants))
         abort(404, Message("There is no such variant; the variants are: %(names)s.", names=names))
-    if file.content_type.partition(";")[0].strip().lower() not in types():
-        abort(415, Message("There are no variants of files of the type %(type)s.", type=file.content_type))
+    kind = shown_type(request, options.bucket(), file).partition(";")[0].strip().lower()
+    if kind not in types():
+        abort(415, Message("There are no variants of files of the type %(type)s.", type=kind))
     if not is_available():
         abort(501, "Variants of pictures need an extra: pip install 'flask-gridfs-pymongo[images]'.")
     wanted = picture_type(request.accept_mimetypes)

@@ -200,6 +200,22 @@ class TestAnswers:
             mongo.uploads_blueprint(variants=variants)
 
 
+def test_a_picture_of_another_tool_without_a_type(client: Client, mongo: PyMongo) -> None:
+    """It is shown by its first bytes, and so has a variant."""
+    bucket, uploads = GridFSBucket(mongo.db), client()
+    for name, content, status in (("photo", encoded(corners(), "JPEG"), 200), ("text", b"Buy milk", 415)):
+        bucket.upload_from_stream(name, content)
+        assert uploads.get(f"/uploads/{name}?variant=thumb").status_code == status
+
+
+@pytest.mark.parametrize("stored", ["jpg", ".jpg", "JPEG", "image/*", "image; q=1"])
+def test_a_stored_type_that_says_nothing(client: Client, mongo: PyMongo, stored: str) -> None:
+    mongo.save_file("a.jpg", io.BytesIO(encoded(corners(), "JPEG")))
+    mongo.db.fs.files.update_one({}, {"$set": {"contentType": stored, "metadata.contentType": stored}})
+    answer = client().get("/uploads/a.jpg")
+    assert (answer.content_type, answer.headers["Content-Disposition"][:6]) == ("image/jpeg", "inline")
+
+
 @pytest.mark.parametrize(
     ("stored", "served"),
     [
