@@ -11,6 +11,7 @@ from datetime import datetime
 from threading import Event
 from typing import Any
 
+import pymongo
 import pytest
 from bson import Binary, Decimal128
 from bson.codec_options import CodecOptions
@@ -19,6 +20,7 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from flask import Flask
 from gridfs import GridFSBucket
+from pymongo.server_api import ServerApi
 
 from flask_gridfs_pymongo import PyMongo
 from flask_gridfs_pymongo.store import Bucket, Check, Mirror
@@ -176,6 +178,17 @@ def test_no_cursor_waits_while_files_are_read(real: PyMongo, bucket: Bucket, mon
     list(steps)
     list(Mirror(bucket, real.bucket("moved"), delete=True).run())
     assert dump(real.bucket("moved")) == dump(bucket)
+
+
+def test_the_stable_api_is_enough(uri: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "_BATCH", 2)
+    odd(bucket)
+    with pymongo.MongoClient[Any](uri, server_api=ServerApi("1", strict=True)) as client:
+        database = client.get_default_database()
+        moved = Bucket(database, "moved")
+        found = [step.kind for step in Mirror(Bucket(database), moved).run()]
+        assert found == ["copied"] * bucket.files.count_documents({})
+        assert dump(moved) == dump(bucket)
 
 
 def test_what_is_deleted_there_meanwhile(real: PyMongo, bucket: Bucket) -> None:

@@ -126,7 +126,8 @@ class Mirror:
             collection.insert_many(chunks, ordered=False)
         except BulkWriteError as error:
             refused = [chunks[index] for index in duplicates(error)]
-            found = collection.find({"_id": {"$in": [chunk["_id"] for chunk in refused]}})
+            own = {name: {"$in": [chunk[name] for chunk in refused]} for name in ("files_id", "_id")}
+            found = collection.find(own)
             there = {chunk.raw for chunk in found}  # by another run, or one that was killed
             return [chunk["files_id"] for chunk in refused if chunk.raw not in there]
         return []
@@ -173,8 +174,8 @@ def pages(bucket: Bucket) -> Iterator[list[Raw]]:
     while page:
         yield page
         last = _key(page[-1])
-        following = files.find({}, sort=[("_id", 1)], limit=_BATCH + 1).hint([("_id", 1)])
-        page = [one for one in following.min([("_id", page[-1]["_id"])]) if _key(one) != last]  # $gt keeps to a type
+        following = {"$expr": {"$gte": ["$_id", {"$literal": page[-1]["_id"]}]}}  # a plain $gt keeps to a type
+        page = [one for one in files.find(following, sort=[("_id", 1)], limit=_BATCH + 1) if _key(one) != last]
 
 
 def _raw(bucket: Bucket, name: Literal["files", "chunks"] = "files") -> Any:
