@@ -9,6 +9,8 @@ const index = panel && new URL(panel.dataset.index, location.href).pathname;
 const own = Boolean(panel?.querySelector(".listing"));
 let listed = location.href; // the listing below what is open
 let latest = 0; // the number of the last page that was asked for
+let busy = 0; // requests that are not answered yet
+const sending = new WeakSet(); // forms, which a second click does not send again
 let [opened, focused] = []; // the URL of what is open, and what opened it
 
 const over = element("dialog", { className: "over" });
@@ -24,6 +26,11 @@ function isPage({ origin, pathname, searchParams }) {
 export async function go(url, body = null, step = "pushState") {
   if (!own) return body ? submit(url, body) : location.assign(url);
   if (!mayLeave()) return;
+  panel.classList.toggle("busy", (busy += 1));
+  await show(url, body, step).finally(() => panel.classList.toggle("busy", (busy -= 1)));
+}
+
+async function show(url, body, step) {
   const how = body ? { method: "POST", body } : {};
   const asked = (latest += 1);
   const answer = await fetch(url, { ...how, headers: { Accept: "text/html" } }).catch(() => null);
@@ -124,9 +131,11 @@ if (own) {
     if (action.searchParams.has("zip")) return;
     event.preventDefault();
     const fields = new URLSearchParams(new FormData(form, event.submitter));
-    if (form.method === "post") return go(action.href, fields);
-    action.search = fields;
-    go(action.href);
+    const isPost = form.method === "post";
+    if (!isPost) action.search = fields;
+    if (sending.has(form)) return;
+    sending.add(form);
+    go(action.href, isPost ? fields : null).finally(() => sending.delete(form));
   });
   over.addEventListener("cancel", (event) => {
     event.preventDefault();

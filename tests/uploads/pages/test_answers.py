@@ -297,6 +297,23 @@ def test_what_one_typed_stays_if_a_proxy_or_a_login_answers(page: Page, site: Si
     assert site.metadata("a.txt") == {"title": "new"}
 
 
+def test_a_second_click_sends_nothing_again(page: Page, site: Site) -> None:
+    for content in (b"1", b"2"):
+        site.save("a.txt", content)
+    page.goto(f"{site.address}/files/")
+    page.get_by_role("link", name="a.txt", exact=True).click()
+    held: list[Route] = []
+    page.route("**/*restore*", lambda route: held.append(route))
+    page.get_by_role("button", name="Restore version 1").dblclick()
+    expect(page.locator(".busy")).to_be_visible()
+    page.evaluate("fetch(location.href)")  # what the second click sent is there before this
+    assert len(held) == 1
+    held[0].continue_()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Version 1 restored.")
+    expect(page.locator(".busy")).to_have_count(0)
+    assert site.mongo.db["fs.files"].count_documents({}) == 3
+
+
 def test_without_a_connection_one_stays_where_one_is(page: Page, site: Site) -> None:
     site.save("a.txt")
     page.goto(f"{site.address}/files/")
