@@ -147,6 +147,13 @@ document.querySelector(".fgp [data-back]")?.addEventListener("click", (event) =>
   history.back();
 });
 
+// A file that was open over the listing is loaded again: for browsers the listing is still this document, which Back does not load.
+const place = () => location.pathname + location.search;
+const loaded = place();
+addEventListener("popstate", () => {
+  if (place() !== loaded && document.querySelector(".fgp-panel") && !document.querySelector(".fgp .listing")) location.reload();
+});
+
 // A menu closes with Escape, and with a click anywhere but in its forms.
 const menus = () => document.querySelectorAll(".fgp .menu[open]");
 document.addEventListener("click", ({ target }) => {

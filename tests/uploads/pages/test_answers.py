@@ -142,6 +142,21 @@ def test_the_history_after_questions_and_selections(page: Page, site: Site) -> N
     expect(page.get_by_role("status")).to_have_text("0 files were moved. 1 file is there already.")
 
 
+@pytest.mark.parametrize("page_of", ["details", "versions"])
+def test_back_from_an_open_file_that_was_loaded_again(page: Page, site: Site, page_of: str) -> None:
+    for _ in range(2):
+        site.save("a.txt")
+    page.goto(f"{site.address}/files/")
+    page.get_by_role("link", name={"details": "a.txt", "versions": "2 versions"}[page_of], exact=True).click()
+    page.wait_for_url(f"**/a.txt?{page_of}*")
+    page.reload()
+    page.get_by_role("link", name="Version 2", exact=True).wait_for()
+    page.go_back()
+    listed(page, "a.txt")
+    page.go_forward()
+    expect(page.get_by_role("link", name="Version 2", exact=True)).to_be_visible()
+
+
 def test_back_from_a_form_that_failed(page: Page, site: Site) -> None:
     for name in ("a.txt", "b.txt"):
         site.save(name)
