@@ -103,8 +103,13 @@ function tellTimes(part) {
 /** What a list says of a number; *texts* are for one and for more. */
 export const counted = (texts, number) => texts[number === 1 ? 0 : 1].replace("{number}", number.toLocaleString(language));
 
-/** The name with a number before its extension. */
-export const numbered = (name, number) => name.replace(/(?<=.)(\.[^.]+)?$/, ` (${number})$1`);
+/** The name with a number before its extension, in *room* bytes of UTF-8: from a longer one the server would cut the number. */
+export function numbered(name, number, room = 255) {
+  const [, stem, extension = ""] = name.match(/^(.+?)(\.[^.]+)?$/s);
+  const [kept, added] = [[...stem], ` (${number})${extension}`];
+  while (kept.length > 1 && new TextEncoder().encode(kept.join("") + added).length > room) kept.pop();
+  return kept.join("") + added;
+}
 
 /** The same file by another name. */
 export const called = (file, name) => new File([file], name, { type: file.type, lastModified: file.lastModified });

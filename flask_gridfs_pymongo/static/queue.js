@@ -69,8 +69,9 @@ export class Queue {
     for (const upload of uploads) names.add(name(upload));
     for (const upload of taken) {
       const { file } = upload;
+      const room = 255 - new TextEncoder().encode(upload.folder).length;
       upload.becomes = choice !== "both";
-      for (let number = 2; choice === "both" && names.has(name(upload)); number++) upload.file = called(file, numbered(file.name, number));
+      for (let number = 2; choice === "both" && names.has(name(upload)); number++) upload.file = called(file, numbered(file.name, number, room));
       names.add(name(upload));
     }
     return uploads;
@@ -199,7 +200,7 @@ export class Queue {
   done(upload, file) {
     const sent = (upload.folder + upload.file.name).normalize("NFC");
     file.filename ??= sent;
-    if (file.filename !== sent) this.renamed.push(this.texts.renamed.replace("{old}", sent).replace("{new}", file.filename));
+    if (file.filename !== sent) this.renamed.push(this.texts.renamed.replace(/{(old|new)}/g, (_, which) => ({ old: sent, new: file.filename })[which]));
     this.saved.push(file);
     upload.row.progress(upload.file.size);
     upload.row.show("done", this.texts.done);
@@ -223,7 +224,8 @@ export class Queue {
     const failed = this.tray.of("failed", "refused").length;
     const stored = this.saved.length;
     const some = this.texts.someFailed.replace("{done}", stored).replace("{failed}", failed);
-    tell([failed ? some : counted(this.texts.allDone, stored), ...this.renamed].join(" "), false, failed > 0);
+    const done = failed ? some : counted(this.texts.allDone, stored);
+    tell(this.renamed.length ? [`${done}.`, ...this.renamed].join(" ") : done, false, failed > 0);
     const event = new CustomEvent("uploads:done", { bubbles: true, detail: { files: this.saved } });
     [this.saved, this.renamed] = [[], []];
     this.form.dispatchEvent(event);

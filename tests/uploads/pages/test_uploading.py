@@ -98,6 +98,22 @@ def test_small_files_go_many_to_a_form_and_one_that_is_refused_stops_no_other(
     assert {site.store.count(name) for name in ("a.txt", "b.txt")} == {1}
 
 
+def test_both_are_kept_if_a_name_is_as_long_as_can_be(context: BrowserContext, site: Site) -> None:
+    page, name = context.new_page(), f"{'ü' * 125}x.txt"
+    choose(page, site, (name, b"1"))
+    expect(page.locator(".files > li")).to_have_count(1)
+    page.get_by_label("Add files").set_input_files({"name": name, "mimeType": "", "buffer": b"2"})
+    page.get_by_role("button", name="Keep both").click()
+    expect(page.locator(".files > li")).to_have_count(2)
+    assert [site.store.count(one) for one in (name, f"{'ü' * 123} (2).txt")] == [1, 1]
+
+
+def test_a_name_that_is_stored_otherwise_is_told_as_it_is(context: BrowserContext, site: Site) -> None:
+    page = context.new_page()
+    choose(page, site, ("$&\u200b.txt", b"x"))
+    expect(page.get_by_role("status")).to_have_text("1 file uploaded. “$&\u200b.txt” is stored as “$&.txt”.")
+
+
 def test_an_upload_goes_on_after_a_login(context: BrowserContext, site: Site) -> None:
     """The session ends after the first slice, and what the server answers then is a page to log in."""
     page, signed_out = context.new_page(), ["now"]
