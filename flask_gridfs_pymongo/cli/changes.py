@@ -49,7 +49,7 @@ def rm_command(
                 raise Failure("the standard input is closed, so nobody can answer; --yes does not ask")
             what = "all versions" if all_versions else "the newest version"
             click.confirm(plain(f"Delete {what} of {_amount(store, wanted)}?"), abort=True, err=True)
-        folders = [folder(name) for name in wanted if folder(name) and is_folder(store, name)]
+        folders = [folder(name) for name in wanted if folder(name) and is_folder(store, name.removesuffix("/"))]
         for batch in batches(_once(stored_files(store, wanted, report))):
             files = [one.file for one in batch]
             with transfers.interrupts.deferred():

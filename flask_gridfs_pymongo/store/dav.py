@@ -31,7 +31,7 @@ from .errors import QuotaExceeded
 from .listing.names import beginning_with, parent_of, successor
 from .locks import LOCKS, Lock, Locks, locked
 from .model import StoredFile, upload_date
-from .retry import duplicates, missing_right, retry
+from .retry import duplicates, missing_right, reason, retry
 
 MAX_PROPERTIES = 100
 """of a file or folder"""
@@ -199,7 +199,8 @@ class Dav:
         try:
             yield
         except (PyMongoError, TimeoutError) as error:
-            _logger.warning("%s: locks or properties stay behind: %s", self._collection.full_name, error)
+            why = reason(error) if isinstance(error, PyMongoError) else error
+            _logger.warning("%s: locks or properties stay behind: %s", self._collection.full_name, why)
 
     def folders_and_locks(self, top: str, limit: int) -> tuple[list[str], list[Lock]]:
         """Return at most *limit* of the remembered folders, *top* and those below it, and the locks, by one query."""

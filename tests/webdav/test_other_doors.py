@@ -220,6 +220,7 @@ def test_a_folder_stays_if_a_file_is_left_in_it(doors: Doors) -> None:
     assert doors.command("rm", "-r", "--yes", "f") == 0  # the newest version
     doors.status("PUT", "/u/g/sub/b", b"taken")
     assert doors.status("POST", "/u/?move=g", {"folder": "f/sub/"}) == 200
+    assert doors.command("rm", "-r", "--yes", "f/empty/") == 1  # there is none for the commands
     assert {*doors.bucket.dav.folders("", 9)} == {"f/", "f/empty/", "other/"}
     assert has_property(doors, "/dav/f/")
 
