@@ -491,7 +491,6 @@ def test_whether_text_is_utf8_is_decided_by_its_bytes(
         ("text/plain; format=flowed", ("text/plain; format=flowed", "utf-8"), None),
         ("Text/Plain", ("Text/Plain", "utf-8"), "text/plain; charset=utf-8"),
         ("image/x", ("image/x", None), "image/x"),
-        ("no type; charset=utf-8", ("no type; charset=utf-8", None), "application/octet-stream"),
     ],
 )
 def test_a_charset_that_python_gives_is_stored_beside_the_type(
