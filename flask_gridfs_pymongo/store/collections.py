@@ -18,7 +18,7 @@ import pymongo
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, DatetimeConversion
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 from pymongo.write_concern import WriteConcern
 
 from .clock import Clock
@@ -28,7 +28,7 @@ from .retry import is_reachable, reason, retry
 if TYPE_CHECKING:
     from ..cache.disk import Disk
 
-_WRITE_TIMEOUT = 10  # seconds that a write waits for its majority
+_WRITE_TIMEOUT = 20  # seconds that a write waits for its majority: after an election it may take more than ten
 _PING = 0.8  # seconds
 _logger = logging.getLogger("flask_gridfs_pymongo")
 _reached: WeakSet[MongoClient[Any]] = WeakSet()  # the clients that have found a server once
@@ -119,9 +119,10 @@ class Collections:
             try:
                 with pymongo.timeout(_PING):
                     self.files.database.command("ping", read_preference=self.files.read_preference)
+            except ServerSelectionTimeoutError:
+                raise
             except PyMongoError:
-                if not is_reachable(self.files):  # else it is there, but slow
-                    raise
+                pass  # it is there, but slow or lost just now: the operation itself has time for that
         _reached.add(client)
 
     def delete_chunks(self, ids: Sequence[Any]) -> None:
