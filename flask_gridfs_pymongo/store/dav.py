@@ -18,7 +18,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -168,11 +168,7 @@ class Dav:
     def drop_folders(self, folders: Iterable[str]) -> None:
         """Forget *folders* whose files were deleted or renamed, and what is kept in them; not if a file is left."""
         with self._logging():
-            if gone := tuple(folder for folder in folders if self._is_emptied(folder)):
-                within = [kept for folder in gone for kept in (_FOLDER + folder, _PROPERTY + folder, _key(folder))]
-                self._retry(lambda: self._collection.delete_many({"$or": list(map(_below, within))}))
-                locks = self.locks.all()
-                self.locks.end(locks, {name for name in map(locked, locks) if f"{name}/".startswith(gone)})
+            self._drop_emptied([folder for folder in folders if self._is_emptied(folder)])
 
     def move_folders(self, names: Mapping[str, str]) -> None:
         """Move empty folders and the properties of folders after the files in them; not if a file is left.
@@ -180,13 +176,20 @@ class Dav:
         :param names: the new path of each old one
         """
         with self._logging():
-            for old, new in names.items():
-                if self._is_emptied(old):
-                    found = {one["_id"]: one for one in self._find(_below(_FOLDER + old))}
-                    paths = {key.removeprefix(_FOLDER): new + key[len(_FOLDER + old) :] for key in found}
-                    self._insert([{**found[_FOLDER + one], "_id": _FOLDER + paths[one]} for one in paths])
-                    self.copy_properties({old: new, **paths})
-        self.drop_folders(names)
+            emptied = [old for old in names if self._is_emptied(old)]
+            for old in emptied:
+                found = {one["_id"]: one for one in self._find(_below(_FOLDER + old))}
+                paths = {key.removeprefix(_FOLDER): names[old] + key[len(_FOLDER + old) :] for key in found}
+                self._insert([{**found[_FOLDER + one], "_id": _FOLDER + paths[one]} for one in paths])
+                self.copy_properties({old: names[old], **paths})
+            self._drop_emptied(emptied)
+
+    def _drop_emptied(self, folders: Sequence[str]) -> None:
+        if folders:
+            within = [kept for folder in folders for kept in (_FOLDER + folder, _PROPERTY + folder, _key(folder))]
+            self._retry(lambda: self._collection.delete_many({"$or": list(map(_below, within))}))
+            locks = self.locks.all()
+            self.locks.end(locks, {name for name in map(locked, locks) if f"{name}/".startswith(tuple(folders))})
 
     def _is_emptied(self, folder: str) -> bool:
         """Whether no file is in a *folder* any more, if anything may be kept of it."""
