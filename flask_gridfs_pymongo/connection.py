@@ -93,7 +93,7 @@ class AppState:
 def app_of(apps: Collection[Flask]) -> Flask:
     """Return the current application, or, outside of any application context, the only one of *apps*.
 
-    :raises RuntimeError: with the remedy, if there is none, or several
+    :raises RuntimeError: with the remedy, if the extension has no application, or several
     """
     if has_app_context():
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]

@@ -91,7 +91,7 @@ class CollectionMixin(LegacyMixin):
     """What our collections add to the driver's."""
 
     def find_one_or_404(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the first document that matches; abort with 404 Not Found if there is none.
+        """Return the first document that matches; abort with 404 Not Found if none does.
 
         The arguments are those of :meth:`~pymongo.collection.Collection.find_one`. A filter from a client may
         contain operators (``{"$ne": null}``): pass values that you have checked, not the JSON of a request::

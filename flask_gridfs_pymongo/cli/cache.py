@@ -42,17 +42,14 @@ def cache_command(clear: bool, url: str | None, prefix: str | None) -> None:
     if disk is None:
         raise Failure("there is no file cache: set MONGO_FILE_CACHE, or PyMongo(file_cache=...)")
     try:
-        shown, problems = (_shown(disk, clear), []) if url is None else (None, list(_problems(disk, url)))
+        lines = [_shown(disk, clear)] if url is None else list(_problems(disk, url))
     except OSError as error:
         raise Failure(f"{disk.folder.path}: {error.strerror or error}") from None
-    if shown is not None:
-        click.echo(plain(shown))
-        return
-    for problem in problems:
-        click.echo(plain(problem), err=True)
-    if not problems:
+    if url is not None and not lines:
         click.echo(plain(f"{url}: nginx sends it with all header fields"))
-    sys.exit(1 if problems else 0)
+    for line in lines:
+        click.echo(plain(line), err=url is not None)
+    sys.exit(1 if url is not None and lines else 0)
 
 
 def _shown(disk: Disk, clear: bool) -> str:

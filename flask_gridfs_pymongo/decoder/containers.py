@@ -71,7 +71,7 @@ def _jpeg(source: bytes) -> Prepared:
         check("segments", count)
         is_over = marker not in _BETWEEN_SCANS or (limit == "baseline" and components <= 0)
         if is_broken := scans > 0 and is_over and not has_restarts:
-            break  # libjpeg would refuse it all for a wrong byte in a scan; after a restart marker it goes on
+            break  # libjpeg would refuse it all for a wrong byte in a scan, but continues after a restart marker
         position = end
         scans += marker == _SCAN
         check("scans", scans)

@@ -167,7 +167,7 @@ class Links:
         return [self._link(document) for document in documents]
 
     def revoke(self, link_id: str) -> bool:
-        """Make a link useless from now on; return False if there is none with this id."""
+        """Make a link useless from now on; return False if no link has this id."""
         return self._changed({"_id": link_id}, {"$set": {"revoked": self._clock.now()}})
 
     def take(self, link: Link, ids: Sequence[Any]) -> bool:

@@ -298,7 +298,7 @@ def of_many(
 
 
 def newest_in(documents: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the newest of all versions of a name, sorted by date; None if there is none, or dates do not settle it."""
+    """Return the newest of all versions of a name, sorted by date; None without any, or if dates do not settle it."""
     dates = [document.get("uploadDate") for document in documents]
     if len(dates) == 1 or (dates and isinstance(dates[-1], datetime) and dates.count(dates[-1]) == 1):
         return documents[-1]

@@ -23,7 +23,7 @@ _MAX_LENGTHS = {"q": 100, "prefix": 1000}  # characters
 
 
 def text(args: Mapping[str, str], name: str) -> str:
-    """Read ``?q`` or ``?prefix``: what names contain, or begin with; empty if there is none."""
+    """Read ``?q`` or ``?prefix``: what names contain, or begin with; empty without it."""
     value, most = args.get(name, ""), _MAX_LENGTHS[name]
     if len(value) > most or "\0" in value:
         abort(400, Message("?%(name)s may have at most %(count)s characters, none of them NUL.", name=name, count=most))

@@ -118,7 +118,8 @@ def prepend(versions: Versions, newest: StoredFile, first: StoredFile) -> None:
 
 def before(first: StoredFile, documents: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return *documents*, each with the fields by which they become versions before *first*: some get new dates."""
-    end, found = first.upload_date, list[tuple[dict[str, Any], dict[str, Any]]]()
+    end = first.upload_date
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for document in reversed(documents):
         fields: dict[str, Any] = {"filename": first.filename}
         if isinstance(document.get("uploadDate"), datetime) and upload_date(document) >= end:

@@ -23,7 +23,7 @@ _TTL = 60  # seconds
 
 
 class Notice(NamedTuple):
-    """A message for a page; both are empty if there is none."""
+    """A message for a page; both are empty without one."""
 
     text: str = ""
     deleted: str = ""
